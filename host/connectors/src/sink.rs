@@ -1,0 +1,64 @@
+//! Where rows go.
+
+use arrow_array::ArrayRef;
+use async_trait::async_trait;
+
+/// Which table, and what identifies a row of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The table's name.
+    pub table: String,
+    /// The result columns that identify a row. Their table columns must be the primary key or a unique index.
+    pub key: Vec<String>,
+    /// Make the table if it is missing.
+    pub create: bool,
+}
+
+/// What a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// Whether null is taken.
+    pub nullable: bool,
+    /// The integers that are taken, both ends included; none where it isn't an integer column.
+    pub range: Option<(i64, i64)>,
+    /// The longest text taken, in characters; none where there is no limit.
+    pub max_chars: Option<usize>,
+}
+
+/// Rows to be written: columns in the order of the fields that the sink was opened with, all of the same length.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// How many rows.
+    pub rows: usize,
+    /// A column for each field.
+    pub columns: Vec<ArrayRef>,
+}
+
+/// A table that takes upserts.
+///
+/// **Delivery**: when `upsert` answers `Ok`, every row is durable in the table. After an error some rows may be; writing
+/// all of them again gives the same table, since values are absolute and keyed. **Order**: keys are distinct within a
+/// call, calls come one after another.
+#[async_trait]
+pub trait Sink: Send {
+    /// What each column of the table takes, in the order of the fields.
+    fn constraints(&self) -> &[Constraint];
+
+    /// Inserts the rows, replacing those with the same key.
+    async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError>;
+}
+
+/// Why rows could not be written. Messages name the server and the table, never a password, and say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The server is away, restarting or overloaded: retry, nothing is lost.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The table is missing, a column has another type, the credentials are wrong, or the server refuses a value:
+    /// somebody must change something.
+    #[error("{0}")]
+    Unusable(String),
+    /// Several things are wrong with the table at once; each is a sentence that says what to change.
+    #[error("{}", .0.join("; "))]
+    Mismatch(Vec<String>),
+}

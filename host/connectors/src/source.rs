@@ -1,0 +1,70 @@
+//! Where records come from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_core::records::Records;
+use sluice_core::{Offset, Partition};
+
+/// Where reading a topic starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The oldest record that is still there.
+    Earliest,
+    /// Records that come after the opening.
+    Latest,
+    /// Where the consumer group's last commit is; the oldest record where it has none.
+    Committed,
+}
+
+/// What to read, and where to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// All its partitions are read, also those that are added later.
+    pub topic: String,
+    /// The consumer group that commits go to.
+    pub group: String,
+    /// Where reading starts.
+    pub start: Start,
+}
+
+/// A topic being read by one lane.
+///
+/// **Order**: records of a partition come in the order of their offsets, each once. **Delivery**: intervals of successive
+/// answers join without gap or overlap, partition by partition. **Blocking**: `poll` waits at most `max_wait`, and never
+/// for a fuller batch once there is a record. **Memory**: while nobody polls, at most the connector's named bound is
+/// fetched ahead.
+pub trait Source: Send {
+    /// The records that are there, at most `max_records`; if there are none, those that come within `max_wait`;
+    /// none if none came. An error of the kind [`SourceError::Unavailable`] loses nothing: poll again.
+    fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Option<Box<dyn Records>>, SourceError>;
+
+    /// Where each partition ends now: the offset that the next record written will get. Asks the server.
+    fn ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError>;
+
+    /// Where each partition is read from, before any record came: the start as a number, so that a pipeline knows what
+    /// "caught up" means for a partition that has nothing to read.
+    fn positions(&self) -> BTreeMap<Partition, Offset>;
+
+    /// What takes the group's commits; used from another thread.
+    fn committer(&self) -> Arc<dyn Committer>;
+}
+
+/// Tells the source's server how far the group is. For lag monitors (and `start = "committed"`): the pipeline itself never
+/// depends on it.
+pub trait Committer: Send + Sync {
+    /// Commits, for each partition, the next offset to read. May block while the server answers.
+    fn commit(&self, next: &BTreeMap<Partition, Offset>) -> Result<(), SourceError>;
+}
+
+/// Why there are no records. Messages name the server and the topic, and say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The server is away or overloaded: retry, nothing is lost.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The topic isn't there, the credentials are wrong, the start is gone: somebody must change something.
+    #[error("{0}")]
+    Unusable(String),
+}

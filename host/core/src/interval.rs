@@ -1,0 +1,145 @@
+//! Offsets are an algebra: half-open intervals of one partition that either fit on what was consumed, or are refused.
+//!
+//! | consumed | interval  | `extend`                                        |
+//! |----------|-----------|-------------------------------------------------|
+//! | none     | `[a, b)`  | accepted; consumed is now `[a, b)`              |
+//! | `[s, a)` | `[a, b)`  | accepted; consumed is now `[s, b)`              |
+//! | `[s, e)` | `[a, b)`, `a > e` | refused (`Gap`): records would be lost  |
+//! | `[s, e)` | `[a, b)`, `a < e` | refused (`Overlap`): records would count twice |
+//!
+//! A refusal changes nothing. This is the only file that computes the offset after another one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The number of a topic's partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(pub i32);
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A record's place in its partition; 0 is the first that there ever was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// The place after this one.
+    pub fn next(self) -> Offset {
+        Offset(self.0.saturating_add(1))
+    }
+
+    /// The place `records` after this one.
+    pub fn advanced(self, records: usize) -> Offset {
+        Offset(self.0.saturating_add(i64::try_from(records).unwrap_or(i64::MAX)))
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The offsets `start..end` of one partition. Offsets in it need not all exist: compaction and transaction markers
+/// leave holes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    start: Offset,
+    end: Offset,
+}
+
+impl Interval {
+    /// The interval `start..end`, or none if it would end before it starts.
+    pub fn new(start: Offset, end: Offset) -> Option<Interval> {
+        (start <= end).then_some(Interval { start, end })
+    }
+
+    /// The first offset that is inside.
+    pub fn start(self) -> Offset {
+        self.start
+    }
+
+    /// The first offset that is past it: where reading goes on.
+    pub fn end(self) -> Offset {
+        self.end
+    }
+
+    /// Whether no offset is inside.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {})", self.start, self.end)
+    }
+}
+
+/// Why an interval was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// Offsets between the consumed ones and the interval would never be read.
+    #[error("partition {partition}: {interval} leaves a gap after {consumed}")]
+    Gap {
+        /// Of which partition.
+        partition: Partition,
+        /// What was consumed before.
+        consumed: Interval,
+        /// What was to be added.
+        interval: Interval,
+    },
+    /// Offsets of the interval were consumed already.
+    #[error("partition {partition}: {interval} overlaps the consumed {consumed}")]
+    Overlap {
+        /// Of which partition.
+        partition: Partition,
+        /// What was consumed before.
+        consumed: Interval,
+        /// What was to be added.
+        interval: Interval,
+    },
+}
+
+/// What was consumed: one interval for each partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Intervals {
+    by_partition: BTreeMap<Partition, Interval>,
+}
+
+impl Intervals {
+    /// Adds the interval at the end of its partition's, or refuses it and changes nothing.
+    pub fn extend(&mut self, partition: Partition, interval: Interval) -> Result<(), Misfit> {
+        let Some(consumed) = self.by_partition.get_mut(&partition) else {
+            self.by_partition.insert(partition, interval);
+            return Ok(());
+        };
+        match interval.start.cmp(&consumed.end) {
+            std::cmp::Ordering::Equal => {
+                consumed.end = interval.end;
+                Ok(())
+            }
+            std::cmp::Ordering::Greater => Err(Misfit::Gap { partition, consumed: *consumed, interval }),
+            std::cmp::Ordering::Less => Err(Misfit::Overlap { partition, consumed: *consumed, interval }),
+        }
+    }
+
+    /// Where reading goes on in this partition, if any of it was consumed.
+    pub fn end(&self, partition: Partition) -> Option<Offset> {
+        self.by_partition.get(&partition).map(|interval| interval.end)
+    }
+
+    /// Each partition's consumed interval, by partition.
+    pub fn iter(&self) -> impl Iterator<Item = (Partition, Interval)> + '_ {
+        self.by_partition.iter().map(|(partition, interval)| (*partition, *interval))
+    }
+
+    /// Whether everything before these ends was consumed. A partition whose end is 0 needs no record.
+    pub fn reaches(&self, ends: &BTreeMap<Partition, Offset>) -> bool {
+        ends.iter().all(|(partition, end)| self.end(*partition).unwrap_or(Offset(0)) >= *end)
+    }
+}

@@ -1,0 +1,18 @@
+//! The pure part of Sluice: records into columns, grouping, states, intervals.
+//!
+//! ```text
+//! Records ──decode──▶ Batch ──Chain (transforms, lookups)──▶ Batch ──Fold (grouping, states)──▶ dirty groups
+//! ```
+//!
+//! Nothing here does I/O, reads a clock or knows a thread: functions take values and return values, and what runs
+//! outside (a WebAssembly instance, a lookup's server) is behind the traits [`operator::Operator`] and
+//! [`lookup::Lookup`].
+
+pub mod interval;
+pub mod lookup;
+pub mod operator;
+pub mod records;
+pub mod schema;
+
+pub use interval::{Interval, Offset, Partition};
+pub use schema::{Field, Kind};

@@ -1,0 +1,33 @@
+//! What the chain asks of a lookup.
+
+use arrow_array::ArrayRef;
+
+/// A table of facts that rows are joined with, by key.
+pub trait Lookup: Send {
+    /// Answers, for each key, the asked columns: one array for each column of the lookup, each as long as `keys`, and
+    /// null where the column is absent; `found[i]` says whether the key is there at all. Keys are distinct.
+    ///
+    /// Called from a pipeline's lane, once a batch; may block while a server answers. A server that is away is waited
+    /// for inside, up to the connection's patience; then the error says so, and the call may be made again.
+    fn get(&mut self, keys: &[&[u8]]) -> Result<Found, LookupError>;
+}
+
+/// A lookup's answer.
+#[derive(Debug)]
+pub struct Found {
+    /// For each key, whether the table has it.
+    pub found: Vec<bool>,
+    /// For each column of the lookup, a value for each key: `Utf8` or `Binary`, as asked.
+    pub columns: Vec<ArrayRef>,
+}
+
+/// Why a lookup has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// The server can't be reached or broke off: ask again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The table or column isn't there, or what it holds isn't what was asked for: asking again won't help.
+    #[error("{0}")]
+    Unusable(String),
+}

@@ -1,0 +1,136 @@
+//! What the chain asks of an operator's instance, in Arrow's terms: `wit/transform.wit` and `wit/fold.wit`, after
+//! validation of every buffer.
+
+use arrow_array::ArrayRef;
+
+use crate::schema::{Field, Kind};
+
+/// Where an output column of a transform comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The input column of this index, as it is.
+    Input(usize),
+    /// Computed by `process`.
+    Computed(Kind),
+}
+
+/// A transform's contract, as `open` answered it. Indices are checked: they are within the input's columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransformPlan {
+    /// The input columns that `process` is given, in this order.
+    pub reads: Vec<usize>,
+    /// The columns of the result, with their names.
+    pub outputs: Vec<(String, Origin)>,
+}
+
+impl TransformPlan {
+    /// The result's columns, given the input's.
+    pub fn output_fields(&self, input: &[Field]) -> Vec<Field> {
+        self.outputs
+            .iter()
+            .map(|(name, origin)| match origin {
+                Origin::Input(i) => Field::new(name, input[*i].kind),
+                Origin::Computed(kind) => Field::new(name, *kind),
+            })
+            .collect()
+    }
+
+    /// Whether `process` has anything to do.
+    pub fn computes(&self) -> bool {
+        self.outputs.iter().any(|(_, origin)| matches!(origin, Origin::Computed(_)))
+    }
+}
+
+/// A fold's contract, as `open` answered it. Indices are checked: they are within the transform's columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldPlan {
+    /// The columns that make the group key. None: one group in all.
+    pub keys: Vec<usize>,
+    /// The columns that `accumulate` is given, in this order.
+    pub values: Vec<usize>,
+    /// The columns of a state. A group not seen before has null in every one.
+    pub state: Vec<Field>,
+    /// Raised whenever the meaning or the columns of `state` change.
+    pub state_version: u32,
+    /// The columns that `emit` computes.
+    pub outputs: Vec<Field>,
+}
+
+/// A row that the operator refuses, by its index in the call's input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Which row.
+    pub row: u32,
+    /// The operator's words.
+    pub reason: String,
+}
+
+/// What `process` answers. Arrays are valid Arrow of the planned kinds and all `rows` long; what selection and
+/// rejections say about the input is not yet checked.
+#[derive(Debug)]
+pub struct Produced {
+    /// The rows of the result.
+    pub rows: usize,
+    /// The computed columns, in the order of the plan's outputs.
+    pub columns: Vec<ArrayRef>,
+    /// None: row i of the result is input row i. Else the input row of each row of the result.
+    pub selection: Option<Vec<i32>>,
+    /// Input rows that the result leaves out because they are at fault.
+    pub rejected: Vec<Rejection>,
+}
+
+/// Some columns and how many rows they have (columns may be none).
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'a> {
+    /// The rows of each column.
+    pub rows: usize,
+    /// The columns, in the order that the plan set.
+    pub arrays: &'a [ArrayRef],
+}
+
+/// A running instance of an operator: a transform, and a fold over its result if the plan has one.
+///
+/// Calls come from one thread at a time, one at a time. After [`OperatorError::Refused`] the instance goes on; after any
+/// other error it is spent, and a new one takes its place.
+pub trait Operator: Send {
+    /// The transform's contract.
+    fn transform_plan(&self) -> &TransformPlan;
+
+    /// The fold's contract, for an aggregator.
+    fn fold_plan(&self) -> Option<&FoldPlan>;
+
+    /// Rows in, rows out; called with 1 or more rows of the columns that the plan reads.
+    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError>;
+
+    /// The states after the rows of `values` have been added, row `groups[i]` of `states` being the one that row i
+    /// belongs to. Answers as many rows as `states` has.
+    fn accumulate(
+        &mut self,
+        groups: &[i32],
+        values: Columns<'_>,
+        states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError>;
+
+    /// Joins states row by row.
+    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError>;
+
+    /// The output columns of these states, row by row.
+    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError>;
+}
+
+/// What went wrong in a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorError {
+    /// The operator itself said so.
+    #[error("the operator refuses: {0}")]
+    Refused(String),
+    /// It ran longer than its limit, asked for more memory than its limit, or answered more bytes than its limit.
+    #[error("the operator exceeded its limit: {0}")]
+    Limit(String),
+    /// It trapped.
+    #[error("the operator trapped: {0}")]
+    Trap(String),
+    /// Its answer breaks the contract.
+    #[error("the operator broke the contract: {0}")]
+    Contract(String),
+}

@@ -1,0 +1,35 @@
+//! Records as a source gave them: slices of buffers that the source owns.
+
+use crate::interval::{Interval, Offset, Partition};
+
+/// Some records of one topic, in the order of their offsets within each partition.
+///
+/// A source hands over whole batches; the slices point into its buffers (a broker's response, a file's block), so that
+/// no record is copied or becomes an object before it is decoded.
+pub trait Records: Send {
+    /// How many records there are.
+    fn len(&self) -> usize;
+
+    /// Whether there is no record. There may still be intervals: offsets that held none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The topic that all of them are of.
+    fn topic(&self) -> &str;
+
+    /// The payload of record `i`; none for a record without one (Kafka's tombstone).
+    fn value(&self, i: usize) -> Option<&[u8]>;
+
+    /// The key of record `i`.
+    fn key(&self, i: usize) -> Option<&[u8]>;
+
+    /// The partition and offset of record `i`.
+    fn position(&self, i: usize) -> (Partition, Offset);
+
+    /// When record `i` was made, in microseconds since 1970-01-01T00:00:00 UTC, if the source knows.
+    fn timestamp(&self, i: usize) -> Option<i64>;
+
+    /// For each partition that went on: the offsets that these records account for, holes included.
+    fn intervals(&self) -> &[(Partition, Interval)];
+}
