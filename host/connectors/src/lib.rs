@@ -1,10 +1,20 @@
-//! Everything that Sluice reads from, asks, and writes to: one folder each, behind three traits.
+//! Everything that Sluice reads from, asks, and writes to: one folder each, behind four traits.
 //!
-//! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows. Each trait's documentation
-//! states what it promises about order, delivery and blocking; a connector's own documentation states how it keeps it.
+//! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows, [`Writer`] takes records.
+//! Each trait's documentation states what it promises about order, delivery and blocking; a connector's own documentation
+//! states how it keeps it.
 
+pub mod csv;
+pub mod generator;
+pub mod hbase;
+pub mod kafka;
+pub mod log;
+pub mod mysql;
 pub mod sink;
 pub mod source;
+pub mod sqlite;
+pub mod writer;
 
 pub use sink::{Sink, SinkError};
 pub use source::{Source, SourceError};
+pub use writer::{WriteError, Writer};
