@@ -1,0 +1,65 @@
+# demo: see it run · build: dist/ · test: everything, on real servers · check: the quick loop · bench: the figures
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: demo build host plugins test check bench services services-stop setup clean
+
+SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
+CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
+PLUGINS_TARGET := $(SLUICE_CACHE)/plugins
+WASM := wasm32-unknown-unknown
+# An operator is a folder of plugins/ with a crate of the folder's name in it.
+OPERATORS := $(filter-out sdk template,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
+IN_PLUGINS := --manifest-path plugins/Cargo.toml --target-dir $(PLUGINS_TARGET)
+export SLUICE_CACHE CARGO_TARGET_DIR
+
+demo: build
+	dist/sluice demo $${DEMO_SECONDS:+--seconds "$$DEMO_SECONDS"}
+
+build: host plugins
+
+# Files of dist/ are written beside and renamed: a running host watches them, or runs from them.
+host: setup
+	cargo build --release -p sluice
+	@mkdir -p dist
+	@cmp -s $(CARGO_TARGET_DIR)/release/sluice dist/sluice \
+	  || { cp $(CARGO_TARGET_DIR)/release/sluice dist/.sluice.new && mv dist/.sluice.new dist/sluice; }
+
+plugins: host
+	cargo build --release --target $(WASM) $(IN_PLUGINS) $(OPERATORS:%=-p %)
+	@mkdir -p dist/operators
+	@for name in $(OPERATORS); do \
+	  dist/sluice componentize $(PLUGINS_TARGET)/$(WASM)/release/$$name.wasm -o dist/.$$name.new; \
+	  if cmp -s dist/.$$name.new dist/operators/$$name.wasm; then rm dist/.$$name.new; \
+	  else mv dist/.$$name.new dist/operators/$$name.wasm; fi; \
+	done
+
+test: build
+	tests/run
+
+check: setup
+	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path plugins/Cargo.toml
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo clippy --release --workspace --all-targets $(IN_PLUGINS) -- -D warnings
+	cargo test --release --lib --bins -p sluice-core -p sluice-runtime -p sluice-connectors -p sluice
+	cargo test --release --workspace $(IN_PLUGINS)
+	python3 tests/oracle/test_oracle.py
+
+bench: build
+	bench/run.sh
+
+services:
+	@tests/services/all.sh start
+	@tests/services/all.sh env
+
+services-stop:
+	@tests/services/all.sh stop
+
+# What rust-toolchain.toml names, also where rustup's automatic installation is off.
+setup:
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 \
+	  && rustup target list --installed | grep -qx $(WASM) || rustup toolchain install
+
+clean:
+	rm -rf dist $(CARGO_TARGET_DIR) $(PLUGINS_TARGET)
