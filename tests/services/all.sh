@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Every server at once.  all.sh start|stop|status|env
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# each ACTION SCRIPT…: side by side; fails if one does.
+each() {
+  local action="$1" script pids=() failed=0; shift
+  for script in "$@"; do "$here/$script.sh" "$action" & pids+=($!); done
+  for pid in "${pids[@]}"; do wait "$pid" || failed=$?; done
+  return "$failed"
+}
+
+hbase_then_thrift() { "$here/hbase.sh" start && "$here/thrift.sh" start; }
+
+start() {
+  hbase_then_thrift & local pid=$!
+  each start kafka mariadb
+  wait "$pid"
+}
+stop() {
+  "$here/thrift.sh" stop
+  each stop kafka mariadb hbase
+}
+status() { each status kafka mariadb hbase thrift; }
+
+# What tests, benchmarks and sluice.toml need to know, as shell commands.
+environment() {
+  echo "export SLUICE_TEST_KAFKA=127.0.0.1:$KAFKA_PORT"
+  echo "export SLUICE_TEST_MYSQL=mysql://root:$MARIADB_PASSWORD@127.0.0.1:$MARIADB_PORT/livedb"
+  echo "export SLUICE_TEST_HBASE=127.0.0.1:$THRIFT_PORT"
+}
+
+if [ "${1:-}" = env ]; then environment; else main "$@"; fi
