@@ -8,11 +8,16 @@
 //! outside (a WebAssembly instance, a lookup's server) is behind the traits [`operator::Operator`] and
 //! [`lookup::Lookup`].
 
+pub mod batch;
+pub mod chain;
+pub mod decode;
+pub mod fold;
 pub mod interval;
 pub mod lookup;
 pub mod operator;
 pub mod records;
 pub mod schema;
+pub mod time;
 
 pub use interval::{Interval, Offset, Partition};
 pub use schema::{Field, Kind};

@@ -26,8 +26,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the contract.
-    pub const ALL: [Kind; 6] =
-        [Kind::Boolean, Kind::Int64, Kind::Float64, Kind::Utf8, Kind::Binary, Kind::Timestamp];
+    pub const ALL: [Kind; 6] = [Kind::Boolean, Kind::Int64, Kind::Float64, Kind::Utf8, Kind::Binary, Kind::Timestamp];
 
     /// The Arrow type of this kind.
     pub fn data_type(self) -> DataType {

@@ -1,0 +1,310 @@
+//! A pipeline's way from records to rows: decode, steps, fold.
+//!
+//! A chain is a function of its records, its operators' answers and its lookups' answers. It runs in one thread, keeps the
+//! fold's groups, and knows nothing of sources, sinks and time.
+
+mod join;
+mod needs;
+mod transform;
+
+use arrow_array::ArrayRef;
+
+use crate::batch::{Batch, RowOrigins};
+use crate::decode::{BadRecord, Decoder, JsonOptions, SourceColumn};
+use crate::fold::{Emitted, Fold, FoldError};
+use crate::lookup::{Lookup, LookupError};
+use crate::operator::{Operator, OperatorError};
+use crate::records::Records;
+use crate::schema::{Field, Kind};
+use join::Joiner;
+
+/// What becomes of rows whose key the lookup doesn't have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// They are left out.
+    Inner,
+    /// The lookup's columns are null.
+    Left,
+}
+
+/// A stretch of the chain.
+pub enum Step {
+    /// A deployed component's transform, and its fold if it is an aggregator.
+    Operator {
+        /// The operator's name.
+        name: String,
+        /// Opened with the fields that come before this step.
+        instance: Box<dyn Operator>,
+    },
+    /// Facts joined by key.
+    Lookup {
+        /// The column that holds the key: text, or an int64 that is looked up as decimal text.
+        key: usize,
+        /// The columns that are added.
+        columns: Vec<Field>,
+        /// What a missing key means.
+        join: Join,
+        /// Who answers.
+        lookup: Box<dyn Lookup>,
+    },
+}
+
+impl Step {
+    /// The columns after this step's transform or lookup, given those before.
+    pub fn output_fields(&self, input: &[Field]) -> Vec<Field> {
+        match self {
+            Step::Operator { instance, .. } => instance.transform_plan().output_fields(input),
+            Step::Lookup { columns, .. } => input.iter().chain(columns).cloned().collect(),
+        }
+    }
+
+    fn folds(&self) -> bool {
+        matches!(self, Step::Operator { instance, .. } if instance.fold_plan().is_some())
+    }
+}
+
+/// Why steps don't make a chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// An aggregator ends the chain.
+    #[error("step {step}: an aggregator must be the last step")]
+    AggregatorNotLast {
+        /// Which step it is, from 0.
+        step: usize,
+    },
+    /// Lookup keys are texts or integers.
+    #[error("step {step}: the lookup's key `{key}` must be an int64 or utf8 column that exists")]
+    LookupKey {
+        /// Which step it is, from 0.
+        step: usize,
+        /// The column's name and kind.
+        key: String,
+    },
+    /// A plan points outside the columns that there are.
+    #[error("step {step}: the plan names columns that don't exist")]
+    Plan {
+        /// Which step it is, from 0.
+        step: usize,
+    },
+}
+
+/// Why records could not be processed. The chain's groups are as before the call.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// An operator is at fault.
+    #[error("operator `{name}`: {error}")]
+    Operator {
+        /// Which one.
+        name: String,
+        /// What it did.
+        error: OperatorError,
+    },
+    /// The fold reached a bound of the host.
+    #[error(transparent)]
+    Fold(FoldError),
+    /// A lookup has no answer; if it says that it is unavailable, the same call may be made again.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+/// A row that was left out because it is at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// The record that it came from.
+    pub record: usize,
+    /// The step that refused it.
+    pub step: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// Rows for the sink, with the record of each.
+#[derive(Debug, Clone)]
+pub struct OutputRows {
+    /// The rows of every column.
+    pub rows: usize,
+    /// In the order of [`Chain::output_fields`].
+    pub columns: Vec<ArrayRef>,
+    /// The record of each row.
+    pub origins: RowOrigins,
+}
+
+/// What came of one call.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The rows of a chain without a fold.
+    pub output: Option<OutputRows>,
+    /// Rows that were left out because they are at fault.
+    pub rejected: Vec<RejectedRow>,
+    /// The first record that is not yet processed.
+    pub next: usize,
+    /// Records that were left out because of `ignore_parse_errors`.
+    pub ignored: usize,
+    /// The record that ended the call early; `next` points at it.
+    pub stopped: Option<BadRecord>,
+}
+
+/// Decode, steps, fold.
+pub struct Chain {
+    decoder: Decoder,
+    steps: Vec<StepState>,
+    fold: Option<Fold>,
+    output_fields: Vec<Field>,
+}
+
+struct StepState {
+    step: Step,
+    joiner: Joiner,
+    /// Which of the step's output columns anybody reads.
+    needed: Vec<bool>,
+}
+
+impl Chain {
+    /// Puts steps together; columns that no step and no sink reads are never decoded.
+    pub fn new(source: &[SourceColumn], json: JsonOptions, steps: Vec<Step>) -> Result<Chain, ChainError> {
+        let mut fields: Vec<Vec<Field>> = vec![source.iter().map(|column| column.field.clone()).collect()];
+        for (index, step) in steps.iter().enumerate() {
+            let input = &fields[index];
+            check(index, step, input, index + 1 == steps.len())?;
+            fields.push(step.output_fields(input));
+        }
+        let last = fields.pop().unwrap_or_default();
+        let fold = match steps.last() {
+            Some(Step::Operator { instance, .. }) => match instance.fold_plan() {
+                Some(plan) => Some(
+                    Fold::new(plan.clone(), &last).ok_or(ChainError::Plan { step: steps.len().saturating_sub(1) })?,
+                ),
+                None => None,
+            },
+            _ => None,
+        };
+        let mut needed = needs::of_result(&steps, last.len());
+        let mut states = Vec::with_capacity(steps.len());
+        for (step, input) in steps.into_iter().zip(&fields).rev() {
+            let before = needs::before(&step, &needed, input.len());
+            states.push(StepState { step, joiner: Joiner::default(), needed });
+            needed = before;
+        }
+        states.reverse();
+        let output_fields = fold.as_ref().map_or(last, Fold::output_fields);
+        Ok(Chain { decoder: Decoder::new(source, &needed, json), steps: states, fold, output_fields })
+    }
+
+    /// The columns that go to the sinks.
+    pub fn output_fields(&self) -> &[Field] {
+        &self.output_fields
+    }
+
+    /// The fold's groups, if the chain ends in an aggregator.
+    pub fn fold(&self) -> Option<&Fold> {
+        self.fold.as_ref()
+    }
+
+    /// Takes over the groups of the chain that this one replaces; every group counts as changed, since the new operator may
+    /// show it otherwise. Gives the old chain back, whole, if the states don't fit.
+    pub fn adopt(&mut self, mut old: Chain) -> Result<(), (Box<Chain>, String)> {
+        match (&mut self.fold, old.fold.take()) {
+            (None, None) => Ok(()),
+            (Some(fold), Some(old_fold)) => match fold.adopt(old_fold) {
+                Ok(()) => {
+                    fold.touch_all();
+                    Ok(())
+                }
+                Err((old_fold, reason)) => {
+                    old.fold = Some(*old_fold);
+                    Err((Box::new(old), reason))
+                }
+            },
+            (new, old_fold) => {
+                let (is, was) =
+                    if new.is_some() { ("an aggregator", "a transformer") } else { ("a transformer", "an aggregator") };
+                old.fold = old_fold;
+                Err((Box::new(old), format!("it is {is}, the running one is {was}")))
+            }
+        }
+    }
+
+    /// Takes records from `start` on through all steps, at most `max_rows` of them; rows that reach the end are added
+    /// to the fold, or answered.
+    pub fn process(&mut self, records: &dyn Records, start: usize, max_rows: usize) -> Result<Outcome, ProcessError> {
+        let decoded = self.decoder.decode(records, start, max_rows);
+        let mut rejected = Vec::new();
+        let mut batch = decoded.batch;
+        for (index, state) in self.steps.iter_mut().enumerate() {
+            if batch.rows == 0 {
+                break;
+            }
+            batch = state.apply(index, batch, &mut rejected)?;
+        }
+        let output = self.end(batch)?;
+        let (next, ignored, stopped) = (decoded.next, decoded.ignored, decoded.stopped);
+        Ok(Outcome { output, rejected, next, ignored, stopped })
+    }
+
+    /// The groups that changed since the last call, as rows of [`Chain::output_fields`]. Nothing for a chain without a fold.
+    pub fn emit_changed(&mut self) -> Result<Vec<Emitted>, ProcessError> {
+        let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
+            (&mut self.fold, self.steps.last_mut())
+        else {
+            return Ok(Vec::new());
+        };
+        fold.emit_changed(instance.as_mut()).map_err(|error| fold_error(name, error))
+    }
+
+    fn end(&mut self, batch: Batch) -> Result<Option<OutputRows>, ProcessError> {
+        if batch.rows == 0 {
+            return Ok(None);
+        }
+        if let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
+            (&mut self.fold, self.steps.last_mut())
+        {
+            fold.accumulate(instance.as_mut(), batch.rows, &batch.columns).map_err(|error| fold_error(name, error))?;
+            return Ok(None);
+        }
+        // Without a fold every column of the result is needed, so that none is missing here.
+        let columns = batch.columns.into_iter().flatten().collect();
+        Ok(Some(OutputRows { rows: batch.rows, columns, origins: batch.origins }))
+    }
+}
+
+impl StepState {
+    fn apply(&mut self, index: usize, batch: Batch, rejected: &mut Vec<RejectedRow>) -> Result<Batch, ProcessError> {
+        match &mut self.step {
+            Step::Operator { name, instance } => {
+                transform::apply(instance.as_mut(), index, batch, &self.needed, rejected)
+                    .map_err(|error| ProcessError::Operator { name: name.clone(), error })
+            }
+            Step::Lookup { key, columns, join, lookup } => {
+                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch)?)
+            }
+        }
+    }
+}
+
+fn fold_error(name: &str, error: FoldError) -> ProcessError {
+    match error {
+        FoldError::Operator(error) => ProcessError::Operator { name: name.to_owned(), error },
+        error @ FoldError::TooManyGroups => ProcessError::Fold(error),
+    }
+}
+
+fn check(index: usize, step: &Step, input: &[Field], last: bool) -> Result<(), ChainError> {
+    if step.folds() && !last {
+        return Err(ChainError::AggregatorNotLast { step: index });
+    }
+    match step {
+        Step::Operator { instance, .. } => {
+            let plan = instance.transform_plan();
+            needs::within(plan, input.len()).then_some(()).ok_or(ChainError::Plan { step: index })
+        }
+        Step::Lookup { key, .. } => match input.get(*key) {
+            Some(field) if matches!(field.kind, Kind::Int64 | Kind::Utf8) => Ok(()),
+            field => {
+                Err(ChainError::LookupKey { step: index, key: field.map_or_else(String::new, ToString::to_string) })
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

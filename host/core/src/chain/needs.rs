@@ -1,0 +1,56 @@
+//! Who reads which column: worked out backwards from the end of the chain, so that decoding, lookups and the boundary
+//! carry only what is read.
+
+use super::Step;
+use crate::operator::{Origin, TransformPlan};
+
+/// Which columns of the last step's result are read: all of them by the sinks, or those of the fold's plan.
+pub(super) fn of_result(steps: &[Step], columns: usize) -> Vec<bool> {
+    let fold = match steps.last() {
+        Some(Step::Operator { instance, .. }) => instance.fold_plan(),
+        _ => None,
+    };
+    match fold {
+        None => vec![true; columns],
+        Some(plan) => marked(columns, plan.keys.iter().chain(&plan.values).copied()),
+    }
+}
+
+/// Which columns before a step are read, given those that are read after it.
+pub(super) fn before(step: &Step, after: &[bool], columns: usize) -> Vec<bool> {
+    match step {
+        Step::Operator { instance, .. } => {
+            let plan = instance.transform_plan();
+            let untouched = plan.outputs.iter().zip(after).filter_map(|((_, origin), needed)| match origin {
+                Origin::Input(i) if *needed => Some(*i),
+                _ => None,
+            });
+            let reads = if plan.computes() { plan.reads.as_slice() } else { &[] };
+            marked(columns, reads.iter().copied().chain(untouched))
+        }
+        Step::Lookup { key, .. } => {
+            let mut before = marked(columns, std::iter::once(*key));
+            before.iter_mut().zip(after).for_each(|(before, after)| *before |= *after);
+            before
+        }
+    }
+}
+
+/// Whether a plan's indices are within the columns that there are.
+pub(super) fn within(plan: &TransformPlan, columns: usize) -> bool {
+    let untouched = plan.outputs.iter().filter_map(|(_, origin)| match origin {
+        Origin::Input(i) => Some(i),
+        Origin::Computed(_) => None,
+    });
+    plan.reads.iter().chain(untouched).all(|i| *i < columns)
+}
+
+fn marked(columns: usize, read: impl Iterator<Item = usize>) -> Vec<bool> {
+    let mut marks = vec![false; columns];
+    for column in read {
+        if let Some(mark) = marks.get_mut(column) {
+            *mark = true;
+        }
+    }
+    marks
+}

@@ -1,0 +1,111 @@
+//! Which group a row belongs to.
+
+use arrow_array::ArrayRef;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use super::key::{self, KeyColumn};
+use crate::schema::Kind;
+
+/// All groups seen so far, numbered in the order in which they came. Keys lie in one buffer, one after another.
+#[derive(Debug)]
+pub struct Groups {
+    kinds: Vec<Kind>,
+    hasher: RandomState,
+    table: HashTable<u32>,
+    keys: Vec<u8>,
+    /// Where each group's key ends in `keys`.
+    ends: Vec<usize>,
+    scratch: Vec<u8>,
+}
+
+impl Groups {
+    /// No groups yet, of keys of these kinds.
+    pub fn new(kinds: Vec<Kind>) -> Groups {
+        Groups {
+            kinds,
+            hasher: RandomState::default(),
+            table: HashTable::new(),
+            keys: Vec::new(),
+            ends: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The kinds of the key columns.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Forgets all groups; buffers stay.
+    pub fn clear(&mut self) {
+        self.table.clear();
+        self.keys.clear();
+        self.ends.clear();
+    }
+
+    /// Writes the group of each row to `out`; groups not seen before get the next numbers. None if a column isn't of its
+    /// kind: then nothing changed.
+    pub fn assign(&mut self, columns: &[ArrayRef], rows: usize, out: &mut Vec<u32>) -> Option<()> {
+        let columns: Vec<KeyColumn<'_>> = columns.iter().map(KeyColumn::new).collect::<Option<_>>()?;
+        out.clear();
+        out.reserve(rows);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for row in 0..rows {
+            scratch.clear();
+            for column in &columns {
+                column.encode(row, &mut scratch);
+            }
+            out.push(self.group(&scratch));
+        }
+        self.scratch = scratch;
+        Some(())
+    }
+
+    #[inline]
+    fn group(&mut self, key: &[u8]) -> u32 {
+        let hash = self.hasher.hash_one(key);
+        let Groups { hasher, table, keys, ends, .. } = self;
+        let entry = table.entry(
+            hash,
+            |group| key_of(keys, ends, *group) == key,
+            |group| hasher.hash_one(key_of(keys, ends, *group)),
+        );
+        match entry {
+            hashbrown::hash_table::Entry::Occupied(entry) => *entry.get(),
+            hashbrown::hash_table::Entry::Vacant(entry) => {
+                // More than u32::MAX groups don't fit in memory; the fold's bound is far below.
+                let group = u32::try_from(ends.len()).unwrap_or(u32::MAX);
+                entry.insert(group);
+                keys.extend_from_slice(key);
+                ends.push(keys.len());
+                group
+            }
+        }
+    }
+
+    /// The key columns of these groups.
+    pub fn key_columns(&self, groups: &[u32]) -> Vec<ArrayRef> {
+        let keys = groups.iter().map(|group| key_of(&self.keys, &self.ends, *group));
+        // Keys were encoded with these kinds, so that they decode; an empty answer would be a row count of 0.
+        key::decode(&self.kinds, keys).unwrap_or_default()
+    }
+}
+
+#[inline]
+fn key_of<'a>(keys: &'a [u8], ends: &[usize], group: u32) -> &'a [u8] {
+    let group = group as usize;
+    let start = if group == 0 { 0 } else { ends[group - 1] };
+    &keys[start..ends[group]]
+}
