@@ -23,6 +23,17 @@ pub struct Constraint {
     pub range: Option<(i64, i64)>,
     /// The longest text taken, in characters; none where there is no limit.
     pub max_chars: Option<usize>,
+    /// The longest text or binary taken, in bytes; none where there is no limit.
+    pub max_bytes: Option<usize>,
+    /// The wall-clock times that are taken, in microseconds since 1970-01-01T00:00:00, both ends included; none where it
+    /// isn't a column of times.
+    pub times: Option<(i64, i64)>,
+}
+
+impl Constraint {
+    /// Takes everything, null as well.
+    pub const ANY: Constraint =
+        Constraint { nullable: true, range: None, max_chars: None, max_bytes: None, times: None };
 }
 
 /// Rows to be written: columns in the order of the fields that the sink was opened with, all of the same length.
