@@ -1,0 +1,190 @@
+//! The host as a process.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::{PATIENCE, Site, eventually, root};
+
+/// What `GET /status` answers.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Status {
+    /// One for each pipeline's file.
+    pub pipelines: Vec<Pipeline>,
+}
+
+impl Status {
+    /// The pipeline of this name.
+    pub fn pipeline(&self, name: &str) -> Result<&Pipeline, String> {
+        self.pipelines.iter().find(|p| p.name == name).ok_or_else(|| format!("no pipeline {name} in {self:?}"))
+    }
+}
+
+/// One pipeline's part of the status.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Pipeline {
+    /// Its file's name.
+    pub name: String,
+    /// `running`, `holding`, `stopped`, `waiting` or `finished`.
+    pub state: String,
+    /// Why it isn't running.
+    pub reason: Option<String>,
+    /// Records read.
+    pub records: u64,
+    /// Rows written.
+    pub rows: u64,
+    /// Rows rejected.
+    pub rejected: u64,
+    /// Records that wait in the source.
+    pub lag: Option<u64>,
+    /// Flushes done.
+    pub flushes: u64,
+    /// What it runs.
+    pub operator: Option<Operator>,
+}
+
+/// The deployed operator of a pipeline.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Operator {
+    /// Its file's name.
+    pub name: String,
+    /// The file's SHA-256.
+    pub digest: String,
+    /// Counts the artifacts that this pipeline ran.
+    pub generation: u64,
+}
+
+/// What a process left when it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Everything it said, on both streams.
+    pub output: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Finished {
+        let text = [output.stdout, output.stderr].concat();
+        Finished { code: output.status.code(), output: String::from_utf8_lossy(&text).into_owned() }
+    }
+}
+
+/// The path of the binary under test.
+fn binary() -> PathBuf {
+    let path = std::env::var_os("SLUICE_BIN").map_or_else(|| root().join("dist/sluice"), PathBuf::from);
+    assert!(path.exists(), "{} isn't there: run `make build`", path.display());
+    path
+}
+
+/// Runs the binary to its end.
+pub fn sluice<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Finished {
+    Command::new(binary()).args(arguments).stdin(Stdio::null()).output().expect("the binary runs").into()
+}
+
+/// A running `sluice run`. Killed when dropped; its log is shown if that is in a failing test.
+pub struct Host {
+    child: Child,
+    admin: SocketAddr,
+    log: PathBuf,
+}
+
+impl Host {
+    /// Starts the service on the site's configuration.
+    pub fn start(site: &Site) -> Host {
+        let log = site.path("host.log");
+        let out = File::options().create(true).append(true).open(&log).unwrap();
+        let child = Command::new(binary())
+            .args(["run", "--log", "json", "--config"])
+            .arg(site.config())
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().unwrap())
+            .stdout(out)
+            .spawn()
+            .expect("the binary runs");
+        Host { child, admin: site.admin(), log }
+    }
+
+    /// Everything the host said so far, also before a restart on the same site.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// What the admin endpoint answers now.
+    pub fn status(&self) -> Result<Status, String> {
+        let answer = get(self.admin, "/status").map_err(|e| format!("{}: {e}", self.admin))?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no HTTP answer: {answer}"))?;
+        if !head.starts_with("HTTP/1.1 200") && !head.starts_with("HTTP/1.0 200") {
+            return Err(format!("not 200: {answer}"));
+        }
+        serde_json::from_str(body).map_err(|e| format!("{e} in {body}"))
+    }
+
+    /// Waits until the status of the pipeline satisfies the condition.
+    pub fn wait(&mut self, name: &str, what: &str, condition: impl Fn(&Pipeline) -> bool) -> Pipeline {
+        eventually(&format!("pipeline {name}: {what}"), PATIENCE, || {
+            self.assert_runs();
+            let status = self.status()?;
+            let pipeline = status.pipeline(name)?;
+            condition(pipeline).then(|| pipeline.clone()).ok_or_else(|| format!("{pipeline:?}"))
+        })
+    }
+
+    /// Waits until every pipeline has read everything that its topic holds.
+    pub fn wait_until_read(&mut self, patience: Duration) {
+        eventually("every pipeline has read everything", patience, || {
+            self.assert_runs();
+            let status = self.status()?;
+            let done = status.pipelines.iter().all(|p| p.lag == Some(0) && p.records > 0);
+            done.then_some(()).ok_or_else(|| format!("{status:?}"))
+        });
+    }
+
+    /// Fails if the process has ended by itself.
+    pub fn assert_runs(&mut self) {
+        if let Some(code) = self.child.try_wait().unwrap() {
+            panic!("the host ended by itself: {code}");
+        }
+    }
+
+    /// The most memory that the process ever had resident, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells the peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Asks the host to end, as a service's supervisor does, and waits until it has.
+    pub fn terminate(mut self) -> Finished {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let status = eventually("the host ends after SIGTERM", PATIENCE, || {
+            self.child.try_wait().unwrap().ok_or_else(|| self.log())
+        });
+        Finished { code: status.code(), output: self.log() }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- the host's log:\n{}", self.log());
+        }
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}

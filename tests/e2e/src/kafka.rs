@@ -1,0 +1,116 @@
+//! Topics on the real broker, to the exact byte.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::{PATIENCE, eventually, server};
+
+/// A topic of a test; deleted with the value.
+pub struct Topic {
+    /// Its name on the broker.
+    pub name: String,
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Topic {
+    /// Makes the topic.
+    pub fn create(name: &str, partitions: i32) -> Topic {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let results = block_on(admin().create_topics([&topic], &AdminOptions::new())).unwrap();
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        Topic { name: name.to_owned(), producer: producer() }
+    }
+
+    /// Deletes a topic that other runs may have left.
+    pub fn remove(name: &str) {
+        let results = block_on(admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+        assert!(matches!(results[..], [Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))]), "{results:?}");
+    }
+
+    /// Appends a record; no value is a tombstone.
+    pub fn send(&self, partition: i32, value: Option<&[u8]>) {
+        loop {
+            let mut record: BaseRecord<'_, (), [u8]> = BaseRecord::to(&self.name).partition(partition);
+            record.payload = value;
+            match self.producer.send(record) {
+                Ok(()) => return,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => self.flush(),
+                Err((e, _)) => panic!("{}: {e}", self.name),
+            }
+        }
+    }
+
+    /// Waits until every record is in the topic.
+    pub fn flush(&self) {
+        self.producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Writes what the topic holds as `DIR/PARTITION.jsonl`.
+    pub fn dump(name: &str, directory: &Path) {
+        let consumer: BaseConsumer =
+            client().set("group.id", "dump").set("enable.partition.eof", "true").create().unwrap();
+        std::fs::create_dir_all(directory).unwrap();
+        for partition in 0..partitions(&consumer, name) {
+            let (_, end) = consumer.fetch_watermarks(name, partition, PATIENCE).unwrap();
+            let mut assignment = TopicPartitionList::new();
+            assignment.add_partition_offset(name, partition, Offset::Beginning).unwrap();
+            consumer.assign(&assignment).unwrap();
+            let mut lines = Vec::new();
+            let mut next = 0;
+            while next < end {
+                match consumer.poll(PATIENCE).expect("the topic's records come") {
+                    Ok(record) => {
+                        lines.extend_from_slice(record.payload().unwrap_or_default());
+                        lines.push(b'\n');
+                        next = record.offset() + 1;
+                    }
+                    Err(KafkaError::PartitionEOF(_)) => {}
+                    Err(e) => panic!("{name}: {e}"),
+                }
+            }
+            std::fs::write(directory.join(format!("{partition}.jsonl")), lines).unwrap();
+        }
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        block_on(admin().delete_topics(&[&self.name], &AdminOptions::new())).ok();
+    }
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> i32 {
+    eventually(&format!("{topic} has partitions"), PATIENCE, || {
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).map_err(|e| e.to_string())?;
+        let count = metadata.topics()[0].partitions().len();
+        i32::try_from(count).ok().filter(|count| *count > 0).ok_or_else(|| "none yet".to_owned())
+    })
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", server("SLUICE_TEST_KAFKA"));
+    config
+}
+
+fn admin() -> AdminClient<DefaultClientContext> {
+    client().create().unwrap()
+}
+
+/// Waits for broker outages as long as a test does; keeps order.
+fn producer() -> ThreadedProducer<DefaultProducerContext> {
+    client().set("enable.idempotence", "true").set("linger.ms", "5").create().unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

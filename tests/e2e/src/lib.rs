@@ -1,0 +1,63 @@
+//! What the end-to-end tests are written with: real servers, a real host process, and the oracle.
+//!
+//! ```text
+//! Corpus (records as files) ──┬──▶ oracle ───────────────────────────────▶ rows ─┐
+//!                             └──▶ Site (topics, tables) ──▶ Host ──▶ Tables ──▶ rows, equal
+//! ```
+//!
+//! A [`Site`] has topics, a database, operators and pipelines of its own, so tests run side by side. Those that stop servers
+//! are in a test binary of their own, since cargo runs binaries one after another.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's library fails by panicking, with what it saw"
+)]
+
+mod corpus;
+mod host;
+mod kafka;
+mod oracle;
+mod outage;
+mod site;
+mod tables;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use corpus::{Corpus, ENTRIES, GIFTS};
+pub use host::{Finished, Host, Pipeline, Status, sluice};
+pub use kafka::Topic;
+pub use oracle::{METRICS, Metric, Rows, expected};
+pub use outage::{Outage, Server};
+pub use site::{Site, World};
+pub use tables::Tables;
+
+/// How long anything may take that ought to happen soon. Generous: a busy machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the crate is in the repository")
+}
+
+/// The address of a server, from an environment variable that `make test` sets.
+pub fn server(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} isn't set: run `make test`, or `make services` and then what it prints"))
+}
+
+/// Asks again and again until there is an answer. `what` is said, with the last refusal, when the time is up.
+///
+/// Servers and the host are other processes, which no channel announces anything from: this is the one place that waits by
+/// asking.
+pub fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + patience;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(refusal) if Instant::now() > end => panic!("{what}: not within {patience:?}: {refusal}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Everything one test's host works with.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use crate::{Corpus, ENTRIES, GIFTS, METRICS, Tables, Topic, root, server};
+
+/// What stands behind the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// Kafka, HBase, MariaDB.
+    Servers,
+    /// An embedded log, CSV, SQLite.
+    Embedded,
+}
+
+/// A directory with sluice.toml, pipelines and operators, and on servers a database and topics, all of one test's own.
+pub struct Site {
+    directory: TempDir,
+    world: World,
+    admin: SocketAddr,
+    database: String,
+    topics: Vec<(&'static str, Topic)>,
+}
+
+impl Site {
+    /// A site with the repository's operators and pipelines, whose topics have this many partitions and no record.
+    pub fn new(world: World, partitions: i32) -> Site {
+        let site = Site::empty(world, partitions);
+        for metric in &METRICS {
+            site.add_pipeline(metric.name, metric.name, |_| {});
+        }
+        site
+    }
+
+    /// A site with the repository's operators and no pipeline.
+    pub fn empty(world: World, partitions: i32) -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        let admin = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
+        let unique = unique();
+        let mut site = Site { directory, world, admin, database: format!("e2e_{unique}"), topics: Vec::new() };
+        for name in ["operators", "pipelines", "state", "events"] {
+            fs::create_dir(site.path(name)).unwrap();
+        }
+        for metric in &METRICS {
+            let file = format!("{}.wasm", metric.name);
+            fs::copy(root().join("dist/operators").join(&file), site.path("operators").join(&file))
+                .expect("make build ran");
+        }
+        if world == World::Servers {
+            site.administer(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", site.database));
+            for topic in [ENTRIES, GIFTS] {
+                site.topics.push((topic, Topic::create(&format!("{topic}-{unique}"), partitions)));
+            }
+        }
+        site.configure(|_| {});
+        site
+    }
+
+    /// A file or directory of the site.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The path of its sluice.toml.
+    pub fn config(&self) -> PathBuf {
+        self.path("sluice.toml")
+    }
+
+    /// Where its host's admin endpoint listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The tables that its pipelines write.
+    pub fn tables(&self) -> Tables {
+        match self.world {
+            World::Servers => Tables::Mysql(self.mysql_url()),
+            World::Embedded => Tables::Sqlite(self.path("live.db")),
+        }
+    }
+
+    /// The URL of its own database.
+    pub fn mysql_url(&self) -> String {
+        let url = server("SLUICE_TEST_MYSQL");
+        format!("{}/{}", url.rsplit_once('/').expect("the URL names a database").0, self.database)
+    }
+
+    /// The topic on the broker that stands for this one of the original's.
+    pub fn topic(&self, name: &str) -> &Topic {
+        &self.topics.iter().find(|(original, _)| *original == name).expect("a topic on servers").1
+    }
+
+    /// The name that pipelines know the topic by.
+    pub fn topic_name(&self, name: &str) -> String {
+        match self.world {
+            World::Servers => self.topic(name).name.clone(),
+            World::Embedded => name.to_owned(),
+        }
+    }
+
+    /// Writes this part of the corpus to both topics.
+    pub fn load(&self, corpus: &Corpus, from: f64, to: f64) {
+        for topic in [ENTRIES, GIFTS] {
+            match self.world {
+                World::Servers => corpus.load(topic, self.topic(topic), from, to),
+                World::Embedded => corpus.append(topic, &self.path("events"), from, to),
+            }
+        }
+    }
+
+    /// Appends records to partition 0 of the topic.
+    pub fn send<R: AsRef<[u8]>>(&self, topic: &str, records: &[R]) {
+        match self.world {
+            World::Servers => {
+                records.iter().for_each(|record| self.topic(topic).send(0, Some(record.as_ref())));
+                self.topic(topic).flush();
+            }
+            World::Embedded => append_lines(&self.path("events").join(topic), records),
+        }
+    }
+
+    /// Writes sluice.toml anew, after `edit`.
+    pub fn configure(&self, edit: impl FnOnce(&mut Table)) {
+        let connections = match self.world {
+            World::Servers => format!(
+                "events = {{ kafka = {{ brokers = \"{}\" }} }}\ndimensions = {{ hbase = {{ thrift = \"{}\" }} }}\n\
+                 livedb = {{ mysql = {{ url = \"{}\", time_zone = \"Asia/Shanghai\" }} }}\n",
+                server("SLUICE_TEST_KAFKA"),
+                server("SLUICE_TEST_HBASE"),
+                self.mysql_url()
+            ),
+            World::Embedded => format!(
+                "events = {{ log = {{ directory = \"events\" }} }}\ndimensions = {{ csv = {{ directory = \"{}\" }} }}\n\
+                 livedb = {{ sqlite = {{ path = \"live.db\" }} }}\n",
+                root().join("demo/dimensions").display()
+            ),
+        };
+        let text = format!(
+            "operators = \"operators\"\npipelines = \"pipelines\"\nstate = \"state\"\n[admin]\nlisten = \"{}\"\n\
+             [connections]\n{connections}",
+            self.admin
+        );
+        let mut config: Table = toml::from_str(&text).unwrap();
+        edit(&mut config);
+        fs::write(self.config(), toml::to_string(&config).unwrap()).unwrap();
+    }
+
+    /// Adds a pipeline: the repository's one for the metric, on this site's topic, after `edit`. Flushes are made frequent,
+    /// so that tests needn't wait for them.
+    pub fn add_pipeline(&self, name: &str, metric: &str, edit: impl FnOnce(&mut Table)) {
+        let text = fs::read_to_string(root().join("pipelines").join(format!("{metric}.toml"))).unwrap();
+        let mut pipeline: Table = toml::from_str(&text).unwrap();
+        let source = table(&mut pipeline, "source");
+        let topic = source["topic"].as_str().unwrap().to_owned();
+        source.insert("topic".into(), self.topic_name(&topic).into());
+        source.insert("group".into(), format!("{}-{name}", self.database).into());
+        for sink in pipeline["sink"].as_array_mut().unwrap() {
+            sink["flush"]["interval"] = "200ms".into();
+        }
+        edit(&mut pipeline);
+        self.write(
+            &self.path("pipelines").join(format!("{name}.toml")),
+            toml::to_string(&pipeline).unwrap().as_bytes(),
+        );
+    }
+
+    /// Puts the file there in one step, as a deployment does.
+    pub fn write(&self, path: &Path, content: &[u8]) {
+        let beside = self.path("being-written");
+        fs::write(&beside, content).unwrap();
+        fs::rename(beside, path).unwrap();
+    }
+
+    fn administer(&self, sql: String) {
+        Tables::Mysql(server("SLUICE_TEST_MYSQL")).execute(sql);
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if self.world == World::Servers {
+            self.administer(format!("DROP DATABASE {}", self.database));
+        }
+    }
+}
+
+/// The table under this key.
+pub(crate) fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
+    parent.get_mut(key).and_then(Value::as_table_mut).expect("a table")
+}
+
+/// A name that no other test of this or another run has.
+fn unique() -> String {
+    static COUNTER: AtomicUsize = AtomicUsize::new(0);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    format!("{now}_{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn append_lines<R: AsRef<[u8]>>(topic: &Path, records: &[R]) {
+    use std::io::Write;
+    fs::create_dir_all(topic).unwrap();
+    let mut lines = Vec::new();
+    for record in records {
+        lines.extend_from_slice(record.as_ref());
+        lines.push(b'\n');
+    }
+    let mut file = fs::File::options().create(true).append(true).open(topic.join("0.jsonl")).unwrap();
+    file.write_all(&lines).unwrap();
+}

@@ -1,0 +1,155 @@
+//! The tables that a host writes, read back.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, SqliteConnection};
+use tokio::runtime::Runtime;
+
+use crate::eventually;
+use crate::oracle::{Kind, METRICS, Metric, Rows, ordered};
+
+/// How many differing rows a failure shows.
+const SHOWN: usize = 5;
+
+/// A database.
+#[derive(Debug, Clone)]
+pub enum Tables {
+    /// On the real server, by its URL.
+    Mysql(String),
+    /// The embedded one's file.
+    Sqlite(PathBuf),
+}
+
+impl Tables {
+    /// The rows of the metric's table; the refusal is the database's.
+    pub fn rows(&self, metric: &Metric) -> Result<Rows, String> {
+        block_on(async {
+            match self {
+                Tables::Mysql(url) => mysql_rows(url, metric).await,
+                Tables::Sqlite(path) => sqlite_rows(path, metric).await,
+            }
+        })
+        .map(ordered)
+        .map_err(|e| format!("{}: {e}", metric.table))
+    }
+
+    /// Runs one statement.
+    pub fn execute(&self, sql: String) {
+        let sql = AssertSqlSafe(sql);
+        block_on(async {
+            match self {
+                Tables::Mysql(url) => {
+                    let mut connection = MySqlConnection::connect(url).await?;
+                    sqlx::raw_sql(sql).execute(&mut connection).await.map(drop)
+                }
+                Tables::Sqlite(path) => {
+                    let mut connection = sqlite(path).await?;
+                    sqlx::raw_sql(sql).execute(&mut connection).await.map(drop)
+                }
+            }
+        })
+        .unwrap();
+    }
+
+    /// Waits until every metric's table holds exactly these rows, given in the order of [`METRICS`].
+    pub fn await_equal(&self, expected: &[Rows], patience: Duration) {
+        for (metric, expected) in METRICS.iter().zip(expected) {
+            eventually(&format!("{} equals the oracle's", metric.table), patience, || self.compare(metric, expected));
+        }
+    }
+
+    /// Fails unless every metric's table holds exactly these rows, given in the order of [`METRICS`].
+    pub fn assert_equal(&self, expected: &[Rows]) {
+        for (metric, expected) in METRICS.iter().zip(expected) {
+            self.compare(metric, expected).unwrap_or_else(|difference| panic!("{difference}"));
+        }
+    }
+
+    /// Waits until the metric's table holds exactly these rows.
+    pub fn await_rows(&self, name: &str, expected: Value) {
+        let metric = METRICS.iter().find(|metric| metric.name == name).expect("a known metric");
+        let expected: Rows = serde_json::from_value(expected).unwrap();
+        let what = format!("{} holds {expected:?}", metric.table);
+        eventually(&what, crate::PATIENCE, || self.compare(metric, &ordered(expected.clone())));
+    }
+
+    fn compare(&self, metric: &Metric, expected: &Rows) -> Result<(), String> {
+        let actual = self.rows(metric)?;
+        if actual == *expected {
+            return Ok(());
+        }
+        let only = |left: &Rows, right: &Rows| {
+            let right: std::collections::HashSet<String> = right.iter().map(|row| format!("{row:?}")).collect();
+            left.iter().map(|row| format!("{row:?}")).filter(|row| !right.contains(row)).take(SHOWN).collect::<Vec<_>>()
+        };
+        Err(format!(
+            "{}: {} rows, expected {}; wrong, among others: {:#?}; missing, among others: {:#?}",
+            metric.table,
+            actual.len(),
+            expected.len(),
+            only(&actual, expected),
+            only(expected, &actual)
+        ))
+    }
+}
+
+async fn mysql_rows(url: &str, metric: &Metric) -> Result<Rows, sqlx::Error> {
+    let options = MySqlConnectOptions::from_str(url)?;
+    let mut connection = MySqlConnection::connect_with(&options).await?;
+    let sql = select(metric, |name| format!("DATE_FORMAT(`{name}`, '%Y-%m-%d %H:%i:%s.%f')"));
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await?;
+    rows.iter().map(|row| values(row, metric)).collect()
+}
+
+async fn sqlite_rows(path: &PathBuf, metric: &Metric) -> Result<Rows, sqlx::Error> {
+    let mut connection = sqlite(path).await?;
+    // Times are texts there: `YYYY-MM-DD HH:MM:SS`, with a fraction if it isn't zero.
+    let sql = select(metric, |name| {
+        format!("substr(\"{name}\" || substr('.000000', max(length(\"{name}\") - 18, 1)), 1, 26)")
+    });
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await?;
+    rows.iter().map(|row| values(row, metric)).collect()
+}
+
+async fn sqlite(path: &PathBuf) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await
+}
+
+fn select(metric: &Metric, time: impl Fn(&str) -> String) -> String {
+    let columns: Vec<_> = metric
+        .columns
+        .iter()
+        .map(|(name, kind)| match kind {
+            Kind::Time => time(name),
+            Kind::Integer | Kind::Text => (*name).to_owned(),
+        })
+        .collect();
+    format!("SELECT {} FROM {}", columns.join(", "), metric.table)
+}
+
+fn values<'r, R>(row: &'r R, metric: &Metric) -> Result<Vec<Value>, sqlx::Error>
+where
+    R: Row,
+    usize: sqlx::ColumnIndex<R>,
+    i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let value = |(index, (_, kind)): (usize, &(&str, Kind))| match kind {
+        Kind::Integer => row.try_get::<Option<i64>, _>(index).map(Value::from),
+        Kind::Text | Kind::Time => row.try_get::<Option<String>, _>(index).map(Value::from),
+    };
+    metric.columns.iter().enumerate().map(value).collect()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    runtime().block_on(future)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
