@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every server at once.  all.sh start|stop|status|env
+# Every server at once.  all.sh start|stop|status|kill|env
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # each ACTION SCRIPT…: side by side; fails if one does.
@@ -22,9 +22,15 @@ stop() {
   each stop kafka mariadb hbase
 }
 status() { each status kafka mariadb hbase thrift; }
+kill_now() { each kill kafka mariadb hbase thrift; }
 
-# What tests, benchmarks and sluice.toml need to know, as shell commands.
+# What tests and benchmarks need to know, as shell commands; the rest is for scripts that stop and start servers.
 environment() {
+  local name
+  for name in SERVICES_DATA KAFKA_PORT KAFKA_CONTROLLER_PORT MARIADB_PORT HBASE_ZK_PORT HBASE_MASTER_PORT HBASE_RS_PORT \
+    THRIFT_PORT; do
+    echo "export $name=${!name}"
+  done
   echo "export SLUICE_TEST_KAFKA=127.0.0.1:$KAFKA_PORT"
   echo "export SLUICE_TEST_MYSQL=mysql://root:$MARIADB_PASSWORD@127.0.0.1:$MARIADB_PORT/livedb"
   echo "export SLUICE_TEST_HBASE=127.0.0.1:$THRIFT_PORT"

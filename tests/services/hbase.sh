@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# HBase in one process, with its own ZooKeeper, on the local file system.  hbase.sh start|stop|status
+# HBase in one process, with its own ZooKeeper, on the local file system.  hbase.sh start|stop|status|kill
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$here/hbase/java.sh"
 
 data="$SERVICES_DATA/hbase"
+server=hbase
+port="$HBASE_RS_PORT"
 mark="-Dsluice.service=hbase-$HBASE_ZK_PORT"
 
 configure() {
@@ -43,17 +45,15 @@ hbase.regionserver.thrift.ipaddress 127.0.0.1
 P
 }
 
-ready() { grep -q 'Master has completed initialization' "$SERVICES_DATA/hbase.log" && port_open "$HBASE_RS_PORT"; }
+ready() { grep -q 'Master has completed initialization' "$log" && port_open "$HBASE_RS_PORT"; }
 
 start() {
-  if ! alive hbase "$mark"; then
+  if ! alive; then
     need_ports "$HBASE_ZK_PORT" "$HBASE_MASTER_PORT" "$HBASE_RS_PORT"
     jars hbase
     configure
-    hbase_java hbase "$mark" 512m org.apache.hadoop.hbase.master.HMaster start
+    hbase_java 512m org.apache.hadoop.hbase.master.HMaster start
   fi
-  wait_ready hbase ready
+  wait_ready ready
 }
-stop() { stop_one hbase "$mark"; }
-status() { say_status hbase "$mark" "127.0.0.1:$HBASE_RS_PORT"; }
 main "$@"

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# A Kafka of one node, without ZooKeeper.  kafka.sh start|stop|status
+# A Kafka of one node, without ZooKeeper.  kafka.sh start|stop|status|kill
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 data="$SERVICES_DATA/kafka"
+server=kafka
+port="$KAFKA_PORT"
 mark="-Dsluice.service=kafka-$KAFKA_PORT"
 # Any id does; a fixed one makes formatting repeatable.
 cluster_id=c2x1aWNlLXRlc3Qta2Fma2E
@@ -34,22 +36,20 @@ P
 }
 
 # Kafka says so once its broker is unfenced and every listener takes requests.
-ready() { grep -q 'Kafka Server started' "$SERVICES_DATA/kafka.log" && port_open "$KAFKA_PORT"; }
+ready() { grep -q 'Kafka Server started' "$log" && port_open "$KAFKA_PORT"; }
 
 start() {
-  if ! alive kafka "$mark"; then
-    need_ports "$KAFKA_PORT" "$KAFKA_CONTROLLER_PORT"
+  if ! alive; then
+    need_ports "$port" "$KAFKA_CONTROLLER_PORT"
     jars kafka
     configure
     local classpath="$here/kafka:$jars/*"
     [ -f "$data/logs/meta.properties" ] \
       || java -Xmx256m -cp "$classpath" kafka.tools.StorageTool format -t "$cluster_id" -c "$data/server.properties" \
         >"$SERVICES_DATA/kafka-format.log" 2>&1 || { cat "$SERVICES_DATA/kafka-format.log" >&2; fail "Kafka's storage can't be formatted"; }
-    launch kafka java -Xms512m -Xmx512m -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true "$mark" \
+    launch java -Xms512m -Xmx512m -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true "$mark" \
       -cp "$classpath" kafka.Kafka "$data/server.properties"
   fi
-  wait_ready kafka ready
+  wait_ready ready
 }
-stop() { stop_one kafka "$mark"; }
-status() { say_status kafka "$mark" "127.0.0.1:$KAFKA_PORT"; }
 main "$@"

@@ -1,4 +1,5 @@
-# What the servers' scripts share; sourced, not run. A script defines start, stop and status, then calls `main "$@"`.
+# What the servers' scripts share; sourced, not run. A script sets server (its name), port and mark, defines start,
+# and calls `main "$@"`.
 #
 # SERVICES_DATA is the directory of data, logs and process ids: another one, with other ports, is another set of servers.
 # Downloads are shared by all sets, under SLUICE_CACHE.
@@ -24,13 +25,12 @@ stop_timeout=90
 
 fail() { echo "$*" >&2; exit 1; }
 
-# alive NAME MARK: the server that was started as NAME still runs; sets `pid`. A recorded process id counts only while
-# MARK is one of that process's arguments, since ids are used again.
+# The server of this script runs; sets `pid`. A recorded process id counts only while `mark` is one of that process's
+# arguments, since ids are used again.
 alive() {
-  local file="$SERVICES_DATA/$1.pid"
-  [ -s "$file" ] || return 1
-  pid="$(<"$file")"
-  grep -qzxF -- "$2" "/proc/$pid/cmdline" 2>/dev/null
+  [ -s "$SERVICES_DATA/$server.pid" ] || return 1
+  pid="$(<"$SERVICES_DATA/$server.pid")"
+  grep -qzxF -- "$mark" "/proc/$pid/cmdline" 2>/dev/null
 }
 
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -43,39 +43,45 @@ need_ports() {
   done
 }
 
-# launch NAME COMMAND…: starts the server in a session of its own, with its output in NAME.log; sets `pid`.
+# launch COMMAND…: starts the server in a session of its own, with its output in a log; sets `pid`.
 launch() {
-  local name="$1"; shift
-  setsid nohup "$@" >"$SERVICES_DATA/$name.log" 2>&1 </dev/null &
+  setsid nohup "$@" >"$log" 2>&1 </dev/null &
   pid=$!
-  echo "$pid" >"$SERVICES_DATA/$name.pid"
+  echo "$pid" >"$SERVICES_DATA/$server.pid"
+  # Until the command has replaced this shell, the process has the shell's arguments.
+  until alive || ! kill -0 "$pid" 2>/dev/null; do sleep 0.01; done
 }
 
-# wait_ready NAME COMMAND…: until the command succeeds, the server `pid` dies, or the time is up.
+# wait_ready COMMAND…: until the command succeeds, the server dies, or the time is up.
 wait_ready() {
-  local name="$1" end=$((SECONDS + start_timeout)); shift
+  local end=$((SECONDS + start_timeout))
   until "$@"; do
-    kill -0 "$pid" 2>/dev/null || { tail -20 "$SERVICES_DATA/$name.log" >&2; fail "$name ended; all of its log is in $SERVICES_DATA/$name.log"; }
-    ((SECONDS < end)) || fail "$name isn't ready after $start_timeout s; its log is $SERVICES_DATA/$name.log"
+    alive || { tail -20 "$log" >&2; fail "$server ended; all of its log is in $log"; }
+    ((SECONDS < end)) || fail "$server isn't ready after $start_timeout s; its log is $log"
     sleep 0.1
   done
 }
 
-# stop_one NAME MARK: ends the server and waits for its end.
-stop_one() {
+# Ends the server and waits for its end.
+stop() {
   local end=$((SECONDS + stop_timeout))
-  if alive "$1" "$2"; then kill -TERM "$pid"; fi
-  while alive "$1" "$2"; do
-    ((SECONDS < end)) || fail "$1 (process $pid) didn't stop within $stop_timeout s"
+  if alive; then kill -TERM "$pid"; fi
+  while alive; do
+    ((SECONDS < end)) || fail "$server (process $pid) didn't stop within $stop_timeout s"
     sleep 0.1
   done
-  rm -f "$SERVICES_DATA/$1.pid"
+  rm -f "$SERVICES_DATA/$server.pid"
 }
 
-# say_status NAME MARK WHERE: prints one line; fails if it doesn't run.
-say_status() {
-  if alive "$1" "$2"; then echo "$1 runs on $3, process $pid, $(awk '/VmRSS/ {print int($2 / 1024)}' "/proc/$pid/status") MiB"
-  else echo "$1 doesn't run"; return 3; fi
+# Ends the server at once; its data may be left broken.
+kill_now() {
+  if alive; then kill -KILL "$pid"; fi
+  rm -f "$SERVICES_DATA/$server.pid"
+}
+
+status() {
+  if alive; then echo "$server runs on port $port, process $pid, $(awk '/VmRSS/ {print int($2 / 1024)}' "/proc/$pid/status") MiB"
+  else echo "$server doesn't run"; return 3; fi
 }
 
 # jars NAME: the jars that NAME/pom.xml lists, downloaded once; sets `jars` to their directory.
@@ -93,9 +99,13 @@ jars() {
   ) 9>"$downloads/lock"
 }
 
+# main ACTION
 main() {
+  mkdir -p "$SERVICES_DATA"
+  log="$SERVICES_DATA/${server:-all}.log"
   case "${1:-}" in
-    start|stop|status) mkdir -p "$SERVICES_DATA"; "$1" ;;
-    *) echo "usage: $0 start|stop|status" >&2; exit 64 ;;
+    start|stop|status) "$1" ;;
+    kill) kill_now ;;
+    *) echo "usage: $0 start|stop|status|kill" >&2; exit 64 ;;
   esac
 }

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# A MariaDB of its own, beside any that the machine runs.  mariadb.sh start|stop|status
+# A MariaDB of its own, beside any that the machine runs.  mariadb.sh start|stop|status|kill
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 data="$SERVICES_DATA/mariadb"
+server=mariadb
+port="$MARIADB_PORT"
 mark="--datadir=$data"
 # Run by root, the server insists on being told so; as another user it might not reach the data.
 as=(--user="$(id -un)")
@@ -13,7 +15,7 @@ install() {
   if [ "$(id -u)" != 0 ]; then sudo=(sudo); fi
   "${sudo[@]}" apt-get update -q >&2
   # The package would start a server on port 3306; this forbids it while it is being installed.
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends mariadb-server >&2
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends mariadb-server tzdata >&2
 }
 
 initialise() {
@@ -31,22 +33,27 @@ CREATE DATABASE IF NOT EXISTS livedb CHARACTER SET utf8mb4;
 SQL
 }
 
-ready() {
-  MYSQL_PWD="$MARIADB_PASSWORD" mariadb --no-defaults --protocol=TCP -h 127.0.0.1 -P "$MARIADB_PORT" -u root livedb \
-    -e 'SELECT 1' >/dev/null 2>&1
+sql() {
+  MYSQL_PWD="$MARIADB_PASSWORD" mariadb --no-defaults --protocol=TCP -h 127.0.0.1 -P "$port" -u root "$@"
+}
+ready() { sql livedb -e 'SELECT 1' >/dev/null 2>&1; }
+
+# The zone of the original's sessions; a new server knows none by name.
+name_zone() {
+  [ "$(sql -N -e 'SELECT COUNT(*) FROM mysql.time_zone_name')" != 0 ] \
+    || mariadb-tzinfo-to-sql --skip-write-binlog /usr/share/zoneinfo/Asia/Shanghai Asia/Shanghai | sql mysql
 }
 
 start() {
-  if ! alive mariadb "$mark"; then
-    need_ports "$MARIADB_PORT"
+  if ! alive; then
+    need_ports "$port"
     install
     initialise
-    launch mariadb mariadbd --no-defaults "${as[@]}" "$mark" --bind-address=127.0.0.1 --port="$MARIADB_PORT" \
+    launch mariadbd --no-defaults "${as[@]}" "$mark" --bind-address=127.0.0.1 --port="$port" \
       --socket="$data/mariadb.sock" --pid-file="$data/mariadbd.pid" --init-file="$data/accounts.sql" \
       --character-set-server=utf8mb4 --skip-name-resolve --innodb-buffer-pool-size=256M --max-connections=300
   fi
-  wait_ready mariadb ready
+  wait_ready ready
+  name_zone
 }
-stop() { stop_one mariadb "$mark"; }
-status() { say_status mariadb "$mark" "127.0.0.1:$MARIADB_PORT"; }
 main "$@"

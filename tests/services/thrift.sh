@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# HBase's Thrift 1 server, for the HBase that hbase.sh starts; fills dim_hbase.  thrift.sh start|stop|status
+# HBase's Thrift 1 server, for the HBase that hbase.sh starts; fills dim_hbase.  thrift.sh start|stop|status|kill
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source "$here/hbase/java.sh"
 
+server=thrift
+port="$THRIFT_PORT"
 mark="-Dsluice.service=thrift-$THRIFT_PORT"
 
 # Putting the rows again changes nothing, and only a server with HBase behind it takes them.
@@ -13,13 +15,11 @@ seeded() {
 }
 
 start() {
-  if ! alive thrift "$mark"; then
-    need_ports "$THRIFT_PORT"
+  if ! alive; then
+    need_ports "$port"
     jars hbase
-    hbase_java thrift "$mark" 256m org.apache.hadoop.hbase.thrift.ThriftServer start
+    hbase_java 256m org.apache.hadoop.hbase.thrift.ThriftServer start
   fi
-  wait_ready thrift seeded
+  wait_ready seeded
 }
-stop() { stop_one thrift "$mark"; }
-status() { say_status thrift "$mark" "127.0.0.1:$THRIFT_PORT"; }
 main "$@"
