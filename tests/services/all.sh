@@ -4,18 +4,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # each ACTION SCRIPT…: side by side; fails if one does.
 each() {
-  local action="$1" script pids=() failed=0; shift
-  for script in "$@"; do "$here/$script.sh" "$action" & pids+=($!); done
-  for pid in "${pids[@]}"; do wait "$pid" || failed=$?; done
+  local action="$1" script job jobs=() failed=0; shift
+  for script in "$@"; do "$here/$script.sh" "$action" & jobs+=($!); done
+  for job in "${jobs[@]}"; do wait "$job" || failed=$?; done
   return "$failed"
 }
 
 hbase_then_thrift() { "$here/hbase.sh" start && "$here/thrift.sh" start; }
 
 start() {
-  hbase_then_thrift & local pid=$!
+  hbase_then_thrift & local thrift=$!
   each start kafka mariadb
-  wait "$pid"
+  wait "$thrift"
 }
 stop() {
   "$here/thrift.sh" stop
