@@ -1,0 +1,80 @@
+//! Which connections there are, for the pipelines that name them.
+
+use std::collections::BTreeMap;
+
+use super::{Connection, ConnectionType};
+use crate::config::nearest::suggest;
+use crate::config::reader::Item;
+
+/// What a pipeline wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// To read records from.
+    Source,
+    /// To look rows up in.
+    Lookup,
+    /// To write rows to.
+    Sink,
+}
+
+impl Role {
+    fn types(self) -> [ConnectionType; 2] {
+        match self {
+            Role::Source => [ConnectionType::Kafka, ConnectionType::Log],
+            Role::Lookup => [ConnectionType::Hbase, ConnectionType::Csv],
+            Role::Sink => [ConnectionType::Mysql, ConnectionType::Sqlite],
+        }
+    }
+
+    /// Whether a connection of this type can do it. One whose type is unknown has its own problem; here it can.
+    fn takes(self, of: Option<ConnectionType>) -> bool {
+        of.is_none_or(|of| self.types().contains(&of))
+    }
+}
+
+/// The connections that are declared, with their types as far as those are known. A connection whose settings are wrong is
+/// still declared: the pipelines that name it are right.
+#[derive(Debug)]
+pub struct Declared(Option<BTreeMap<String, Option<ConnectionType>>>);
+
+impl Declared {
+    /// Nobody knows, since sluice.toml can't be read: any name will do.
+    pub fn unknown() -> Declared {
+        Declared(None)
+    }
+
+    /// These.
+    pub fn known(connections: BTreeMap<String, Option<ConnectionType>>) -> Declared {
+        Declared(Some(connections))
+    }
+
+    /// Those of a configuration that was loaded.
+    pub fn of(connections: &BTreeMap<String, Connection>) -> Declared {
+        let typed = |(name, connection): (&String, &Connection)| (name.clone(), Some(connection.connection_type()));
+        Declared::known(connections.iter().map(typed).collect())
+    }
+
+    /// The name of a connection that can take this role, and its type if known.
+    pub fn resolve(&self, item: &Item<'_>, role: Role) -> Option<(String, Option<ConnectionType>)> {
+        let name = item.text("a connection's name")?;
+        let Some(known) = &self.0 else { return Some((name, None)) };
+        match known.get(&name).copied() {
+            Some(of) if role.takes(of) => return Some((name, of)),
+            Some(Some(of)) => {
+                let found = format!("{}, a connection to {}", item.shown(), of.name());
+                item.problem(found, want(known, role, ""));
+            }
+            _ => item.wrong(want(known, role, &name)),
+        }
+        None
+    }
+}
+
+fn want(known: &BTreeMap<String, Option<ConnectionType>>, role: Role, name: &str) -> String {
+    let [one, other] = role.types().map(ConnectionType::name);
+    let fitting: Vec<&str> = known.iter().filter(|(_, of)| role.takes(**of)).map(|(name, _)| name.as_str()).collect();
+    match fitting.is_empty() {
+        true => format!("a connection to {one} or {other}, of which sluice.toml has none"),
+        false => format!("a connection to {one} or {other}: {}", suggest(name, &fitting)),
+    }
+}

@@ -1,0 +1,44 @@
+//! Files and directories of the configuration.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::problem::Problem;
+
+/// The largest file that is read. A pipeline of a thousand columns takes a tenth of it.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The text of a file.
+pub fn read_text(path: &Path) -> Result<String, Problem> {
+    let unreadable = |error: io::Error| Problem::new(path, "", format!("no readable file ({error})"), "a TOML file");
+    // Asked first: opening a named pipe would wait for somebody to write to it.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(Problem::new(path, "", "something that isn't a file", "a TOML file"));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Problem::new(path, "", "a larger file", "at most 1 MiB of TOML"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Problem::new(path, "", format!("bytes that aren't UTF-8 (the first at byte {at})"), "TOML in UTF-8")
+    })
+}
+
+/// The files of a directory that are pipelines, by name: `*.toml`, but not those that begin with a dot, as editors'
+/// temporary files do.
+pub fn pipeline_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

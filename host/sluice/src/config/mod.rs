@@ -1,0 +1,158 @@
+//! The configuration: `sluice.toml` and the pipelines beside it, as plain data, or everything that is wrong with them.
+//!
+//! ```text
+//! sluice.toml ──service──▶ directories, connections ─┐
+//! pipelines/*.toml ──pipeline──▶ source, step, sink ─┴─▶ Config, or Problems
+//!            (each file through reader: keys, types, bounds, ${VAR}, line numbers)
+//! ```
+//!
+//! Nothing here asks a server or loads an operator; what only they know (a table's columns, an operator's plan) is checked
+//! by whoever asks them.
+
+mod connection;
+mod environment;
+mod file;
+mod json;
+mod nearest;
+mod pipeline;
+mod problem;
+mod quantity;
+mod reader;
+mod secret;
+mod service;
+mod sink;
+mod source;
+mod step;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use connection::{CacheSettings, Connection, ConnectionType};
+pub use environment::Env;
+pub use file::pipeline_files;
+pub use pipeline::Pipeline;
+pub use problem::{Problem, Problems};
+pub use secret::Secret;
+pub use sink::{Flush, Sink};
+pub use source::{BatchLimits, JsonOptions, Origin, Source, SourceColumn, Start};
+pub use step::{Join, Lookup, LookupColumn, OperatorLimits, OperatorStep, Step};
+
+use connection::Declared;
+use service::Service;
+
+/// The most pipelines of one service: each has its threads.
+const MAX_PIPELINES: usize = 256;
+
+/// Everything that the files say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The sluice.toml that it came from.
+    pub file: PathBuf,
+    /// The directory of operators.
+    pub operators: PathBuf,
+    /// The directory of the pipelines' files.
+    pub pipelines_dir: PathBuf,
+    /// The directory of checkpoints, kept artifacts and the compile cache.
+    pub state: PathBuf,
+    /// Where the admin API listens, a loopback address; none: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// The connections, by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// The pipelines, sorted by name.
+    pub pipelines: Vec<Pipeline>,
+}
+
+/// Reads sluice.toml at `path` and all pipelines. Relative directories are relative to that file.
+///
+/// # Errors
+///
+/// All problems of all files. Where sluice.toml can't be read, what the pipelines say of connections isn't judged.
+pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
+    let root = path.parent().unwrap_or(Path::new(""));
+    let text = file::read_text(path).map_err(|problem| Problems(vec![problem]))?;
+    let reading = reader::read(path, &text, env, |section| Some(service::read(section, root)));
+    let mut problems = reading.problems;
+    let Some(service) = reading.value else { return Err(Problems(problems)) };
+    let unknown = Declared::unknown();
+    let declared = if reading.well_formed { &service.declared } else { &unknown };
+    let pipelines = match &service.pipelines {
+        Some(directory) => load_pipelines(path, directory, declared, env, &mut problems),
+        None => Vec::new(),
+    };
+    config(path, service, pipelines).filter(|_| problems.is_empty()).ok_or(Problems(problems))
+}
+
+/// Reads one pipeline's file again, for a configuration whose connections are known.
+///
+/// # Errors
+///
+/// All problems of the file. That no other pipeline reads as the same group isn't checked: see [`shared_groups`].
+pub fn load_pipeline(
+    path: &Path,
+    connections: &BTreeMap<String, Connection>,
+    env: Env<'_>,
+) -> Result<Pipeline, Problems> {
+    pipeline::load(path, &Declared::of(connections), env).map_err(Problems)
+}
+
+/// A problem for each pipeline that reads a topic as the same consumer group as one before it: they would overwrite each
+/// other's commits, and one would start where the other is.
+pub fn shared_groups(pipelines: &[Pipeline]) -> Vec<Problem> {
+    let mut first: BTreeMap<_, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for Pipeline { name, file, source, .. } in pipelines {
+        let group = (&source.connection, &source.topic, &source.group);
+        if let Some(other) = first.get(&group) {
+            let found = format!("{:?}, which pipeline {other} reads {:?} as", source.group, source.topic);
+            problems.push(Problem::new(file, "source.group", found, "a group of its own for each pipeline"));
+        } else {
+            first.insert(group, name);
+        }
+    }
+    problems
+}
+
+fn load_pipelines(
+    path: &Path,
+    directory: &Path,
+    declared: &Declared,
+    env: Env<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Pipeline> {
+    let mut files = file::pipeline_files(directory).unwrap_or_else(|error| {
+        let found = format!("{}, which can't be listed ({error})", directory.display());
+        problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
+        Vec::new()
+    });
+    if files.len() > MAX_PIPELINES {
+        let found = format!("{} pipelines", files.len());
+        problems.push(Problem::new(directory, "", found, format!("at most {MAX_PIPELINES}")));
+        files.truncate(MAX_PIPELINES);
+    }
+    let mut pipelines = Vec::new();
+    for file in files {
+        match pipeline::load(&file, declared, env) {
+            Ok(pipeline) => pipelines.push(pipeline),
+            Err(found) => problems.extend(found),
+        }
+    }
+    pipelines.sort_by(|a, b| a.name.cmp(&b.name));
+    problems.extend(shared_groups(&pipelines));
+    pipelines
+}
+
+fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Config> {
+    Some(Config {
+        file: path.to_owned(),
+        operators: service.operators?,
+        pipelines_dir: service.pipelines?,
+        state: service.state?,
+        admin: service.admin?,
+        connections: service.connections,
+        pipelines,
+    })
+}

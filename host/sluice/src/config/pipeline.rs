@@ -1,0 +1,82 @@
+//! `pipelines/*.toml`: one chain a file.
+
+use std::path::{Path, PathBuf};
+
+use sluice_core::Field;
+
+use super::connection::Declared;
+use super::environment::Env;
+use super::problem::Problem;
+use super::reader::{self, Section};
+use super::sink::{self, MAX_SINKS, Sink};
+use super::source::{self, Source};
+use super::step::{self, MAX_STEPS, Step};
+use super::{file, value};
+
+/// One chain: a source, steps, sinks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// Its file's name without `.toml`.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// What it reads.
+    pub source: Source,
+    /// What happens to the rows, in this order.
+    pub steps: Vec<Step>,
+    /// The tables that it writes. At least one; no table twice.
+    pub sinks: Vec<Sink>,
+}
+
+/// Reads one pipeline's file.
+pub fn load(path: &Path, declared: &Declared, env: Env<'_>) -> Result<Pipeline, Vec<Problem>> {
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    if !value::is_name(name) {
+        let want = format!("{} before .toml, since it names the pipeline", value::NAME);
+        return Err(vec![Problem::new(path, "", "this file name", want)]);
+    }
+    let text = file::read_text(path).map_err(|problem| vec![problem])?;
+    let reading = reader::read(path, &text, env, |section| parts(section, declared));
+    match reading.value {
+        Some((source, steps, sinks)) if reading.problems.is_empty() => {
+            Ok(Pipeline { name: name.to_owned(), file: path.to_owned(), source, steps, sinks })
+        }
+        _ => Err(reading.problems),
+    }
+}
+
+fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step>, Vec<Sink>)> {
+    let source = section.required("source", "a table [source]", |item| {
+        item.table("a table [source]", |section| source::read(section, declared))
+    });
+    // What is known of the columns at each place; none where a problem or an operator hides them.
+    let mut flow: Option<Vec<Field>> = source
+        .as_ref()
+        .map(|source| source.columns.iter().map(|column| Field::new(column.name.as_str(), column.kind)).collect());
+    let steps = section.or("step", Vec::new(), |item| {
+        let items = item.list("tables [[step]]", MAX_STEPS);
+        if items.is_none() {
+            flow = None;
+        }
+        let steps: Vec<_> = items?.iter().map(|item| step::read(item, declared, &mut flow)).collect();
+        steps.into_iter().collect()
+    });
+    let sinks = section.required("sink", "at least one table [[sink]]", |item| {
+        let items = item.list("tables [[sink]]", MAX_SINKS)?;
+        let read = |section: &Section<'_>| sink::read(section, declared, flow.as_deref());
+        let mut sinks: Vec<Option<Sink>> = Vec::new();
+        for item in items {
+            let sink = item.table("a table [[sink]]", read);
+            if sink.as_ref().is_some_and(|sink| sinks.iter().flatten().any(|other| same(sink, other))) {
+                item.problem("a table that another sink of this pipeline writes", "each table once");
+            }
+            sinks.push(sink);
+        }
+        sinks.into_iter().collect()
+    });
+    Some((source?, steps?, sinks?))
+}
+
+fn same(one: &Sink, other: &Sink) -> bool {
+    (&one.connection, &one.table) == (&other.connection, &other.table)
+}

@@ -1,0 +1,52 @@
+//! What is wrong with the configuration, in a form for people (a line each) and for programs (`--json`).
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// One thing that is wrong: where it is, what is there, and what would be right. None of the texts holds a secret or the
+/// value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file, as it was named to the loader or found beside it; in print, so that any name fits on a line.
+    pub file: String,
+    /// The line that the key or its table begins at, from 1; none where the whole file is meant.
+    pub line: Option<usize>,
+    /// The key with its tables, such as `sink[0].flush.interval`; empty where the whole file is meant.
+    pub key: String,
+    /// What is there, as a phrase that follows "found".
+    pub found: String,
+    /// What would be right, as a phrase that follows "want".
+    pub want: String,
+}
+
+impl Problem {
+    /// A problem with a key of a file, or with the file as a whole if the key is empty. The line isn't known.
+    pub fn new(file: &Path, key: impl Into<String>, found: impl Into<String>, want: impl Into<String>) -> Problem {
+        let mut name = String::new();
+        for c in file.to_string_lossy().chars() {
+            if c.is_control() { name.extend(c.escape_default()) } else { name.push(c) }
+        }
+        Problem { file: name, line: None, key: key.into(), found: found.into(), want: want.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": found {}, want {}", self.found, self.want)
+    }
+}
+
+/// Everything that is wrong, file by file and from top to bottom in each. Never empty. Displays as a line for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
+#[serde(transparent)]
+pub struct Problems(pub Vec<Problem>);

@@ -1,0 +1,46 @@
+//! `sluice.toml`: directories, the admin API's address, connections.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::connection::{self, Connection, Declared};
+use super::reader::{Item, Section};
+use super::value;
+
+/// What sluice.toml says; none for what is wrong.
+pub struct Service {
+    pub operators: Option<PathBuf>,
+    pub pipelines: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub admin: Option<Option<SocketAddr>>,
+    pub connections: BTreeMap<String, Connection>,
+    pub declared: Declared,
+}
+
+/// Reads the top level of sluice.toml, which is in `root`.
+pub fn read(section: &Section<'_>, root: &Path) -> Service {
+    let directory = |key: &'static str| {
+        section.or(key, root.join(key), |item| value::path(&item, root, &format!("a directory such as {key:?}")))
+    };
+    let (operators, pipelines, state) = (directory("operators"), directory("pipelines"), directory("state"));
+    let admin = section.or("admin", None, |item| {
+        item.table(r#"a table such as [admin] with listen = "127.0.0.1:7070""#, |section| {
+            section.required("listen", LISTEN, |item| listen(&item)).map(Some)
+        })
+    });
+    let (connections, declared) = match section.optional("connections") {
+        None => (BTreeMap::new(), Declared::known(BTreeMap::new())),
+        Some(item) => item
+            .table("tables [connections.NAME]", |section| Some(connection::read_all(section, root)))
+            .unwrap_or_else(|| (BTreeMap::new(), Declared::unknown())),
+    };
+    Service { operators, pipelines, state, admin, connections, declared }
+}
+
+const LISTEN: &str = r#"a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070""#;
+
+/// The admin API can stop pipelines and asks nobody who they are, so only this machine may reach it.
+fn listen(item: &Item<'_>) -> Option<SocketAddr> {
+    item.parse(LISTEN, |text| text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback()))
+}

@@ -1,0 +1,106 @@
+//! `[[sink]]`: the tables that a pipeline writes.
+
+use std::time::Duration;
+
+use sluice_core::Field;
+
+use super::connection::{Declared, Role};
+use super::nearest::suggest;
+use super::reader::{Item, Section};
+use super::value;
+
+/// The most sinks of a pipeline: each holds a flush's rows.
+pub const MAX_SINKS: usize = 16;
+
+/// The most columns of a key: MySQL's limit for an index.
+const MAX_KEY: usize = 16;
+
+/// The most rows of a flush, which are held in memory until the table has them.
+const MAX_FLUSH_ROWS: u32 = 1_000_000;
+
+/// The longest time between flushes: what a restart has to do again.
+const MAX_FLUSH_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// The most attempts before a pipeline is held; it goes on by itself in any case.
+const MAX_RETRIES: u32 = 1_000;
+
+/// A table that a pipeline writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sink {
+    /// A mysql or sqlite connection.
+    pub connection: String,
+    /// The table.
+    pub table: String,
+    /// The columns that identify a row. At least one; names are distinct.
+    pub key: Vec<String>,
+    /// Whether a missing table is made.
+    pub create: bool,
+    /// When rows are written.
+    pub flush: Flush,
+}
+
+/// When rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flush {
+    /// As soon as so many rows wait.
+    pub rows: u32,
+    /// As soon as a row has waited so long.
+    pub interval: Duration,
+    /// How often a failed write is tried again before the pipeline says so and holds until the server is back.
+    pub retries: u32,
+}
+
+impl Default for Flush {
+    /// What the jobs of the live-streaming metrics use.
+    fn default() -> Flush {
+        Flush { rows: 5_000, interval: Duration::from_secs(2), retries: 3 }
+    }
+}
+
+/// Reads one sink. `flow` is what is known of the columns that come to it.
+pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) -> Option<Sink> {
+    let connection = section.required("connection", "a connection's name", |item| {
+        declared.resolve(&item, Role::Sink).map(|(name, _)| name)
+    });
+    let table = section.required("table", "a table's name", |item| value::table(&item));
+    let key = section.required("key", KEY, |item| key(&item, flow));
+    let create = section.or("create", false, |item| item.boolean());
+    let flush = section.or("flush", Flush::default(), |item| {
+        item.table(r#"a table such as { rows = 5000, interval = "2s", retries = 3 }"#, flush)
+    });
+    Some(Sink { connection: connection?, table: table?, key: key?, create: create?, flush: flush? })
+}
+
+const KEY: &str = r#"an array of the columns that identify a row, such as ["user_id"]"#;
+
+fn key(item: &Item<'_>, flow: Option<&[Field]>) -> Option<Vec<String>> {
+    let mut key: Vec<Option<String>> = Vec::new();
+    for item in item.list(KEY, MAX_KEY)? {
+        let column = key_column(&item, flow);
+        if column.is_some() && key.contains(&column) {
+            item.wrong("each column of the key once");
+        }
+        key.push(column);
+    }
+    key.into_iter().collect()
+}
+
+fn key_column(item: &Item<'_>, flow: Option<&[Field]>) -> Option<String> {
+    let name = item.parse(value::COLUMN, |text| value::is_column(text).then(|| text.to_owned()))?;
+    let Some(flow) = flow else { return Some(name) };
+    if flow.iter().any(|field| field.name == name) {
+        return Some(name);
+    }
+    let known: Vec<&str> = flow.iter().map(|field| field.name.as_str()).collect();
+    item.wrong(format!("a column that is there: {}", suggest(&name, &known)));
+    None
+}
+
+fn flush(section: &Section<'_>) -> Option<Flush> {
+    let default = Flush::default();
+    let rows = section.or("rows", default.rows, |item| item.whole(1, MAX_FLUSH_ROWS));
+    let interval = section
+        .or("interval", default.interval, |item| value::duration(&item, Duration::from_millis(1), MAX_FLUSH_INTERVAL));
+    let retries = section.or("retries", default.retries, |item| item.whole(0, MAX_RETRIES));
+    Some(Flush { rows: rows?, interval: interval?, retries: retries? })
+}

@@ -1,0 +1,239 @@
+//! `[[step]]`: what happens to rows between source and sinks, in the order of the file.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+use sluice_core::{Field, Kind};
+
+use super::connection::{ConnectionType, Declared, Role};
+use super::json::to_json;
+use super::nearest::suggest;
+use super::reader::{Item, Section};
+use super::value;
+
+/// The most steps of a pipeline: each costs a pass over every row.
+pub const MAX_STEPS: usize = 32;
+
+/// The most columns of one lookup.
+const MAX_LOOKUP_COLUMNS: usize = 100;
+
+/// One step of a pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Joins rows with a table of facts.
+    Lookup(Lookup),
+    /// Passes rows through an operator.
+    Operator(OperatorStep),
+}
+
+/// A join with a table of facts, by key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// An hbase or csv connection.
+    pub connection: String,
+    /// The table.
+    pub table: String,
+    /// The column whose values are the table's keys; integers as decimal text.
+    pub key: String,
+    /// The columns that are added, in the order of the file. At least one.
+    pub columns: Vec<LookupColumn>,
+    /// What becomes of rows whose key the table doesn't have.
+    pub join: Join,
+}
+
+/// A column that a lookup adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupColumn {
+    /// Its name in the batch.
+    pub name: String,
+    /// Its name in the table; for HBase `family:qualifier`.
+    pub column: String,
+    /// `Utf8` or `Binary`.
+    pub kind: Kind,
+}
+
+/// What becomes of rows whose key the table doesn't have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// They are left out.
+    Inner,
+    /// They stay, with nulls.
+    Left,
+}
+
+/// A pass through a deployed operator.
+#[derive(Clone, PartialEq)]
+pub struct OperatorStep {
+    /// The operator's name: its file's, without `.wasm`.
+    pub name: String,
+    /// What its `open` is given; an object.
+    pub config: Value,
+    /// What a call may use.
+    pub limits: OperatorLimits,
+}
+
+impl fmt::Debug for OperatorStep {
+    /// Without the operator's settings, since variables may have put secrets into them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("OperatorStep");
+        shown.field("name", &self.name).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What an operator may use before it is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperatorLimits {
+    /// Bytes of linear memory of an instance.
+    pub memory: u64,
+    /// How long one call may run.
+    pub call_time: Duration,
+    /// Bytes that one call may answer.
+    pub output: u64,
+}
+
+impl Default for OperatorLimits {
+    /// Enough for an interpreter (Python's takes some 40 MiB) and a hundred times what a batch takes; little enough that a
+    /// runaway is noticed before its neighbours are.
+    fn default() -> OperatorLimits {
+        OperatorLimits { memory: 64 << 20, call_time: Duration::from_secs(5), output: 64 << 20 }
+    }
+}
+
+/// Reads one step. `flow` is what is known of the columns that come in, and is changed to what goes out: none once an
+/// operator has passed, since only its plan says.
+pub fn read(item: &Item<'_>, declared: &Declared, flow: &mut Option<Vec<Field>>) -> Option<Step> {
+    let want = r#"a table with "operator" or "lookup""#;
+    item.table(want, |section| match (section.optional("operator"), section.optional("lookup")) {
+        (Some(operator), None) => {
+            *flow = None;
+            operator_step(section, &operator).map(Step::Operator)
+        }
+        (None, Some(item)) => {
+            let lookup = item.table(LOOKUP, |section| lookup(section, declared, flow.as_deref()));
+            *flow = flow.take().zip(lookup.as_ref()).map(|(flow, lookup)| joined(flow, lookup));
+            lookup.map(Step::Lookup)
+        }
+        (found, _) => {
+            *flow = None;
+            section.allow(&["config", "limits"]);
+            let found = if found.is_some() { "both" } else { "neither of them" };
+            section.item().problem(found, r#"either "operator" or "lookup""#);
+            None
+        }
+    })
+}
+
+fn operator_step(section: &Section<'_>, operator: &Item<'_>) -> Option<OperatorStep> {
+    let want = format!("the operator's {}", value::NAME.trim_start_matches("a "));
+    let name = operator.parse(&want, |text| value::is_name(text).then(|| text.to_owned()));
+    let config = section.or("config", Value::Object(Default::default()), |item| {
+        if !item.is_table() {
+            item.wrong("a table of the operator's own settings");
+            return None;
+        }
+        to_json(&item)
+    });
+    let limits = section.or("limits", OperatorLimits::default(), |item| {
+        item.table(r#"a table such as { memory = "64MiB", call_time = "5s" }"#, limits)
+    });
+    Some(OperatorStep { name: name?, config: config?, limits: limits? })
+}
+
+fn limits(section: &Section<'_>) -> Option<OperatorLimits> {
+    let default = OperatorLimits::default();
+    // WebAssembly's memory ends at 4 GiB; below a page or two nothing runs.
+    let memory = section.or("memory", default.memory, |item| value::size(&item, 1 << 20, 4 << 30));
+    let call_time = section.or("call_time", default.call_time, |item| {
+        value::duration(&item, Duration::from_millis(1), Duration::from_secs(600))
+    });
+    let output = section.or("output", default.output, |item| value::size(&item, 64 << 10, 1 << 30));
+    Some(OperatorLimits { memory: memory?, call_time: call_time?, output: output? })
+}
+
+const LOOKUP: &str = r#"a table such as { connection = "dimensions", table = "rooms", key = "room_id", columns = { module_id = "cf:module_id" }, join = "inner" }"#;
+
+fn lookup(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) -> Option<Lookup> {
+    let connection =
+        section.required("connection", "a connection's name", |item| declared.resolve(&item, Role::Lookup));
+    let of = connection.as_ref().and_then(|(_, of)| *of);
+    let table = section.required("table", "a table's name", |item| value::table(&item));
+    let key = section.required("key", "the column whose values are the table's keys", |item| key(&item, flow));
+    let columns = section.required("columns", LOOKUP_COLUMNS, |item| columns(&item, of, flow));
+    let joins = [("inner", Join::Inner), ("left", Join::Left)];
+    let join = section.required("join", r#""inner" or "left""#, |item| item.choice(&joins));
+    let (connection, _) = connection?;
+    Some(Lookup { connection, table: table?, key: key?, columns: columns?, join: join? })
+}
+
+fn key(item: &Item<'_>, flow: Option<&[Field]>) -> Option<String> {
+    let name = item.parse(value::COLUMN, |text| value::is_column(text).then(|| text.to_owned()))?;
+    let Some(flow) = flow else { return Some(name) };
+    let fits = |field: &&Field| matches!(field.kind, Kind::Int64 | Kind::Utf8);
+    match flow.iter().find(|field| field.name == name) {
+        Some(field) if fits(&field) => Some(name),
+        Some(field) => {
+            let found = format!("{}, a column of the kind {}", item.shown(), field.kind);
+            item.problem(found, "a column of the kind int64 or utf8");
+            None
+        }
+        None => {
+            let known: Vec<&str> = flow.iter().filter(fits).map(|field| field.name.as_str()).collect();
+            item.wrong(format!("a column that is there: {}", suggest(&name, &known)));
+            None
+        }
+    }
+}
+
+const LOOKUP_COLUMNS: &str = r#"a table of the columns to add, such as { module_id = "cf:module_id" }"#;
+
+fn columns(item: &Item<'_>, of: Option<ConnectionType>, flow: Option<&[Field]>) -> Option<Vec<LookupColumn>> {
+    let entries = item.table(LOOKUP_COLUMNS, |section| Some(section.entries()))?;
+    if entries.is_empty() || entries.len() > MAX_LOOKUP_COLUMNS {
+        item.problem(format!("{} columns", entries.len()), format!("1 to {MAX_LOOKUP_COLUMNS} columns"));
+        return None;
+    }
+    let columns: Vec<_> = entries.iter().map(|(name, item)| column(name, item, of, flow)).collect();
+    columns.into_iter().collect()
+}
+
+fn column(name: &str, item: &Item<'_>, of: Option<ConnectionType>, flow: Option<&[Field]>) -> Option<LookupColumn> {
+    if !value::is_column(name) {
+        item.problem("a column of this name", value::COLUMN);
+        return None;
+    }
+    if flow.is_some_and(|flow| flow.iter().any(|field| field.name == name)) {
+        item.problem("a column that is there already", "another name for the column that is added");
+        return None;
+    }
+    let (column, kind) = if item.is_table() {
+        item.table("", |section| {
+            let column = section.required("column", "the column's name in the table", |item| table_column(&item, of));
+            let kinds = [Kind::Utf8, Kind::Binary];
+            let kind = section.or("kind", Kind::Utf8, |item| value::kind(&item, &kinds));
+            Some((column?, kind?))
+        })?
+    } else {
+        (table_column(item, of)?, Kind::Utf8)
+    };
+    Some(LookupColumn { name: name.to_owned(), column, kind })
+}
+
+/// A column's name in the looked-up table. Also over CSV it may be `family:qualifier`, so that one pipeline runs on both.
+fn table_column(item: &Item<'_>, of: Option<ConnectionType>) -> Option<String> {
+    let want = match of {
+        Some(ConnectionType::Hbase) => r#"family:qualifier such as "cf:module_id""#,
+        _ => r#"a column's name in the table such as "cf:module_id""#,
+    };
+    item.parse(want, |text| {
+        let family = text.split_once(':').is_some_and(|(family, _)| !family.is_empty());
+        let fits = value::is_column(text) && (of != Some(ConnectionType::Hbase) || family);
+        fits.then(|| text.to_owned())
+    })
+}
+
+/// The columns after a lookup.
+fn joined(mut flow: Vec<Field>, lookup: &Lookup) -> Vec<Field> {
+    flow.extend(lookup.columns.iter().map(|column| Field::new(column.name.as_str(), column.kind)));
+    flow
+}

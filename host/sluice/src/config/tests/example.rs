@@ -1,0 +1,215 @@
+//! Configurations without a fault.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use sluice_core::Kind;
+
+use super::{PIPELINE, SERVICE, directory, env, load_from};
+use crate::config::*;
+
+const EXAMPLE_SERVICE: &str = r#"
+operators = "operators"                          # directories, relative to this file
+pipelines = "pipelines"
+state = "/var/lib/sluice"
+[admin]
+listen = "127.0.0.1:7070"
+[connections.events]
+kafka = { brokers = "127.0.0.1:9092" }           # any further librdkafka property under `properties`
+[connections.dimensions]
+hbase = { thrift = "127.0.0.1:9090" }
+[connections.livedb]
+mysql = { url = "mysql://root:${WORD}@127.0.0.1:3306/livedb", time_zone = "Asia/Shanghai" }
+"#;
+
+const EXAMPLE_PIPELINE: &str = r#"
+[source]
+connection = "events"
+topic = "live_streaming_log"
+group = "demo3Group3"
+start = "earliest"
+json = { ignore_parse_errors = false, fail_on_missing_field = false }
+columns = { user_id = "int64", room_id = "int64" }
+
+[[step]]
+lookup = { connection = "dimensions", table = "dim_hbase", key = "room_id", columns = { module_id = "cf:module_id" }, join = "inner" }
+
+[[step]]
+operator = "module_count"
+
+[[sink]]
+connection = "livedb"
+table = "live_module_number_count"
+key = ["module_id"]
+flush = { rows = 5000, interval = "2s", retries = 3 }
+"#;
+
+fn int64(name: &str) -> SourceColumn {
+    SourceColumn { name: name.to_owned(), kind: Kind::Int64, from: Origin::Field(name.to_owned()) }
+}
+
+fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
+    let module_id = LookupColumn { name: "module_id".to_owned(), column: "cf:module_id".to_owned(), kind: Kind::Utf8 };
+    Pipeline {
+        name: "module_count".to_owned(),
+        file,
+        source: Source {
+            connection: "events".to_owned(),
+            topic: "live_streaming_log".to_owned(),
+            group: "demo3Group3".to_owned(),
+            start: Start::Earliest,
+            json: JsonOptions { ignore_parse_errors: false, fail_on_missing_field: false },
+            columns: vec![int64("user_id"), int64("room_id")],
+            batch: BatchLimits { rows: 8192 },
+        },
+        steps: vec![
+            Step::Lookup(Lookup {
+                connection: "dimensions".to_owned(),
+                table: "dim_hbase".to_owned(),
+                key: "room_id".to_owned(),
+                columns: vec![module_id],
+                join: Join::Inner,
+            }),
+            Step::Operator(OperatorStep {
+                name: "module_count".to_owned(),
+                config: json!({}),
+                limits: OperatorLimits::default(),
+            }),
+        ],
+        sinks: vec![Sink {
+            connection: "livedb".to_owned(),
+            table: "live_module_number_count".to_owned(),
+            key: vec!["module_id".to_owned()],
+            create: false,
+            flush: Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 },
+        }],
+    }
+}
+
+#[test]
+fn the_example_means_what_it_says() {
+    let directory = directory(EXAMPLE_SERVICE, &[("module_count.toml", EXAMPLE_PIPELINE)]);
+    let root = directory.path();
+    let kafka = Connection::Kafka { brokers: "127.0.0.1:9092".to_owned(), properties: BTreeMap::new() };
+    let cache = CacheSettings { ttl: Duration::from_secs(5), entries: 100_000 };
+    let hbase = Connection::Hbase { thrift: "127.0.0.1:9090".to_owned(), cache };
+    let mysql = Connection::Mysql {
+        url: Secret::new("mysql://root:topsecret@127.0.0.1:3306/livedb"),
+        time_zone: Some("Asia/Shanghai".to_owned()),
+    };
+    let connections = [("events", kafka), ("dimensions", hbase), ("livedb", mysql)];
+    let expected = Config {
+        file: root.join("sluice.toml"),
+        operators: root.join("operators"),
+        pipelines_dir: root.join("pipelines"),
+        state: Path::new("/var/lib/sluice").to_owned(),
+        admin: Some(([127, 0, 0, 1], 7070).into()),
+        connections: connections.map(|(name, connection)| (name.to_owned(), connection)).into(),
+        pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],
+    };
+    assert_eq!(load_from(root), Ok(expected));
+}
+
+#[test]
+fn the_repositorys_demo_and_its_pipelines_load() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/sluice.toml");
+    let config = load(&demo, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    let names: Vec<_> = config.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    for metric in ["gift_by_minute", "gift_by_user", "gift_sum", "live_cleanup", "module_count"] {
+        assert!(names.contains(&metric), "{metric} is not among {names:?}");
+    }
+}
+
+#[test]
+fn everything_that_can_be_left_out_has_its_default() {
+    let directory = directory(SERVICE, &[("p.toml", PIPELINE)]);
+    let config = load_from(directory.path()).unwrap();
+    let root = directory.path();
+    assert_eq!((config.operators, config.state), (root.join("operators"), root.join("state")));
+    assert_eq!(config.admin, None);
+    let Pipeline { source, sinks, .. } = &config.pipelines[0];
+    assert_eq!(source.json, JsonOptions::default());
+    assert_eq!(source.batch.rows, 8192);
+    assert!(!sinks[0].create);
+    assert_eq!(sinks[0].flush, Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 });
+}
+
+#[test]
+fn columns_keep_their_order_and_take_fields_or_facts() {
+    let pipeline = PIPELINE.replace(
+        r#"{ id = "int64", at = "timestamp" }"#,
+        r#"{ z = "utf8", _offset = "int64", id = { kind = "int64", field = "i d" }, _key = "binary",
+             part = { field = "_partition", kind = "int64" }, _topic = "utf8", a = "boolean", _timestamp = "timestamp" }"#,
+    );
+    let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+    let config = load_from(directory.path()).unwrap();
+    let columns = config.pipelines[0].source.columns.iter();
+    let columns: Vec<_> = columns.map(|column| (column.name.as_str(), column.kind, column.from.clone())).collect();
+    let field = |name: &str| Origin::Field(name.to_owned());
+    let expected = [
+        ("z", Kind::Utf8, field("z")),
+        ("_offset", Kind::Int64, Origin::Offset),
+        ("id", Kind::Int64, field("i d")),
+        ("_key", Kind::Binary, Origin::Key),
+        ("part", Kind::Int64, Origin::Partition),
+        ("_topic", Kind::Utf8, Origin::Topic),
+        ("a", Kind::Boolean, field("a")),
+        ("_timestamp", Kind::Timestamp, Origin::Timestamp),
+    ];
+    assert_eq!(columns, expected);
+}
+
+#[test]
+fn an_operators_settings_become_json_with_the_environment_put_in() {
+    let step = r#"
+[[step]]
+operator = "o"
+config = { word = "<${WORD}>", literal = "$${WORD}", list = [1, -2.5, true], day = 2026-01-02, deep = { b.c = 0x10 } }
+limits = { memory = "1GiB", call_time = "${FOUR}", output = "128KiB" }
+[[sink]]"#;
+    let directory = directory(SERVICE, &[("p.toml", &PIPELINE.replace("[[sink]]", step))]);
+    let config = load_from(directory.path()).unwrap();
+    let limits = OperatorLimits { memory: 1 << 30, call_time: Duration::from_secs(4), output: 128 << 10 };
+    let config_json = json!({
+        "word": "<topsecret>", "literal": "${WORD}", "list": [1, -2.5, true], "day": "2026-01-02",
+        "deep": { "b": { "c": 16 } },
+    });
+    let expected = OperatorStep { name: "o".to_owned(), config: config_json, limits };
+    assert_eq!(config.pipelines[0].steps, [Step::Operator(expected)]);
+}
+
+#[test]
+fn properties_may_be_written_with_or_without_quotes() {
+    let service = SERVICE.replace(
+        r#"brokers = "127.0.0.1:9092""#,
+        r#"brokers = "a:1, [::1]:2", properties = { security.protocol = "SSL", "fetch.min.bytes" = 1, socket.keepalive.enable = true }"#,
+    );
+    let directory = directory(&service, &[]);
+    let config = load_from(directory.path()).unwrap();
+    let properties = [("fetch.min.bytes", "1"), ("security.protocol", "SSL"), ("socket.keepalive.enable", "true")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
+    assert_eq!(config.connections["events"], Connection::Kafka { brokers: "a:1, [::1]:2".to_owned(), properties });
+}
+
+#[test]
+fn hidden_and_other_files_are_no_pipelines() {
+    let files = [("b.toml", PIPELINE), (".a.toml", "x"), ("a.toml~", "x"), ("README.md", "x")];
+    let directory = directory(SERVICE, &files);
+    let config = load_from(directory.path()).unwrap();
+    let names: Vec<_> = config.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    assert_eq!(names, ["b"]);
+}
+
+#[test]
+fn a_pipeline_that_is_loaded_again_is_the_same() {
+    let directory = directory(SERVICE, &[("p.toml", PIPELINE)]);
+    let config = load_from(directory.path()).unwrap();
+    let [pipeline] = config.pipelines.as_slice() else { panic!("one pipeline") };
+    let again = load_pipeline(&pipeline.file, &config.connections, &env);
+    assert_eq!(again.as_ref(), Ok(pipeline));
+    let elsewhere = load_pipeline(&pipeline.file, &BTreeMap::new(), &env).unwrap_err();
+    let keys: Vec<_> = elsewhere.0.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["source.connection", "sink[0].connection"]);
+}

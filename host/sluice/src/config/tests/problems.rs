@@ -1,0 +1,315 @@
+//! Wrong files, and every line that is said about them.
+
+use super::{PIPELINE, SERVICE, lines};
+
+/// Compares problems with the lines that are expected.
+fn check(problems: Vec<String>, expected: &str) {
+    assert_eq!(problems.join("\n"), expected.trim());
+}
+
+/// The problems of a sluice.toml alone.
+fn of_service(text: &str) -> Vec<String> {
+    lines(text, &[])
+}
+
+/// The problems of one pipeline of a service without a fault.
+fn of_pipeline(text: &str) -> Vec<String> {
+    lines(SERVICE, &[("p.toml", text)])
+}
+
+#[test]
+fn all_that_is_wrong_with_sluice_toml_is_said_at_once() {
+    let text = r#"
+operator = "ops"
+state = 3
+pipelines = ""
+[admin]
+listen = "0.0.0.0:7070"
+[connections]
+"e/v" = { kafka = { brokers = "127.0.0.1" } }
+kafka = { kafka = { broker = "127.0.0.1:9092", properties = { "group.id" = "g", linger.ms = 1.5, sasl = ["x"] } } }
+log = { log = "data" }
+both = { csv = { directory = "" }, log = { directory = "d" } }
+none = {}
+hbase = { hbse = { thrift = "127.0.0.1:9090" } }
+hbase2 = { hbase = { thrift = "thrift://h:9090", cache = { ttl = "25h", entries = 0, size = 1 } } }
+mysql = { mysql = { url = "jdbc:mysql://root:pw@127.0.0.1:3306/live", time_zone = "Asia Shanghai", timezone = "" } }
+mysql2 = { mysql = { url = "mysql://root:pw@127.0.0.1:3306" }, extra = true }
+sqlite = { sqlite = {} }
+text = "kafka"
+"#;
+    check(
+        of_service(text),
+        r#"
+sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "admin" or "connections": did you mean "operators"?
+sluice.toml:3: state: found 3, want a directory such as "state"
+sluice.toml:4: pipelines: found "", want a directory such as "pipelines"
+sluice.toml:6: admin.listen: found "0.0.0.0:7070", want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
+sluice.toml:8: connections."e/v": found a connection of this name, want a name of letters, digits, _ and - (at most 100)
+sluice.toml:8: connections."e/v".kafka.brokers: found "127.0.0.1", want host:port such as "127.0.0.1:9092", several separated by commas
+sluice.toml:9: connections.kafka.kafka.brokers: found nothing, want host:port such as "127.0.0.1:9092", several separated by commas
+sluice.toml:9: connections.kafka.kafka.properties."group.id": found a property that the host sets itself, want no such property: the pipeline's `source.group` says it
+sluice.toml:9: connections.kafka.kafka.properties.linger.ms: found a value that isn't shown, since it may be a secret, want a string, a whole number, true or false
+sluice.toml:9: connections.kafka.kafka.properties.sasl: found an array, want a string, a whole number, true or false
+sluice.toml:9: connections.kafka.kafka.broker: found an unknown key, want "brokers" or "properties": did you mean "brokers"?
+sluice.toml:10: connections.log.log: found a string, want a table such as { directory = "data" }
+sluice.toml:11: connections.both: found log and csv, want one type for one connection
+sluice.toml:12: connections.none: found an empty table, want one of "kafka", "log", "hbase", "csv", "mysql" or "sqlite"
+sluice.toml:13: connections.hbase.hbse: found an unknown key, want one of "kafka", "log", "hbase", "csv", "mysql" or "sqlite": did you mean "hbase"?
+sluice.toml:14: connections.hbase2.hbase.thrift: found "thrift://h:9090", want host:port of HBase's Thrift server such as "127.0.0.1:9090"
+sluice.toml:14: connections.hbase2.hbase.cache.ttl: found "25h", want a duration from "0s" to "1d"
+sluice.toml:14: connections.hbase2.hbase.cache.entries: found 0, want a whole number from 1 to 10000000
+sluice.toml:14: connections.hbase2.hbase.cache.size: found an unknown key, want "ttl" or "entries"
+sluice.toml:15: connections.mysql.mysql.url: found a value that isn't shown, since it may be a secret, want mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)
+sluice.toml:15: connections.mysql.mysql.time_zone: found "Asia Shanghai", want a time zone such as "Asia/Shanghai" or "+08:00"
+sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want "url" or "time_zone": did you mean "time_zone"?
+sluice.toml:16: connections.mysql2.mysql.url: found a value that isn't shown, since it may be a secret, want mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)
+sluice.toml:16: connections.mysql2.extra: found an unknown key, want one of "kafka", "log", "hbase", "csv", "mysql" or "sqlite"
+sluice.toml:17: connections.sqlite.sqlite.path: found nothing, want a database's file such as "live.db"
+sluice.toml:18: connections.text: found a string, want a table such as { sqlite = { path = "live.db" } }
+"#,
+    );
+    check(
+        of_service("connections = 3\nadmin = {}"),
+        r#"
+sluice.toml:1: connections: found a number, want tables [connections.NAME]
+sluice.toml:2: admin.listen: found nothing, want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
+"#,
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_a_source_is_said_at_once() {
+    let text = r#"
+[source]
+conection = "events"
+connection = "evens"
+topic = "live/streaming"
+group = ""
+start = "earliest-offset"
+json = { ignore_parse_errors = true, fail_on_missing_field = true, ignore-parse-errors = 1 }
+batch = { rows = 0 }
+[source.columns]
+user_id = "bigint"
+_offset = "utf8"
+_topic = { kind = "utf8", field = "topic" }
+key = { kind = "int64", field = "_key" }
+"" = "int64"
+x = 3
+y = { feild = "z" }
+a = "int64"
+b = { kind = "int64", field = "a" }
+"line\nbreak" = "int64"
+[[sink]]
+connection = "lite"
+table = "t"
+key = ["whatever"]
+"#;
+    check(
+        of_pipeline(text),
+        r#"
+pipelines/p.toml:3: source.conection: found an unknown key, want one of "connection", "topic", "group", "start", "json", "columns" or "batch": did you mean "connection"?
+pipelines/p.toml:4: source.connection: found "evens", want a connection to kafka or log: "events" or "log": did you mean "events"?
+pipelines/p.toml:5: source.topic: found "live/streaming", want a topic's name of letters, digits, _, - and . (at most 249)
+pipelines/p.toml:6: source.group: found "", want a consumer group's name of letters, digits, _, - and . (at most 249)
+pipelines/p.toml:7: source.start: found "earliest-offset", want one of "earliest", "latest" or "committed": did you mean "earliest"?
+pipelines/p.toml:8: source.json: found both ignore_parse_errors and fail_on_missing_field, want at most one of them: a missing field can't be ignored and fatal
+pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want "ignore_parse_errors" or "fail_on_missing_field": did you mean "ignore_parse_errors"?
+pipelines/p.toml:9: source.batch.rows: found 0, want a whole number from 1 to 65536
+pipelines/p.toml:11: source.columns.user_id: found "bigint", want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
+pipelines/p.toml:12: source.columns._offset: found "utf8", want "int64"
+pipelines/p.toml:13: source.columns._topic.field: found "topic", want another name for this column: _topic is the record's own
+pipelines/p.toml:14: source.columns.key.kind: found "int64", want "utf8" or "binary"
+pipelines/p.toml:15: source.columns."": found a column of this name, want a column's name of 1 to 64 characters without spaces at its ends
+pipelines/p.toml:16: source.columns.x: found 3, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
+pipelines/p.toml:17: source.columns.y.kind: found nothing, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
+pipelines/p.toml:17: source.columns.y.feild: found an unknown key, want "field" or "kind": did you mean "field"?
+pipelines/p.toml:19: source.columns.b: found what column a takes already, want one column for each field of the record
+pipelines/p.toml:20: source.columns."line\nbreak": found a column of this name, want a column's name of 1 to 64 characters without spaces at its ends
+"#,
+    );
+    let text = PIPELINE.replace(r#"{ id = "int64", at = "timestamp" }"#, "{}").replace("earliest", "group");
+    check(
+        of_pipeline(&text),
+        r#"
+pipelines/p.toml:6: source.start: found "group", want one of "earliest", "latest" or "committed"
+pipelines/p.toml:7: source.columns: found 0 columns, want 1 to 1000 columns
+"#,
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_steps_is_said_at_once() {
+    let steps = r#"
+[[step]]
+lookup = { connection = "livedb", table = "../dim", key = "di", columns = { id = "cf:x", y = "" }, join = "outer" }
+[[step]]
+lookup = { connection = "dimensions", table = "dim", key = "at", columns = { m = "module_id", n = { column = "cf:n", kind = "int64" } }, cache = 1 }
+[[step]]
+operator = "module count"
+limits = { memory = "64MB", call_time = "1.5s", output = "1GiB1", time = 3 }
+confg = 3
+[[step]]
+operator = "o"
+config = { a = [inf, 1, 99999999999999999999], b = "${NONE}" }
+[[step]]
+lookups = {}
+config = {}
+[[step]]
+operator = "o"
+lookup = {}
+[[step]]
+lookup = { connection = "tables", table = "dim", key = "k", columns = {}, join = "left" }
+limits = {}
+[[sink]]"#;
+    check(
+        of_pipeline(&PIPELINE.replace("[[sink]]", steps)),
+        r#"
+pipelines/p.toml:10: step[0].lookup.connection: found "livedb", a connection to mysql, want a connection to hbase or csv: "dimensions" or "tables"
+pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:10: step[0].lookup.key: found "di", want a column that is there: "id"
+pipelines/p.toml:10: step[0].lookup.columns.id: found a column that is there already, want another name for the column that is added
+pipelines/p.toml:10: step[0].lookup.columns.y: found "", want a column's name in the table such as "cf:module_id"
+pipelines/p.toml:10: step[0].lookup.join: found "outer", want "inner" or "left"
+pipelines/p.toml:12: step[1].lookup.columns.m: found "module_id", want family:qualifier such as "cf:module_id"
+pipelines/p.toml:12: step[1].lookup.columns.n.kind: found "int64", want "utf8" or "binary"
+pipelines/p.toml:12: step[1].lookup.join: found nothing, want "inner" or "left"
+pipelines/p.toml:12: step[1].lookup.cache: found an unknown key, want one of "connection", "table", "key", "columns" or "join"
+pipelines/p.toml:14: step[2].operator: found "module count", want the operator's name of letters, digits, _ and - (at most 100)
+pipelines/p.toml:15: step[2].limits.memory: found "64MB", want a size such as "64MiB", "512KiB" or "1GiB"
+pipelines/p.toml:15: step[2].limits.call_time: found "1.5s", want a duration such as "2s", "500ms" or "1m"
+pipelines/p.toml:15: step[2].limits.output: found "1GiB1", want a size such as "64MiB", "512KiB" or "1GiB"
+pipelines/p.toml:15: step[2].limits.time: found an unknown key, want one of "memory", "call_time" or "output"
+pipelines/p.toml:16: step[2].confg: found an unknown key, want one of "operator", "lookup", "config" or "limits": did you mean "config"?
+pipelines/p.toml:19: step[3].config.a[0]: found inf, want a finite number, since the operator is given JSON
+pipelines/p.toml:19: step[3].config.a[2]: found 99999999999999999999, want a whole number of 64 bits
+pipelines/p.toml:19: step[3].config.b: found ${NONE}, which isn't set, want the environment variable NONE to be set, or $${ for a literal ${
+pipelines/p.toml:20: step[4]: found neither of them, want either "operator" or "lookup"
+pipelines/p.toml:21: step[4].lookups: found an unknown key, want one of "operator", "lookup", "config" or "limits": did you mean "lookup"?
+pipelines/p.toml:23: step[5]: found both, want either "operator" or "lookup"
+pipelines/p.toml:27: step[6].lookup.columns: found 0 columns, want 1 to 100 columns
+pipelines/p.toml:28: step[6].limits: found an unknown key, want "operator" or "lookup"
+"#,
+    );
+    let lookups = r#"
+[[step]]
+lookup = { connection = "tables", table = "t", key = "id", columns = { a = "x", b = { column = "y", kind = "binary" } }, join = "left" }
+[[step]]
+lookup = { connection = "tables", table = "t", key = "at", columns = { b = "z" }, join = "left" }
+[[sink]]"#;
+    check(
+        of_pipeline(&PIPELINE.replace("[[sink]]", lookups)),
+        r#"
+pipelines/p.toml:12: step[1].lookup.key: found "at", a column of the kind timestamp, want a column of the kind int64 or utf8
+pipelines/p.toml:12: step[1].lookup.columns.b: found a column that is there already, want another name for the column that is added
+"#,
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_sinks_is_said_at_once() {
+    let sinks = r#"
+[[sink]]
+connection = "livedb"
+table = "gifts"
+key = ["id"]
+[[sink]]
+connection = "events"
+table = "a.b"
+key = []
+flush = { rows = 0, interval = "2 sec", retries = -3, max_rows = 1 }
+create = "yes"
+[[sink]]
+connection = "lite"
+table = "t"
+key = ["idd", "at", "at", 3]
+flush = { interval = "2h" }
+[[sink]]
+"#;
+    check(
+        of_pipeline(&format!("{PIPELINE}{sinks}")),
+        r#"
+pipelines/p.toml:13: sink[1]: found a table that another sink of this pipeline writes, want each table once
+pipelines/p.toml:18: sink[2].connection: found "events", a connection to kafka, want a connection to mysql or sqlite: "lite" or "livedb"
+pipelines/p.toml:19: sink[2].table: found "a.b", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:20: sink[2].key: found an empty array, want an array of the columns that identify a row, such as ["user_id"]
+pipelines/p.toml:21: sink[2].flush.rows: found 0, want a whole number from 1 to 1000000
+pipelines/p.toml:21: sink[2].flush.interval: found "2 sec", want a duration such as "2s", "500ms" or "1m"
+pipelines/p.toml:21: sink[2].flush.retries: found -3, want a whole number from 0 to 1000
+pipelines/p.toml:21: sink[2].flush.max_rows: found an unknown key, want one of "rows", "interval" or "retries"
+pipelines/p.toml:22: sink[2].create: found "yes", want true or false
+pipelines/p.toml:26: sink[3].key[0]: found "idd", want a column that is there: "id" or "at": did you mean "id"?
+pipelines/p.toml:26: sink[3].key[2]: found "at", want each column of the key once
+pipelines/p.toml:26: sink[3].key[3]: found 3, want a column's name of 1 to 64 characters without spaces at its ends
+pipelines/p.toml:27: sink[3].flush.interval: found "2h", want a duration from "1ms" to "1h"
+pipelines/p.toml:28: sink[4].connection: found nothing, want a connection's name
+pipelines/p.toml:28: sink[4].table: found nothing, want a table's name
+pipelines/p.toml:28: sink[4].key: found nothing, want an array of the columns that identify a row, such as ["user_id"]
+"#,
+    );
+    let (source, _) = PIPELINE.split_once("[[sink]]").unwrap();
+    check(
+        of_pipeline(source),
+        r#"
+pipelines/p.toml: sink: found nothing, want at least one table [[sink]]
+"#,
+    );
+    check(
+        of_pipeline(&format!("{source}[sink]\n")),
+        r#"
+pipelines/p.toml:8: sink: found a table, want tables [[sink]]
+"#,
+    );
+    check(
+        of_pipeline("sources = []\n"),
+        r#"
+pipelines/p.toml: source: found nothing, want a table [source]
+pipelines/p.toml: sink: found nothing, want at least one table [[sink]]
+pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step" or "sink": did you mean "source"?
+"#,
+    );
+}
+
+#[test]
+fn all_files_are_judged_at_once() {
+    check(
+        lines(
+            "[source\ntopic = \"a\" \"b\"\nurl = \"pw\nx = 1\nx = 2",
+            &[
+                ("p.toml", "a = [\n"),
+                ("q.toml", "x = 1\nx = 2\n"),
+                ("a b.toml", ""),
+                ("r.toml", PIPELINE),
+                ("s.toml", &PIPELINE.replace("gifts", "")),
+            ],
+        ),
+        r#"
+sluice.toml:1: found a syntax error (unclosed table, expected `]`), want valid TOML
+sluice.toml:2: found a syntax error (unexpected key or value, expected newline, `#`), want valid TOML
+pipelines/a b.toml: found this file name, want a name of letters, digits, _ and - (at most 100) before .toml, since it names the pipeline
+pipelines/p.toml:1: found a syntax error (unclosed array, expected `]`), want valid TOML
+pipelines/q.toml:2: found a syntax error (duplicate key), want valid TOML
+pipelines/s.toml:4: source.topic: found "", want a topic's name of letters, digits, _, - and . (at most 249)
+pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, digits, _, -, $ and : (at most 64)
+"#,
+    );
+    check(
+        lines(SERVICE, &[("p.toml", PIPELINE), ("q.toml", PIPELINE)]),
+        r#"
+pipelines/q.toml: source.group: found "g", which pipeline p reads "gifts" as, want a group of its own for each pipeline
+"#,
+    );
+    check(
+        lines("pipelines = \"p\"", &[]),
+        r#"
+sluice.toml: pipelines: found p, which can't be listed (No such file or directory (os error 2)), want a directory that is there
+"#,
+    );
+    check(
+        lines("[connections]\nlivedb = { sqlite = {} }", &[("p.toml", PIPELINE)]),
+        r#"
+sluice.toml:2: connections.livedb.sqlite.path: found nothing, want a database's file such as "live.db"
+pipelines/p.toml:3: source.connection: found "events", want a connection to kafka or log, of which sluice.toml has none
+"#,
+    );
+}
