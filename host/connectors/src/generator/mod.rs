@@ -1,4 +1,29 @@
-//! The generator.
+//! The made-up audience of the demo, the tests and the benchmarks.
+//!
+//! ```text
+//! ten entries ──▶ live_streaming_log      (then ten gifts, and so on in turn)
+//! ten gifts   ──▶ live_gift_total
+//! ```
+//!
+//! Records are what the original's script prints with Python's `json.dumps`, byte for byte in form: the same fields in the
+//! same order, the same value ranges, `": "` and `", "` between them, provinces in lower-case `\u` escapes, times of the
+//! clock on the wall. [`GeneratorOptions::noise`] sprinkles what real topics hold besides.
+//!
+//! Time comes from outside and the random numbers from PCG, whose output is specified: the same options and the same
+//! times give the same bytes on every machine.
+
+mod noise;
+mod random;
+mod record;
+
+use std::num::NonZeroU32;
+
+use noise::Noise;
+use random::{Random, Share};
+use record::{Provinces, Record};
+
+pub use noise::FIRST_UNKNOWN_ROOM;
+pub use record::{FIRST_ROOM, WallClock};
 
 /// The topic of the entries into live rooms.
 pub const ENTRIES_TOPIC: &str = "live_streaming_log";
@@ -6,14 +31,8 @@ pub const ENTRIES_TOPIC: &str = "live_streaming_log";
 /// The topic of the gifts.
 pub const GIFTS_TOPIC: &str = "live_gift_total";
 
-/// A time as a clock on the wall shows it, to the second.
-///
-/// The binary reads the local clock; tests make up theirs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WallClock {
-    /// Seconds that the clock on the wall has shown since it showed 1970-01-01 00:00:00 (local, so not Unix time).
-    pub seconds: i64,
-}
+/// So many records of a stream come before the other's turn: the original's.
+const TURN: u64 = 10;
 
 /// Which of the two topics a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,43 +53,76 @@ impl Stream {
     }
 }
 
-/// What is generated.
+/// What is generated. The default is the original's: one room, no noise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GeneratorOptions {
-    /// The same seed and clock give the same bytes.
+    /// The same seed and the same times give the same bytes.
     pub seed: u64,
-    /// How many rooms entries are spread over, from 20210813 up.
-    pub rooms: u32,
-    /// The share of records, 0 to 1, that differ from the original's in a way that a pipeline must cope with.
+    /// How many rooms entries are spread over: ids from [`FIRST_ROOM`] up.
+    pub rooms: NonZeroU32,
+    /// The share of records, 0 to 1, that hold what the original's never do though every pipeline copes with it: a null or
+    /// missing field, a room that no dimension knows ([`FIRST_UNKNOWN_ROOM`] and up), a copy of an earlier record, times
+    /// with fractions.
     pub noise: f64,
-    /// The share of records, 0 to 1, that are malformed: pipelines that don't ignore parse errors stop at them.
+    /// The share of records, 0 to 1, that are malformed: a pipeline stops at them unless it ignores parse errors.
     pub malformed: f64,
-    /// From this many records on, noise also brings fields that no schema announced.
+    /// After this many records noise also brings what no schema announced: a nested field that is new, and fields in
+    /// another order.
     pub surprise_after: u64,
 }
 
 impl Default for GeneratorOptions {
     fn default() -> Self {
-        GeneratorOptions { seed: 0, rooms: 1, noise: 0.0, malformed: 0.0, surprise_after: 0 }
+        GeneratorOptions { seed: 0, rooms: NonZeroU32::MIN, noise: 0.0, malformed: 0.0, surprise_after: 0 }
     }
 }
 
-/// Makes records.
+/// Makes records, one after another, without end.
 pub struct Generator {
-    options: GeneratorOptions,
+    rooms: NonZeroU32,
+    random: Random,
+    noise: Noise,
+    malformed: Share,
+    provinces: Provinces,
+    record: Record,
     made: u64,
 }
 
 impl Generator {
     /// A generator at its first record.
     pub fn new(options: GeneratorOptions) -> Generator {
-        Generator { options, made: 0 }
+        Generator {
+            rooms: options.rooms,
+            random: Random::new(options.seed),
+            noise: Noise::new(Share::of(options.noise), options.surprise_after),
+            malformed: Share::of(options.malformed),
+            provinces: Provinces::escaped(),
+            record: Record::default(),
+            made: 0,
+        }
     }
 
-    /// Appends the next record's bytes to `out`, and says which stream it belongs to.
-    pub fn next(&mut self, _now: WallClock, out: &mut Vec<u8>) -> Stream {
-        out.extend_from_slice(b"{}");
+    /// Appends the next record to `out`, without a line's end, and says which stream it belongs to. `now` is what its
+    /// times show.
+    pub fn next(&mut self, now: WallClock, out: &mut Vec<u8>) -> Stream {
+        let stream = if (self.made / TURN).is_multiple_of(2) { Stream::Entry } else { Stream::Gift };
+        match stream {
+            Stream::Entry => self.record.draw_entry(&mut self.random, self.rooms),
+            Stream::Gift => self.record.draw_gift(&mut self.random),
+        }
+        let start = out.len();
+        let copied = self.noise.disturb(stream, self.made, &mut self.record, &mut self.random, out);
+        if !copied {
+            self.record.write(now, &self.provinces, out);
+            self.noise.remember(stream, &out[start..]);
+        }
+        if self.random.chance(self.malformed) {
+            noise::spoil(&mut self.random, start, out);
+        }
         self.made += 1;
-        if (self.made + self.options.seed).is_multiple_of(2) { Stream::Entry } else { Stream::Gift }
+        stream
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Reading a topic's files.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sluice_core::records::Records;
+use sluice_core::{Offset, Partition};
+
+use super::commits::Commits;
+use super::file::PartitionFile;
+use super::records::LogRecords;
+use super::{LogConnection, partition_files, source_error};
+use crate::source::{Committer, Source, SourceError, Start, Subscription};
+
+/// How often an idle source looks at its files: what an appended line waits at most, against a `stat` for each file.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How often the directory is read for new partitions.
+const SEARCH_EVERY: Duration = Duration::from_secs(1);
+
+/// The most records of one answer, whatever is asked for: the index of the lines stays below a MiB.
+const MAX_RECORDS: usize = 65_536;
+
+/// A topic of an embedded log, read in order of its lines.
+///
+/// It keeps the promises of [`Source`] by line numbers alone: they are counted when it is opened and from then on files may
+/// only grow. Ahead of `poll` it holds at most a block for each partition.
+pub struct LogSource {
+    topic: Arc<str>,
+    directory: PathBuf,
+    files: Vec<PartitionFile>,
+    /// Which file is asked first: each in turn, so that none waits for the others' backlog.
+    turn: usize,
+    starts: BTreeMap<Partition, Offset>,
+    commits: Arc<Commits>,
+    searched: Instant,
+}
+
+impl LogSource {
+    /// Opens all partitions of the topic at their start; a start other than the earliest reads the lines before it once.
+    ///
+    /// # Errors
+    /// `Unusable` if the topic's directory is missing, a name can't be one, or a commit is beyond its file's end.
+    pub fn open(connection: &LogConnection, subscription: &Subscription) -> Result<LogSource, SourceError> {
+        let directory = connection.topic_directory(&subscription.topic).map_err(SourceError::Unusable)?;
+        let commits = Commits::fresh(connection, &subscription.group, &subscription.topic)?;
+        let commits = if subscription.start == Start::Committed { commits.load()? } else { commits };
+        let mut source = LogSource {
+            topic: subscription.topic.as_str().into(),
+            directory,
+            files: Vec::new(),
+            turn: 0,
+            starts: BTreeMap::new(),
+            commits: Arc::new(commits),
+            searched: Instant::now(),
+        };
+        for (partition, path) in source.partition_files()? {
+            source.add(partition, path, subscription.start)?;
+        }
+        Ok(source)
+    }
+
+    fn partition_files(&self) -> Result<Vec<(Partition, PathBuf)>, SourceError> {
+        let files = partition_files(&self.directory).map_err(|error| source_error(&self.directory, &error))?;
+        files.ok_or_else(|| {
+            SourceError::Unusable(format!(
+                "the topic `{}` has no directory {}; create it, or start the generator, which does",
+                self.topic,
+                self.directory.display()
+            ))
+        })
+    }
+
+    fn add(&mut self, partition: Partition, path: PathBuf, start: Start) -> Result<(), SourceError> {
+        let mut file = PartitionFile::open(partition, path)?;
+        match start {
+            Start::Earliest => {}
+            Start::Latest => file.skip_to(Offset(i64::MAX))?,
+            Start::Committed => self.skip_committed(&mut file)?,
+        }
+        self.starts.insert(partition, file.position());
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn skip_committed(&self, file: &mut PartitionFile) -> Result<(), SourceError> {
+        let committed = self.commits.next(file.partition()).unwrap_or(Offset(0));
+        file.skip_to(committed)?;
+        if file.position() == committed {
+            return Ok(());
+        }
+        Err(SourceError::Unusable(format!(
+            "the group is committed at line {committed} of {}, which has only {}: it isn't the file that was read; remove \
+             {} to start from the beginning",
+            file.path().display(),
+            file.position(),
+            self.commits.path().display()
+        )))
+    }
+
+    fn search_when_due(&mut self) -> Result<(), SourceError> {
+        if self.searched.elapsed() < SEARCH_EVERY {
+            return Ok(());
+        }
+        self.searched = Instant::now();
+        for (partition, path) in self.partition_files()? {
+            if !self.starts.contains_key(&partition) {
+                self.add(partition, path, Start::Earliest)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, max_records: usize) -> Result<LogRecords, SourceError> {
+        let mut records = LogRecords::new(Arc::clone(&self.topic));
+        let files = self.files.len();
+        for i in 0..files {
+            let file = &mut self.files[(self.turn + i) % files];
+            let taken = file.take(max_records - records.len(), &mut records);
+            match taken {
+                Ok(()) if records.len() < max_records => {}
+                Ok(()) => break,
+                // The same error comes again at the next call: the records of the other files go first.
+                Err(_) if !records.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.turn = (self.turn + 1) % files.max(1);
+        Ok(records)
+    }
+}
+
+impl Source for LogSource {
+    fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Option<Box<dyn Records>>, SourceError> {
+        let asked = Instant::now();
+        loop {
+            self.search_when_due()?;
+            let records = self.take(max_records.clamp(1, MAX_RECORDS))?;
+            if !records.is_empty() {
+                return Ok(Some(Box::new(records)));
+            }
+            let left = max_wait.saturating_sub(asked.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(left.min(LOOK_EVERY));
+        }
+    }
+
+    fn ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.files.iter_mut().map(|file| Ok((file.partition(), file.end()?))).collect()
+    }
+
+    fn positions(&self) -> BTreeMap<Partition, Offset> {
+        self.starts.clone()
+    }
+
+    fn committer(&self) -> Arc<dyn Committer> {
+        Arc::clone(&self.commits) as Arc<dyn Committer>
+    }
+}
