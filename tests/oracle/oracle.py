@@ -70,7 +70,7 @@ def timestamp(value):
     """CAST(… AS TIMESTAMP), to the microsecond."""
     if value is None:
         return None
-    match = TIME.fullmatch(value.strip())
+    match = TIME.fullmatch(value)
     try:
         *parts, fraction = match.groups()
         time = datetime.datetime(*map(int, parts))

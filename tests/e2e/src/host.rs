@@ -44,6 +44,9 @@ pub struct Pipeline {
     pub lag: Option<u64>,
     /// Flushes done.
     pub flushes: u64,
+    /// Why the newest file of its operator isn't what it runs.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// What it runs.
     pub operator: Option<Operator>,
 }
@@ -157,6 +160,12 @@ impl Host {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells the peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Ends the host as a crash does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Asks the host to end, as a service's supervisor does, and waits until it has.

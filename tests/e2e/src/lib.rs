@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use corpus::{Corpus, ENTRIES, GIFTS};
 pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
-pub use oracle::{METRICS, Metric, Rows, expected};
+pub use oracle::{METRICS, Metric, Rows, expected, metric};
 pub use outage::{Outage, Server};
 pub use site::{Site, World};
 pub use tables::Tables;
@@ -45,6 +45,11 @@ pub fn root() -> PathBuf {
 pub fn server(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} isn't set: run `make test`, or `make services` and then what it prints"))
+}
+
+/// A TOML table as a value, for editing pipelines.
+pub fn toml(text: &str) -> toml::Value {
+    toml::Value::Table(text.parse().expect("valid TOML"))
 }
 
 /// Asks again and again until there is an answer. `what` is said, with the last refusal, when the time is up.

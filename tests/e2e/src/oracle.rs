@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 /// A metric of the repository.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Metric {
     /// Its operator's, its pipeline's and the oracle's name.
     pub name: &'static str,
@@ -70,6 +70,11 @@ pub const METRICS: [Metric; 5] = [
         columns: &[("minute", Kind::Time), ("gift_total_amount", Kind::Integer)],
     },
 ];
+
+/// The metric of this name.
+pub fn metric(name: &str) -> &'static Metric {
+    METRICS.iter().find(|metric| metric.name == name).expect("a known metric")
+}
 
 /// What each metric's table must hold for these records, in the order of [`METRICS`]. `topics` is a directory of
 /// `TOPIC/PARTITION.jsonl`.

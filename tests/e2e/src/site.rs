@@ -1,6 +1,7 @@
 //! Everything one test's host works with.
 
 use std::fs;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -203,13 +204,13 @@ fn unique() -> String {
 }
 
 fn append_lines<R: AsRef<[u8]>>(topic: &Path, records: &[R]) {
-    use std::io::Write;
     fs::create_dir_all(topic).unwrap();
-    let mut lines = Vec::new();
-    for record in records {
-        lines.extend_from_slice(record.as_ref());
-        lines.push(b'\n');
-    }
-    let mut file = fs::File::options().create(true).append(true).open(topic.join("0.jsonl")).unwrap();
-    file.write_all(&lines).unwrap();
+    let lines: Vec<u8> = records.iter().flat_map(|record| [record.as_ref(), b"\n"].concat()).collect();
+    append(&topic.join("0.jsonl"), &lines);
+}
+
+/// Appends in one write, as a producer to an embedded log should.
+pub(crate) fn append(path: &Path, lines: &[u8]) {
+    let mut file = fs::File::options().create(true).append(true).open(path).unwrap();
+    file.write_all(lines).unwrap();
 }

@@ -26,16 +26,16 @@ pub enum Tables {
 }
 
 impl Tables {
-    /// The rows of the metric's table; the refusal is the database's.
-    pub fn rows(&self, metric: &Metric) -> Result<Rows, String> {
+    /// The rows of a table with the metric's columns; the refusal is the database's.
+    pub fn rows(&self, metric: &Metric, table: &str) -> Result<Rows, String> {
         block_on(async {
             match self {
-                Tables::Mysql(url) => mysql_rows(url, metric).await,
-                Tables::Sqlite(path) => sqlite_rows(path, metric).await,
+                Tables::Mysql(url) => mysql_rows(url, metric, table).await,
+                Tables::Sqlite(path) => sqlite_rows(path, metric, table).await,
             }
         })
         .map(ordered)
-        .map_err(|e| format!("{}: {e}", metric.table))
+        .map_err(|e| format!("{table}: {e}"))
     }
 
     /// Runs one statement.
@@ -59,27 +59,28 @@ impl Tables {
     /// Waits until every metric's table holds exactly these rows, given in the order of [`METRICS`].
     pub fn await_equal(&self, expected: &[Rows], patience: Duration) {
         for (metric, expected) in METRICS.iter().zip(expected) {
-            eventually(&format!("{} equals the oracle's", metric.table), patience, || self.compare(metric, expected));
+            eventually(&format!("{} equals the oracle's", metric.table), patience, || {
+                self.compare(metric, metric.table, expected)
+            });
         }
     }
 
     /// Fails unless every metric's table holds exactly these rows, given in the order of [`METRICS`].
     pub fn assert_equal(&self, expected: &[Rows]) {
         for (metric, expected) in METRICS.iter().zip(expected) {
-            self.compare(metric, expected).unwrap_or_else(|difference| panic!("{difference}"));
+            self.compare(metric, metric.table, expected).unwrap_or_else(|difference| panic!("{difference}"));
         }
     }
 
-    /// Waits until the metric's table holds exactly these rows.
-    pub fn await_rows(&self, name: &str, expected: Value) {
-        let metric = METRICS.iter().find(|metric| metric.name == name).expect("a known metric");
-        let expected: Rows = serde_json::from_value(expected).unwrap();
-        let what = format!("{} holds {expected:?}", metric.table);
-        eventually(&what, crate::PATIENCE, || self.compare(metric, &ordered(expected.clone())));
+    /// Waits until a table with the metric's columns holds exactly these rows.
+    pub fn await_rows(&self, metric: &Metric, table: &str, expected: Value) {
+        let expected: Rows = ordered(serde_json::from_value(expected).unwrap());
+        let what = format!("{table} holds {expected:?}");
+        eventually(&what, crate::PATIENCE, || self.compare(metric, table, &expected));
     }
 
-    fn compare(&self, metric: &Metric, expected: &Rows) -> Result<(), String> {
-        let actual = self.rows(metric)?;
+    fn compare(&self, metric: &Metric, table: &str, expected: &Rows) -> Result<(), String> {
+        let actual = self.rows(metric, table)?;
         if actual == *expected {
             return Ok(());
         }
@@ -89,7 +90,7 @@ impl Tables {
         };
         Err(format!(
             "{}: {} rows, expected {}; wrong, among others: {:#?}; missing, among others: {:#?}",
-            metric.table,
+            table,
             actual.len(),
             expected.len(),
             only(&actual, expected),
@@ -98,18 +99,18 @@ impl Tables {
     }
 }
 
-async fn mysql_rows(url: &str, metric: &Metric) -> Result<Rows, sqlx::Error> {
+async fn mysql_rows(url: &str, metric: &Metric, table: &str) -> Result<Rows, sqlx::Error> {
     let options = MySqlConnectOptions::from_str(url)?;
     let mut connection = MySqlConnection::connect_with(&options).await?;
-    let sql = select(metric, |name| format!("DATE_FORMAT(`{name}`, '%Y-%m-%d %H:%i:%s.%f')"));
+    let sql = select(metric, table, |name| format!("DATE_FORMAT(`{name}`, '%Y-%m-%d %H:%i:%s.%f')"));
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await?;
     rows.iter().map(|row| values(row, metric)).collect()
 }
 
-async fn sqlite_rows(path: &PathBuf, metric: &Metric) -> Result<Rows, sqlx::Error> {
+async fn sqlite_rows(path: &PathBuf, metric: &Metric, table: &str) -> Result<Rows, sqlx::Error> {
     let mut connection = sqlite(path).await?;
     // Times are texts there: `YYYY-MM-DD HH:MM:SS`, with a fraction if it isn't zero.
-    let sql = select(metric, |name| {
+    let sql = select(metric, table, |name| {
         format!("substr(\"{name}\" || substr('.000000', max(length(\"{name}\") - 18, 1)), 1, 26)")
     });
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await?;
@@ -120,7 +121,7 @@ async fn sqlite(path: &PathBuf) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await
 }
 
-fn select(metric: &Metric, time: impl Fn(&str) -> String) -> String {
+fn select(metric: &Metric, table: &str, time: impl Fn(&str) -> String) -> String {
     let columns: Vec<_> = metric
         .columns
         .iter()
@@ -129,7 +130,7 @@ fn select(metric: &Metric, time: impl Fn(&str) -> String) -> String {
             Kind::Integer | Kind::Text => (*name).to_owned(),
         })
         .collect();
-    format!("SELECT {} FROM {}", columns.join(", "), metric.table)
+    format!("SELECT {} FROM {}", columns.join(", "), table)
 }
 
 fn values<'r, R>(row: &'r R, metric: &Metric) -> Result<Vec<Value>, sqlx::Error>

@@ -1,0 +1,15 @@
+//! The host on servers that stay up, and on the embedded default.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "tests fail by panicking, and their names are their claims"
+)]
+
+mod configuration;
+mod deployment;
+mod generator;
+mod records;
+mod restart;
+mod straight;
