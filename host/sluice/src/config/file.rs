@@ -11,20 +11,20 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The text of a file.
 pub fn read_text(path: &Path) -> Result<String, Problem> {
-    let unreadable = |error: io::Error| Problem::new(path, "", format!("no readable file ({error})"), "a TOML file");
+    let unreadable = |error: io::Error| Problem::of_file(path, format!("no readable file ({error})"), "a TOML file");
     // Asked first: opening a named pipe would wait for somebody to write to it.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(Problem::new(path, "", "something that isn't a file", "a TOML file"));
+        return Err(Problem::of_file(path, "something that isn't a file", "a TOML file"));
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Problem::new(path, "", "a larger file", "at most 1 MiB of TOML"));
+        return Err(Problem::of_file(path, "a larger file", "at most 1 MiB of TOML"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Problem::new(path, "", format!("bytes that aren't UTF-8 (the first at byte {at})"), "TOML in UTF-8")
+        Problem::of_file(path, format!("bytes that aren't UTF-8 (the first at byte {at})"), "TOML in UTF-8")
     })
 }
 

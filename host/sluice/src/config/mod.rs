@@ -130,7 +130,7 @@ fn load_pipelines(
     });
     if files.len() > MAX_PIPELINES {
         let found = format!("{} pipelines", files.len());
-        problems.push(Problem::new(directory, "", found, format!("at most {MAX_PIPELINES}")));
+        problems.push(Problem::of_file(directory, found, format!("at most {MAX_PIPELINES}")));
         files.truncate(MAX_PIPELINES);
     }
     let mut pipelines = Vec::new();

@@ -33,7 +33,7 @@ pub fn load(path: &Path, declared: &Declared, env: Env<'_>) -> Result<Pipeline, 
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if !value::is_name(name) {
         let want = format!("{} before .toml, since it names the pipeline", value::NAME);
-        return Err(vec![Problem::new(path, "", "this file name", want)]);
+        return Err(vec![Problem::of_file(path, "this file name", want)]);
     }
     let text = file::read_text(path).map_err(|problem| vec![problem])?;
     let reading = reader::read(path, &text, env, |section| parts(section, declared));

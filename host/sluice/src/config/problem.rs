@@ -1,16 +1,17 @@
 //! What is wrong with the configuration, in a form for people (a line each) and for programs (`--json`).
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One thing that is wrong: where it is, what is there, and what would be right. None of the texts holds a secret or the
 /// value of an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The file, as it was named to the loader or found beside it; in print, so that any name fits on a line.
-    pub file: String,
+    /// The file, as it was named to the loader or found beside it.
+    #[serde(serialize_with = "serialize_shown")]
+    pub file: PathBuf,
     /// The line that the key or its table begins at, from 1; none where the whole file is meant.
     pub line: Option<usize>,
     /// The key with its tables, such as `sink[0].flush.interval`; empty where the whole file is meant.
@@ -22,19 +23,33 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a key of a file, or with the file as a whole if the key is empty. The line isn't known.
+    /// A problem with a key of a file; the line isn't known.
     pub fn new(file: &Path, key: impl Into<String>, found: impl Into<String>, want: impl Into<String>) -> Problem {
-        let mut name = String::new();
-        for c in file.to_string_lossy().chars() {
-            if c.is_control() { name.extend(c.escape_default()) } else { name.push(c) }
-        }
-        Problem { file: name, line: None, key: key.into(), found: found.into(), want: want.into() }
+        Problem { file: file.to_owned(), line: None, key: key.into(), found: found.into(), want: want.into() }
     }
+
+    /// A problem with a file as a whole.
+    pub fn of_file(file: &Path, found: impl Into<String>, want: impl Into<String>) -> Problem {
+        Problem::new(file, "", found, want)
+    }
+}
+
+/// A path in print: any name is one line of text, also one that isn't UTF-8 or has a line break in it.
+fn shown(path: &Path) -> String {
+    let mut shown = String::new();
+    for c in path.to_string_lossy().chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+fn serialize_shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shown(path))
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&shown(&self.file))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }

@@ -93,10 +93,9 @@ pub struct OperatorLimits {
 }
 
 impl Default for OperatorLimits {
-    /// Enough for an interpreter (Python's takes some 40 MiB) and a hundred times what a batch takes; little enough that a
-    /// runaway is noticed before its neighbours are.
+    /// The runtime's own, whose reasons are there.
     fn default() -> OperatorLimits {
-        OperatorLimits { memory: 64 << 20, call_time: Duration::from_secs(5), output: 64 << 20 }
+        OperatorLimits { memory: 64 << 20, call_time: Duration::from_secs(1), output: 64 << 20 }
     }
 }
 
@@ -135,17 +134,17 @@ fn operator_step(section: &Section<'_>, operator: &Item<'_>) -> Option<OperatorS
         to_json(&item)
     });
     let limits = section.or("limits", OperatorLimits::default(), |item| {
-        item.table(r#"a table such as { memory = "64MiB", call_time = "5s" }"#, limits)
+        item.table(r#"a table such as { memory = "64MiB", call_time = "1s" }"#, limits)
     });
     Some(OperatorStep { name: name?, config: config?, limits: limits? })
 }
 
 fn limits(section: &Section<'_>) -> Option<OperatorLimits> {
     let default = OperatorLimits::default();
-    // WebAssembly's memory ends at 4 GiB; below a page or two nothing runs.
+    // WebAssembly's memory ends at 4 GiB; in less than 1 MiB hardly anything starts. Time is kept to within 20 ms.
     let memory = section.or("memory", default.memory, |item| value::size(&item, 1 << 20, 4 << 30));
     let call_time = section.or("call_time", default.call_time, |item| {
-        value::duration(&item, Duration::from_millis(1), Duration::from_secs(600))
+        value::duration(&item, Duration::from_millis(10), Duration::from_secs(600))
     });
     let output = section.or("output", default.output, |item| value::size(&item, 64 << 10, 1 << 30));
     Some(OperatorLimits { memory: memory?, call_time: call_time?, output: output? })

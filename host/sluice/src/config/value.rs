@@ -27,13 +27,14 @@ pub fn is_name(text: &str) -> bool {
 /// What [`is_name`] takes, for messages.
 pub const NAME: &str = "a name of letters, digits, _ and - (at most 100)";
 
-/// A topic or consumer group; Kafka's rule for topics, which also makes it a safe file name.
+/// A topic or consumer group; Kafka's rule for topics, without names that a directory hides, since the embedded log makes
+/// directories of them.
 pub fn topic(item: &Item<'_>, what: &str) -> Option<String> {
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let want = format!("{what} of letters, digits, _, - and . (at most {MAX_TOPIC})");
+    let want = format!("{what} of letters, digits, _, - and ., which is never first (at most {MAX_TOPIC})");
     item.parse(&want, |text| {
         let fits = (1..=MAX_TOPIC).contains(&text.len()) && text.chars().all(letters);
-        (fits && text != "." && text != "..").then(|| text.to_owned())
+        (fits && !text.starts_with('.')).then(|| text.to_owned())
     })
 }
 
@@ -48,11 +49,12 @@ pub fn table(item: &Item<'_>) -> Option<String> {
 }
 
 /// What [`is_column`] takes, for messages.
-pub const COLUMN: &str = "a column's name of 1 to 64 characters without spaces at its ends";
+pub const COLUMN: &str = "a column's name of 1 to 64 characters, without quotes and without spaces at its ends";
 
-/// Whether this may name a column. Anything that a table's column can be called goes: who writes SQL quotes it.
+/// Whether this may name a column. Anything that a table's column can be called goes.
 pub fn is_column(text: &str) -> bool {
-    (1..=MAX_IDENTIFIER).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(char::is_control)
+    let unfit = |c: char| c.is_control() || c == '"' || c == '`';
+    (1..=MAX_IDENTIFIER).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(unfit)
 }
 
 /// A directory or file, relative to `root`.

@@ -110,8 +110,8 @@ key = ["whatever"]
         r#"
 pipelines/p.toml:3: source.conection: found an unknown key, want one of "connection", "topic", "group", "start", "json", "columns" or "batch": did you mean "connection"?
 pipelines/p.toml:4: source.connection: found "evens", want a connection to kafka or log: "events" or "log": did you mean "events"?
-pipelines/p.toml:5: source.topic: found "live/streaming", want a topic's name of letters, digits, _, - and . (at most 249)
-pipelines/p.toml:6: source.group: found "", want a consumer group's name of letters, digits, _, - and . (at most 249)
+pipelines/p.toml:5: source.topic: found "live/streaming", want a topic's name of letters, digits, _, - and ., which is never first (at most 249)
+pipelines/p.toml:6: source.group: found "", want a consumer group's name of letters, digits, _, - and ., which is never first (at most 249)
 pipelines/p.toml:7: source.start: found "earliest-offset", want one of "earliest", "latest" or "committed": did you mean "earliest"?
 pipelines/p.toml:8: source.json: found both ignore_parse_errors and fail_on_missing_field, want at most one of them: a missing field can't be ignored and fatal
 pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want "ignore_parse_errors" or "fail_on_missing_field": did you mean "ignore_parse_errors"?
@@ -120,12 +120,12 @@ pipelines/p.toml:11: source.columns.user_id: found "bigint", want one of "boolea
 pipelines/p.toml:12: source.columns._offset: found "utf8", want "int64"
 pipelines/p.toml:13: source.columns._topic.field: found "topic", want another name for this column: _topic is the record's own
 pipelines/p.toml:14: source.columns.key.kind: found "int64", want "utf8" or "binary"
-pipelines/p.toml:15: source.columns."": found a column of this name, want a column's name of 1 to 64 characters without spaces at its ends
+pipelines/p.toml:15: source.columns."": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
 pipelines/p.toml:16: source.columns.x: found 3, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
 pipelines/p.toml:17: source.columns.y.kind: found nothing, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
 pipelines/p.toml:17: source.columns.y.feild: found an unknown key, want "field" or "kind": did you mean "field"?
 pipelines/p.toml:19: source.columns.b: found what column a takes already, want one column for each field of the record
-pipelines/p.toml:20: source.columns."line\nbreak": found a column of this name, want a column's name of 1 to 64 characters without spaces at its ends
+pipelines/p.toml:20: source.columns."line\nbreak": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
 "#,
     );
     let text = PIPELINE.replace(r#"{ id = "int64", at = "timestamp" }"#, "{}").replace("earliest", "group");
@@ -240,7 +240,7 @@ pipelines/p.toml:21: sink[2].flush.max_rows: found an unknown key, want one of "
 pipelines/p.toml:22: sink[2].create: found "yes", want true or false
 pipelines/p.toml:26: sink[3].key[0]: found "idd", want a column that is there: "id" or "at": did you mean "id"?
 pipelines/p.toml:26: sink[3].key[2]: found "at", want each column of the key once
-pipelines/p.toml:26: sink[3].key[3]: found 3, want a column's name of 1 to 64 characters without spaces at its ends
+pipelines/p.toml:26: sink[3].key[3]: found 3, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
 pipelines/p.toml:27: sink[3].flush.interval: found "2h", want a duration from "1ms" to "1h"
 pipelines/p.toml:28: sink[4].connection: found nothing, want a connection's name
 pipelines/p.toml:28: sink[4].table: found nothing, want a table's name
@@ -289,7 +289,7 @@ sluice.toml:2: found a syntax error (unexpected key or value, expected newline, 
 pipelines/a b.toml: found this file name, want a name of letters, digits, _ and - (at most 100) before .toml, since it names the pipeline
 pipelines/p.toml:1: found a syntax error (unclosed array, expected `]`), want valid TOML
 pipelines/q.toml:2: found a syntax error (duplicate key), want valid TOML
-pipelines/s.toml:4: source.topic: found "", want a topic's name of letters, digits, _, - and . (at most 249)
+pipelines/s.toml:4: source.topic: found "", want a topic's name of letters, digits, _, - and ., which is never first (at most 249)
 pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, digits, _, -, $ and : (at most 64)
 "#,
     );
