@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build host plugins test check bench services services-stop setup clean
+.PHONY: demo build host plugins test lint check bench services services-stop setup clean
 
 SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
@@ -11,7 +11,7 @@ WASM := wasm32-unknown-unknown
 # An operator is a folder of plugins/ with a crate of the folder's name in it.
 OPERATORS := $(filter-out sdk template,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 IN_PLUGINS := --manifest-path plugins/Cargo.toml --target-dir $(PLUGINS_TARGET)
-export SLUICE_CACHE CARGO_TARGET_DIR
+export SLUICE_CACHE CARGO_TARGET_DIR PLUGINS_TARGET
 
 demo: build
 	dist/sluice demo $${DEMO_SECONDS:+--seconds "$$DEMO_SECONDS"}
@@ -37,11 +37,13 @@ plugins: host
 test: build
 	tests/run
 
-check: setup
+lint: setup
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path plugins/Cargo.toml
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release --workspace --all-targets $(IN_PLUGINS) -- -D warnings
+
+check: lint
 	cargo test --release --lib --bins -p sluice-core -p sluice-runtime -p sluice-connectors -p sluice
 	cargo test --release --workspace $(IN_PLUGINS)
 	python3 tests/oracle/test_oracle.py
