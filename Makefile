@@ -11,7 +11,7 @@ WASM := wasm32-unknown-unknown
 # An operator is a folder of plugins/ with a crate of the folder's name in it.
 OPERATORS := $(filter-out sdk template,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 IN_PLUGINS := --manifest-path plugins/Cargo.toml --target-dir $(PLUGINS_TARGET)
-export SLUICE_CACHE CARGO_TARGET_DIR PLUGINS_TARGET
+export SLUICE_CACHE CARGO_TARGET_DIR
 
 demo: build
 	dist/sluice demo $${DEMO_SECONDS:+--seconds "$$DEMO_SECONDS"}
@@ -35,7 +35,9 @@ plugins: host
 	done
 
 test: build
-	tests/run
+	python3 tests/oracle/test_oracle.py
+	cargo test --release --workspace $(IN_PLUGINS)
+	tests/services/with cargo test --release --workspace
 
 lint: setup
 	cargo fmt --all --check
@@ -49,7 +51,7 @@ check: lint
 	python3 tests/oracle/test_oracle.py
 
 bench: build
-	bench/run.sh
+	tests/services/with python3 bench/jobs.py
 
 services:
 	@tests/services/all.sh start
