@@ -27,12 +27,13 @@ const MAX_CACHE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_CACHE_ENTRIES: u32 = 10_000_000;
 
 /// Properties of librdkafka that the host sets itself, and where to say it instead.
-const OWN_PROPERTIES: [(&str, &str); 5] = [
+const OWN_PROPERTIES: [(&str, &str); 6] = [
     ("bootstrap.servers", "no such property: `brokers` says it"),
     ("group.id", "no such property: the pipeline's `source.group` says it"),
     ("auto.offset.reset", "no such property: the pipeline's `source.start` says it"),
     ("enable.auto.commit", "no such property: offsets are committed after the rows are written"),
     ("enable.auto.offset.store", "no such property: offsets are committed after the rows are written"),
+    ("enable.partition.eof", "no such property: the host needs to know where a partition ends"),
 ];
 
 /// Reads all connections: those that are right, and all that are declared.

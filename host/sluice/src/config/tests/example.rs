@@ -123,6 +123,14 @@ fn the_repositorys_demo_and_its_pipelines_load() {
 }
 
 #[test]
+fn the_demos_pipelines_load_over_real_servers() {
+    let servers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/servers.toml");
+    let env = |name: &str| Some(if name.ends_with("URL") { "mysql://u:p@h/d" } else { "127.0.0.1:1" }.to_owned());
+    let config = load(&servers, &env).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(!config.pipelines.is_empty());
+}
+
+#[test]
 fn everything_that_can_be_left_out_has_its_default() {
     let directory = directory(SERVICE, &[("p.toml", PIPELINE)]);
     let config = load_from(directory.path()).unwrap();

@@ -1,7 +1,5 @@
 //! What holds for any file.
 
-use std::path::Path;
-
 use proptest::prelude::*;
 use toml::{Table, Value};
 
