@@ -1,1 +1,199 @@
+use std::fs;
 
+use serde_json::{Value, json};
+use sluice_e2e::{GIFTS, Host, Site, World, metric, sluice, toml};
+use toml::Table;
+
+const PASSWORD: &str = "open-sesame";
+
+/// A pipeline that something is wrong with.
+struct Fault {
+    name: &'static str,
+    metric: &'static str,
+    edit: fn(&mut Table),
+    /// What the sentence about it names.
+    says: &'static [&'static str],
+}
+
+const FAULTS: [Fault; 14] = [
+    Fault {
+        name: "missing_topic",
+        metric: "gift_sum",
+        edit: |p| p["source"]["topic"] = "no_such_topic".into(),
+        says: &["no_such_topic"],
+    },
+    Fault {
+        name: "no_broker",
+        metric: "gift_sum",
+        edit: |p| p["source"]["connection"] = "no_broker".into(),
+        says: &["127.0.0.1:1"],
+    },
+    Fault {
+        name: "no_database",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["connection"] = "no_database".into(),
+        says: &["127.0.0.1:1"],
+    },
+    Fault {
+        name: "wrong_password",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["connection"] = "wrong_password".into(),
+        says: &["password"],
+    },
+    Fault {
+        name: "missing_table",
+        metric: "gift_sum",
+        edit: |p| {
+            p["sink"][0]["table"] = "no_such_table".into();
+            p["sink"][0]["create"] = false.into();
+        },
+        says: &["no_such_table", "create"],
+    },
+    Fault {
+        name: "wrong_type",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["table"] = "texts".into(),
+        says: &["texts", "gift_total_amount", "int64"],
+    },
+    Fault {
+        name: "no_key",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["table"] = "keyless".into(),
+        says: &["keyless", "gift_type", "key"],
+    },
+    Fault {
+        name: "no_lookup_server",
+        metric: "module_count",
+        edit: |p| p["step"][0]["lookup"]["connection"] = "no_dimensions".into(),
+        says: &["127.0.0.1:1"],
+    },
+    Fault {
+        name: "missing_lookup_table",
+        metric: "module_count",
+        edit: |p| p["step"][0]["lookup"]["table"] = "no_such_dimension".into(),
+        says: &["no_such_dimension"],
+    },
+    Fault {
+        name: "wrong_column",
+        metric: "gift_sum",
+        edit: |p| p["source"]["columns"]["gift_type"] = "utf8".into(),
+        says: &["gift_type", "int64"],
+    },
+    Fault {
+        name: "broken",
+        metric: "gift_sum",
+        edit: |p| p["step"][0]["operator"] = "broken".into(),
+        says: &["broken.wasm"],
+    },
+    Fault {
+        name: "core_module",
+        metric: "gift_sum",
+        edit: |p| p["step"][0]["operator"] = "core_module".into(),
+        says: &["core_module.wasm", "component"],
+    },
+    Fault {
+        name: "other_world",
+        metric: "gift_sum",
+        edit: |p| p["step"][0]["operator"] = "other_world".into(),
+        says: &["other_world.wasm", "transform"],
+    },
+    Fault {
+        name: "foreign",
+        metric: "gift_sum",
+        edit: |p| p["step"][0]["operator"] = "foreign".into(),
+        says: &["foreign.wasm", "wasi:cli/environment"],
+    },
+];
+
+/// A site where each fault has a pipeline, and one pipeline, `sound`, has none.
+fn faulty() -> Site {
+    let site = Site::empty(World::Servers, 1);
+    let operators: [(&str, Vec<u8>); 4] = [
+        ("broken", b"\0asm nonsense".to_vec()),
+        ("core_module", wat::parse_str("(module)").unwrap()),
+        ("other_world", wat::parse_str("(component)").unwrap()),
+        ("foreign", wat::parse_str(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap()),
+    ];
+    for (name, content) in operators {
+        site.write(&site.path(&format!("operators/{name}.wasm")), &content);
+    }
+    let (authority, database) = site.mysql_url().rsplit_once('/').map(|(a, d)| (a.to_owned(), d.to_owned())).unwrap();
+    let host = authority.rsplit_once('@').unwrap().1.to_owned();
+    site.configure(|config| {
+        let connections = &mut config["connections"];
+        let mysql = |place: &str| toml(&format!("mysql = {{ url = 'mysql://root:{PASSWORD}@{place}/{database}' }}"));
+        connections["no_broker"] = toml("kafka = { brokers = '127.0.0.1:1' }");
+        connections["no_dimensions"] = toml("hbase = { thrift = '127.0.0.1:1' }");
+        connections["no_database"] = mysql("127.0.0.1:1");
+        connections["wrong_password"] = mysql(&host);
+    });
+    let tables = site.tables();
+    tables.execute("CREATE TABLE texts (gift_type VARCHAR(32) PRIMARY KEY, gift_total_amount VARCHAR(9))".into());
+    tables.execute("CREATE TABLE keyless (gift_type VARCHAR(32), gift_total_amount BIGINT)".into());
+    for fault in &FAULTS {
+        site.add_pipeline(fault.name, fault.metric, |pipeline| {
+            pipeline["sink"][0]["table"] = fault.name.into();
+            (fault.edit)(pipeline);
+        });
+    }
+    site.add_pipeline("sound", "gift_sum", |_| {});
+    site
+}
+
+fn assert_says(fault: &Fault, sentence: &str) {
+    for part in fault.says {
+        assert!(sentence.contains(part), "{}: {part} in: {sentence}", fault.name);
+    }
+    assert!(sentence.len() < 1000, "{}: one clear sentence: {sentence}", fault.name);
+}
+
+#[test]
+fn check_says_everything_that_is_wrong_at_once() {
+    let site = faulty();
+    let config = site.config();
+    let finished = sluice(&["check", "--json", "--config", config.to_str().unwrap()]);
+    assert_eq!(finished.code, Some(1), "{}", finished.output);
+    assert!(!finished.output.contains(PASSWORD), "{}", finished.output);
+    let start = finished.output.find("\n[").map_or(0, |at| at + 1);
+    let problems: Vec<Value> =
+        serde_json::Deserializer::from_str(&finished.output[start..]).into_iter().next().unwrap().unwrap();
+    let of = |name: &str| {
+        let file = format!("{name}.toml");
+        let problems = problems.iter().filter(|problem| problem["file"].as_str().unwrap().ends_with(&file));
+        problems.map(Value::to_string).collect::<Vec<_>>().join(" ")
+    };
+    for fault in &FAULTS {
+        assert_says(fault, &of(fault.name));
+    }
+    assert_eq!(of("sound"), "", "nothing is wrong with this one");
+}
+
+#[test]
+fn what_is_wrong_holds_its_own_pipeline_only_and_the_status_says_it() {
+    let site = faulty();
+    let mut host = Host::start(&site);
+    for fault in &FAULTS {
+        let pipeline = host.wait(fault.name, "it says what is wrong", |pipeline| pipeline.reason.is_some());
+        assert!(["stopped", "waiting", "holding"].contains(&pipeline.state.as_str()), "{pipeline:?}");
+        assert_says(fault, &pipeline.reason.unwrap());
+    }
+    site.send(GIFTS, &[r#"{"gift_type":1,"gift_total_amount":5}"#]);
+    site.tables().await_rows(metric("gift_sum"), "live_gift_total_amount", json!([["1", 5]]));
+    let finished = host.terminate();
+    assert!(!finished.output.contains(PASSWORD), "{}", finished.output);
+}
+
+#[test]
+fn a_file_that_is_no_configuration_ends_every_verb_with_its_place() {
+    let site = Site::empty(World::Embedded, 1);
+    fs::write(site.path("pipelines/torn.toml"), "[source]\nconnection = \"events\n").unwrap();
+    fs::write(site.path("pipelines/unset.toml"), "[source]\nconnection = \"${SLUICE_E2E_NOT_SET}\"\n").unwrap();
+    let config = site.config();
+    for verb in ["run", "check"] {
+        let finished = sluice(&[verb, "--config", config.to_str().unwrap()]);
+        assert_eq!(finished.code, Some(1), "{verb}: {}", finished.output);
+        for part in ["torn.toml", "unset.toml", "SLUICE_E2E_NOT_SET"] {
+            assert!(finished.output.contains(part), "{verb}: {part} in {}", finished.output);
+        }
+    }
+}

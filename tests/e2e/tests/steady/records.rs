@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use sluice_e2e::{GIFTS, Host, Metric, Site, World, metric, toml};
+use sluice_e2e::{GIFTS, Host, Metric, Site, World, metric, sluice, toml};
 
 const GOOD: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -128,6 +128,19 @@ fn a_bad_record_stops_its_pipeline_with_its_place_unless_parse_errors_are_ignore
         site.tables().await_rows(gifts(), &format!("{}_lenient", case.name), rows);
     }
     assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_backfill_fails_where_a_pipeline_stops_and_the_others_finish() {
+    let site = Site::empty(World::Embedded, 1);
+    add(&site, "strict", "gifts", strict());
+    add(&site, "lenient", "gifts", lenient());
+    site.send("gifts", &[GOOD, "[]", GOOD]);
+    let config = site.config();
+    let finished = sluice(&["run", "--until-caught-up", "--config", config.to_str().unwrap()]);
+    assert_eq!(finished.code, Some(1), "{}", finished.output);
+    assert!(finished.output.contains("offset 1"), "{}", finished.output);
+    assert_eq!(site.tables().rows(gifts(), "lenient").unwrap(), [[json!("1"), json!(10)]]);
 }
 
 #[test]
