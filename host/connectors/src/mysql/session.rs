@@ -1,0 +1,175 @@
+//! A connection to the server, set up as the sink needs it.
+
+use std::fmt;
+use std::future::Future;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use super::{MysqlConnection, error, zone};
+use crate::sink::SinkError;
+
+/// How long connecting and setting up may take. Shorter fails on a slow handshake, longer delays the word that the server
+/// is away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server may take for a statement. A thousand rows take milliseconds; a lock that somebody else holds is
+/// given up by the server itself before ([`LOCK_TIMEOUT_SECONDS`]), which says more than our giving up.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a statement waits for a row's lock.
+const LOCK_TIMEOUT_SECONDS: u32 = 20;
+
+/// The url's parameters that mean something; others (a JDBC url's, say) are refused rather than passed over.
+const PARAMETERS: [&str; 9] =
+    ["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
+
+/// A server's address and the options to connect to it.
+pub(super) struct Server {
+    options: MySqlConnectOptions,
+    time_zone: Option<String>,
+}
+
+/// The address, without user and password.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.options.get_socket() {
+            Some(path) => write!(f, "MySQL at {}", path.display()),
+            None => write!(f, "MySQL at {}:{}", self.options.get_host(), self.options.get_port()),
+        }
+    }
+}
+
+impl Server {
+    /// Reads the url. No message repeats it, since it holds the password.
+    pub(super) fn of(connection: &MysqlConnection) -> Result<Server, SinkError> {
+        let unusable = |what: String| {
+            SinkError::Unusable(format!("the mysql url {what}: write mysql://user:password@host:3306/database"))
+        };
+        let url = connection.url.as_str();
+        if !["mysql://", "mariadb://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(unusable("doesn't start with mysql://".into()));
+        }
+        if let Some(unknown) = parameters(url).find(|name| !PARAMETERS.contains(name)) {
+            return Err(unusable(format!(
+                "has the unknown parameter `{unknown}`; known are {}",
+                PARAMETERS.join(", ")
+            )));
+        }
+        let options = MySqlConnectOptions::from_str(url).map_err(|e| unusable(format!("can't be read ({e})")))?;
+        if options.get_database().is_none() {
+            return Err(unusable("names no database".into()));
+        }
+        // The session's settings are made below, in one place; the driver's own would change `sql_mode` as well.
+        let options = options
+            .charset("utf8mb4")
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone(None)
+            .disable_statement_logging();
+        Ok(Server { options, time_zone: connection.time_zone.clone() })
+    }
+
+    /// A connection with strict types, the zone, and no transaction open.
+    pub(super) async fn connect(&self) -> Result<MySqlConnection, SinkError> {
+        let mut connection = self.within(CONNECT_TIMEOUT, MySqlConnection::connect_with(&self.options)).await?;
+        // Every statement opens a transaction by itself, which saves a round trip for each flush.
+        let settings = format!(
+            "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,\
+             NO_ENGINE_SUBSTITUTION', autocommit=0, innodb_lock_wait_timeout={LOCK_TIMEOUT_SECONDS}"
+        );
+        let set = sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection);
+        self.within(CONNECT_TIMEOUT, set).await?;
+        if let Some(zone) = &self.time_zone {
+            self.set_zone(&mut connection, zone).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Waits for one answer of the server.
+    pub(super) async fn answer<T>(&self, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, SinkError> {
+        self.within(STATEMENT_TIMEOUT, call).await
+    }
+
+    /// Waits for one answer of the server, with the error as the driver gave it; none if it took too long.
+    pub(super) async fn raw_answer<T>(
+        &self,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<Result<T, sqlx::Error>, SinkError> {
+        tokio::time::timeout(STATEMENT_TIMEOUT, call).await.map_err(|_| self.late(STATEMENT_TIMEOUT))
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, SinkError> {
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer.map_err(|e| error::sink_error(self, &e)),
+            Err(_) => Err(self.late(limit)),
+        }
+    }
+
+    fn late(&self, limit: Duration) -> SinkError {
+        SinkError::Unavailable(format!("{self} didn't answer within {} s", limit.as_secs()))
+    }
+
+    async fn set_zone(&self, connection: &mut MySqlConnection, name: &str) -> Result<(), SinkError> {
+        let answer = self.raw_answer(set_zone_query(connection, name)).await?;
+        match answer {
+            Err(e) if error::number(&e) == Some(error::UNKNOWN_TIME_ZONE) => {
+                let offset = zone::constant_offset(name).map_err(|e| SinkError::Unusable(format!("{self}: {e}")))?;
+                zone::warn_once(name, &offset);
+                self.answer(set_zone_query(connection, &offset)).await
+            }
+            other => other.map_err(|e| error::sink_error(self, &e)),
+        }
+    }
+}
+
+async fn set_zone_query(connection: &mut MySqlConnection, zone: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("SET time_zone = ?").bind(zone).persistent(false).execute(connection).await.map(|_| ())
+}
+
+fn parameters(url: &str) -> impl Iterator<Item = &str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(url: &str) -> Result<Server, SinkError> {
+        Server::of(&MysqlConnection { url: url.into(), time_zone: None })
+    }
+
+    #[test]
+    fn a_url_that_cant_be_used_is_told_without_its_password() {
+        for url in [
+            "mysql://root:s3cret@host:notaport/db",
+            "mysql://root:s3cret@host:3306",
+            "postgres://root:s3cret@host/db",
+            "mysql://root:s3cret@host/db?rewriteBatchedStatements=true",
+            "mysql://root:s3cret@host/db?ssl-mode=maybe",
+            "s3cret",
+        ] {
+            let Err(SinkError::Unusable(message)) = server(url) else { panic!("{url} was taken") };
+            assert!(!message.contains("s3cret") && message.contains("mysql://user:password@"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_connection_shows_its_server_and_never_its_password() {
+        let connection = MysqlConnection { url: "mysql://me:s3cret@db.example:3307/live".into(), time_zone: None };
+        let shown = format!("{connection:?}");
+        assert!(shown.contains("db.example:3307") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn tls_parameters_are_taken() {
+        assert!(server("mysql://u:p@h/db?ssl-mode=VERIFY_CA&ssl-ca=%2Fetc%2Fca.pem").is_ok());
+    }
+}

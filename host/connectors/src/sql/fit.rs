@@ -1,0 +1,259 @@
+//! Whether a table takes what a plan writes; every reason why not, with the statement that changes it.
+
+use sluice_core::Field;
+
+use super::dialect::Dialect;
+use super::plan::UpsertPlan;
+use super::table::{Column, Table, UniqueIndex};
+use crate::sink::Constraint;
+
+impl UpsertPlan {
+    /// What each field's column takes, or every problem as a sentence.
+    pub(crate) fn check(&self, table: &Table) -> Result<Vec<Constraint>, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut constraints = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            match self.column_of(field, table) {
+                Ok(constraint) => constraints.push(constraint),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        problems.extend(self.key_problem(table));
+        problems.extend(table.unique.iter().filter_map(|index| self.clash_problem(index, table)));
+        problems.extend(table.columns.iter().filter_map(|column| self.unwritten_problem(column)));
+        if problems.is_empty() { Ok(constraints) } else { Err(problems) }
+    }
+
+    fn column_of(&self, field: &Field, table: &Table) -> Result<Constraint, String> {
+        let Some(column) = table.column(&field.name) else {
+            return Err(format!(
+                "table {} has no column {}, for the pipeline's {field}: run ALTER TABLE {} ADD COLUMN {}",
+                self.table(),
+                self.dialect.quote(&field.name),
+                self.table(),
+                self.column_ddl(field)
+            ));
+        };
+        if column.generated {
+            return Err(format!("{} is computed by the database: {}", self.place(column), self.renew(field)));
+        }
+        if !column.kinds.contains(&field.kind) {
+            return Err(format!(
+                "{} is {}, the pipeline writes {}: {}",
+                self.place(column),
+                if column.declared.is_empty() { "untyped" } else { &column.declared },
+                field.kind,
+                self.retype(field)
+            ));
+        }
+        // Databases allow nulls in some unique keys, and then never find the row again.
+        let nullable = column.takes.nullable && !self.is_key(&field.name);
+        Ok(Constraint { nullable, ..column.constraint(field.kind) })
+    }
+
+    fn place(&self, column: &Column) -> String {
+        format!("column {} of table {}", self.dialect.quote(&column.name), self.table())
+    }
+
+    fn retype(&self, field: &Field) -> String {
+        match self.dialect {
+            Dialect::Mysql => format!("run ALTER TABLE {} MODIFY COLUMN {}", self.table(), self.column_ddl(field)),
+            Dialect::Sqlite => self.anew(),
+        }
+    }
+
+    fn renew(&self, field: &Field) -> String {
+        let column = self.dialect.quote(&field.name);
+        match self.dialect {
+            Dialect::Mysql => {
+                format!("run ALTER TABLE {} DROP COLUMN {column}, ADD COLUMN {}", self.table(), self.column_ddl(field))
+            }
+            Dialect::Sqlite => self.anew(),
+        }
+    }
+
+    /// SQLite's way to change a column or a constraint.
+    fn anew(&self) -> String {
+        format!("SQLite can't change that in place, so move the table away and run {}", self.create_table())
+    }
+
+    fn key_problem(&self, table: &Table) -> Option<String> {
+        if table.unique.iter().any(|index| index.whole && same_names(&index.columns, &self.target.key)) {
+            return None;
+        }
+        let (name, key) = (self.table(), self.key_list());
+        let change = match self.dialect {
+            Dialect::Mysql if table.unique.iter().any(|index| index.primary) => {
+                format!("ALTER TABLE {name} ADD UNIQUE INDEX ({key})")
+            }
+            Dialect::Mysql => format!("ALTER TABLE {name} ADD PRIMARY KEY ({key})"),
+            Dialect::Sqlite => {
+                let index = self.dialect.quote(&format!("{}_key", self.target.table));
+                format!("CREATE UNIQUE INDEX {index} ON {name} ({key})")
+            }
+        };
+        Some(format!(
+            "table {name} has no primary key or unique index on exactly ({key}), the pipeline's key: run {change}"
+        ))
+    }
+
+    /// A unique index in which two rows of different keys can meet: one would replace the other.
+    fn clash_problem(&self, index: &UniqueIndex, table: &Table) -> Option<String> {
+        let holds_key = index.whole && self.target.key.iter().all(|key| contains_name(&index.columns, key));
+        let counts = |name: &str| !self.writes(name) && table.column(name).is_some_and(|column| column.counts);
+        if holds_key || index.columns.iter().any(|name| counts(name)) {
+            return None;
+        }
+        let name = self.dialect.quote(&index.name);
+        let change = match self.dialect {
+            Dialect::Mysql if index.primary => format!("run ALTER TABLE {} DROP PRIMARY KEY", self.table()),
+            Dialect::Mysql => format!("run ALTER TABLE {} DROP INDEX {name}", self.table()),
+            Dialect::Sqlite => format!("run DROP INDEX {name}, or, if SQLite made it for the table, {}", self.anew()),
+        };
+        Some(format!(
+            "unique index {name} ({}) of table {} would make rows of different keys replace each other: {change}",
+            self.dialect.quote_all(index.columns.iter().map(String::as_str)),
+            self.table()
+        ))
+    }
+
+    fn unwritten_problem(&self, column: &Column) -> Option<String> {
+        if column.optional || column.generated || self.writes(&column.name) {
+            return None;
+        }
+        let change = match self.dialect {
+            Dialect::Mysql => format!(
+                "run ALTER TABLE {} MODIFY COLUMN {} {} NULL",
+                self.table(),
+                self.dialect.quote(&column.name),
+                column.declared
+            ),
+            Dialect::Sqlite => self.anew(),
+        };
+        Some(format!(
+            "{} is NOT NULL without a default, and the pipeline doesn't write it: {change}",
+            self.place(column)
+        ))
+    }
+
+    fn writes(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name))
+    }
+}
+
+fn contains_name(names: &[String], name: &str) -> bool {
+    names.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+fn same_names(left: &[String], right: &[String]) -> bool {
+    left.len() == right.len() && left.iter().all(|name| contains_name(right, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Kind;
+
+    use super::*;
+    use crate::sink::Target;
+
+    fn plan(dialect: Dialect) -> UpsertPlan {
+        let target = Target { table: "gifts".into(), key: vec!["kind".into()], create: false };
+        let fields = [Field::new("kind", Kind::Utf8), Field::new("total", Kind::Int64)];
+        UpsertPlan::new(dialect, &target, &fields).unwrap()
+    }
+
+    fn column(name: &str, declared: &str, kinds: &'static [Kind]) -> Column {
+        Column {
+            name: name.into(),
+            declared: declared.into(),
+            kinds,
+            takes: Constraint::ANY,
+            optional: true,
+            counts: false,
+            generated: false,
+        }
+    }
+
+    fn index(name: &str, columns: &[&str]) -> UniqueIndex {
+        let columns = columns.iter().map(|name| name.to_string()).collect();
+        UniqueIndex { name: name.into(), primary: name == "PRIMARY", columns, whole: true }
+    }
+
+    fn fitting() -> Table {
+        Table {
+            columns: vec![column("Kind", "varchar(32)", &[Kind::Utf8]), column("total", "bigint", &[Kind::Int64])],
+            unique: vec![index("PRIMARY", &["KIND"])],
+        }
+    }
+
+    #[test]
+    fn a_table_that_fits_in_other_case_gives_a_constraint_for_each_field_and_no_null_in_the_key() {
+        let constraints = plan(Dialect::Mysql).check(&fitting()).unwrap();
+        assert_eq!(constraints, [Constraint { nullable: false, ..Constraint::ANY }, Constraint::ANY]);
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_with_the_statement_that_ends_it() {
+        let mut table = fitting();
+        table.columns[1] = column("total", "varchar(10)", &[Kind::Utf8]);
+        table.columns.remove(0);
+        table.columns.push(Column { optional: false, ..column("shop", "int(11)", &[Kind::Int64]) });
+        table.unique = vec![index("PRIMARY", &["shop"])];
+        assert_eq!(
+            plan(Dialect::Mysql).check(&table).unwrap_err(),
+            [
+                "table `gifts` has no column `kind`, for the pipeline's kind:utf8: run ALTER TABLE `gifts` ADD COLUMN \
+                 `kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL",
+                "column `total` of table `gifts` is varchar(10), the pipeline writes int64: run ALTER TABLE `gifts` \
+                 MODIFY COLUMN `total` BIGINT",
+                "table `gifts` has no primary key or unique index on exactly (`kind`), the pipeline's key: run ALTER \
+                 TABLE `gifts` ADD UNIQUE INDEX (`kind`)",
+                "unique index `PRIMARY` (`shop`) of table `gifts` would make rows of different keys replace each other: \
+                 run ALTER TABLE `gifts` DROP PRIMARY KEY",
+                "column `shop` of table `gifts` is NOT NULL without a default, and the pipeline doesn't write it: run \
+                 ALTER TABLE `gifts` MODIFY COLUMN `shop` int(11) NULL",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_sqlite_cant_alter_is_made_anew() {
+        let mut table = fitting();
+        table.columns[1] = column("total", "TEXT", &[Kind::Utf8]);
+        assert_eq!(
+            plan(Dialect::Sqlite).check(&table).unwrap_err(),
+            [
+                "column \"total\" of table \"gifts\" is TEXT, the pipeline writes int64: SQLite can't change that in place, \
+              so move the table away and run CREATE TABLE \"gifts\" (\"kind\" TEXT NOT NULL, \"total\" INTEGER, PRIMARY \
+              KEY (\"kind\")) WITHOUT ROWID"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_unique_index_that_no_two_keys_meet_in_is_no_problem() {
+        let mut table = fitting();
+        table.columns.push(Column { counts: true, ..column("id", "bigint", &[Kind::Int64]) });
+        table.unique = vec![index("PRIMARY", &["id"]), index("a", &["kind"]), index("b", &["total", "kind"])];
+        assert!(plan(Dialect::Mysql).check(&table).is_ok());
+        table.unique.push(index("c", &["total"]));
+        assert_eq!(plan(Dialect::Mysql).check(&table).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn an_index_on_a_part_of_a_value_identifies_nothing() {
+        let mut table = fitting();
+        table.unique[0].whole = false;
+        assert_eq!(plan(Dialect::Mysql).check(&table).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn a_plan_refuses_names_and_keys_that_no_table_has() {
+        let target = Target { table: "a`b".into(), key: vec!["k".into()], create: false };
+        let fields = [Field::new("x", Kind::Int64), Field::new("X", Kind::Int64)];
+        let problems = UpsertPlan::new(Dialect::Mysql, &target, &fields).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        let no_key = Target { table: "t".into(), key: vec![], create: false };
+        assert_eq!(UpsertPlan::new(Dialect::Mysql, &no_key, &fields[..1]).unwrap_err().len(), 1);
+    }
+}

@@ -1,0 +1,22 @@
+//! What the SQL databases share: the words of their statements, and whether a table takes what a pipeline writes.
+//!
+//! ```text
+//! Target + fields ──▶ UpsertPlan ──create_table──▶ DDL
+//!                        │  check(Table, as the server describes it) ──▶ constraints, or every problem as a sentence
+//!                        └─ upsert ──▶ Upsert: statement texts; chunks(values) ──▶ ranges of rows, one statement each
+//! ```
+//!
+//! No I/O here: the folders `mysql` and `sqlite` ask the server and bind the values.
+
+mod dialect;
+mod fit;
+mod plan;
+mod table;
+mod upsert;
+mod values;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use plan::UpsertPlan;
+pub(crate) use table::{Column, Table, UniqueIndex};
+pub(crate) use upsert::Upsert;
+pub(crate) use values::Values;

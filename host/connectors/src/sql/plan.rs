@@ -1,0 +1,103 @@
+//! What a pipeline writes where: the one description that DDL, checks and statements are made from.
+
+use sluice_core::{Field, Kind};
+
+use super::dialect::{Dialect, name_problem};
+use super::upsert::Upsert;
+use crate::sink::Target;
+
+/// The upserts of a pipeline into a table.
+#[derive(Debug, Clone)]
+pub(crate) struct UpsertPlan {
+    pub(crate) dialect: Dialect,
+    pub(crate) target: Target,
+    pub(crate) fields: Vec<Field>,
+}
+
+impl UpsertPlan {
+    /// A plan whose names can be written as SQL and whose key is among its fields; else each problem as a sentence.
+    pub(crate) fn new(dialect: Dialect, target: &Target, fields: &[Field]) -> Result<UpsertPlan, Vec<String>> {
+        let mut problems = Vec::new();
+        if let Some(problem) = name_problem(&target.table) {
+            problems.push(format!("the table's name {:?} {problem}: name another table", target.table));
+        }
+        problems.extend(field_problems(fields));
+        problems.extend(key_problems(target, fields));
+        if problems.is_empty() {
+            Ok(UpsertPlan { dialect, target: target.clone(), fields: fields.to_vec() })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The table's name as SQL writes it.
+    pub(crate) fn table(&self) -> String {
+        self.dialect.quote(&self.target.table)
+    }
+
+    /// Whether the column is one of the key's.
+    pub(crate) fn is_key(&self, name: &str) -> bool {
+        self.target.key.iter().any(|key| key.eq_ignore_ascii_case(name))
+    }
+
+    /// The key's columns as SQL lists them.
+    pub(crate) fn key_list(&self) -> String {
+        self.dialect.quote_all(self.target.key.iter().map(String::as_str))
+    }
+
+    /// The field's column as DDL writes it.
+    pub(crate) fn column_ddl(&self, field: &Field) -> String {
+        let key = self.is_key(&field.name);
+        let texts = self.fields.iter().filter(|f| matches!(f.kind, Kind::Utf8 | Kind::Binary) && self.is_key(&f.name));
+        let key_texts = key.then(|| texts.count());
+        let not_null = if key { " NOT NULL" } else { "" };
+        format!("{} {}{not_null}", self.dialect.quote(&field.name), self.dialect.column_type(field.kind, key_texts))
+    }
+
+    /// The statement that makes a table for this plan.
+    pub(crate) fn create_table(&self) -> String {
+        let columns: Vec<_> = self.fields.iter().map(|field| self.column_ddl(field)).collect();
+        format!(
+            "CREATE TABLE {} ({}, PRIMARY KEY ({})){}",
+            self.table(),
+            columns.join(", "),
+            self.key_list(),
+            self.dialect.table_options()
+        )
+    }
+
+    /// The statements that write rows, of at most `max_rows` each and with at most `max_binds` placeholders.
+    pub(crate) fn upsert(&self, max_rows: usize, max_binds: usize) -> Upsert {
+        Upsert::new(self, max_rows, max_binds)
+    }
+}
+
+fn field_problems(fields: &[Field]) -> Vec<String> {
+    let mut problems = Vec::new();
+    if fields.is_empty() {
+        problems.push("the pipeline's result has no column: there is nothing to write".into());
+    }
+    for (i, field) in fields.iter().enumerate() {
+        if let Some(problem) = name_problem(&field.name) {
+            problems.push(format!("the result column {:?} {problem}: rename it", field.name));
+        }
+        if fields[..i].iter().any(|other| other.name.eq_ignore_ascii_case(&field.name)) {
+            problems
+                .push(format!("the result column `{}` is there twice (tables ignore case): rename one", field.name));
+        }
+    }
+    problems
+}
+
+fn key_problems(target: &Target, fields: &[Field]) -> Vec<String> {
+    if target.key.is_empty() {
+        return vec![format!("the sink of table `{}` has no key: name the columns that identify a row", target.table)];
+    }
+    let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
+    let missing = target.key.iter().filter(|key| !names.contains(&key.as_str()));
+    missing
+        .map(|key| {
+            format!("the key column `{key}` is not in the pipeline's result: its columns are {}", names.join(", "))
+        })
+        .collect()
+}

@@ -1,0 +1,63 @@
+//! A table as its server describes it.
+
+use sluice_core::Kind;
+
+use crate::sink::Constraint;
+
+/// What a table is made of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table {
+    /// In the table's order.
+    pub(crate) columns: Vec<Column>,
+    /// The primary key among them.
+    pub(crate) unique: Vec<UniqueIndex>,
+}
+
+/// A column, and what may be written into it.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Its type, as the server shows it.
+    pub(crate) declared: String,
+    /// The kinds that it takes without changing a value.
+    pub(crate) kinds: &'static [Kind],
+    /// The values that it takes, of whichever kind.
+    pub(crate) takes: Constraint,
+    /// A row may be inserted without it: it has a default, counts by itself, or is null then.
+    pub(crate) optional: bool,
+    /// The server counts it up, so that two inserts never clash in it.
+    pub(crate) counts: bool,
+    /// The server computes it and refuses to be given it.
+    pub(crate) generated: bool,
+}
+
+impl Column {
+    /// What it takes of values of this kind.
+    pub(crate) fn constraint(&self, kind: Kind) -> Constraint {
+        let sized = matches!(kind, Kind::Utf8 | Kind::Binary);
+        Constraint {
+            nullable: self.takes.nullable,
+            range: self.takes.range.filter(|_| kind == Kind::Int64),
+            max_chars: self.takes.max_chars.filter(|_| sized),
+            max_bytes: self.takes.max_bytes.filter(|_| sized),
+            times: self.takes.times.filter(|_| kind == Kind::Timestamp),
+        }
+    }
+}
+
+/// Columns of which no two rows have the same values.
+#[derive(Debug, Clone)]
+pub(crate) struct UniqueIndex {
+    pub(crate) name: String,
+    pub(crate) primary: bool,
+    pub(crate) columns: Vec<String>,
+    /// It covers every row by the whole values of its columns: not a prefix, an expression, or some rows only.
+    pub(crate) whole: bool,
+}
+
+impl Table {
+    /// The column of this name; both databases ignore its case.
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}

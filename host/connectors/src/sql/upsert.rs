@@ -1,0 +1,162 @@
+//! The statements that write rows, and how rows are cut into them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::dialect::Dialect;
+use super::plan::UpsertPlan;
+use super::values::Values;
+
+/// The most bytes of values in a statement of more than one row. MySQL refuses packets over `max_allowed_packet`, 16 MiB
+/// or more by default; a quarter of that leaves room for the statement's other parts, and bounds the copy that is made.
+const MAX_STATEMENT_BYTES: usize = 4 << 20;
+
+/// `INSERT`s that replace the row with the same key.
+///
+/// A statement has the most rows that are allowed, or a power of two: few distinct texts, so that each is prepared once
+/// and stays in the connection's cache.
+#[derive(Debug)]
+pub(crate) struct Upsert {
+    head: String,
+    row: String,
+    tail: String,
+    max_rows: usize,
+    /// By rows; at most one for each power of two and one for `max_rows`.
+    texts: BTreeMap<usize, Arc<str>>,
+}
+
+impl Upsert {
+    pub(super) fn new(plan: &UpsertPlan, max_rows: usize, max_binds: usize) -> Upsert {
+        let columns = plan.dialect.quote_all(plan.fields.iter().map(|field| field.name.as_str()));
+        let row = format!("({})", vec!["?"; plan.fields.len()].join(","));
+        Upsert {
+            head: format!("INSERT INTO {} ({columns}) VALUES ", plan.table()),
+            row,
+            tail: on_conflict(plan),
+            max_rows: max_rows.min(max_binds / plan.fields.len().max(1)).max(1),
+            texts: BTreeMap::new(),
+        }
+    }
+
+    /// The statement for so many rows.
+    pub(crate) fn text(&mut self, rows: usize) -> Arc<str> {
+        let (head, row, tail) = (&self.head, &self.row, &self.tail);
+        let text = self.texts.entry(rows).or_insert_with(|| {
+            let values = vec![row.as_str(); rows].join(",");
+            format!("{head}{values}{tail}").into()
+        });
+        Arc::clone(text)
+    }
+
+    /// The next rows that make a statement, from `start` on; none when all `rows` were written.
+    pub(crate) fn next_chunk(&self, values: &[Values<'_>], start: usize, rows: usize) -> Option<Range<usize>> {
+        let left = rows.checked_sub(start).filter(|left| *left > 0)?;
+        let mut size = if left >= self.max_rows { self.max_rows } else { power_of_two(left) };
+        while size > 1 && bytes(values, start..start + size) > MAX_STATEMENT_BYTES {
+            size = power_of_two(size - 1);
+        }
+        Some(start..start + size)
+    }
+}
+
+/// The largest power of two that is not above `n`, which is 1 or more.
+fn power_of_two(n: usize) -> usize {
+    1 << n.max(1).ilog2()
+}
+
+fn bytes(values: &[Values<'_>], rows: Range<usize>) -> usize {
+    values.iter().map(|column| column.bytes(rows.clone())).sum()
+}
+
+/// What happens to a row whose key is there.
+fn on_conflict(plan: &UpsertPlan) -> String {
+    let quote = |name: &str| plan.dialect.quote(name);
+    let rest = plan.fields.iter().map(|field| field.name.as_str()).filter(|name| !plan.is_key(name));
+    let set: Vec<_> = rest.map(quote).collect();
+    match plan.dialect {
+        Dialect::Mysql if set.is_empty() => {
+            let any = quote(&plan.target.key[0]);
+            format!(" ON DUPLICATE KEY UPDATE {any}={any}")
+        }
+        // MariaDB has no other name for the new row; MySQL 8 warns about this one and takes it.
+        Dialect::Mysql => {
+            let set: Vec<_> = set.iter().map(|column| format!("{column}=VALUES({column})")).collect();
+            format!(" ON DUPLICATE KEY UPDATE {}", set.join(","))
+        }
+        Dialect::Sqlite if set.is_empty() => format!(" ON CONFLICT ({}) DO NOTHING", plan.key_list()),
+        Dialect::Sqlite => {
+            let set: Vec<_> = set.iter().map(|column| format!("{column}=excluded.{column}")).collect();
+            format!(" ON CONFLICT ({}) DO UPDATE SET {}", plan.key_list(), set.join(","))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use arrow_array::{ArrayRef, StringArray};
+    use proptest::prelude::*;
+    use sluice_core::{Field, Kind};
+
+    use super::*;
+    use crate::sink::Target;
+
+    fn plan(dialect: Dialect, columns: &[&str], key: &[&str]) -> UpsertPlan {
+        let fields: Vec<_> = columns.iter().map(|name| Field::new(*name, Kind::Int64)).collect();
+        let key = key.iter().map(|name| name.to_string()).collect();
+        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false }, &fields).unwrap()
+    }
+
+    #[test]
+    fn mysql_replaces_every_column_but_the_key() {
+        let mut upsert = plan(Dialect::Mysql, &["a", "b", "c"], &["a"]).upsert(1000, 65_535);
+        assert_eq!(
+            &*upsert.text(2),
+            "INSERT INTO `t` (`a`, `b`, `c`) VALUES (?,?,?),(?,?,?) ON DUPLICATE KEY UPDATE `b`=VALUES(`b`),`c`=VALUES(`c`)"
+        );
+    }
+
+    #[test]
+    fn sqlite_replaces_every_column_but_the_key() {
+        let mut upsert = plan(Dialect::Sqlite, &["a", "b"], &["a"]).upsert(1000, 65_535);
+        assert_eq!(
+            &*upsert.text(1),
+            "INSERT INTO \"t\" (\"a\", \"b\") VALUES (?,?) ON CONFLICT (\"a\") DO UPDATE SET \"b\"=excluded.\"b\""
+        );
+    }
+
+    #[test]
+    fn a_row_that_is_all_key_stays_as_it_is() {
+        let text = |dialect| plan(dialect, &["a"], &["a"]).upsert(1, 10).text(1);
+        assert!(text(Dialect::Mysql).ends_with(" ON DUPLICATE KEY UPDATE `a`=`a`"));
+        assert!(text(Dialect::Sqlite).ends_with(" ON CONFLICT (\"a\") DO NOTHING"));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_cover_all_rows_in_order_within_every_bound(
+            lengths in proptest::collection::vec(prop_oneof![9 => 0usize..64, 1 => 0usize..3_000_000], 0..300),
+            columns in 1usize..12,
+            max_rows in 1usize..200,
+        ) {
+            let names: Vec<_> = (0..columns).map(|i| format!("c{i}")).collect();
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let upsert = plan(Dialect::Mysql, &names, &["c0"]).upsert(max_rows, 500);
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values(lengths.iter().map(|n| "x".repeat(*n))));
+            let values = [Values::of(&texts, Kind::Utf8).unwrap()];
+            let (mut at, mut sizes) = (0, BTreeSet::new());
+            while let Some(chunk) = upsert.next_chunk(&values, at, lengths.len()) {
+                prop_assert_eq!(chunk.start, at);
+                prop_assert!(chunk.len() >= 1 && chunk.len() <= max_rows);
+                prop_assert!(chunk.len() == 1 || chunk.len() * columns <= 500);
+                prop_assert!(chunk.len() == 1 || lengths[chunk.clone()].iter().sum::<usize>() <= MAX_STATEMENT_BYTES);
+                sizes.insert(chunk.len());
+                at = chunk.end;
+            }
+            prop_assert_eq!(at, lengths.len());
+            prop_assert!(sizes.len() <= 2 + max_rows.ilog2() as usize);
+        }
+    }
+}
