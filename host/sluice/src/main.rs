@@ -1,2 +1,45 @@
-//! bin
-fn main() {}
+//! Sluice: stream metrics whose logic is WebAssembly.
+//!
+//! This is the binary's edge: arguments, the log, the exit code. `service.rs` wires the parts.
+
+mod admin;
+mod board;
+mod command;
+mod config;
+mod connections;
+mod operators;
+mod pipeline;
+mod service;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use command::{Arguments, LogFormat};
+use tracing_subscriber::EnvFilter;
+
+/// glibc gives the large blocks of each batch back to the kernel and faults them in again, which costs more than the work on
+/// the rows in them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log);
+    match command::execute(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let levels = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,1 +1,324 @@
+//! Laws of decoding: whatever the bytes, no panic, and the answer is `serde_json`'s.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, StringArray};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::interval::Interval;
+
+/// Records made by hand: partition 3, offsets from 100 on.
+pub(crate) struct Made(pub(crate) Vec<Option<Vec<u8>>>);
+
+impl Records for Made {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn topic(&self) -> &str {
+        "made"
+    }
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        self.0[i].as_deref()
+    }
+    fn key(&self, i: usize) -> Option<&[u8]> {
+        (i % 2 == 0).then_some(b"key")
+    }
+    fn position(&self, i: usize) -> (Partition, Offset) {
+        (Partition(3), Offset(100).advanced(i))
+    }
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        (i % 2 == 1).then_some(1_000_000)
+    }
+    fn intervals(&self) -> &[(Partition, Interval)] {
+        &[]
+    }
+}
+
+fn made(records: &[&str]) -> Made {
+    Made(records.iter().map(|record| Some(record.as_bytes().to_vec())).collect())
+}
+
+fn column(name: &str, kind: Kind) -> SourceColumn {
+    SourceColumn { field: Field::new(name, kind), origin: Origin::Field(name.to_owned()) }
+}
+
+fn decode(columns: &[SourceColumn], options: JsonOptions, records: &Made) -> Decoded {
+    let wanted = vec![true; columns.len()];
+    Decoder::new(columns, &wanted, options).decode(records, 0, usize::MAX)
+}
+
+fn texts(decoded: &Decoded, column: usize) -> Vec<Option<String>> {
+    let array: &StringArray = decoded.batch.columns[column].as_ref().unwrap().as_string();
+    array.iter().map(|text| text.map(str::to_owned)).collect()
+}
+
+fn ints(decoded: &Decoded, column: usize) -> Vec<Option<i64>> {
+    decoded.batch.columns[column].as_ref().unwrap().as_primitive::<Int64Type>().iter().collect()
+}
+
+#[test]
+fn a_record_of_the_original_becomes_columns() {
+    let columns = [column("user_id", Kind::Int64), column("province", Kind::Utf8), column("region_code", Kind::Int64)];
+    let records = made(&[
+        r#"{"user_id": 3165, "ip": "123.0.0.105", "region": 1122, "province": "\u6d59\u6c5f"}"#,
+        r#"{ "province":"浙江","user_id":null }"#,
+    ]);
+    let decoded = decode(&columns, JsonOptions::default(), &records);
+    assert_eq!(decoded.stopped, None);
+    assert_eq!(ints(&decoded, 0), [Some(3165), None]);
+    assert_eq!(texts(&decoded, 1), [Some("浙江".into()), Some("浙江".into())]);
+    assert_eq!(ints(&decoded, 2), [None, None]);
+}
+
+#[test]
+fn the_last_of_two_equal_fields_counts() {
+    let columns = [column("a", Kind::Int64)];
+    let flat = made(&[r#"{"a": 1, "b": 2, "a": 3}"#]);
+    assert_eq!(ints(&decode(&columns, JsonOptions::default(), &flat), 0), [Some(3)]);
+    let nested = made(&[r#"{"a": 1, "b": [2], "a": 3}"#]);
+    assert_eq!(ints(&decode(&columns, JsonOptions::default(), &nested), 0), [Some(3)]);
+}
+
+#[test]
+fn values_become_other_kinds_only_where_nothing_is_lost() {
+    let cases: &[(Kind, &str, Result<&str, &str>)] = &[
+        (Kind::Int64, "9223372036854775807", Ok("9223372036854775807")),
+        (Kind::Int64, "-9223372036854775808", Ok("-9223372036854775808")),
+        (Kind::Int64, "9223372036854775808", Err("not an int64")),
+        (Kind::Int64, "\" 42 \"", Ok("42")),
+        (Kind::Int64, "1.5", Err("not an int64")),
+        (Kind::Int64, "-0", Ok("0")),
+        (Kind::Int64, "true", Err("not an int64")),
+        (Kind::Int64, "\"abc\"", Err("\"abc\" is not an int64")),
+        (Kind::Int64, "{\"x\":1}", Err("not an int64")),
+        (Kind::Utf8, "1.50", Ok("1.50")),
+        (Kind::Utf8, "true", Ok("true")),
+        (Kind::Utf8, "[1, {\"x\":null}]", Ok("[1, {\"x\":null}]")),
+        (Kind::Utf8, "\"\\ud83d\\ude00\"", Ok("😀")),
+        (Kind::Utf8, "\"\\ud83d\"", Err("can't be read")),
+        (Kind::Float64, "1e3", Ok("1000.0")),
+        (Kind::Float64, "\"-0.5\"", Ok("-0.5")),
+        (Kind::Float64, "1e999", Err("not a float64")),
+        (Kind::Boolean, "\"TRUE\"", Ok("true")),
+        (Kind::Boolean, "1", Err("not a boolean")),
+        (Kind::Timestamp, "\"1970-01-01 00:00:01.5\"", Ok("1500000")),
+        (Kind::Timestamp, "5", Err("not a timestamp")),
+    ];
+    for (kind, json, expected) in cases {
+        let records = made(&[&format!("{{\"v\": {json}}}")]);
+        let decoded = decode(&[column("v", *kind)], JsonOptions::default(), &records);
+        match (expected, decoded.stopped.as_ref().map(ToString::to_string)) {
+            (Ok(text), None) => assert_eq!(shown(&decoded), *text, "{kind} from {json}"),
+            (Err(part), Some(message)) => {
+                assert!(message.contains(part), "{kind} from {json}: {message}");
+                assert!(message.starts_with("made, partition 3, offset 100: field `v`"), "{message}");
+            }
+            (expected, stopped) => panic!("{kind} from {json}: {stopped:?} instead of {expected:?}"),
+        }
+        let ignoring = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let decoded = decode(&[column("v", *kind)], ignoring, &records);
+        assert_eq!(decoded.batch.columns[0].as_ref().unwrap().null_count(), usize::from(expected.is_err()));
+    }
+}
+
+fn shown(decoded: &Decoded) -> String {
+    let array = decoded.batch.columns[0].as_ref().unwrap();
+    match Kind::of(array.data_type()).unwrap() {
+        Kind::Boolean => array.as_boolean().value(0).to_string(),
+        Kind::Int64 => array.as_primitive::<Int64Type>().value(0).to_string(),
+        Kind::Float64 => format!("{:?}", array.as_primitive::<Float64Type>().value(0)),
+        Kind::Timestamp => array.as_primitive::<TimestampMicrosecondType>().value(0).to_string(),
+        Kind::Utf8 => array.as_string::<i32>().value(0).to_owned(),
+        Kind::Binary => String::from_utf8(array.as_binary::<i32>().value(0).to_vec()).unwrap(),
+    }
+}
+
+#[test]
+fn records_that_are_no_objects_stop_or_are_left_out() {
+    let records = Made(vec![
+        Some(b"{\"a\":1}".to_vec()),
+        None,
+        Some(b"".to_vec()),
+        Some(b"[1]".to_vec()),
+        Some(b"\"text\"".to_vec()),
+        Some(b"null".to_vec()),
+        Some(b"{\"a\":2".to_vec()),
+        Some(b"{\"a\":\"\xff\"}".to_vec()),
+        Some(b"{\"a\":3} trailing".to_vec()),
+        Some(b"{\"a\":4}".to_vec()),
+    ]);
+    let columns = [column("a", Kind::Int64)];
+    let ignoring = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+    let decoded = decode(&columns, ignoring, &records);
+    assert_eq!((ints(&decoded, 0), decoded.ignored), (vec![Some(1), Some(4)], 8));
+    assert_eq!((decoded.batch.origins.record(0), decoded.batch.origins.record(1)), (0, 9));
+
+    for bad in 1..9 {
+        let alone = Made(vec![records.0[0].clone(), records.0[bad].clone()]);
+        let decoded = decode(&columns, JsonOptions::default(), &alone);
+        assert_eq!((ints(&decoded, 0), decoded.next), (vec![Some(1)], 1), "the good one before is kept");
+        assert_eq!(decoded.stopped.unwrap().offset, Offset(101));
+    }
+}
+
+#[test]
+fn missing_fields_are_null_or_stop_even_where_nobody_reads_them() {
+    let columns = [column("a", Kind::Int64), column("b", Kind::Int64)];
+    let records = made(&[r#"{"a":1}"#]);
+    assert_eq!(ints(&decode(&columns, JsonOptions::default(), &records), 1), [None]);
+    let strict = JsonOptions { fail_on_missing_field: true, ..JsonOptions::default() };
+    let decoded = Decoder::new(&columns, &[true, false], strict).decode(&records, 0, 10);
+    assert_eq!(decoded.stopped.unwrap().problem, Problem::MissingField("b".to_owned()));
+}
+
+#[test]
+fn a_records_own_facts_are_columns() {
+    let fact = |name: &str, kind, origin| SourceColumn { field: Field::new(name, kind), origin };
+    let columns = [
+        fact("_topic", Kind::Utf8, Origin::Topic),
+        fact("_partition", Kind::Int64, Origin::Partition),
+        fact("_offset", Kind::Int64, Origin::Offset),
+        fact("_timestamp", Kind::Timestamp, Origin::Timestamp),
+        fact("_key", Kind::Utf8, Origin::Key),
+    ];
+    let decoded = decode(&columns, JsonOptions::default(), &made(&["{}", "{}"]));
+    assert_eq!(texts(&decoded, 0), [Some("made".into()), Some("made".into())]);
+    assert_eq!((ints(&decoded, 1), ints(&decoded, 2)), (vec![Some(3); 2], vec![Some(100), Some(101)]));
+    let times: Vec<_> =
+        decoded.batch.columns[3].as_ref().unwrap().as_primitive::<TimestampMicrosecondType>().iter().collect();
+    assert_eq!(times, [None, Some(1_000_000)]);
+    assert_eq!(texts(&decoded, 4), [Some("key".into()), None]);
+}
+
+#[test]
+fn deep_nesting_and_long_texts_are_only_values() {
+    let deep = format!("{{\"x\": {}{}, \"a\": 7}}", "[".repeat(100_000), "]".repeat(100_000));
+    let long = format!("{{\"x\": \"{}\", \"a\": 8}}", "y".repeat(1 << 20));
+    let columns = [column("a", Kind::Int64), column("x", Kind::Utf8)];
+    let decoded = decode(&columns, JsonOptions::default(), &made(&[&deep, &long]));
+    assert_eq!(decoded.stopped, None);
+    assert_eq!(ints(&decoded, 0), [Some(7), Some(8)]);
+    assert_eq!(texts(&decoded, 1)[1].as_ref().unwrap().len(), 1 << 20);
+}
+
+#[test]
+fn a_batch_ends_at_its_bounds() {
+    let records = Made(vec![Some(format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20)).into_bytes()); 40]);
+    let mut decoder = Decoder::new(&[column("x", Kind::Utf8)], &[true], JsonOptions::default());
+    assert_eq!(decoder.decode(&records, 0, 7).next, 7);
+    let by_bytes = decoder.decode(&records, 7, usize::MAX).next - 7;
+    assert!((15..=17).contains(&by_bytes), "{by_bytes} records of 1 MiB in a batch of {MAX_BATCH_BYTES} bytes");
+}
+
+/// JSON texts as producers write them: objects, mostly flat, with spaces, escapes and odd numbers.
+fn json_object() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        "[a-z ]{0,12}",
+        Just("\\u6d59\\u6c5f".to_owned()),
+        Just("\\\"quoted\\\\\\n".to_owned()),
+        Just("浙江".to_owned()),
+        Just("\\ud83d\\ude00".to_owned()),
+        Just("\\ud83d".to_owned()),
+    ];
+    let value = prop_oneof![
+        any::<i64>().prop_map(|v| v.to_string()),
+        any::<f64>().prop_filter("JSON has no other", |v| v.is_finite()).prop_map(|v| format!("{v:e}")),
+        text.prop_map(|text| format!("\"{text}\"")),
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("[1,{\"a\":2}]".to_owned()),
+        Just("01".to_owned()),
+        Just("1.".to_owned()),
+    ];
+    let name = prop_oneof![Just("a".to_owned()), Just("b".to_owned()), Just("\\u0061".to_owned()), "[c-f]{1,3}"];
+    let space = prop_oneof![Just(""), Just(" "), Just("\n\t ")];
+    prop::collection::vec((name, space.clone(), value, space), 0..6).prop_map(|fields| {
+        let fields: Vec<_> = fields.iter().map(|(n, s, v, t)| format!("{s}\"{n}\"{s}:{t}{v}{t}")).collect();
+        format!("{{{}}}", fields.join(","))
+    })
+}
+
+/// What `serde_json` says, in the terms of a nullable text column.
+fn expected_text(value: Option<&Value>) -> Option<String> {
+    match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => Some(other.to_string()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn random_objects_decode_as_serde_json_says(objects in prop::collection::vec(json_object(), 1..8)) {
+        let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
+        let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let mut decoder = Decoder::new(&columns, &[true, true], options);
+        let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
+        let decoded = decoder.decode(&records, 0, usize::MAX);
+        let mut row = 0;
+        for object in &objects {
+            // A lone surrogate is an error to serde_json as a whole, and to us in the field that is wanted.
+            if object.contains("\\ud83d") && !object.contains("\\ude00") {
+                prop_assume!(serde_json::from_str::<Value>(object).is_ok());
+            }
+            let Ok(Value::Object(parsed)) = serde_json::from_str::<Value>(object) else { continue };
+            let text = texts(&decoded, 0)[row].clone();
+            match parsed.get("a") {
+                // Numbers and nested values are texts as they were written.
+                Some(value) if !value.is_string() && !value.is_null() => {
+                    prop_assert_eq!(&serde_json::from_str::<Value>(&text.unwrap()).unwrap(), value);
+                }
+                value => prop_assert_eq!(text, expected_text(value)),
+            }
+            if let Some(Value::Number(number)) = parsed.get("b") {
+                prop_assert_eq!(ints(&decoded, 1)[row], number.as_i64());
+            }
+            row += 1;
+        }
+        prop_assert_eq!(row, decoded.batch.rows);
+    }
+
+    #[test]
+    fn random_bytes_never_panic_and_are_refused_as_serde_json_refuses(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let decoded = decode(&[column("a", Kind::Utf8)], JsonOptions::default(), &Made(vec![Some(bytes.clone())]));
+        let is_object = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| value.is_object());
+        prop_assert_eq!(decoded.stopped.is_none(), is_object);
+    }
+
+    #[test]
+    fn objects_with_a_byte_changed_are_refused_as_serde_json_refuses(
+        object in json_object(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        prop_assume!(!object.contains("\\ud83d"));
+        let mut bytes = object.into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        // Nobody wants a value, so that only the record's form counts.
+        let decoded = decode(&[column("zz", Kind::Utf8)], JsonOptions::default(), &Made(vec![Some(bytes.clone())]));
+        let is_object = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok()
+            && std::str::from_utf8(&bytes).is_ok()
+            && bytes.trim_ascii_start().first() == Some(&b'{');
+        prop_assert_eq!(decoded.stopped.is_none(), is_object, "{}", String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn any_split_into_batches_gives_the_same_rows(objects in prop::collection::vec(json_object(), 1..20), rows in 1usize..7) {
+        let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
+        let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
+        let whole = decode(&columns, options, &records);
+        let mut decoder = Decoder::new(&columns, &[true, true], options);
+        let (mut start, mut a, mut b) = (0, Vec::new(), Vec::new());
+        while start < records.len() {
+            let part = decoder.decode(&records, start, rows);
+            a.extend(texts(&part, 0));
+            b.extend(ints(&part, 1));
+            start = part.next;
+        }
+        prop_assert_eq!((a, b), (texts(&whole, 0), ints(&whole, 1)));
+    }
+}

@@ -1,0 +1,197 @@
+//! The demo's board: pipelines and results in the terminal, once a second.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row};
+
+use crate::config::Config;
+use crate::pipeline::{Snapshot, Status};
+
+/// How often a terminal is drawn again.
+const FRAME: Duration = Duration::from_secs(1);
+/// How often lines are printed where there is no terminal to draw on.
+const LINES: Duration = Duration::from_secs(5);
+/// How many rows of a result are shown.
+const SHOWN: usize = 10;
+
+/// A result on the board.
+struct Panel {
+    title: &'static str,
+    sql: &'static str,
+}
+
+const PANELS: [Panel; 3] = [
+    Panel {
+        title: "gifts by type",
+        sql: "SELECT gift_type, gift_total_amount FROM live_gift_total_amount ORDER BY CAST(gift_type AS INTEGER)",
+    },
+    Panel {
+        title: "entries by module",
+        sql: "SELECT module_id, module_number_count FROM live_module_number_count ORDER BY module_id",
+    },
+    Panel {
+        title: "latest visits",
+        sql: "SELECT arrive_time, province || '  user ' || user_id || '  room ' || room_id FROM live_streaming_log \
+              ORDER BY arrive_time DESC, user_id",
+    },
+];
+
+/// Draws what pipelines say of themselves and what their tables hold.
+pub struct Board {
+    database: PathBuf,
+    statuses: Vec<Arc<Status>>,
+    started: Instant,
+    before: Option<(Instant, Vec<u64>)>,
+}
+
+impl Board {
+    pub fn new(database: PathBuf, statuses: Vec<Arc<Status>>) -> Board {
+        Board { database, statuses, started: Instant::now(), before: None }
+    }
+
+    /// Draws until dropped.
+    pub async fn show(&mut self) -> anyhow::Result<()> {
+        let terminal = std::io::stdout().is_terminal();
+        let mut beats = tokio::time::interval(if terminal { FRAME } else { LINES });
+        loop {
+            beats.tick().await;
+            let frame = self.frame().await;
+            // Home, the frame, and nothing of the last one below it.
+            let frame = if terminal { format!("\x1b[H\x1b[2J{frame}\nCtrl-C ends it.\n") } else { frame + "\n" };
+            print(&frame)?;
+        }
+    }
+
+    /// The last table, and what to do next.
+    pub async fn last(&mut self, config: &Config) -> anyhow::Result<()> {
+        let frame = self.frame().await;
+        let (database, operators) = (self.database.display(), config.operators.display());
+        let (toml, pipelines) = (config.file.display(), config.pipelines_dir.display());
+        let next = format!(
+            "\nThe results stay in {database}\n\
+             Try next:\n\
+             \x20 sqlite3 {database} 'SELECT * FROM live_gift_total_amount'\n\
+             \x20 dist/sluice inspect {operators}/gift_sum.wasm --input gift_type:int64,gift_total_amount:int64\n\
+             \x20 dist/sluice run --config {toml}     the service, on the records that are there\n\
+             \x20 make demo, and while it runs in another terminal: change a line of plugins/gift_sum/src/lib.rs, then\n\
+             \x20 make plugins     the running pipeline takes the new operator over, with its totals (#2 on the board)\n\
+             The pipelines are in {pipelines}; docs/author-guide.md shows how to write a metric of your own.\n"
+        );
+        print(&(frame + &next))
+    }
+
+    async fn frame(&mut self) -> String {
+        let now = Instant::now();
+        let snapshots: Vec<Snapshot> = self.statuses.iter().map(|status| status.snapshot()).collect();
+        let mut text = format!("Sluice, {} s\n\n", self.started.elapsed().as_secs());
+        pipelines(&mut text, &snapshots, self.before.as_ref(), now);
+        self.before = Some((now, snapshots.iter().map(|snapshot| snapshot.records).collect()));
+        text.push('\n');
+        columns(&mut text, &self.results().await);
+        text
+    }
+
+    /// Each panel's lines; a table that isn't there yet has none.
+    async fn results(&self) -> Vec<Vec<String>> {
+        let options = SqliteConnectOptions::new().filename(&self.database).read_only(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.ok();
+        let mut panels = Vec::with_capacity(PANELS.len());
+        for panel in &PANELS {
+            let mut lines = vec![panel.title.to_owned(), "─".repeat(panel.title.len())];
+            if let Some(connection) = &mut connection {
+                lines.extend(rows(connection, panel.sql).await.unwrap_or_default());
+            }
+            panels.push(lines);
+        }
+        panels
+    }
+}
+
+async fn rows(connection: &mut SqliteConnection, sql: &str) -> sqlx::Result<Vec<String>> {
+    let sql = format!("SELECT CAST(a AS TEXT), CAST(b AS TEXT) FROM (SELECT * FROM ({}) LIMIT {SHOWN})", named(sql));
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let line = |row: &sqlx::sqlite::SqliteRow| -> sqlx::Result<String> {
+        let (a, b): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(format!("{:<4}{:>9}", a.unwrap_or_default(), b.unwrap_or_default()))
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Gives a panel's two columns names.
+fn named(sql: &str) -> String {
+    format!("WITH panel(a, b) AS ({sql}) SELECT a, b FROM panel")
+}
+
+fn pipelines(text: &mut String, snapshots: &[Snapshot], before: Option<&(Instant, Vec<u64>)>, now: Instant) {
+    let _ = writeln!(
+        text,
+        "{:<16}{:<9}{:>10}{:>10}{:>9}{:>7}{:>10}  operator",
+        "pipeline", "state", "records", "a second", "rows", "lag", "rejected"
+    );
+    for (i, s) in snapshots.iter().enumerate() {
+        let rate = before.map_or(0.0, |(then, records)| {
+            let seconds = now.duration_since(*then).as_secs_f64().max(0.001);
+            s.records.saturating_sub(records.get(i).copied().unwrap_or(0)) as f64 / seconds
+        });
+        let lag = s.lag.map_or_else(|| "?".to_owned(), grouped);
+        let operator = s.operator.as_ref().map_or_else(String::new, |operator| {
+            let short: String = operator.digest.chars().take(8).collect();
+            format!("{} {short} #{}", operator.name, operator.generation)
+        });
+        let state = format!("{:?}", s.state).to_lowercase();
+        let counts = [grouped(s.records), grouped(rate.round() as u64), grouped(s.rows), lag, grouped(s.rejected)];
+        let [records, rate, rows, lag, rejected] = counts;
+        let _ =
+            writeln!(text, "{:<16}{state:<9}{records:>10}{rate:>10}{rows:>9}{lag:>7}{rejected:>10}  {operator}", s.name);
+        for reason in [&s.reason, &s.refused].into_iter().flatten() {
+            let _ = writeln!(text, "                {reason}");
+        }
+    }
+}
+
+/// Panels side by side.
+fn columns(text: &mut String, panels: &[Vec<String>]) {
+    let height = panels.iter().map(Vec::len).max().unwrap_or(0);
+    for line in 0..height {
+        for panel in panels {
+            let cell = panel.get(line).map_or("", String::as_str);
+            let _ = write!(text, "{cell:<24}");
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn digits_are_grouped_by_three() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(super::grouped(number), text);
+        }
+    }
+}

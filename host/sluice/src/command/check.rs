@@ -1,0 +1,154 @@
+//! `sluice check`: everything that can be wrong, at once.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use sluice_connectors::sink::SinkError;
+use sluice_core::Field;
+use sluice_core::chain::Chain;
+use sluice_runtime::Artifact;
+
+use super::{ConfigFile, tokio_runtime};
+use crate::config::{Config, Pipeline, Problem, Step};
+use crate::connections::Connections;
+use crate::operators::{Deployed, Directory};
+use crate::pipeline::assemble;
+use crate::service;
+
+/// Say everything that is wrong: files, operators and, unless offline, servers, topics and tables.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask no server.
+    #[arg(long)]
+    offline: bool,
+    /// Print the problems as a JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let problems = match self.file.load() {
+            Ok(config) => tokio_runtime()?.block_on(check(&config, self.offline))?,
+            Err(problems) => problems.0,
+        };
+        self.print(&problems)?;
+        Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
+    fn print(&self, problems: &[Problem]) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(problems)?);
+            return Ok(());
+        }
+        for problem in problems {
+            println!("{problem}");
+        }
+        match problems.len() {
+            0 => println!("all is well"),
+            1 => println!("1 problem"),
+            n => println!("{n} problems"),
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong although every file can be read.
+async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
+    let connections = Arc::new(Connections::new(&config.connections)?);
+    let deployed = deployed(config).await?;
+    let mut problems = Vec::new();
+    if config.pipelines.is_empty() {
+        problems.push(Problem::of_file(&config.pipelines_dir, "no pipeline", "a file <name>.toml for each pipeline"));
+    }
+    for pipeline in &config.pipelines {
+        let checked = check_operators(pipeline, &deployed, &connections);
+        if !offline {
+            check_servers(pipeline, &connections, checked.as_ref().ok().map(Chain::output_fields), &mut problems).await;
+        }
+        if let Err(found) = checked {
+            problems.extend(found);
+        }
+    }
+    Ok(problems)
+}
+
+async fn deployed(config: &Config) -> anyhow::Result<Deployed> {
+    let names = config.pipelines.iter().flat_map(assemble::operator_names).map(str::to_owned).collect();
+    let mut directory = Directory::new(&config.operators, names, Arc::new(service::runtime(config)?));
+    let directory = tokio::task::spawn_blocking(move || {
+        directory.look();
+        directory
+    });
+    Ok(directory.await?.deployed().clone())
+}
+
+fn check_operators(
+    pipeline: &Pipeline,
+    deployed: &Deployed,
+    connections: &Connections,
+) -> Result<Chain, Vec<Problem>> {
+    let mut problems = Vec::new();
+    for (index, step) in pipeline.steps.iter().enumerate() {
+        if let Step::Operator(operator) = step
+            && let Some(reason) = deployed.refused.get(&operator.name)
+        {
+            let key = format!("step[{index}].operator");
+            problems.push(problem(pipeline, key, reason.clone(), "an operator that can run"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let artifacts: &BTreeMap<String, Artifact> = &deployed.artifacts;
+    let chain = assemble::chain(pipeline, artifacts, connections).map_err(|trouble| {
+        vec![problem(pipeline, "step".to_owned(), trouble.to_string(), "steps whose columns fit together")]
+    })?;
+    for (index, sink) in pipeline.sinks.iter().enumerate() {
+        if let Err(reason) = assemble::key_columns(sink, chain.output_fields()) {
+            problems.push(problem(pipeline, format!("sink[{index}].key"), reason, "columns of the result"));
+        }
+    }
+    if problems.is_empty() { Ok(chain) } else { Err(problems) }
+}
+
+/// `fields` are the rows' columns, where the operators say them.
+async fn check_servers(
+    pipeline: &Pipeline,
+    connections: &Arc<Connections>,
+    fields: Option<&[Field]>,
+    problems: &mut Vec<Problem>,
+) {
+    let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
+    let opened = tokio::task::spawn_blocking(move || shared.open_source(&source).err().map(|e| e.to_string())).await;
+    if let Ok(Some(reason)) = opened {
+        problems.push(problem(pipeline, "source.topic".to_owned(), reason, "a topic that can be read"));
+    }
+    for (index, step) in pipeline.steps.iter().enumerate() {
+        let Step::Lookup(lookup) = step else { continue };
+        let (shared, lookup) = (Arc::clone(connections), lookup.clone());
+        let checked = tokio::task::spawn_blocking(move || shared.check_lookup(&lookup).err().map(|e| e.to_string()));
+        if let Ok(Some(reason)) = checked.await {
+            let key = format!("step[{index}].lookup.table");
+            problems.push(problem(pipeline, key, reason, "a table that can be looked up in"));
+        }
+    }
+    let Some(fields) = fields else { return };
+    for (index, sink) in pipeline.sinks.iter().enumerate() {
+        let reasons = match connections.check_sink(sink, fields).await {
+            Ok(()) => Vec::new(),
+            Err(SinkError::Mismatch(reasons)) => reasons,
+            Err(error) => vec![error.to_string()],
+        };
+        let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");
+        problems.extend(reasons.into_iter().map(found));
+    }
+}
+
+fn problem(pipeline: &Pipeline, key: String, found: String, want: &str) -> Problem {
+    Problem { file: pipeline.file.clone(), line: None, key, found, want: want.to_owned() }
+}

@@ -1,0 +1,115 @@
+//! `sluice inspect`: what an operator is, before it is deployed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use sluice_core::operator::{FoldPlan, Operator, Origin, TransformPlan};
+use sluice_core::{Field, Kind};
+use sluice_runtime::{Limits, Runtime, RuntimeConfig, inspect};
+
+/// Show what an operator is, what it imports and, given input columns, its plan.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// The component.
+    file: PathBuf,
+    /// The operator's configuration, as the pipeline's file would give it.
+    #[arg(long, default_value = "{}")]
+    config: String,
+    /// The columns that come in, such as `user_id:int64,ip:utf8`.
+    #[arg(long, value_delimiter = ',')]
+    input: Vec<String>,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let shown = self.file.display().to_string();
+        let bytes = std::fs::read(&self.file).with_context(|| format!("{shown} can't be read"))?;
+        let description = inspect::describe(&bytes).with_context(|| shown.clone())?;
+        let refusal = Runtime::new(RuntimeConfig::default())?.compile(&bytes);
+        let mut answer = serde_json::to_value(&description)?;
+        answer["refused"] = refusal.as_ref().err().map_or(Value::Null, |error| json!(error.to_string()));
+        if let (Ok(artifact), false) = (&refusal, self.input.is_empty()) {
+            let fields = fields(&self.input)?;
+            serde_json::from_str::<Value>(&self.config).context("--config is not JSON")?;
+            let instance = artifact.open(&self.config, &fields, &Limits::default(), &shown);
+            let instance = instance.with_context(|| format!("{shown} refuses these columns"))?;
+            answer["plan"] = plan(instance.transform_plan(), instance.fold_plan(), &fields);
+        }
+        self.print(&answer)?;
+        Ok(if refusal.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
+    fn print(&self, answer: &Value) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(answer)?);
+        } else if let Some(object) = answer.as_object() {
+            for (name, value) in object {
+                print_entry(name, value, 0);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is the verb's answer")]
+fn print_entry(name: &str, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(object) => {
+            println!("{indent}{name}:");
+            object.iter().for_each(|(name, value)| print_entry(name, value, depth + 1));
+        }
+        Value::Array(values) if values.is_empty() => println!("{indent}{name}: none"),
+        Value::Array(values) => {
+            println!("{indent}{name}:");
+            values.iter().for_each(|value| println!("{indent}  - {}", plain(value)));
+        }
+        value => println!("{indent}{name}: {}", plain(value)),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn fields(input: &[String]) -> anyhow::Result<Vec<Field>> {
+    let field = |text: &String| {
+        let Some((name, kind)) = text.split_once(':') else { bail!("--input {text}: want name:kind") };
+        let kind: Kind = kind.parse().map_err(|reason| anyhow::anyhow!("--input {text}: {reason}"))?;
+        Ok(Field::new(name, kind))
+    };
+    input.iter().map(field).collect()
+}
+
+fn plan(transform: &TransformPlan, fold: Option<&FoldPlan>, input: &[Field]) -> Value {
+    let after = transform.output_fields(input);
+    let names = |indices: &[usize], fields: &[Field]| -> Vec<String> {
+        indices.iter().filter_map(|i| fields.get(*i)).map(ToString::to_string).collect()
+    };
+    let outputs = transform.outputs.iter().zip(&after).map(|((_, origin), field)| match origin {
+        Origin::Input(_) => format!("{field} (untouched)"),
+        Origin::Computed(_) => field.to_string(),
+    });
+    let show = |fields: &[Field]| fields.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut plan = json!({ "reads": names(&transform.reads, input), "outputs": outputs.collect::<Vec<_>>() });
+    if let Some(fold) = fold {
+        plan["fold"] = json!({
+            "keys": names(&fold.keys, &after),
+            "values": names(&fold.values, &after),
+            "state": show(&fold.state),
+            "state_version": fold.state_version,
+            "outputs": show(&fold.outputs),
+        });
+    }
+    plan
+}

@@ -1,0 +1,86 @@
+//! The command line: one file for each verb.
+
+mod check;
+mod componentize;
+mod demo;
+mod generate;
+mod inspect;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config};
+
+/// Stream metrics whose logic is WebAssembly.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    /// How the log is written (to standard error); `SLUICE_LOG` sets the levels, such as `sluice=debug`.
+    #[arg(long, global = true, default_value = "human")]
+    pub log: LogFormat,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the service until SIGTERM or SIGINT.
+    Run(run::Run),
+    /// Say everything that is wrong with the configuration, the servers and the tables.
+    Check(check::Check),
+    /// Show what an operator is, what it imports, and its plan.
+    Inspect(inspect::Inspect),
+    /// Write made-up entries and gifts to a connection.
+    Generate(generate::Generate),
+    /// Make a component of a core module that was built for wasm32-unknown-unknown.
+    Componentize(componentize::Componentize),
+    /// Run the pipelines on generated records and show the results growing.
+    Demo(demo::Demo),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, clap::Args)]
+struct ConfigFile {
+    /// The service's file.
+    #[arg(long, default_value = "sluice.toml")]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    fn load(&self) -> Result<Config, config::Problems> {
+        load(&self.config)
+    }
+}
+
+fn load(path: &Path) -> Result<Config, config::Problems> {
+    config::load(path, &|name| std::env::var(name).ok())
+}
+
+/// Does what the arguments say.
+pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.verb {
+        Verb::Run(run) => run.execute(),
+        Verb::Check(check) => check.execute(),
+        Verb::Inspect(inspect) => inspect.execute(),
+        Verb::Generate(generate) => generate.execute(),
+        Verb::Componentize(componentize) => componentize.execute(),
+        Verb::Demo(demo) => demo.execute(),
+    }
+}
+
+/// The threads of I/O and control; lanes have their own.
+fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,192 @@
+//! A pipeline's file and the deployed operators into something that runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sluice_connectors::sink::SinkError;
+use sluice_core::chain::{Chain, Join, Step};
+use sluice_core::decode::{JsonOptions, Origin, SourceColumn};
+use sluice_core::lookup::LookupError;
+use sluice_core::{Field, Kind};
+use sluice_runtime::{Artifact, Limits};
+
+use super::constraint::Constraints;
+use super::flush::OpenSink;
+use super::pending::FlushPolicy;
+use crate::config;
+use crate::connections::Connections;
+
+/// Why a pipeline can't begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// A server is away: try again.
+    #[error("{0}")]
+    Away(String),
+    /// Somebody must change something. Each is a sentence.
+    #[error("{}", .0.join("; "))]
+    Wrong(Vec<String>),
+}
+
+impl Trouble {
+    pub fn wrong(reason: impl Into<String>) -> Trouble {
+        Trouble::Wrong(vec![reason.into()])
+    }
+}
+
+/// The columns that a source declares, for the core.
+pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {
+    let origin = |from: &config::Origin| match from {
+        config::Origin::Field(name) => Origin::Field(name.clone()),
+        config::Origin::Topic => Origin::Topic,
+        config::Origin::Partition => Origin::Partition,
+        config::Origin::Offset => Origin::Offset,
+        config::Origin::Timestamp => Origin::Timestamp,
+        config::Origin::Key => Origin::Key,
+    };
+    let column = |column: &config::SourceColumn| SourceColumn {
+        field: Field::new(&column.name, column.kind),
+        origin: origin(&column.from),
+    };
+    source.columns.iter().map(column).collect()
+}
+
+/// Opens every step with the columns that the one before it answers. Blocks: operators are instantiated.
+pub fn chain(
+    pipeline: &config::Pipeline,
+    artifacts: &BTreeMap<String, Artifact>,
+    connections: &Connections,
+) -> Result<Chain, Trouble> {
+    let columns = source_columns(&pipeline.source);
+    let mut fields: Vec<Field> = columns.iter().map(|column| column.field.clone()).collect();
+    let mut steps = Vec::with_capacity(pipeline.steps.len());
+    for (index, step) in pipeline.steps.iter().enumerate() {
+        let step = match step {
+            config::Step::Operator(operator) => open_operator(operator, artifacts, &fields),
+            config::Step::Lookup(lookup) => open_lookup(lookup, connections, &fields),
+        };
+        let step = step.map_err(|trouble| at(index, trouble))?;
+        fields = step.output_fields(&fields);
+        steps.push(step);
+    }
+    let json = JsonOptions {
+        ignore_parse_errors: pipeline.source.json.ignore_parse_errors,
+        fail_on_missing_field: pipeline.source.json.fail_on_missing_field,
+    };
+    Chain::new(&columns, json, steps).map_err(|error| Trouble::wrong(error.to_string()))
+}
+
+fn at(index: usize, trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Wrong(reasons) => {
+            Trouble::Wrong(reasons.into_iter().map(|reason| format!("step[{index}]: {reason}")).collect())
+        }
+        away @ Trouble::Away(_) => away,
+    }
+}
+
+fn open_operator(
+    operator: &config::OperatorStep,
+    artifacts: &BTreeMap<String, Artifact>,
+    fields: &[Field],
+) -> Result<Step, Trouble> {
+    let name = operator.name.clone();
+    let artifact = artifacts
+        .get(&name)
+        .ok_or_else(|| Trouble::wrong(format!("there is no operator `{name}` in the directory of operators")))?;
+    let limits = Limits {
+        memory: usize::try_from(operator.limits.memory).unwrap_or(usize::MAX),
+        call_time: operator.limits.call_time,
+        output_bytes: usize::try_from(operator.limits.output).unwrap_or(usize::MAX),
+        ..Limits::default()
+    };
+    let instance = artifact
+        .open(&operator.config.to_string(), fields, &limits, &name)
+        .map_err(|error| Trouble::wrong(format!("operator `{name}`: {error}")))?;
+    Ok(Step::Operator { name, instance: Box::new(instance) })
+}
+
+fn open_lookup(lookup: &config::Lookup, connections: &Connections, fields: &[Field]) -> Result<Step, Trouble> {
+    let key = position(fields, &lookup.key)
+        .ok_or_else(|| Trouble::wrong(format!("the lookup's key `{}` is not among {}", lookup.key, list(fields))))?;
+    if !matches!(fields[key].kind, Kind::Int64 | Kind::Utf8) {
+        return Err(Trouble::wrong(format!("the lookup's key {} must be int64 or utf8", fields[key])));
+    }
+    if let Some(twice) = lookup.columns.iter().find(|column| position(fields, &column.name).is_some()) {
+        return Err(Trouble::wrong(format!("the lookup's column `{}` is there already; name it otherwise", twice.name)));
+    }
+    let columns = lookup.columns.iter().map(|column| Field::new(&column.name, column.kind)).collect();
+    let join = match lookup.join {
+        config::Join::Inner => Join::Inner,
+        config::Join::Left => Join::Left,
+    };
+    let lookup = connections.open_lookup(lookup).map_err(|error| match error {
+        LookupError::Unavailable(reason) => Trouble::Away(reason),
+        LookupError::Unusable(reason) => Trouble::wrong(reason),
+    })?;
+    Ok(Step::Lookup { key, columns, join, lookup })
+}
+
+/// Opens every sink for these rows; all that is wrong with all of them is said at once.
+pub async fn sinks(
+    pipeline: &config::Pipeline,
+    connections: &Arc<Connections>,
+    fields: &[Field],
+) -> Result<(Vec<OpenSink>, Constraints), Trouble> {
+    let mut open = Vec::with_capacity(pipeline.sinks.len());
+    let mut wrong = Vec::new();
+    for settings in &pipeline.sinks {
+        let key = match key_columns(settings, fields) {
+            Ok(key) => key,
+            Err(reason) => {
+                wrong.push(reason);
+                continue;
+            }
+        };
+        match connections.open_sink(settings, fields).await {
+            Ok(sink) => {
+                let name = format!("{}.{}", settings.connection, settings.table);
+                open.push(OpenSink { sink, name, key, retries: settings.flush.retries });
+            }
+            Err(SinkError::Unavailable(reason)) => return Err(Trouble::Away(reason)),
+            Err(SinkError::Unusable(reason)) => wrong.push(reason),
+            Err(SinkError::Mismatch(reasons)) => wrong.extend(reasons),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Trouble::Wrong(wrong));
+    }
+    let each: Vec<_> = open.iter().map(|open| open.sink.constraints()).collect();
+    let constraints = Constraints::new(fields, &each);
+    Ok((open, constraints))
+}
+
+/// Where the key's columns are among the result's.
+pub fn key_columns(sink: &config::Sink, fields: &[Field]) -> Result<Vec<usize>, String> {
+    let missing = |name: &String| format!("the sink's key `{name}` is not a column of the result ({})", list(fields));
+    sink.key.iter().map(|name| position(fields, name).ok_or_else(|| missing(name))).collect()
+}
+
+/// When a pipeline flushes: as soon as any of its sinks wants it.
+pub fn flush_policy(pipeline: &config::Pipeline) -> FlushPolicy {
+    let flushes = || pipeline.sinks.iter().map(|sink| &sink.flush);
+    FlushPolicy {
+        rows: flushes().map(|flush| flush.rows as usize).min().unwrap_or(1),
+        interval: flushes().map(|flush| flush.interval).min().unwrap_or_default(),
+    }
+}
+
+/// The operators that a pipeline names.
+pub fn operator_names(pipeline: &config::Pipeline) -> impl Iterator<Item = &str> {
+    pipeline.steps.iter().filter_map(|step| match step {
+        config::Step::Operator(operator) => Some(operator.name.as_str()),
+        config::Step::Lookup(_) => None,
+    })
+}
+
+fn position(fields: &[Field], name: &str) -> Option<usize> {
+    fields.iter().position(|field| field.name == name)
+}
+
+fn list(fields: &[Field]) -> String {
+    fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,144 @@
+//! Rows that the table would refuse are left out before they hold up all others.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_schema::DataType;
+use arrow_select::take::take;
+use sluice_connectors::sink::Constraint;
+use sluice_core::Field;
+
+/// A row that a table can't take.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub row: usize,
+    pub reason: String,
+}
+
+/// What all sinks of a pipeline take.
+#[derive(Debug)]
+pub struct Constraints {
+    fields: Vec<Field>,
+    columns: Vec<Constraint>,
+}
+
+impl Constraints {
+    /// `sinks` holds a constraint for each field, sink by sink; a row must suit them all.
+    pub fn new(fields: &[Field], sinks: &[&[Constraint]]) -> Constraints {
+        let columns = (0..fields.len()).map(|i| sinks.iter().filter_map(|sink| sink.get(i)).fold(Constraint::ANY, strictest));
+        Constraints { fields: fields.to_vec(), columns: columns.collect() }
+    }
+
+    /// The rows that a table can't take, each once, in their order.
+    pub fn refused(&self, columns: &[ArrayRef]) -> Vec<Refused> {
+        let mut refused: Vec<Refused> = Vec::new();
+        for ((field, constraint), column) in self.fields.iter().zip(&self.columns).zip(columns) {
+            check_column(field, constraint, column, &mut refused);
+        }
+        refused.sort_by_key(|refused| refused.row);
+        refused.dedup_by_key(|refused| refused.row);
+        refused
+    }
+}
+
+/// The columns without the refused rows, and which rows are left.
+pub fn without(columns: &[ArrayRef], rows: usize, refused: &[Refused]) -> Result<(Vec<ArrayRef>, Vec<u32>), String> {
+    let mut bad = refused.iter().map(|refused| refused.row).peekable();
+    // Rows of a batch are bounded far below u32::MAX.
+    let kept: Vec<u32> = (0u32..).take(rows).filter(|row| bad.next_if_eq(&(*row as usize)).is_none()).collect();
+    let selection = UInt32Array::from(kept.clone());
+    let columns = columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));
+    Ok((columns.collect::<Result<_, _>>()?, kept))
+}
+
+fn strictest(a: Constraint, b: &Constraint) -> Constraint {
+    Constraint {
+        nullable: a.nullable && b.nullable,
+        range: narrowest(a.range, b.range),
+        max_chars: a.max_chars.into_iter().chain(b.max_chars).min(),
+        max_bytes: a.max_bytes.into_iter().chain(b.max_bytes).min(),
+        times: narrowest(a.times, b.times),
+    }
+}
+
+fn narrowest(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some((low, high)), Some((other_low, other_high))) => Some((low.max(other_low), high.min(other_high))),
+        (one, other) => one.or(other),
+    }
+}
+
+fn check_column(field: &Field, constraint: &Constraint, column: &ArrayRef, refused: &mut Vec<Refused>) {
+    let mut refuse = |row, why: String| refused.push(Refused { row, reason: format!("`{}` {why}", field.name) });
+    if !constraint.nullable && column.null_count() > 0 {
+        let nulls = (0..column.len()).filter(|row| column.is_null(*row));
+        nulls.for_each(|row| refuse(row, "is null, which the table refuses".to_owned()));
+    }
+    match (column.data_type(), constraint.range, constraint.times) {
+        (DataType::Int64, Some((low, high)), _) if (low, high) != (i64::MIN, i64::MAX) => {
+            let outside = |value: &i64| !(low..=high).contains(value);
+            values(column.as_primitive::<Int64Type>().iter(), outside)
+                .for_each(|(row, value)| refuse(row, format!("is {value}, outside of the table's {low} to {high}")));
+        }
+        (DataType::Timestamp(..), _, Some((low, high))) => {
+            let outside = |value: &i64| !(low..=high).contains(value);
+            values(column.as_primitive::<TimestampMicrosecondType>().iter(), outside)
+                .for_each(|(row, _)| refuse(row, "is a time that the table's column can't hold".to_owned()));
+        }
+        _ => {}
+    }
+    check_length(constraint, column, &mut refuse);
+}
+
+fn check_length(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl FnMut(usize, String)) {
+    let max_bytes = constraint.max_bytes.unwrap_or(usize::MAX);
+    match column.data_type() {
+        DataType::Utf8 => {
+            let max_chars = constraint.max_chars.unwrap_or(usize::MAX);
+            // There are at least as many bytes as characters: short texts need no counting.
+            let long = |text: &&str| text.len() > max_bytes || (text.len() > max_chars && text.chars().count() > max_chars);
+            values(column.as_string::<i32>().iter(), long).for_each(|(row, text)| {
+                let (chars, bytes) = (text.chars().count(), text.len());
+                refuse(row, format!("has {chars} characters in {bytes} bytes, more than the table takes"));
+            });
+        }
+        DataType::Binary => {
+            values(column.as_binary::<i32>().iter(), |bytes| bytes.len() > max_bytes)
+                .for_each(|(row, bytes)| refuse(row, format!("has {} bytes, the table takes {max_bytes}", bytes.len())));
+        }
+        _ => {}
+    }
+}
+
+/// The rows whose value is refused.
+fn values<T>(column: impl Iterator<Item = Option<T>>, refused: impl Fn(&T) -> bool) -> impl Iterator<Item = (usize, T)> {
+    column.enumerate().filter_map(move |(row, value)| Some((row, value.filter(|value| refused(value))?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{Int64Array, StringArray};
+    use sluice_core::Kind;
+    use std::sync::Arc;
+
+    #[test]
+    fn each_row_that_a_table_refuses_is_named_once_with_the_first_reason() {
+        let fields = [Field::new("grade", Kind::Int64), Field::new("ip", Kind::Utf8)];
+        let int = Constraint { nullable: false, range: Some((-128, 127)), ..Constraint::ANY };
+        let text = Constraint { max_chars: Some(3), ..Constraint::ANY };
+        let constraints = Constraints::new(&fields, &[&[int, text]]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![Some(1), None, Some(128), Some(-128)])),
+            Arc::new(StringArray::from(vec![Some("北京市"), Some("abcd"), None, Some("abcd")])),
+        ];
+        let refused = constraints.refused(&columns);
+        let rows: Vec<_> = refused.iter().map(|refused| refused.row).collect();
+        assert_eq!(rows, [1, 2, 3]);
+        assert!(refused[0].reason.contains("null"), "{}", refused[0].reason);
+        assert!(refused[1].reason.contains("128"), "{}", refused[1].reason);
+        assert!(refused[2].reason.contains("4 characters"), "{}", refused[2].reason);
+        let (left, kept) = without(&columns, 4, &refused).unwrap();
+        assert_eq!((kept, left[0].len()), (vec![0], 1));
+    }
+}

@@ -1,0 +1,23 @@
+//! A pipeline's life: start, run, swap, stop.
+//!
+//! ```text
+//! supervisor (tokio task)
+//!   ├─ opens source, operators, lookups, sinks; again and again while a server is away
+//!   ├─ lane (thread): source → chain → queue
+//!   ├─ flusher (tokio task): queue → sinks → offsets
+//!   └─ on a new artifact: a new chain, handed to the lane at a batch boundary
+//! ```
+
+pub mod assemble;
+mod constraint;
+mod flush;
+mod lane;
+mod patience;
+mod pending;
+mod rejects;
+mod run;
+pub mod status;
+mod supervisor;
+
+pub use status::{Snapshot, State, Status};
+pub use supervisor::{Ended, Supervisor};

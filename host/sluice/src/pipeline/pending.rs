@@ -1,0 +1,111 @@
+//! Rows that wait for the next flush.
+
+use std::time::{Duration, Instant};
+
+use sluice_core::chain::OutputRows;
+use sluice_connectors::sink::Rows;
+
+/// How many flushes' worth of rows may wait while a flush is under way. Fewer: the lane idles when the sink is only a little
+/// slower. More: memory, and a longer tail at the end.
+const FLUSHES_AHEAD: usize = 8;
+
+/// The most bytes that may wait. Fewer: rows with large texts flush in small pieces. More: memory.
+const MAX_PENDING_BYTES: usize = 32 << 20;
+
+/// When to flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushPolicy {
+    /// Flush when this many rows (or changed groups) wait.
+    pub rows: usize,
+    /// Flush when this long has passed since the last flush began, and anything waits. The first row doesn't wait.
+    pub interval: Duration,
+}
+
+/// The rows of a chain without a fold, since the last flush.
+#[derive(Debug)]
+pub struct Pending {
+    policy: FlushPolicy,
+    batches: Vec<Rows>,
+    rows: usize,
+    bytes: usize,
+    last_flush: Option<Instant>,
+}
+
+impl Pending {
+    pub fn new(policy: FlushPolicy) -> Pending {
+        Pending { policy, batches: Vec::new(), rows: 0, bytes: 0, last_flush: None }
+    }
+
+    pub fn push(&mut self, output: OutputRows) {
+        self.rows += output.rows;
+        self.bytes += output.columns.iter().map(|column| column.get_buffer_memory_size()).sum::<usize>();
+        self.batches.push(Rows { rows: output.rows, columns: output.columns });
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether no more may be added before a flush.
+    pub fn is_full(&self) -> bool {
+        self.rows >= self.policy.rows.saturating_mul(FLUSHES_AHEAD) || self.bytes >= MAX_PENDING_BYTES
+    }
+
+    /// Whether a flush is due at this moment, if `waiting` rows or groups wait.
+    pub fn is_due(&self, waiting: usize, now: Instant) -> bool {
+        waiting > 0 && (waiting >= self.policy.rows || self.bytes >= MAX_PENDING_BYTES || self.until_due(now).is_zero())
+    }
+
+    /// How long until the interval is over.
+    pub fn until_due(&self, now: Instant) -> Duration {
+        match self.last_flush {
+            None => Duration::ZERO,
+            Some(last) => (last + self.policy.interval).saturating_duration_since(now),
+        }
+    }
+
+    /// Takes all rows for a flush that begins now.
+    pub fn take(&mut self, now: Instant) -> Vec<Rows> {
+        self.last_flush = Some(now);
+        self.rows = 0;
+        self.bytes = 0;
+        std::mem::take(&mut self.batches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn output(rows: usize) -> OutputRows {
+        let mut origins = sluice_core::batch::RowOrigins::from_record(0);
+        (0..rows).for_each(|row| origins.push(row));
+        let column = Arc::new(arrow_array::Int64Array::from(vec![0; rows]));
+        OutputRows { rows, columns: vec![column], origins }
+    }
+
+    #[test]
+    fn the_first_row_flushes_at_once_and_later_ones_by_rows_or_interval() {
+        let mut pending = Pending::new(FlushPolicy { rows: 10, interval: Duration::from_secs(2) });
+        let start = Instant::now();
+        assert!(!pending.is_due(0, start), "nothing waits");
+        pending.push(output(1));
+        assert!(pending.is_due(1, start));
+        assert_eq!(pending.take(start).len(), 1);
+        pending.push(output(9));
+        assert!(!pending.is_due(9, start + Duration::from_millis(1999)));
+        assert!(pending.is_due(9, start + Duration::from_secs(2)));
+        pending.push(output(1));
+        assert!(pending.is_due(10, start));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_rows() {
+        let mut pending = Pending::new(FlushPolicy { rows: 10, interval: Duration::from_secs(2) });
+        pending.push(output(79));
+        assert!(!pending.is_full());
+        pending.push(output(1));
+        assert!(pending.is_full());
+    }
+}

@@ -1,0 +1,113 @@
+//! One run of a pipeline: a lane's thread and a flusher's task, from the first record to the last flush.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use sluice_connectors::source::Source;
+use sluice_core::chain::Chain;
+use sluice_core::{Offset, Partition};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::constraint::Constraints;
+use super::flush::{self, FlushError, Flusher, OpenSink};
+use super::lane::{Control, End, Lane, Progress, Swap};
+use super::pending::{FlushPolicy, Pending};
+use super::status::Status;
+
+/// Everything that is open.
+pub struct Opened {
+    pub source: Box<dyn Source>,
+    pub chain: Chain,
+    pub sinks: Vec<OpenSink>,
+    pub constraints: Constraints,
+    /// Where to end, if the run is to end by itself.
+    pub until: Option<BTreeMap<Partition, Offset>>,
+}
+
+/// How a run goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub flush: FlushPolicy,
+    pub batch_rows: usize,
+}
+
+/// A lane and a flusher at work.
+pub struct Run {
+    control: Sender<Control>,
+    lane: oneshot::Receiver<End>,
+    flusher: JoinHandle<Result<(), FlushError>>,
+}
+
+impl Run {
+    /// Starts both. `ending` says that the host is asked to end.
+    pub fn start(
+        opened: Opened,
+        settings: Settings,
+        status: &Arc<Status>,
+        ending: watch::Receiver<bool>,
+    ) -> std::io::Result<Run> {
+        let (control, controlled) = std::sync::mpsc::channel();
+        let (flushes, work) = mpsc::channel(flush::QUEUE);
+        let flusher = Flusher {
+            sinks: opened.sinks,
+            committer: opened.source.committer(),
+            status: Arc::clone(status),
+            ending,
+        };
+        let lane = Lane {
+            progress: Progress::starting_at(&opened.source.positions()),
+            source: opened.source,
+            chain: opened.chain,
+            constraints: opened.constraints,
+            pending: Pending::new(settings.flush),
+            status: Arc::clone(status),
+            control: controlled,
+            flushes,
+            batch_rows: settings.batch_rows,
+            until: opened.until,
+        };
+        let (ended, lane_end) = oneshot::channel();
+        std::thread::Builder::new().name(thread_name(status.name())).spawn(move || {
+            // Nobody listens once the supervisor is gone.
+            let _ = ended.send(lane.run());
+        })?;
+        Ok(Run { control, lane: lane_end, flusher: tokio::spawn(flusher.run(work)) })
+    }
+
+    /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't.
+    pub async fn swap(&self, chain: Chain, constraints: Constraints, sinks: Vec<OpenSink>) -> Result<(), String> {
+        let (outcome, answer) = oneshot::channel();
+        let swap = Swap { chain, constraints, sinks, outcome };
+        let gone = || "the pipeline ended meanwhile".to_owned();
+        self.control.send(Control::Swap(Box::new(swap))).map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Asks the lane to flush what there is and to end.
+    pub fn stop(&self) {
+        // A lane that is gone has ended already.
+        let _ = self.control.send(Control::Stop);
+    }
+
+    /// Waits for the lane's end. Safe to drop and call again.
+    pub async fn lane_end(&mut self) -> End {
+        (&mut self.lane).await.unwrap_or_else(|_| End::Fault("the lane's thread died; this is a defect".to_owned()))
+    }
+
+    /// Waits until the last flush is written; answers how the run ended as a whole, the flusher's fault first, since it is
+    /// what ends a lane otherwise well.
+    pub async fn finish(self, end: End) -> End {
+        match self.flusher.await {
+            Ok(Ok(())) => end,
+            Ok(Err(error)) => End::Fault(error.to_string()),
+            Err(error) => End::Fault(format!("the flusher died: {error}; this is a defect")),
+        }
+    }
+}
+
+/// Linux shows the first 15 bytes of a thread's name.
+fn thread_name(pipeline: &str) -> String {
+    pipeline.chars().take(15).collect()
+}

@@ -1,0 +1,165 @@
+//! What a pipeline says of itself: counters that its lane and its flusher raise, read by the admin API and the board.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+/// What a pipeline is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Something that it needs isn't there yet: an operator's file, a server at the start.
+    Waiting,
+    /// Records flow, or would if there were any.
+    Running,
+    /// A server is away; everything is kept until it is back.
+    Holding,
+    /// It can't go on until somebody changes something.
+    Stopped,
+    /// It did what it was asked to do and ended.
+    Finished,
+}
+
+/// The operator that a pipeline runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunningOperator {
+    /// The file's name without `.wasm`.
+    pub name: String,
+    /// The artifact's SHA-256.
+    pub digest: String,
+    /// 1 for the first artifact since the start, one more for each swap.
+    pub generation: u64,
+}
+
+/// One pipeline's line in `GET /status`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// The pipeline's name.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// Why it isn't running.
+    pub reason: Option<String>,
+    /// Records taken from the source.
+    pub records: u64,
+    /// Rows written to the sinks.
+    pub rows: u64,
+    /// Rows and records left out because they are at fault.
+    pub rejected: u64,
+    /// Records that are in the topic and not yet processed; none while that isn't known.
+    pub lag: Option<u64>,
+    /// Flushes that every sink has taken.
+    pub flushes: u64,
+    /// Rows or groups that wait for the next flush.
+    pub pending: u64,
+    /// The last operator step's operator.
+    pub operator: Option<RunningOperator>,
+    /// Why the newest file of an operator isn't the one that runs.
+    pub refused: Option<String>,
+}
+
+/// A pipeline's counters and state. All methods may be called from any thread.
+#[derive(Debug)]
+pub struct Status {
+    name: String,
+    records: AtomicU64,
+    rows: AtomicU64,
+    rejected: AtomicU64,
+    flushes: AtomicU64,
+    pending: AtomicU64,
+    lag: AtomicI64,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    state: State,
+    reason: Option<String>,
+    operator: Option<RunningOperator>,
+    refused: Option<String>,
+}
+
+/// `lag` while nobody knows it.
+const UNKNOWN: i64 = -1;
+
+impl Status {
+    /// Of a pipeline that has not begun.
+    pub fn new(name: &str) -> Status {
+        Status {
+            name: name.to_owned(),
+            records: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
+            lag: AtomicI64::new(UNKNOWN),
+            now: Mutex::new(Now { state: State::Waiting, reason: None, operator: None, refused: None }),
+        }
+    }
+
+    pub fn add_records(&self, records: usize) {
+        self.records.fetch_add(records as u64, Ordering::Relaxed);
+    }
+
+    pub fn add_rejected(&self, rows: usize) {
+        self.rejected.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Rows that every sink has taken in one flush.
+    pub fn flushed(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn set_pending(&self, rows: usize) {
+        self.pending.store(rows as u64, Ordering::Relaxed);
+    }
+
+    pub fn set_lag(&self, lag: Option<u64>) {
+        self.lag.store(lag.and_then(|lag| i64::try_from(lag).ok()).unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    pub fn set_operator(&self, operator: Option<RunningOperator>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.operator = operator;
+        now.refused = None;
+    }
+
+    /// The newest artifact isn't run, for this reason.
+    pub fn set_refused(&self, reason: String) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(reason);
+    }
+
+    /// Says what the pipeline does now; true if that is news.
+    pub fn set(&self, state: State, reason: Option<String>) -> bool {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = now.state != state || now.reason != reason;
+        now.state = state;
+        now.reason = reason;
+        news
+    }
+
+    /// The name of the pipeline.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Everything at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        Snapshot {
+            name: self.name.clone(),
+            state: now.state,
+            reason: now.reason.clone(),
+            records: self.records.load(Ordering::Relaxed),
+            rows: self.rows.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
+            lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
+            flushes: self.flushes.load(Ordering::Relaxed),
+            pending: self.pending.load(Ordering::Relaxed),
+            operator: now.operator.clone(),
+            refused: now.refused.clone(),
+        }
+    }
+}

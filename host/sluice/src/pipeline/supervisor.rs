@@ -1,0 +1,231 @@
+//! Starts a pipeline, keeps it going, changes its operator, ends it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sluice_connectors::source::SourceError;
+use sluice_core::chain::Chain;
+use sluice_runtime::Artifact;
+use tokio::sync::watch;
+
+use super::assemble::{self, Trouble};
+use super::lane::End;
+use super::patience::Backoff;
+use super::run::{Opened, Run, Settings};
+use super::status::{RunningOperator, State, Status};
+use crate::config::Pipeline;
+use crate::connections::Connections;
+use crate::operators::Deployed;
+
+/// How a pipeline ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to; everything is flushed.
+    Well,
+    /// At fault, and nobody mended it.
+    Fault(String),
+}
+
+/// One pipeline's keeper.
+pub struct Supervisor {
+    pub pipeline: Pipeline,
+    pub connections: Arc<Connections>,
+    pub operators: watch::Receiver<Deployed>,
+    pub status: Arc<Status>,
+    /// True once the host is asked to end.
+    pub ending: watch::Receiver<bool>,
+    /// Read up to where the topic ends at the start, then end.
+    pub until_caught_up: bool,
+}
+
+/// The artifacts of a pipeline's operators, by name.
+type Artifacts = BTreeMap<String, Artifact>;
+
+impl Supervisor {
+    /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
+    pub async fn run(mut self) -> Ended {
+        loop {
+            let end = tokio::select! {
+                opened = Self::open(&self.pipeline, &self.connections, &mut self.operators, &self.status, self.until_caught_up) => match opened {
+                    Ok((opened, artifacts)) => self.live(opened, artifacts).await,
+                    Err(reason) => End::Fault(reason),
+                },
+                _ = self.ending.wait_for(|ending| *ending) => return Ended::Well,
+            };
+            let reason = match end {
+                End::Done => {
+                    self.status.set(State::Finished, None);
+                    return Ended::Well;
+                }
+                End::Fault(reason) => reason,
+            };
+            self.status.set(State::Stopped, Some(reason.clone()));
+            tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
+            if self.until_caught_up || *self.ending.borrow() {
+                return Ended::Fault(reason);
+            }
+            // States are in memory, so that a new operator begins where `start` says, with nothing.
+            tokio::select! {
+                changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
+                _ = self.ending.wait_for(|ending| *ending) => return Ended::Well,
+            }
+        }
+    }
+
+    /// Opens everything, waiting for what isn't there yet.
+    async fn open(
+        pipeline: &Pipeline,
+        connections: &Arc<Connections>,
+        operators: &mut watch::Receiver<Deployed>,
+        status: &Arc<Status>,
+        until_caught_up: bool,
+    ) -> Result<(Opened, Artifacts), String> {
+        let mut backoff = Backoff::new();
+        loop {
+            let deployed = operators.borrow_and_update().clone();
+            let artifacts = match needed(pipeline, &deployed) {
+                Ok(artifacts) => artifacts,
+                Err(reason) if until_caught_up => return Err(reason),
+                Err(reason) => {
+                    wait(status, &reason);
+                    operators.changed().await.map_err(|_| reason)?;
+                    continue;
+                }
+            };
+            match open_once(pipeline, connections, &artifacts, until_caught_up).await {
+                Ok(opened) => return Ok((opened, artifacts)),
+                Err(Trouble::Away(reason)) => wait(status, &reason),
+                Err(wrong) => return Err(wrong.to_string()),
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    /// From the first record to the last flush.
+    async fn live(&mut self, opened: Opened, mut artifacts: Artifacts) -> End {
+        let settings = Settings {
+            flush: assemble::flush_policy(&self.pipeline),
+            batch_rows: self.pipeline.source.batch.rows as usize,
+        };
+        let mut generation = 1;
+        self.show_operator(&artifacts, generation);
+        self.status.set(State::Running, None);
+        let run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
+            Ok(run) => run,
+            Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
+        };
+        let mut run = run;
+        let end = loop {
+            tokio::select! {
+                end = run.lane_end() => break end,
+                _ = self.ending.wait_for(|ending| *ending) => {
+                    run.stop();
+                    break run.lane_end().await;
+                }
+                changed = self.operators.changed() => {
+                    if changed.is_err() {
+                        run.stop();
+                        break run.lane_end().await;
+                    }
+                    if self.swap(&run, &mut artifacts).await {
+                        generation += 1;
+                        self.show_operator(&artifacts, generation);
+                    }
+                }
+            }
+        };
+        run.finish(end).await
+    }
+
+    /// Lets a changed operator take over; says whether it did.
+    async fn swap(&mut self, run: &Run, running: &mut Artifacts) -> bool {
+        let deployed = self.operators.borrow_and_update().clone();
+        let refused = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name));
+        if let Some(reason) = refused {
+            self.status.set_refused(reason.clone());
+        }
+        let Ok(artifacts) = needed(&self.pipeline, &deployed) else { return false };
+        if artifacts.iter().all(|(name, artifact)| running.get(name).is_some_and(|old| old.digest() == artifact.digest())) {
+            return false;
+        }
+        let outcome = match prepare(&self.pipeline, &self.connections, &artifacts).await {
+            Ok((chain, (sinks, constraints))) => run.swap(chain, constraints, sinks).await,
+            Err(trouble) => Err(trouble.to_string()),
+        };
+        match outcome {
+            Ok(()) => {
+                tracing::info!(pipeline = self.status.name(), "swapped");
+                *running = artifacts;
+                true
+            }
+            Err(reason) => {
+                tracing::warn!(pipeline = self.status.name(), "swap refused, the operator before runs on: {reason}");
+                self.status.set_refused(reason);
+                false
+            }
+        }
+    }
+
+    fn show_operator(&self, artifacts: &Artifacts, generation: u64) {
+        let operator = assemble::operator_names(&self.pipeline).last().and_then(|name| {
+            let artifact = artifacts.get(name)?;
+            Some(RunningOperator { name: name.to_owned(), digest: artifact.digest().to_string(), generation })
+        });
+        self.status.set_operator(operator);
+    }
+}
+
+fn wait(status: &Status, reason: &str) {
+    if status.set(State::Waiting, Some(reason.to_owned())) {
+        tracing::warn!(pipeline = status.name(), "waiting: {reason}");
+    }
+}
+
+/// The artifacts that a pipeline's file names.
+fn needed(pipeline: &Pipeline, deployed: &Deployed) -> Result<Artifacts, String> {
+    assemble::operator_names(pipeline)
+        .map(|name| match (deployed.artifacts.get(name), deployed.refused.get(name)) {
+            (Some(artifact), _) => Ok((name.to_owned(), artifact.clone())),
+            (None, Some(reason)) => Err(format!("operator `{name}` is refused: {reason}")),
+            (None, None) => Err(format!("operator `{name}` is not in the directory of operators")),
+        })
+        .collect()
+}
+
+/// A chain and the sinks for its rows.
+async fn prepare(
+    pipeline: &Pipeline,
+    connections: &Arc<Connections>,
+    artifacts: &Artifacts,
+) -> Result<(Chain, (Vec<super::flush::OpenSink>, super::constraint::Constraints)), Trouble> {
+    let (settings, shared, operators) = (pipeline.clone(), Arc::clone(connections), artifacts.clone());
+    let chain = blocking(move || assemble::chain(&settings, &operators, &shared)).await??;
+    let sinks = assemble::sinks(pipeline, connections, chain.output_fields()).await?;
+    Ok((chain, sinks))
+}
+
+/// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
+async fn open_once(
+    pipeline: &Pipeline,
+    connections: &Arc<Connections>,
+    artifacts: &Artifacts,
+    until_caught_up: bool,
+) -> Result<Opened, Trouble> {
+    let (settings, shared) = (pipeline.source.clone(), Arc::clone(connections));
+    let source = blocking(move || -> Result<_, SourceError> {
+        let mut source = shared.open_source(&settings)?;
+        let until = if until_caught_up { Some(source.ends()?) } else { None };
+        Ok((source, until))
+    });
+    let (source, prepared) = tokio::join!(source, prepare(pipeline, connections, artifacts));
+    let (source, until) = source?.map_err(|error| match error {
+        SourceError::Unavailable(reason) => Trouble::Away(reason),
+        SourceError::Unusable(reason) => Trouble::wrong(reason),
+    })?;
+    let (chain, (sinks, constraints)) = prepared?;
+    Ok(Opened { source, chain, sinks, constraints, until })
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::wrong(format!("{error}; this is a defect")))
+}
