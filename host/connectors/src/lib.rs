@@ -12,6 +12,7 @@ pub mod log;
 pub mod mysql;
 pub mod sink;
 pub mod source;
+mod sql;
 pub mod sqlite;
 pub mod writer;
 
