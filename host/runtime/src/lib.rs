@@ -1,1 +1,36 @@
-//! runtime
+//! Operators: WebAssembly components that are compiled, checked, limited and called with Arrow columns.
+//!
+//! ```text
+//! Runtime ──compile(bytes)──▶ Artifact ──open(config, columns, limits)──▶ Instance
+//! engine, pool, clock,        compiled code, digest,                      one guest and its plan:
+//! compile cache; one a        world; swapped                              an Operator, spent by a trap
+//! process
+//! ```
+//!
+//! What crosses the boundary is checked on its way out of the guest, whatever the guest is; see [`Limits`] for what it
+//! may use, and `wit/` for what it is asked.
+
+mod anatomy;
+mod artifact;
+mod boundary;
+mod buffers;
+mod componentize;
+mod engine;
+mod exchange;
+mod fault;
+mod guest;
+pub mod inspect;
+mod instance;
+mod limits;
+mod plan;
+mod running;
+mod ticker;
+
+pub use artifact::{Artifact, ArtifactError, Digest, World};
+pub use componentize::{ComponentizeError, componentize};
+pub use engine::{DEFAULT_INSTANCES, Runtime, RuntimeConfig, RuntimeError};
+pub use instance::{Instance, OpenError};
+pub use limits::{
+    DEFAULT_CALL_TIME, DEFAULT_LOG_LINES, DEFAULT_MEMORY, DEFAULT_OPEN_TIME, DEFAULT_OUTPUT_BYTES, Limits,
+    MAX_ARTIFACT_BYTES,
+};

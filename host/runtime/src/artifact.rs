@@ -1,0 +1,218 @@
+//! An artifact: an operator's file, checked and compiled, of which any number of instances can be made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+use sluice_core::Field;
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use crate::anatomy::Anatomy;
+use crate::boundary::ExportIndices;
+use crate::guest::Guest;
+use crate::instance::{Instance, OpenError};
+use crate::limits::{Limits, MAX_ARTIFACT_BYTES};
+use crate::running::{Running, StartError};
+use crate::ticker::Ticker;
+
+/// The memory that an artifact's trial instance may have: all that a component can address, as the limit is the
+/// pipeline's to set, and is held at `open`.
+const TRIAL_MEMORY: usize = 4 << 30;
+
+/// Which of the contract's worlds a component is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum World {
+    /// A transform alone.
+    Transformer,
+    /// A transform, then a fold over its result.
+    Aggregator,
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            World::Transformer => "transformer",
+            World::Aggregator => "aggregator",
+        })
+    }
+}
+
+/// The SHA-256 of a file's bytes: what an artifact is known by. Shown and serialized as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a file is no operator of this host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArtifactError {
+    /// More than [`MAX_ARTIFACT_BYTES`].
+    #[error(
+        "the file has {size} bytes and may have {MAX_ARTIFACT_BYTES}: build it optimized and without debug information"
+    )]
+    TooLarge {
+        /// Of the file, in bytes.
+        size: usize,
+    },
+    /// No byte at all.
+    #[error("the file is empty: build the operator again, or wait until it is written")]
+    Empty,
+    /// It doesn't begin as WebAssembly does.
+    #[error(
+        "the file is not WebAssembly, which begins with the bytes 00 61 73 6d: give the .wasm file that the build made"
+    )]
+    NotWasm,
+    /// It begins well, and then can't be read.
+    #[error("the file is cut off or damaged ({0}): build or copy it again")]
+    Broken(String),
+    /// What a compiler makes before it is a component.
+    #[error(
+        "the file is a core module, and an operator is a component: make one with `sluice componentize MODULE.wasm \
+         -o OPERATOR.wasm`"
+    )]
+    CoreModule,
+    /// It asks for more than its arguments.
+    #[error(
+        "it imports what no operator is given: {}; an operator is a pure function, so build it without WASI (in Rust \
+         for the target wasm32-unknown-unknown)", .0.join(", ")
+    )]
+    ForeignImports(Vec<String>),
+    /// It was built against another version of `wit/`.
+    #[error("it is built for sluice:operator@{found} and this host speaks {spoken}: build it with this host's SDK")]
+    OtherVersion {
+        /// By the component.
+        found: String,
+        /// By this host.
+        spoken: &'static str,
+    },
+    /// It exports neither of the contract's worlds.
+    #[error(
+        "it is of no world that this host knows, as it exports {}: an operator exports sluice:operator/transform, and \
+         sluice:operator/fold if it aggregates",
+        listed(exports)
+    )]
+    UnknownWorld {
+        /// All that it does export.
+        exports: Vec<String>,
+    },
+    /// The names are right and the types behind them are not.
+    #[error("its functions are not those of sluice:operator ({0}): build it against this host's wit/ or with its SDK")]
+    OtherTypes(String),
+    /// The compiler refuses it.
+    #[error("it can't be compiled ({0}): build it again with a current toolchain")]
+    Uncompilable(String),
+    /// An instance for trying it can't be made.
+    #[error("no instance of it can be made: {0}")]
+    Unstartable(String),
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// A checked and compiled operator. Clones are the same artifact; it outlives the [`Runtime`](crate::Runtime) that made it.
+#[derive(Clone)]
+pub struct Artifact(Arc<Compiled>);
+
+pub(crate) struct Compiled {
+    digest: Digest,
+    world: World,
+    size: usize,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) exports: ExportIndices,
+    /// Calls are ended by it for as long as there may be any.
+    _ticker: Arc<Ticker>,
+}
+
+impl Artifact {
+    pub(crate) fn compile(
+        linker: &Linker<Guest>,
+        ticker: &Arc<Ticker>,
+        bytes: &[u8],
+    ) -> Result<Artifact, ArtifactError> {
+        let world = Anatomy::read(bytes)?.check()?;
+        let component = compile_component(linker.engine(), bytes)?;
+        let other_types = |error: wasmtime::Error| ArtifactError::OtherTypes(format!("{error:#}"));
+        let pre = linker.instantiate_pre(&component).map_err(other_types)?;
+        let exports = ExportIndices::new(&pre, world).map_err(other_types)?;
+        let (digest, size) = (Digest::of(bytes), bytes.len());
+        let artifact = Artifact(Arc::new(Compiled { digest, world, size, pre, exports, _ticker: Arc::clone(ticker) }));
+        artifact.try_out()?;
+        Ok(artifact)
+    }
+
+    /// The types of exports are known only to an instance, and a broken one is better refused now than when a pipeline
+    /// opens it.
+    fn try_out(&self) -> Result<(), ArtifactError> {
+        let limits = Limits { memory: TRIAL_MEMORY, ..Limits::default() };
+        match Running::start(&self.0, "", &limits) {
+            Ok(_) => Ok(()),
+            Err(StartError::OtherTypes(reason)) => Err(ArtifactError::OtherTypes(reason)),
+            Err(StartError::NoRoom(reason)) => Err(ArtifactError::Unstartable(reason)),
+            Err(StartError::Failed(error)) => Err(ArtifactError::Unstartable(error.to_string())),
+        }
+    }
+
+    /// Of the file that it was compiled from.
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// What its instances can do.
+    pub fn world(&self) -> World {
+        self.0.world
+    }
+
+    /// Of the file that it was compiled from, in bytes.
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    /// Makes an instance and agrees with it on its plan. `config` is the pipeline's table for the operator, as JSON;
+    /// `input` are the columns that come in; `name` is the operator's, for its log lines.
+    ///
+    /// Takes 10 µs for compiled languages to milliseconds for interpreters, and never longer than `limits.open_time`.
+    pub fn open(&self, config: &str, input: &[Field], limits: &Limits, name: &str) -> Result<Instance, OpenError> {
+        Instance::open(self.clone(), config, input, limits, name)
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Artifact").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
+    }
+}
+
+fn compile_component(engine: &Engine, bytes: &[u8]) -> Result<Component, ArtifactError> {
+    Component::from_binary(engine, bytes).map_err(|error| ArtifactError::Uncompilable(format!("{error:#}")))
+}

@@ -1,0 +1,152 @@
+//! The engine that all operators share: how code is compiled, where instances live, what they are linked to.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use crate::artifact::{Artifact, ArtifactError};
+use crate::boundary;
+use crate::guest::Guest;
+use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::ticker::Ticker;
+
+/// Instances at one time, unless the configuration says otherwise: one for each operator of each lane, and one more
+/// while a swap opens the next. A slot reserves 4 GiB of addresses, of which 128 TiB exist, and no memory.
+pub const DEFAULT_INSTANCES: u32 = 256;
+
+/// The host's stack that one call may use. Lanes have 2 MiB; the rest is for the host's own frames.
+const MAX_WASM_STACK: usize = 512 << 10;
+
+/// Frames that a trap's report names. The innermost say what was being done; more is noise in one sentence.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+
+/// Slots whose memory image stays mapped after their instance went, so that a renewed instance finds it. Each costs
+/// the pages that the image shares with its artifact, none of its own.
+const WARM_SLOTS: u32 = 16;
+
+/// How a runtime is set up.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Where compiled code is kept, so that a warm start loads an operator in milliseconds; made if it isn't there.
+    /// None: each start compiles. The code in it is run unchecked, so nobody else may write there.
+    pub cache_dir: Option<PathBuf>,
+    /// Instances that there may be at one time.
+    pub instances: u32,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> RuntimeConfig {
+        RuntimeConfig { cache_dir: None, instances: DEFAULT_INSTANCES }
+    }
+}
+
+/// Why a runtime can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The directory for compiled code can't be used.
+    #[error("the compile cache `{}` can't be used: {reason}; name a directory that this user may write to", path.display())]
+    Cache {
+        /// As configured.
+        path: PathBuf,
+        /// What the system or wasmtime said.
+        reason: String,
+    },
+    /// The engine refuses its configuration or the machine.
+    #[error(
+        "the WebAssembly engine can't start: {0}; it reserves some GiB of addresses for each instance: raise the \
+         process's limit of virtual memory (`ulimit -v`), or allow fewer instances"
+    )]
+    Engine(String),
+    /// The thread that ends runaway calls can't start.
+    #[error("the thread that ends runaway calls can't start: {0}; raise the process's limit of threads")]
+    Ticker(#[from] std::io::Error),
+}
+
+/// Compiles operators, and holds what their instances share. One for each process: its pool is sized for the host.
+pub struct Runtime {
+    linker: Linker<Guest>,
+    ticker: Arc<Ticker>,
+    cache: Option<Cache>,
+}
+
+impl Runtime {
+    /// An engine with its clock, its pool of instances and its compile cache.
+    pub fn new(config: RuntimeConfig) -> Result<Runtime, RuntimeError> {
+        let cache = config.cache_dir.as_deref().map(open_cache).transpose()?;
+        let engine = Engine::new(&engine_config(&config, cache.clone()))
+            .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let ticker = Arc::new(Ticker::start(&engine)?);
+        Ok(Runtime { linker, ticker, cache })
+    }
+
+    /// Checks that these bytes are an operator that this host can run, and compiles them (or takes the code from the
+    /// cache). Blocks for 10 ms a component of 20 kB to seconds for an interpreter, on all cores: keep it off lanes.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
+        Artifact::compile(&self.linker, &self.ticker, bytes)
+    }
+
+    /// How many artifacts needed no compiling since the start, as the cache had their code.
+    pub fn cache_hits(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::cache_hits)
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+/// wasmtime's own cache: keyed by the code's SHA-256, wasmtime's version and the engine's settings; it bounds itself to
+/// 512 MiB by dropping what was used least lately.
+fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
+    let refused = |reason: String| RuntimeError::Cache { path: path.to_owned(), reason };
+    std::fs::create_dir_all(path).map_err(|error| refused(error.to_string()))?;
+    let absolute = path.canonicalize().map_err(|error| refused(error.to_string()))?;
+    let mut config = CacheConfig::new();
+    config.with_directory(absolute);
+    Cache::new(config).map_err(|error| refused(format!("{error:#}")))
+}
+
+fn engine_config(runtime: &RuntimeConfig, cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        .cache(cache)
+        .epoch_interruption(true)
+        // Without it every call would go through a scheduler, at four times the cost; no export is async.
+        .concurrency_support(false)
+        .max_wasm_stack(MAX_WASM_STACK)
+        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
+        // Names of functions are enough for a sentence; lines would need the debug information parsed in the host.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .generate_address_map(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
+    config
+}
+
+/// The pool reserves addresses once, so that making an instance is a handful of microseconds. All counts bound
+/// addresses and bookkeeping; memory is taken as an instance touches it and given back when the instance goes.
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let each = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        // Few components have more than one memory or two tables; those that do take their neighbours' room.
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(4))
+        .total_core_instances(instances.saturating_mul(8))
+        .max_core_instances_per_component(each(MAX_CORE_INSTANCES))
+        .max_memories_per_component(each(MAX_MEMORIES))
+        .max_tables_per_component(each(MAX_TABLES))
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .max_unused_warm_slots(WARM_SLOTS)
+        // Instances live for days: memory of one that went is worth more to the system than to the next one.
+        .linear_memory_keep_resident(0)
+        .table_keep_resident(0);
+    pool
+}

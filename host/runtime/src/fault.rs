@@ -1,0 +1,43 @@
+//! What wasmtime says of a call that failed, as one of the contract's errors.
+
+use std::time::Duration;
+
+use sluice_core::operator::OperatorError;
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::limits::{Exceeded, Limits, MAX_MESSAGE_BYTES, truncated};
+
+/// The functions that a trap's sentence names, innermost first. They say what was being done; the rest is callers.
+const NAMED_FRAMES: usize = 4;
+
+/// `time` is the limit that the call ran under.
+pub(crate) fn fault(error: &wasmtime::Error, time: Duration, limits: &Limits) -> OperatorError {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return OperatorError::Limit(exceeded.to_string());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => OperatorError::Limit(format!(
+            "it ran for more than {time:?} and was stopped{}: do less in a call, or raise its time limit",
+            frames(error)
+        )),
+        Some(trap) => OperatorError::Trap(truncated(format!("{trap}{}", frames(error)), MAX_MESSAGE_BYTES)),
+        None if is_out_of_fuel(error) => OperatorError::Limit(format!(
+            "it handed more than {} bytes to the host in one call: answer less, or raise its output limit",
+            limits.output_bytes
+        )),
+        None => OperatorError::Contract(truncated(format!("{}", error.root_cause()), MAX_MESSAGE_BYTES)),
+    }
+}
+
+/// wasmtime keeps this error's type to itself.
+fn is_out_of_fuel(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls")
+}
+
+/// Where it was, if the component still has the names of its functions.
+fn frames(error: &wasmtime::Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());
+    let names: Vec<_> = names.take(NAMED_FRAMES).map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { String::new() } else { format!(", in {}", names.join(" called by ")) }
+}

@@ -1,0 +1,181 @@
+//! What the host gives to a guest: a line in the log, and text for those without a codec. Its state is one store's.
+//!
+//! Everything here is called by code that may be hostile: what can't be answered traps, and nothing panics.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+use crate::boundary::{Level, log, text, types};
+use crate::limits::{Limits, MAX_LOG_BYTES, MemoryGuard, truncated};
+
+/// The span over which a guest's log lines are counted.
+const LOG_WINDOW: Duration = Duration::from_secs(1);
+
+/// The state of one instance's store.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    name: String,
+    lines: LineGate,
+    pub(crate) memory: MemoryGuard,
+}
+
+impl Guest {
+    /// `name` is the operator's, for its log lines.
+    pub(crate) fn new(name: &str, limits: &Limits) -> Guest {
+        Guest { name: name.to_owned(), lines: LineGate::new(limits.log_lines), memory: MemoryGuard::new(limits.memory) }
+    }
+}
+
+/// A guest called the host with something that has no answer; the call ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadHostCall {
+    #[error(
+        "it called text.decode with offsets that are no offsets: they must be int32, start at 0, never fall and end within the values"
+    )]
+    Offsets,
+    #[error("it called text.decode with bytes that are not UTF-8")]
+    NotUtf8,
+    #[error("it called text.encode with more than 2 GiB of text")]
+    TooLong,
+}
+
+impl types::Host for Guest {}
+
+impl log::Host for Guest {
+    fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        let Some(suppressed) = self.lines.admit(Instant::now()) else { return Ok(()) };
+        let operator = self.name.as_str();
+        if suppressed > 0 {
+            warn!(target: "sluice::operator", operator, "{suppressed} lines of the last second are left out");
+        }
+        let line = printable(truncated(message, MAX_LOG_BYTES));
+        match level {
+            Level::Debug => debug!(target: "sluice::operator", operator, "{line}"),
+            Level::Info => info!(target: "sluice::operator", operator, "{line}"),
+            Level::Warn => warn!(target: "sluice::operator", operator, "{line}"),
+            Level::Error => error!(target: "sluice::operator", operator, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+impl text::Host for Guest {
+    fn decode(&mut self, offsets: Vec<u8>, values: Vec<u8>) -> wasmtime::Result<Vec<String>> {
+        let (ends, rest) = offsets.as_chunks::<4>();
+        let mut ends = ends.iter().map(|end| i32::from_le_bytes(*end));
+        if !rest.is_empty() || ends.next() != Some(0) {
+            return Err(BadHostCall::Offsets.into());
+        }
+        let mut start = 0;
+        let strings = ends.map(|end| {
+            let end = usize::try_from(end).map_err(|_| BadHostCall::Offsets)?;
+            let bytes = values.get(start..end).ok_or(BadHostCall::Offsets)?;
+            start = end;
+            Ok(std::str::from_utf8(bytes).map_err(|_| BadHostCall::NotUtf8)?.to_owned())
+        });
+        strings.collect::<Result<_, BadHostCall>>().map_err(Into::into)
+    }
+
+    fn encode(&mut self, strings: Vec<String>) -> wasmtime::Result<(Vec<u8>, Vec<u8>)> {
+        let mut offsets = Vec::with_capacity((strings.len() + 1) * 4);
+        let mut values = Vec::with_capacity(strings.iter().map(String::len).sum());
+        offsets.extend_from_slice(&0i32.to_le_bytes());
+        for string in &strings {
+            values.extend_from_slice(string.as_bytes());
+            let end = i32::try_from(values.len()).map_err(|_| BadHostCall::TooLong)?;
+            offsets.extend_from_slice(&end.to_le_bytes());
+        }
+        Ok((offsets, values))
+    }
+}
+
+/// A guest must not forge a second line, nor move the cursor of a terminal.
+fn printable(message: String) -> String {
+    if message.contains(char::is_control) { message.replace(char::is_control, " ") } else { message }
+}
+
+/// Lets a number of lines through each second, and counts the others.
+#[derive(Debug)]
+struct LineGate {
+    limit: u32,
+    window: Option<Instant>,
+    lines: u32,
+    suppressed: u64,
+}
+
+impl LineGate {
+    fn new(limit: u32) -> LineGate {
+        LineGate { limit, window: None, lines: 0, suppressed: 0 }
+    }
+
+    /// None: the line is left out. Else how many lines were left out in the window that this line has ended.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        let current = self.window.is_some_and(|start| now.saturating_duration_since(start) < LOG_WINDOW);
+        if current && self.lines >= self.limit {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        if !current {
+            self.window = Some(now);
+            self.lines = 0;
+        }
+        if self.lines >= self.limit {
+            return None; // a limit of 0
+        }
+        self.lines += 1;
+        Some(if current { 0 } else { std::mem::take(&mut self.suppressed) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text::Host;
+    use super::*;
+
+    fn guest() -> Guest {
+        Guest::new("test", &Limits::default())
+    }
+
+    #[test]
+    fn a_gate_lets_its_lines_through_each_second_and_says_how_many_it_did_not() {
+        let (mut gate, start) = (LineGate::new(2), Instant::now());
+        let admitted: Vec<_> = (0..5).map(|_| gate.admit(start)).collect();
+        assert_eq!(admitted, [Some(0), Some(0), None, None, None]);
+        assert_eq!(gate.admit(start + LOG_WINDOW), Some(3));
+        assert_eq!(gate.admit(start + LOG_WINDOW), Some(0));
+    }
+
+    #[test]
+    fn a_gate_of_no_lines_stays_shut() {
+        assert_eq!(LineGate::new(0).admit(Instant::now()), None);
+    }
+
+    #[test]
+    fn a_message_stays_one_line() {
+        assert_eq!(printable("a\nb\x1b[2J".into()), "a b [2J");
+    }
+
+    #[test]
+    fn what_encode_answers_decode_takes_back() {
+        let strings: Vec<String> = ["", "é", "abc"].map(String::from).into();
+        let (offsets, values) = guest().encode(strings.clone()).unwrap();
+        assert_eq!(guest().decode(offsets, values).unwrap(), strings);
+    }
+
+    #[test]
+    fn decode_refuses_what_is_no_text() {
+        let offsets = |ends: &[i32]| ends.iter().flat_map(|end| end.to_le_bytes()).collect::<Vec<u8>>();
+        for (ends, values) in [
+            (&[0, 4][..], &b"abc"[..]),
+            (&[0, 2, 1], b"abc"),
+            (&[0, -1], b"abc"),
+            (&[1, 2], b"abc"),
+            (&[], b""),
+            (&[0, 1], b"\xff"),
+        ] {
+            assert!(guest().decode(offsets(ends), values.to_vec()).is_err(), "{ends:?}");
+        }
+        assert!(guest().decode(vec![0, 0, 0, 0, 1], Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! What a `.wasm` file is, also when it is no operator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::anatomy::Anatomy;
+use crate::artifact::{ArtifactError, Digest, World};
+
+/// A file's outside, read without running or compiling it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Description {
+    /// The contract's world, if it is an operator of this host's version.
+    pub world: Option<World>,
+    /// Whether it is a component; else it is a core module.
+    pub component: bool,
+    /// Everything that it imports, by full name.
+    pub imports: Vec<String>,
+    /// Those of its imports for which it would be refused.
+    pub foreign_imports: Vec<String>,
+    /// Everything that it exports, by full name.
+    pub exports: Vec<String>,
+    /// In bytes.
+    pub size: usize,
+    /// Of all its bytes: what logs and dead letters call it by.
+    pub sha256: Digest,
+    /// What made it, as its compilers say: `language`, `sdk` and `processed-by`, each with names and versions.
+    pub producers: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Describes any WebAssembly file. An error says why it can't even be read.
+pub fn describe(bytes: &[u8]) -> Result<Description, ArtifactError> {
+    let anatomy = Anatomy::read(bytes)?;
+    Ok(Description {
+        world: anatomy.check().ok(),
+        component: anatomy.component,
+        foreign_imports: anatomy.foreign_imports(),
+        size: bytes.len(),
+        sha256: Digest::of(bytes),
+        imports: anatomy.imports,
+        exports: anatomy.exports,
+        producers: anatomy.producers,
+    })
+}

@@ -1,0 +1,187 @@
+//! What an operator may use, and the guard that holds its memory to it.
+//!
+//! Limits that a pipeline may choose are fields of [`Limits`]; those that protect the host whatever a pipeline says are
+//! constants. An operator that reaches one is at fault: the call ends, its instance is spent, the host goes on.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// The largest component file. An interpreter with its library is 18 MB; a larger file is a mistake, and compiling it
+/// would take the host's memory with it.
+pub const MAX_ARTIFACT_BYTES: usize = 64 << 20;
+
+/// The linear memory of one instance. A batch in and its result are a few MB, an interpreter's heap some tens; a leak
+/// is stopped before a handful of instances can fill a small machine.
+pub const DEFAULT_MEMORY: usize = 64 << 20;
+
+/// How long one call may take. A batch of 8,192 rows takes 5 ms in the slowest language measured; one second of a lane
+/// that stands still is what the service can hide.
+pub const DEFAULT_CALL_TIME: Duration = Duration::from_secs(1);
+
+/// How long instantiating and `open` may take together. Interpreters start here, and it happens beside the lane.
+pub const DEFAULT_OPEN_TIME: Duration = Duration::from_secs(5);
+
+/// The bytes that one call may hand to the host, which the host has to allocate: as much as an instance's memory, since
+/// a result can't be larger than where it lies.
+pub const DEFAULT_OUTPUT_BYTES: usize = 64 << 20;
+
+/// The lines a second that one instance may write into the host's log. Enough to follow an error, too few to fill a disk.
+pub const DEFAULT_LOG_LINES: u32 = 20;
+
+/// The bytes of one line in the log; the rest is cut off.
+pub(crate) const MAX_LOG_BYTES: usize = 4 << 10;
+
+/// The bytes of an operator's own words in an error; the rest is cut off. Errors end in logs and in the admin API.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 10;
+
+/// The bytes of a rejection's reason; the rest is cut off. There may be one for each row, and each becomes a dead letter.
+pub(crate) const MAX_REASON_BYTES: usize = 1 << 10;
+
+/// The columns that a plan may name in any of its lists. MySQL's own limit for a table is 4,096, InnoDB's 1,017.
+pub(crate) const MAX_COLUMNS: usize = 1024;
+
+/// The bytes of a column's name. MySQL takes 64 characters, SQLite any; longer names are no names.
+pub(crate) const MAX_NAME_BYTES: usize = 256;
+
+/// The rows that `process` may answer for each row it was given. Exploding a list makes tens; without a bound, a row
+/// could become a gigabyte a few operators later.
+pub(crate) const MAX_ROWS_OUT_EACH: usize = 64;
+
+/// The rows that `process` may answer on top of that, so that a batch of one row with one long list is no fault.
+pub(crate) const MAX_ROWS_OUT_EXTRA: usize = 1024;
+
+/// The elements of one table of functions. CPython has some 12,000; each costs the host 8 bytes.
+pub(crate) const MAX_TABLE_ELEMENTS: usize = 32 << 10;
+
+/// The core instances inside one component. One and its adapters are 3 or 4, a dynamically linked CPython about 20.
+pub(crate) const MAX_CORE_INSTANCES: usize = 32;
+
+/// The linear memories inside one component: one for each language runtime that it is linked of. Each takes a slot of
+/// the pool, whatever its size.
+pub(crate) const MAX_MEMORIES: usize = 2;
+
+/// The tables inside one component: the program's own and the adapters'.
+pub(crate) const MAX_TABLES: usize = 8;
+
+/// What one instance may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory, all memories of the instance together.
+    pub memory: usize,
+    /// Time for one call, to within 20 ms.
+    pub call_time: Duration,
+    /// Time for instantiating and `open`, to within 20 ms.
+    pub open_time: Duration,
+    /// Bytes that one call may hand to the host, in a result or to the log.
+    pub output_bytes: usize,
+    /// Lines a second into the host's log; more are counted, not written.
+    pub log_lines: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory: DEFAULT_MEMORY,
+            call_time: DEFAULT_CALL_TIME,
+            open_time: DEFAULT_OPEN_TIME,
+            output_bytes: DEFAULT_OUTPUT_BYTES,
+            log_lines: DEFAULT_LOG_LINES,
+        }
+    }
+}
+
+/// The operator asked for more than it may have. Growth traps instead of failing inside the guest, so that the reason
+/// is known and isn't mistaken for a bug of the operator's allocator.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Exceeded {
+    #[error(
+        "it asked for {asked} bytes of memory and may have {limit}: raise its memory limit, or hold less at a time"
+    )]
+    Memory { asked: usize, limit: usize },
+    #[error("it asked for a table of {asked} elements and may have {MAX_TABLE_ELEMENTS}")]
+    Table { asked: usize },
+}
+
+/// Counts an instance's memory; wasmtime asks it before each growth.
+#[derive(Debug)]
+pub(crate) struct MemoryGuard {
+    limit: usize,
+    used: usize,
+}
+
+impl MemoryGuard {
+    pub(crate) fn new(limit: usize) -> MemoryGuard {
+        MemoryGuard { limit, used: 0 }
+    }
+}
+
+impl ResourceLimiter for MemoryGuard {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false); // its own declared maximum: fails inside the guest, as the specification says
+        }
+        let asked = self.used.saturating_add(desired.saturating_sub(current));
+        if asked > self.limit {
+            return Err(Exceeded::Memory { asked, limit: self.limit }.into());
+        }
+        self.used = asked;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if desired > MAX_TABLE_ELEMENTS {
+            return Err(Exceeded::Table { asked: desired }.into());
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+/// The first `max` bytes of a text at most, whole characters, in the place of the text.
+pub(crate) fn truncated(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(truncated("añb".into(), 2), "a…");
+        assert_eq!(truncated("añb".into(), 4), "añb");
+    }
+
+    #[test]
+    fn all_memories_of_an_instance_share_its_limit() {
+        let mut guard = MemoryGuard::new(100);
+        assert!(guard.memory_growing(0, 60, None).unwrap());
+        assert!(guard.memory_growing(0, 40, None).unwrap());
+        assert!(guard.memory_growing(40, 41, None).is_err());
+    }
+
+    #[test]
+    fn growth_past_the_modules_own_maximum_fails_inside_the_guest() {
+        assert!(!MemoryGuard::new(100).memory_growing(0, 60, Some(50)).unwrap());
+    }
+}

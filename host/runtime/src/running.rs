@@ -1,0 +1,84 @@
+//! A live guest: one store, one instance in it, and calls under their limits.
+
+use std::time::Duration;
+
+use sluice_core::operator::OperatorError;
+use wasmtime::{PoolConcurrencyLimitError, Store};
+
+use crate::artifact::Compiled;
+use crate::boundary::Exports;
+use crate::fault::fault;
+use crate::guest::Guest;
+use crate::limits::{Limits, MAX_MESSAGE_BYTES, truncated};
+use crate::ticker::Ticker;
+
+/// Why there is no live guest.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The host's pool is full.
+    NoRoom(String),
+    /// An export is not of the contract's type.
+    OtherTypes(String),
+    /// The guest's own doing.
+    Failed(OperatorError),
+}
+
+/// Dropping it gives all that the guest has back, whatever state it is in.
+pub(crate) struct Running {
+    store: Store<Guest>,
+    exports: Exports,
+    limits: Limits,
+}
+
+impl Running {
+    /// The time that this leaves of `limits.open_time` is what calls by [`Running::go_on`] have.
+    pub(crate) fn start(artifact: &Compiled, name: &str, limits: &Limits) -> Result<Running, StartError> {
+        let mut store = Store::new(artifact.pre.engine(), Guest::new(name, limits));
+        store.limiter(|guest| &mut guest.memory);
+        // What the host allocates for a result or a log line, before anything of it can be looked at.
+        store.set_hostcall_fuel(limits.output_bytes);
+        store.set_epoch_deadline(Ticker::epochs(limits.open_time));
+        let instance = artifact.pre.instantiate(&mut store).map_err(|error| {
+            if error.is::<PoolConcurrencyLimitError>() {
+                StartError::NoRoom(format!(
+                    "the host has no room for another instance ({error:#}): run fewer pipelines or lanes"
+                ))
+            } else {
+                StartError::Failed(fault(&error, limits.open_time, limits))
+            }
+        })?;
+        let exports = artifact.exports.load(&mut store, &instance);
+        let exports = exports.map_err(|error| StartError::OtherTypes(format!("{error:#}")))?;
+        Ok(Running { store, exports, limits: limits.clone() })
+    }
+
+    /// Calls with the time that a call has. After an error that isn't the operator's own word, the guest must be dropped.
+    pub(crate) fn call<T>(
+        &mut self,
+        function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, OperatorError> {
+        let time = self.limits.call_time;
+        self.store.set_epoch_deadline(Ticker::epochs(time));
+        self.call_within(time, function)
+    }
+
+    /// Calls with what is left of the time for opening.
+    pub(crate) fn go_on<T>(
+        &mut self,
+        function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, OperatorError> {
+        self.call_within(self.limits.open_time, function)
+    }
+
+    fn call_within<T>(
+        &mut self,
+        time: Duration,
+        function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, OperatorError> {
+        match function(&self.exports, &mut self.store) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(refusal)) => Err(OperatorError::Refused(truncated(refusal, MAX_MESSAGE_BYTES))),
+            Err(error) => Err(fault(&error, time, &self.limits)),
+        }
+    }
+}
