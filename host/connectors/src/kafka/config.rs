@@ -1,0 +1,153 @@
+//! librdkafka's properties: ours, the user's, and those that are not the user's to set.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+use super::KafkaConnection;
+
+/// Properties that a connection can't set: what the source promises about offsets hangs on them.
+pub const RESERVED: [&str; 5] =
+    ["bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof"];
+
+/// KiB of records fetched ahead while nobody polls. Less starves a fast lane between two fetches of 1 MiB for each
+/// partition; more only costs memory, twice its size with librdkafka's objects.
+pub const FETCHED_AHEAD_KIB: u32 = 16 * 1024;
+
+/// The most records fetched ahead: of small records librdkafka's object of about 250 bytes for each is most of the memory.
+pub const FETCHED_AHEAD_RECORDS: u32 = 100_000;
+
+/// KiB of records that a writer holds until the broker has them; [`crate::Writer::write`] blocks when it is full.
+pub const UNSENT_KIB: u32 = 32 * 1024;
+
+/// How often partitions that were added to a topic are looked for, unless the connection says otherwise.
+const REFRESH: &str = "topic.metadata.refresh.interval.ms";
+const REFRESH_MS: u32 = 30_000;
+
+/// How a consumer of this group is configured.
+pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<ClientConfig, String> {
+    let mut config = common(connection)?;
+    let ours = [
+        // The default of 1000 ms halves the rate and makes it uneven.
+        ("fetch.queue.backoff.ms", "1".to_owned()),
+        ("check.crcs", "true".to_owned()),
+        ("queued.max.messages.kbytes", FETCHED_AHEAD_KIB.to_string()),
+        ("queued.min.messages", FETCHED_AHEAD_RECORDS.to_string()),
+        // Offsets that retention took are an error with a message, not a silent jump.
+        ("auto.offset.reset", "error".to_owned()),
+        ("allow.auto.create.topics", "false".to_owned()),
+        (REFRESH, REFRESH_MS.to_string()),
+    ];
+    overridden(&mut config, connection, ours);
+    config.set("group.id", group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("enable.partition.eof", "true");
+    Ok(config)
+}
+
+/// How a producer is configured: what it was given is in the topic once, or it says so.
+pub(super) fn producer(connection: &KafkaConnection) -> Result<ClientConfig, String> {
+    let mut config = common(connection)?;
+    let ours = [
+        ("acks", "all".to_owned()),
+        ("enable.idempotence", "true".to_owned()),
+        ("compression.type", "none".to_owned()),
+        ("queue.buffering.max.kbytes", UNSENT_KIB.to_string()),
+        ("allow.auto.create.topics", "false".to_owned()),
+    ];
+    overridden(&mut config, connection, ours);
+    Ok(config)
+}
+
+fn common(connection: &KafkaConnection) -> Result<ClientConfig, String> {
+    if let Some(name) = RESERVED.iter().find(|name| connection.properties.contains_key(**name)) {
+        return Err(format!("the Kafka property `{name}` can't be set: Sluice sets it itself; remove it"));
+    }
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &connection.brokers);
+    overridden(
+        &mut config,
+        connection,
+        [("client.id", "sluice".to_owned()), ("log.connection.close", "false".to_owned())],
+    );
+    Ok(config)
+}
+
+fn overridden<const N: usize>(config: &mut ClientConfig, connection: &KafkaConnection, ours: [(&str, String); N]) {
+    for (name, value) in ours {
+        config.set(name, value);
+    }
+    for (name, value) in &connection.properties {
+        config.set(name, value);
+    }
+}
+
+/// The interval at which the topic's partitions are looked at again; none if the connection turned it off.
+pub(super) fn refresh_interval(config: &ClientConfig) -> Option<Duration> {
+    let millis: i64 = config.get(REFRESH)?.parse().ok()?;
+    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
+}
+
+/// What is wrong with the properties, without a value that may be a secret.
+pub(super) fn refusal(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, why, name, value) => {
+            let why = if value.is_empty() { why.clone() } else { why.replace(value.as_str(), "…") };
+            format!("the Kafka property `{name}` is not usable: {}; see librdkafka's CONFIGURATION.md", why.trim())
+        }
+        other => format!("Kafka's client refuses its properties: {other}; see librdkafka's CONFIGURATION.md"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(properties: &[(&str, &str)]) -> KafkaConnection {
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        KafkaConnection { brokers: "127.0.0.1:1".into(), properties }
+    }
+
+    #[test]
+    fn properties_override_ours_and_pass_through() {
+        let config = consumer(&connection(&[("client.id", "me"), ("fetch.wait.max.ms", "7")]), "g").unwrap();
+        assert_eq!(config.get("client.id"), Some("me"));
+        assert_eq!(config.get("fetch.wait.max.ms"), Some("7"));
+        assert_eq!(config.get("check.crcs"), Some("true"));
+        assert_eq!(config.get("group.id"), Some("g"));
+    }
+
+    #[test]
+    fn reserved_properties_are_refused_by_name() {
+        for name in RESERVED {
+            let refused = connection(&[(name, "true")]);
+            assert!(consumer(&refused, "g").unwrap_err().contains(name));
+            assert!(producer(&refused).unwrap_err().contains(name));
+        }
+    }
+
+    #[test]
+    fn all_our_properties_are_librdkafkas() {
+        consumer(&connection(&[]), "g").unwrap().create_native_config().unwrap();
+        producer(&connection(&[])).unwrap().create_native_config().unwrap();
+    }
+
+    #[test]
+    fn a_refusal_names_the_property_and_hides_its_value() {
+        for (name, value) in [("no.such.property", "hush"), ("sasl.mechanism", ""), ("security.protocol", "hush")] {
+            let config = consumer(&connection(&[(name, value)]), "g").unwrap();
+            if let Err(error) = config.create_native_config() {
+                let message = refusal(&error);
+                assert!(message.contains(name) && !message.contains("hush"), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_shows_no_values() {
+        let shown = format!("{:?}", connection(&[("sasl.password", "hush")]));
+        assert!(shown.contains("sasl.password") && !shown.contains("hush"));
+    }
+}

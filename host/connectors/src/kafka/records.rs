@@ -1,0 +1,50 @@
+//! A batch as the core sees it.
+
+use std::sync::Arc;
+
+use sluice_core::records::Records;
+use sluice_core::{Interval, Offset, Partition};
+
+use super::batch_queue::Batch;
+
+/// Microseconds in one of Kafka's milliseconds.
+const MICROS: i64 = 1000;
+
+/// Records of one topic, as slices of librdkafka's messages.
+pub(super) struct KafkaRecords {
+    pub topic: Arc<str>,
+    /// Records only: errors are taken out.
+    pub batch: Batch,
+    pub intervals: Vec<(Partition, Interval)>,
+}
+
+impl Records for KafkaRecords {
+    fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        self.batch.get(i).payload()
+    }
+
+    fn key(&self, i: usize) -> Option<&[u8]> {
+        self.batch.get(i).key()
+    }
+
+    fn position(&self, i: usize) -> (Partition, Offset) {
+        let message = self.batch.get(i);
+        (Partition(message.partition()), Offset(message.offset()))
+    }
+
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        self.batch.get(i).timestamp()?.checked_mul(MICROS)
+    }
+
+    fn intervals(&self) -> &[(Partition, Interval)] {
+        &self.intervals
+    }
+}

@@ -1,0 +1,127 @@
+//! What librdkafka has to say: its log, and the errors that belong to no record.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+
+/// The longest reason that is kept, in bytes: it becomes a part of a message that people read.
+const MAX_REASON: usize = 300;
+
+/// Listens to one client, and keeps what a message about it should say.
+#[derive(Default)]
+pub(super) struct Reports {
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// The latest trouble with a broker.
+    trouble: Option<String>,
+    /// The first reason why brokers refuse this client for good.
+    refused: Option<String>,
+    /// How many records couldn't be delivered, and the first reason.
+    undelivered: Option<(u64, String)>,
+}
+
+impl Reports {
+    /// The latest trouble with a broker, if any.
+    pub fn trouble(&self) -> Option<String> {
+        self.with(|heard| heard.trouble.clone())
+    }
+
+    /// Why brokers refuse this client's credentials, if they do.
+    pub fn refused(&self) -> Option<String> {
+        self.with(|heard| heard.refused.clone())
+    }
+
+    /// How many records weren't delivered and why, if any.
+    pub fn undelivered(&self) -> Option<(u64, String)> {
+        self.with(|heard| heard.undelivered.clone())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Heard) -> T) -> T {
+        look(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes up a client's error that belongs to no record. Such errors pass, since librdkafka goes on trying.
+    pub fn heard(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        tracing::warn!(target: "kafka", "{reason}");
+        let reason = shortened(reason);
+        self.with(|heard| {
+            if code.is_some_and(is_refusal) {
+                heard.refused.get_or_insert_with(|| reason.clone());
+            }
+            // That all brokers are down says less than why each is.
+            if code != Some(RDKafkaErrorCode::AllBrokersDown) || heard.trouble.is_none() {
+                heard.trouble = Some(reason);
+            }
+        });
+    }
+}
+
+/// Whether somebody must change credentials or rights before trying again can help.
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{
+        Authentication, ClusterAuthorizationFailed, GroupAuthorizationFailed, InvalidTopic, SSL,
+        SaslAuthenticationFailed, TopicAuthorizationFailed, UnsupportedSASLMechanism,
+    };
+    matches!(
+        code,
+        Authentication
+            | SSL
+            | SaslAuthenticationFailed
+            | UnsupportedSASLMechanism
+            | TopicAuthorizationFailed
+            | GroupAuthorizationFailed
+            | ClusterAuthorizationFailed
+            | InvalidTopic
+    )
+}
+
+fn shortened(reason: &str) -> String {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason[..end].trim().to_owned()
+}
+
+impl ClientContext for Reports {
+    /// librdkafka calls an error what it will try again: a warning here. Its lines hold addresses, never credentials.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "kafka", "{facility}: {line}");
+            }
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                tracing::warn!(target: "kafka", "{facility}: {line}");
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "kafka", "{facility}: {line}"),
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "kafka", "{facility}: {line}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.heard(error.rdkafka_error_code(), reason);
+    }
+}
+
+impl ConsumerContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
+        if let Err((error, _)) = result {
+            self.with(|heard| {
+                let reason = shortened(&error.to_string());
+                heard.undelivered.get_or_insert((0, reason)).0 += 1;
+            });
+        }
+    }
+}

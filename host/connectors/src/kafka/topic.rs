@@ -1,0 +1,189 @@
+//! What the cluster knows about a topic, asked with bounded patience.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::Client;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use sluice_core::{Offset, Partition};
+
+use super::batch_queue::Consumer;
+use super::reports::{Reports, is_refusal};
+use crate::source::SourceError;
+
+/// How long one question waits before credentials are looked at: a broker that refuses them never answers.
+const ATTEMPT: Duration = Duration::from_millis(500);
+
+/// What to ask of a topic.
+#[derive(Clone, Copy)]
+pub(super) enum Edge {
+    /// The oldest record that is still there.
+    Beginning,
+    /// The offset that the next record will get.
+    End,
+}
+
+/// A topic of one cluster.
+#[derive(Clone)]
+pub(super) struct Topic {
+    pub consumer: Arc<Consumer>,
+    pub name: Arc<str>,
+    /// As configured, for messages.
+    pub brokers: Arc<str>,
+}
+
+impl Topic {
+    /// How many partitions there are. Asks until the cluster answers or patience is over; `meanwhile` is called between the
+    /// attempts.
+    pub fn partitions(&self, patience: Duration, mut meanwhile: impl FnMut()) -> Result<i32, SourceError> {
+        let asked = Instant::now();
+        loop {
+            let left = patience.saturating_sub(asked.elapsed());
+            let answer = partitions(self.consumer.client(), &self.name, left.min(ATTEMPT));
+            meanwhile();
+            match answer {
+                Ok(Some(count)) => return Ok(count),
+                Ok(None) => return Err(SourceError::Unusable(missing(&self.name, &self.brokers))),
+                Err(code) => {
+                    if let Some(why) = refusal(self.consumer.client().context(), code) {
+                        return Err(SourceError::Unusable(refused(&self.brokers, &why)));
+                    }
+                    if asked.elapsed() >= patience {
+                        let trouble = self.consumer.client().context().trouble();
+                        return Err(SourceError::Unavailable(silent(&self.brokers, patience, trouble, code)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The offset at this edge of each of the partitions.
+    pub fn edges(
+        &self,
+        partitions: &[Partition],
+        edge: Edge,
+        timeout: Duration,
+    ) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        let edge = match edge {
+            Edge::Beginning => rdkafka::Offset::Beginning,
+            Edge::End => rdkafka::Offset::End,
+        };
+        let list = self.list(partitions.iter().map(|partition| (*partition, edge)))?;
+        // Kafka takes these two instead of a time, and answers with the offset.
+        let answer = self.consumer.offsets_for_times(list, timeout).map_err(|error| self.unanswered(&error))?;
+        let mut offsets = BTreeMap::new();
+        for element in answer.elements_for_topic(&self.name) {
+            element.error().map_err(|error| self.unanswered(&error))?;
+            match element.offset() {
+                rdkafka::Offset::Offset(offset) => offsets.insert(Partition(element.partition()), Offset(offset)),
+                other => {
+                    return Err(SourceError::Unavailable(format!(
+                        "Kafka at {} gives {other:?} for an offset of {} [{}]",
+                        self.brokers,
+                        self.name,
+                        element.partition()
+                    )));
+                }
+            };
+        }
+        Ok(offsets)
+    }
+
+    /// The group's commits, of the partitions that have one.
+    pub fn committed(
+        &self,
+        partitions: &[Partition],
+        timeout: Duration,
+    ) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        let list = self.list(partitions.iter().map(|partition| (*partition, rdkafka::Offset::Invalid)))?;
+        let answer = self.consumer.committed_offsets(list, timeout).map_err(|error| self.unanswered(&error))?;
+        let mut offsets = BTreeMap::new();
+        for element in answer.elements_for_topic(&self.name) {
+            element.error().map_err(|error| self.unanswered(&error))?;
+            if let rdkafka::Offset::Offset(offset) = element.offset() {
+                offsets.insert(Partition(element.partition()), Offset(offset));
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// The partitions at these offsets, as librdkafka takes them.
+    pub fn list(
+        &self,
+        offsets: impl IntoIterator<Item = (Partition, rdkafka::Offset)>,
+    ) -> Result<TopicPartitionList, SourceError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&self.name, partition.0, offset)
+                .map_err(|error| SourceError::Unusable(format!("{} [{partition}]: {error}", self.name)))?;
+        }
+        Ok(list)
+    }
+
+    /// What a question that failed means.
+    pub fn unanswered(&self, error: &KafkaError) -> SourceError {
+        let refusal = error.rdkafka_error_code().and_then(|code| refusal(self.consumer.client().context(), code));
+        match refusal {
+            Some(why) => SourceError::Unusable(refused(&self.brokers, &why)),
+            None => SourceError::Unavailable(format!(
+                "Kafka at {} didn't answer about the topic `{}`: {error}; it is asked again",
+                self.brokers, self.name
+            )),
+        }
+    }
+}
+
+/// Asks once how many partitions a topic has; none if there is no such topic.
+pub(super) fn partitions(
+    client: &Client<Reports>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<i32>, RDKafkaErrorCode> {
+    let metadata = client.fetch_metadata(Some(topic), timeout).map_err(|error| code_of(&error))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(None);
+    };
+    match found.error().unwrap_or(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR if !found.partitions().is_empty() => {
+            Ok(i32::try_from(found.partitions().len()).ok())
+        }
+        // The topic is being made.
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Err(RDKafkaErrorCode::LeaderNotAvailable),
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC => {
+            Ok(None)
+        }
+        error => Err(error.into()),
+    }
+}
+
+/// Why this client is refused for good, if the failure or what was heard before says so.
+pub(super) fn refusal(reports: &Reports, code: RDKafkaErrorCode) -> Option<String> {
+    if is_refusal(code) { Some(code.to_string()) } else { reports.refused() }
+}
+
+pub(super) fn refused(brokers: &str, why: &str) -> String {
+    format!(
+        "Kafka at {brokers} refuses this client: {why}; check security.protocol, the sasl.* and ssl.* properties of the \
+         connection, and what the user may do"
+    )
+}
+
+pub(super) fn missing(topic: &str, brokers: &str) -> String {
+    format!("Kafka at {brokers} has no topic `{topic}`; create it, or correct the pipeline's `topic`")
+}
+
+pub(super) fn silent(brokers: &str, patience: Duration, trouble: Option<String>, code: RDKafkaErrorCode) -> String {
+    let trouble = trouble.unwrap_or_else(|| code.to_string());
+    format!(
+        "no broker of {brokers} answered within {patience:?} ({trouble}); is Kafka running, and is this the address that \
+         it advertises?"
+    )
+}
+
+pub(super) fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+}
