@@ -1,49 +1,34 @@
-//! Upserts into SQLite.
+//! Upserts into an SQLite file.
+//!
+//! A flush is one transaction, synced to the disk before it answers. The file is in WAL mode, so people may read it
+//! meanwhile. Timestamps are texts, `YYYY-MM-DD HH:MM:SS[.ffffff]`, which SQLite's date functions and people read;
+//! booleans are 0 and 1.
+
+mod affinity;
+mod bind;
+mod describe;
+mod error;
+mod file;
+mod sink;
 
 use std::path::PathBuf;
 
-use async_trait::async_trait;
 use sluice_core::Field;
 
-use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
+pub use self::sink::SqliteSink;
+use crate::sink::{SinkError, Target};
 
 /// An SQLite database file.
 #[derive(Debug, Clone)]
 pub struct SqliteConnection {
-    /// The file; made when a sink is opened and it is missing.
+    /// The file; made when a sink is opened and it is missing. Its directory must be there.
     pub path: PathBuf,
 }
 
 impl SqliteConnection {
-    /// Everything that opening a sink would find at fault, without making a file or a table.
-    pub async fn check(&self, _target: &Target, _fields: &[Field]) -> Result<(), SinkError> {
-        Err(SinkError::Unusable("SQLite is not there yet".into()))
-    }
-}
-
-/// An SQLite table that takes upserts.
-pub struct SqliteSink {
-    constraints: Vec<Constraint>,
-}
-
-impl SqliteSink {
-    /// Opens the file, checks the table against the fields, and makes it if it is missing and the target says so.
-    pub async fn open(
-        _connection: &SqliteConnection,
-        _target: &Target,
-        _fields: &[Field],
-    ) -> Result<SqliteSink, SinkError> {
-        Err(SinkError::Unusable("SQLite is not there yet".into()))
-    }
-}
-
-#[async_trait]
-impl Sink for SqliteSink {
-    fn constraints(&self) -> &[Constraint] {
-        &self.constraints
-    }
-
-    async fn upsert(&mut self, _rows: &Rows) -> Result<(), SinkError> {
-        Err(SinkError::Unusable("SQLite is not there yet".into()))
+    /// Everything that opening a sink would find at fault, changing nothing: a missing table that the target would make is
+    /// no fault.
+    pub async fn check(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
+        sink::check(self, target, fields).await
     }
 }

@@ -1,0 +1,109 @@
+//! What SQLite says of a table.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::affinity;
+use crate::sink::Constraint;
+use crate::sql::{Column, Table, UniqueIndex};
+
+/// What there is under a table's name.
+pub(super) enum Described {
+    Missing,
+    View,
+    Table(Table),
+}
+
+/// Asks for the table of this name.
+pub(super) async fn describe(connection: &mut SqliteConnection, table: &str) -> Result<Described, sqlx::Error> {
+    let found =
+        sqlx::query("SELECT type FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')")
+            .bind(table)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(found) = found else { return Ok(Described::Missing) };
+    if found.try_get::<String, _>(0)? == "view" {
+        return Ok(Described::View);
+    }
+    let rows =
+        sqlx::query("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?)")
+            .bind(table)
+            .fetch_all(&mut *connection)
+            .await?;
+    let primary = primary_key(&rows)?;
+    let rowid = rowid_name(&rows, &primary)?;
+    let columns = rows.iter().map(|row| column(row, rowid.as_deref())).collect::<Result<_, _>>()?;
+    let mut unique = indexes(connection, table).await?;
+    if !primary.is_empty() {
+        unique.push(UniqueIndex { name: "PRIMARY KEY".into(), primary: true, columns: primary, whole: true });
+    }
+    Ok(Described::Table(Table { columns, unique }))
+}
+
+fn column(row: &SqliteRow, rowid: Option<&str>) -> Result<Column, sqlx::Error> {
+    let (name, declared): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+    let (not_null, default, hidden): (i64, i64, i64) = (row.try_get(2)?, row.try_get(3)?, row.try_get(5)?);
+    let nullable = not_null == 0;
+    let counts = rowid == Some(&name);
+    Ok(Column {
+        kinds: affinity::kinds(&declared),
+        takes: Constraint { nullable, ..Constraint::ANY },
+        optional: nullable || default != 0 || counts,
+        counts,
+        // 2 and 3: virtual and stored.
+        generated: hidden >= 2,
+        name,
+        declared,
+    })
+}
+
+/// The columns of the primary key, in its order.
+fn primary_key(rows: &[SqliteRow]) -> Result<Vec<String>, sqlx::Error> {
+    let mut places = Vec::new();
+    for row in rows {
+        let (name, place): (String, i64) = (row.try_get(0)?, row.try_get(4)?);
+        if place > 0 {
+            places.push((place, name));
+        }
+    }
+    places.sort();
+    Ok(places.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The column that is the row's number and counts by itself: the one whose type is exactly `INTEGER PRIMARY KEY`.
+fn rowid_name(rows: &[SqliteRow], primary: &[String]) -> Result<Option<String>, sqlx::Error> {
+    let [only] = primary else { return Ok(None) };
+    for row in rows {
+        let (name, declared): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if name == *only && declared.eq_ignore_ascii_case("INTEGER") {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// The unique indexes but the primary key's own.
+async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<Vec<UniqueIndex>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT list.name, list.partial, info.name FROM pragma_index_list(?) AS list, pragma_index_info(list.name) AS info \
+         WHERE list.\"unique\" = 1 AND list.origin <> 'pk' ORDER BY list.name, info.seqno",
+    )
+    .bind(table)
+    .fetch_all(connection)
+    .await?;
+    let mut indexes: Vec<UniqueIndex> = Vec::new();
+    for row in &rows {
+        let (name, partial): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        // Null: an expression.
+        let column: Option<String> = row.try_get(2)?;
+        let whole = partial == 0 && column.is_some();
+        let column = column.unwrap_or_else(|| "(an expression)".into());
+        if let Some(index) = indexes.last_mut().filter(|index| index.name == name) {
+            index.columns.push(column);
+            index.whole &= whole;
+        } else {
+            indexes.push(UniqueIndex { name, primary: false, columns: vec![column], whole });
+        }
+    }
+    Ok(indexes)
+}

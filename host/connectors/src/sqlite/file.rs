@@ -1,0 +1,72 @@
+//! The database file, and connections to it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use super::error;
+use crate::sink::SinkError;
+
+/// How long a statement waits for another writer of the file. Transactions take milliseconds; a reader never blocks one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    path: PathBuf,
+}
+
+impl File {
+    pub(super) fn new(path: &Path) -> File {
+        File { path: path.to_path_buf() }
+    }
+
+    /// Whether the file is there already.
+    pub(super) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// The file, to be written; made if it is missing.
+    pub(super) async fn open(&self) -> Result<sqlx::SqliteConnection, SinkError> {
+        self.find_directory()?;
+        // Full: a transaction is on the disk when it is confirmed, also if the machine stops the next moment.
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        self.connect(options).await
+    }
+
+    /// The file as it is, not to be changed.
+    pub(super) async fn open_to_read(&self) -> Result<sqlx::SqliteConnection, SinkError> {
+        self.connect(SqliteConnectOptions::new().filename(&self.path).read_only(true)).await
+    }
+
+    /// An error of SQLite's in words.
+    pub(super) fn error(&self, error: &sqlx::Error) -> SinkError {
+        error::sink_error(&self.path, error)
+    }
+
+    /// What is wrong with the place of a file that would be made.
+    pub(super) fn find_directory(&self) -> Result<(), SinkError> {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(SinkError::Unusable(format!(
+                "the directory {} of the SQLite file is missing: make it, or name another path",
+                parent.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn path(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+
+    async fn connect(&self, options: SqliteConnectOptions) -> Result<sqlx::SqliteConnection, SinkError> {
+        let options = options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+        sqlx::SqliteConnection::connect_with(&options).await.map_err(|e| self.error(&e))
+    }
+}
