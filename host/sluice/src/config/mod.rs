@@ -31,15 +31,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use connection::{CacheSettings, Connection, ConnectionType};
+pub use connection::Connection;
 pub use environment::Env;
-pub use file::pipeline_files;
 pub use pipeline::Pipeline;
 pub use problem::{Problem, Problems};
-pub use secret::Secret;
-pub use sink::{Flush, Sink};
-pub use source::{BatchLimits, JsonOptions, Origin, Source, SourceColumn, Start};
-pub use step::{Join, Lookup, LookupColumn, OperatorLimits, OperatorStep, Step};
+pub use sink::Sink;
+pub use source::{Origin, Source, SourceColumn, Start};
+pub use step::{Join, Lookup, OperatorStep, Step};
 
 use connection::Declared;
 use service::Service;
@@ -91,6 +89,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
 /// # Errors
 ///
 /// All problems of the file. That no other pipeline reads as the same group isn't checked: see [`shared_groups`].
+#[cfg_attr(not(test), expect(dead_code, reason = "pipelines are read at the start only until their files are watched"))]
 pub fn load_pipeline(
     path: &Path,
     connections: &BTreeMap<String, Connection>,

@@ -8,6 +8,11 @@ use serde_json::json;
 use sluice_core::Kind;
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
+use crate::config::connection::CacheSettings;
+use crate::config::secret::Secret;
+use crate::config::sink::Flush;
+use crate::config::source::{BatchLimits, JsonOptions};
+use crate::config::step::{LookupColumn, OperatorLimits};
 use crate::config::*;
 
 const EXAMPLE_SERVICE: &str = r#"
