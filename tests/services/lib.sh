@@ -62,14 +62,19 @@ wait_ready() {
   done
 }
 
+# The process `pid` has ended: it is gone, or a zombie. One that is about to end has no arguments any more, but its ports.
+ended() { ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null; }
+
 # Ends the server and waits for its end.
 stop() {
   local end=$((SECONDS + stop_timeout))
-  if alive; then kill -TERM "$pid"; fi
-  while alive; do
-    ((SECONDS < end)) || fail "$server (process $pid) didn't stop within $stop_timeout s"
-    sleep 0.1
-  done
+  if alive; then
+    kill -TERM "$pid"
+    until ended; do
+      ((SECONDS < end)) || fail "$server (process $pid) didn't stop within $stop_timeout s"
+      sleep 0.1
+    done
+  fi
   rm -f "$SERVICES_DATA/$server.pid"
 }
 
