@@ -42,6 +42,7 @@ test: build
 lint: setup
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path plugins/Cargo.toml
+	cargo fmt --check --manifest-path tests/e2e/guests/Cargo.toml
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release --workspace --all-targets $(IN_PLUGINS) -- -D warnings
 
