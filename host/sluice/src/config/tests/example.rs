@@ -226,3 +226,15 @@ fn a_pipeline_that_is_loaded_again_is_the_same() {
     let keys: Vec<_> = elsewhere.0.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["source.connection", "sink[0].connection"]);
 }
+
+#[test]
+fn defaults_are_those_of_whom_they_are_for() {
+    let (ours, runtimes) = (OperatorLimits::default(), sluice_runtime::Limits::default());
+    let ours = (ours.memory, ours.call_time, ours.output);
+    assert_eq!(ours, (runtimes.memory as u64, runtimes.call_time, runtimes.output_bytes as u64));
+    let directory = directory(SERVICE, &[]);
+    let config = load_from(directory.path()).unwrap();
+    let Connection::Hbase { cache, .. } = &config.connections["dimensions"] else { panic!("an hbase connection") };
+    let lookups = sluice_connectors::hbase::CacheConfig::default();
+    assert_eq!((cache.ttl, cache.entries as usize), (lookups.ttl, lookups.entries));
+}
