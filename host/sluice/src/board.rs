@@ -146,8 +146,11 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot], before: Option<&(Instant
         let state = format!("{:?}", s.state).to_lowercase();
         let counts = [grouped(s.records), grouped(rate.round() as u64), grouped(s.rows), lag, grouped(s.rejected)];
         let [records, rate, rows, lag, rejected] = counts;
-        let _ =
-            writeln!(text, "{:<16}{state:<9}{records:>10}{rate:>10}{rows:>9}{lag:>7}{rejected:>10}  {operator}", s.name);
+        let _ = writeln!(
+            text,
+            "{:<16}{state:<9}{records:>10}{rate:>10}{rows:>9}{lag:>7}{rejected:>10}  {operator}",
+            s.name
+        );
         for reason in [&s.reason, &s.refused].into_iter().flatten() {
             let _ = writeln!(text, "                {reason}");
         }

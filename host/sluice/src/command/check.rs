@@ -87,11 +87,7 @@ async fn deployed(config: &Config) -> anyhow::Result<Deployed> {
     Ok(directory.await?.deployed().clone())
 }
 
-fn check_operators(
-    pipeline: &Pipeline,
-    deployed: &Deployed,
-    connections: &Connections,
-) -> Result<Chain, Vec<Problem>> {
+fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Connections) -> Result<Chain, Vec<Problem>> {
     let mut problems = Vec::new();
     for (index, step) in pipeline.steps.iter().enumerate() {
         if let Step::Operator(operator) = step

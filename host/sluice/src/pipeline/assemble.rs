@@ -112,7 +112,10 @@ fn open_lookup(lookup: &config::Lookup, connections: &Connections, fields: &[Fie
         return Err(Trouble::wrong(format!("the lookup's key {} must be int64 or utf8", fields[key])));
     }
     if let Some(twice) = lookup.columns.iter().find(|column| position(fields, &column.name).is_some()) {
-        return Err(Trouble::wrong(format!("the lookup's column `{}` is there already; name it otherwise", twice.name)));
+        return Err(Trouble::wrong(format!(
+            "the lookup's column `{}` is there already; name it otherwise",
+            twice.name
+        )));
     }
     let columns = lookup.columns.iter().map(|column| Field::new(&column.name, column.kind)).collect();
     let join = match lookup.join {

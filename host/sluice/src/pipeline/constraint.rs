@@ -25,7 +25,8 @@ pub struct Constraints {
 impl Constraints {
     /// `sinks` holds a constraint for each field, sink by sink; a row must suit them all.
     pub fn new(fields: &[Field], sinks: &[&[Constraint]]) -> Constraints {
-        let columns = (0..fields.len()).map(|i| sinks.iter().filter_map(|sink| sink.get(i)).fold(Constraint::ANY, strictest));
+        let columns =
+            (0..fields.len()).map(|i| sinks.iter().filter_map(|sink| sink.get(i)).fold(Constraint::ANY, strictest));
         Constraints { fields: fields.to_vec(), columns: columns.collect() }
     }
 
@@ -96,22 +97,27 @@ fn check_length(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl Fn
         DataType::Utf8 => {
             let max_chars = constraint.max_chars.unwrap_or(usize::MAX);
             // There are at least as many bytes as characters: short texts need no counting.
-            let long = |text: &&str| text.len() > max_bytes || (text.len() > max_chars && text.chars().count() > max_chars);
+            let long =
+                |text: &&str| text.len() > max_bytes || (text.len() > max_chars && text.chars().count() > max_chars);
             values(column.as_string::<i32>().iter(), long).for_each(|(row, text)| {
                 let (chars, bytes) = (text.chars().count(), text.len());
                 refuse(row, format!("has {chars} characters in {bytes} bytes, more than the table takes"));
             });
         }
         DataType::Binary => {
-            values(column.as_binary::<i32>().iter(), |bytes| bytes.len() > max_bytes)
-                .for_each(|(row, bytes)| refuse(row, format!("has {} bytes, the table takes {max_bytes}", bytes.len())));
+            values(column.as_binary::<i32>().iter(), |bytes| bytes.len() > max_bytes).for_each(|(row, bytes)| {
+                refuse(row, format!("has {} bytes, the table takes {max_bytes}", bytes.len()))
+            });
         }
         _ => {}
     }
 }
 
 /// The rows whose value is refused.
-fn values<T>(column: impl Iterator<Item = Option<T>>, refused: impl Fn(&T) -> bool) -> impl Iterator<Item = (usize, T)> {
+fn values<T>(
+    column: impl Iterator<Item = Option<T>>,
+    refused: impl Fn(&T) -> bool,
+) -> impl Iterator<Item = (usize, T)> {
     column.enumerate().filter_map(move |(row, value)| Some((row, value.filter(|value| refused(value))?)))
 }
 

@@ -86,20 +86,20 @@ impl Flusher {
             }
             self.status.flushed(rows);
         }
-        self.commit(flush.next).await;
+        commit(&self.committer, &self.status, flush.next).await;
         Ok(())
     }
+}
 
-    /// A failed commit costs nothing but a lag monitor's accuracy until the next one.
-    async fn commit(&self, next: BTreeMap<Partition, Offset>) {
-        if next.is_empty() {
-            return;
-        }
-        let committer = Arc::clone(&self.committer);
-        let outcome = tokio::task::spawn_blocking(move || committer.commit(&next)).await;
-        if let Ok(Err(error)) = outcome {
-            tracing::warn!(pipeline = self.status.name(), "offsets not committed to the group: {error}");
-        }
+/// A failed commit costs nothing but a lag monitor's accuracy until the next one.
+async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<Partition, Offset>) {
+    if next.is_empty() {
+        return;
+    }
+    let committer = Arc::clone(committer);
+    let outcome = tokio::task::spawn_blocking(move || committer.commit(&next)).await;
+    if let Ok(Err(error)) = outcome {
+        tracing::warn!(pipeline = status.name(), "offsets not committed to the group: {error}");
     }
 }
 
@@ -161,7 +161,8 @@ fn joined(batches: &[Rows]) -> Result<Vec<ArrayRef>, String> {
     }
     (0..first.columns.len())
         .map(|i| {
-            let parts: Vec<&dyn Array> = batches.iter().filter_map(|batch| Some(batch.columns.get(i)?.as_ref())).collect();
+            let parts: Vec<&dyn Array> =
+                batches.iter().filter_map(|batch| Some(batch.columns.get(i)?.as_ref())).collect();
             concat(&parts).map_err(|e| e.to_string())
         })
         .collect()

@@ -223,7 +223,8 @@ impl Lane {
         match self.control.recv_timeout(backoff.wait()) {
             Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => Err(End::Done),
             Ok(Control::Swap(swap)) => {
-                let _ = swap.outcome.send(Err("a lookup's server is away, in the middle of a batch; try again".to_owned()));
+                let _ =
+                    swap.outcome.send(Err("a lookup's server is away, in the middle of a batch; try again".to_owned()));
                 Ok(())
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),

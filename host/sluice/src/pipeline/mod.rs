@@ -19,5 +19,5 @@ mod run;
 pub mod status;
 mod supervisor;
 
-pub use status::{Snapshot, State, Status};
+pub use status::{Snapshot, Status};
 pub use supervisor::{Ended, Supervisor};

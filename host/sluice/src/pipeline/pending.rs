@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sluice_core::chain::OutputRows;
 use sluice_connectors::sink::Rows;
+use sluice_core::chain::OutputRows;
 
 /// How many flushes' worth of rows may wait while a flush is under way. Fewer: the lane idles when the sink is only a little
 /// slower. More: memory, and a longer tail at the end.

@@ -50,12 +50,8 @@ impl Run {
     ) -> std::io::Result<Run> {
         let (control, controlled) = std::sync::mpsc::channel();
         let (flushes, work) = mpsc::channel(flush::QUEUE);
-        let flusher = Flusher {
-            sinks: opened.sinks,
-            committer: opened.source.committer(),
-            status: Arc::clone(status),
-            ending,
-        };
+        let flusher =
+            Flusher { sinks: opened.sinks, committer: opened.source.committer(), status: Arc::clone(status), ending };
         let lane = Lane {
             progress: Progress::starting_at(&opened.source.positions()),
             source: opened.source,

@@ -38,6 +38,13 @@ pub struct Supervisor {
     pub until_caught_up: bool,
 }
 
+/// What a running pipeline hears.
+enum Event {
+    Ended(End),
+    Stop,
+    Operators,
+}
+
 /// The artifacts of a pipeline's operators, by name.
 type Artifacts = BTreeMap<String, Artifact>;
 
@@ -45,12 +52,13 @@ impl Supervisor {
     /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
     pub async fn run(mut self) -> Ended {
         loop {
-            let end = tokio::select! {
-                opened = Self::open(&self.pipeline, &self.connections, &mut self.operators, &self.status, self.until_caught_up) => match opened {
-                    Ok((opened, artifacts)) => self.live(opened, artifacts).await,
-                    Err(reason) => End::Fault(reason),
-                },
-                _ = self.ending.wait_for(|ending| *ending) => return Ended::Well,
+            let opened = tokio::select! {
+                opened = open(&self.pipeline, &self.connections, &mut self.operators, &self.status, self.until_caught_up) => opened,
+                () = asked_to_end(&mut self.ending) => return Ended::Well,
+            };
+            let end = match opened {
+                Ok((opened, artifacts)) => self.live(opened, artifacts).await,
+                Err(reason) => End::Fault(reason),
             };
             let reason = match end {
                 End::Done => {
@@ -67,37 +75,8 @@ impl Supervisor {
             // States are in memory, so that a new operator begins where `start` says, with nothing.
             tokio::select! {
                 changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
-                _ = self.ending.wait_for(|ending| *ending) => return Ended::Well,
+                () = asked_to_end(&mut self.ending) => return Ended::Well,
             }
-        }
-    }
-
-    /// Opens everything, waiting for what isn't there yet.
-    async fn open(
-        pipeline: &Pipeline,
-        connections: &Arc<Connections>,
-        operators: &mut watch::Receiver<Deployed>,
-        status: &Arc<Status>,
-        until_caught_up: bool,
-    ) -> Result<(Opened, Artifacts), String> {
-        let mut backoff = Backoff::new();
-        loop {
-            let deployed = operators.borrow_and_update().clone();
-            let artifacts = match needed(pipeline, &deployed) {
-                Ok(artifacts) => artifacts,
-                Err(reason) if until_caught_up => return Err(reason),
-                Err(reason) => {
-                    wait(status, &reason);
-                    operators.changed().await.map_err(|_| reason)?;
-                    continue;
-                }
-            };
-            match open_once(pipeline, connections, &artifacts, until_caught_up).await {
-                Ok(opened) => return Ok((opened, artifacts)),
-                Err(Trouble::Away(reason)) => wait(status, &reason),
-                Err(wrong) => return Err(wrong.to_string()),
-            }
-            tokio::time::sleep(backoff.wait()).await;
         }
     }
 
@@ -110,23 +89,23 @@ impl Supervisor {
         let mut generation = 1;
         self.show_operator(&artifacts, generation);
         self.status.set(State::Running, None);
-        let run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
+        let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
             Ok(run) => run,
             Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
         };
-        let mut run = run;
         let end = loop {
-            tokio::select! {
-                end = run.lane_end() => break end,
-                _ = self.ending.wait_for(|ending| *ending) => {
+            let event = tokio::select! {
+                end = run.lane_end() => Event::Ended(end),
+                () = asked_to_end(&mut self.ending) => Event::Stop,
+                changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
+            };
+            match event {
+                Event::Ended(end) => break end,
+                Event::Stop => {
                     run.stop();
                     break run.lane_end().await;
                 }
-                changed = self.operators.changed() => {
-                    if changed.is_err() {
-                        run.stop();
-                        break run.lane_end().await;
-                    }
+                Event::Operators => {
                     if self.swap(&run, &mut artifacts).await {
                         generation += 1;
                         self.show_operator(&artifacts, generation);
@@ -145,7 +124,10 @@ impl Supervisor {
             self.status.set_refused(reason.clone());
         }
         let Ok(artifacts) = needed(&self.pipeline, &deployed) else { return false };
-        if artifacts.iter().all(|(name, artifact)| running.get(name).is_some_and(|old| old.digest() == artifact.digest())) {
+        if artifacts
+            .iter()
+            .all(|(name, artifact)| running.get(name).is_some_and(|old| old.digest() == artifact.digest()))
+        {
             return false;
         }
         let outcome = match prepare(&self.pipeline, &self.connections, &artifacts).await {
@@ -173,6 +155,41 @@ impl Supervisor {
         });
         self.status.set_operator(operator);
     }
+}
+
+/// Opens everything, waiting for what isn't there yet.
+async fn open(
+    pipeline: &Pipeline,
+    connections: &Arc<Connections>,
+    operators: &mut watch::Receiver<Deployed>,
+    status: &Arc<Status>,
+    until_caught_up: bool,
+) -> Result<(Opened, Artifacts), String> {
+    let mut backoff = Backoff::new();
+    loop {
+        let deployed = operators.borrow_and_update().clone();
+        let artifacts = match needed(pipeline, &deployed) {
+            Ok(artifacts) => artifacts,
+            Err(reason) if until_caught_up => return Err(reason),
+            Err(reason) => {
+                wait(status, &reason);
+                operators.changed().await.map_err(|_| reason)?;
+                continue;
+            }
+        };
+        match open_once(pipeline, connections, &artifacts, until_caught_up).await {
+            Ok(opened) => return Ok((opened, artifacts)),
+            Err(Trouble::Away(reason)) => wait(status, &reason),
+            Err(wrong) => return Err(wrong.to_string()),
+        }
+        tokio::time::sleep(backoff.wait()).await;
+    }
+}
+
+/// Returns once the host is asked to end.
+async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
+    // The sender outlives every supervisor.
+    let _ = ending.wait_for(|ending| *ending).await;
 }
 
 fn wait(status: &Status, reason: &str) {
