@@ -9,6 +9,7 @@ pub mod generator;
 pub mod hbase;
 pub mod kafka;
 pub mod log;
+mod lookup;
 pub mod mysql;
 pub mod sink;
 pub mod source;

@@ -1,9 +1,21 @@
-//! Lookups in CSV files.
+//! Lookups in CSV files: a dimension table for a demo, a test, or a table that people keep by hand.
+//!
+//! A table is a file `<table>.csv` with the header `rowkey,cf:module_id,…`, in UTF-8. An empty field is null. The same key
+//! twice: the later line counts, as a later put does in HBase, so that a change may be appended. The file is held in
+//! memory and read again after it changed; while a change can't be read (half-written, damaged), the rows before it
+//! stay, and the reason is logged.
 
-use std::path::PathBuf;
+mod lookup;
+mod table;
+
+use std::path::{Path, PathBuf};
 
 use sluice_core::Kind;
-use sluice_core::lookup::{Found, Lookup, LookupError};
+use sluice_core::lookup::LookupError;
+
+pub use self::lookup::CsvLookup;
+use self::table::Table;
+use crate::lookup::{Clock, check_kinds, system_clock};
 
 /// A directory of tables, each a file `<table>.csv` with the header `rowkey,<column>,…`.
 #[derive(Debug, Clone)]
@@ -14,21 +26,35 @@ pub struct CsvConnection {
 
 impl CsvConnection {
     /// Whether the table can be read and has the columns.
-    pub fn check(&self, _table: &str, _columns: &[(String, Kind)]) -> Result<(), LookupError> {
-        Err(LookupError::Unusable("CSV is not there yet".into()))
+    pub fn check(&self, table: &str, columns: &[(String, Kind)]) -> Result<(), LookupError> {
+        check_kinds(table, columns)?;
+        Table::read(&self.file(table)?, columns).map(|_| ())
     }
 
-    /// The columns (as `Utf8` or `Binary`) of a table.
-    pub fn lookup(&self, _table: &str, _columns: &[(String, Kind)]) -> Result<CsvLookup, LookupError> {
-        Ok(CsvLookup {})
+    /// The columns (as `Utf8` or `Binary`) of a table, which is read now.
+    pub fn lookup(&self, table: &str, columns: &[(String, Kind)]) -> Result<CsvLookup, LookupError> {
+        self.lookup_with_clock(table, columns, system_clock())
     }
-}
 
-/// Columns of a CSV table, by row key.
-pub struct CsvLookup {}
+    /// The same with another clock for how often the file is looked at.
+    pub(crate) fn lookup_with_clock(
+        &self,
+        table: &str,
+        columns: &[(String, Kind)],
+        clock: Clock,
+    ) -> Result<CsvLookup, LookupError> {
+        check_kinds(table, columns)?;
+        CsvLookup::open(self.file(table)?, columns, clock)
+    }
 
-impl Lookup for CsvLookup {
-    fn get(&mut self, _keys: &[&[u8]]) -> Result<Found, LookupError> {
-        Err(LookupError::Unusable("CSV is not there yet".into()))
+    /// The table's file, which is in the directory and nowhere else.
+    fn file(&self, table: &str) -> Result<PathBuf, LookupError> {
+        if Path::new(table).file_name().is_none_or(|name| name != table) {
+            return Err(LookupError::Unusable(format!(
+                "`{table}` can't be a table of {}: a table is the name of a file there, without .csv",
+                self.directory.display()
+            )));
+        }
+        Ok(self.directory.join(format!("{table}.csv")))
     }
 }

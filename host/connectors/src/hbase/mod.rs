@@ -1,14 +1,54 @@
-//! Lookups in HBase, through its Thrift 1 server.
+//! Lookups in HBase, through its Thrift 1 server (unframed, binary protocol).
+//!
+//! ```text
+//! keys ──▶ RowCache (shared by all lookups of the same table and columns) ──▶ answer
+//!             │ those it lacks, at most KEYS_PER_CALL at a time
+//!             └──▶ Pool ──▶ getRowsWithColumns, one call for all of them
+//! ```
+//!
+//! A row that has none of the columns counts as absent: HBase doesn't tell the two apart. Absent rows are remembered as
+//! long as present ones. A connection that the server closed while it was idle (it does after 60 s) is replaced without
+//! an error.
 
+mod cache;
+mod call;
+mod client;
+mod lookup;
+mod pool;
+mod protocol;
+mod row;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sluice_core::Kind;
-use sluice_core::lookup::{Found, Lookup, LookupError};
+use sluice_core::lookup::LookupError;
+
+use self::cache::RowCache;
+pub use self::lookup::HbaseLookup;
+use self::pool::Pool;
+use crate::lookup::{Clock, LookupColumn, check_kinds, system_clock};
+
+/// How old a remembered row may be unless the configuration says otherwise. Short, since a join is with the table as it
+/// is now: a change in HBase is seen after at most so long.
+const DEFAULT_TTL: Duration = Duration::from_secs(5);
+
+/// The most rows of a table that are remembered unless the configuration says otherwise.
+const DEFAULT_ENTRIES: usize = 100_000;
+
+/// The most bytes of a table that are remembered unless the configuration says otherwise.
+const DEFAULT_BYTES: usize = 32 << 20;
+
+/// The most connections to a server unless the configuration says otherwise. A lookup uses one while it asks, so this is
+/// how many lanes ask at once.
+const DEFAULT_CONNECTIONS: usize = 4;
 
 /// How long and how much of a table is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// How old an answer may be, present or absent; zero asks the server for every batch.
+    /// How old an answer may be, present or absent: 5 s by default. Zero asks the server for every batch.
     pub ttl: Duration,
     /// The most rows kept, of one table and its columns.
     pub entries: usize,
@@ -18,7 +58,7 @@ pub struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> CacheConfig {
-        CacheConfig { ttl: Duration::from_secs(5), entries: 100_000, bytes: 32 << 20 }
+        CacheConfig { ttl: DEFAULT_TTL, entries: DEFAULT_ENTRIES, bytes: DEFAULT_BYTES }
     }
 }
 
@@ -29,45 +69,91 @@ pub struct HbaseOptions {
     pub thrift: String,
     /// What is remembered of each table.
     pub cache: CacheConfig,
-    /// The most connections that are open at once.
+    /// The most connections that are open at once; one is what less than one becomes.
     pub connections: usize,
 }
 
 impl HbaseOptions {
     /// This server, with the default cache and pool.
     pub fn new(thrift: impl Into<String>) -> HbaseOptions {
-        HbaseOptions { thrift: thrift.into(), cache: CacheConfig::default(), connections: 4 }
+        HbaseOptions { thrift: thrift.into(), cache: CacheConfig::default(), connections: DEFAULT_CONNECTIONS }
     }
 }
 
+/// The caches by table and columns; gone when their last lookup is.
+type Caches = HashMap<(String, Vec<LookupColumn>), Weak<RowCache>>;
+
 /// An HBase Thrift server. Clones share the connections and the caches.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HbaseConnection {
-    options: HbaseOptions,
+    config: CacheConfig,
+    pool: Arc<Pool>,
+    caches: Arc<Mutex<Caches>>,
+    clock: Clock,
+}
+
+impl fmt::Debug for HbaseConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HbaseConnection").field("thrift", &self.pool.address()).finish_non_exhaustive()
+    }
 }
 
 impl HbaseConnection {
-    /// Names the server; nothing is connected before the first lookup asks.
+    /// Names the server; nothing is connected before the first lookup asks. Refuses an address that isn't `host:port`.
     pub fn new(options: HbaseOptions) -> Result<HbaseConnection, LookupError> {
-        Ok(HbaseConnection { options })
+        HbaseConnection::with_clock(options, system_clock())
     }
 
-    /// Whether the server answers, and has the table and the columns' families. Blocks.
-    pub fn check(&self, table: &str, _columns: &[(String, Kind)]) -> Result<(), LookupError> {
-        Err(LookupError::Unusable(format!("{}: `{table}` is not there yet", self.options.thrift)))
+    /// The same with another clock for the age of what is remembered.
+    pub(crate) fn with_clock(options: HbaseOptions, clock: Clock) -> Result<HbaseConnection, LookupError> {
+        let port = options.thrift.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(LookupError::Unusable(format!(
+                "the hbase address `{}` is not host:port: write it as in 127.0.0.1:9090",
+                options.thrift
+            )));
+        }
+        let pool = Arc::new(Pool::new(options.thrift, options.connections.max(1)));
+        Ok(HbaseConnection { config: options.cache, pool, caches: Arc::default(), clock })
+    }
+
+    /// Whether the server answers, and has the table and the columns' families. Blocks until it answers.
+    pub fn check(&self, table: &str, columns: &[(String, Kind)]) -> Result<(), LookupError> {
+        check_columns(table, columns)?;
+        call::check(&self.pool, table, columns)
     }
 
     /// The columns (`family:qualifier`, as `Utf8` or `Binary`) of a table. Connects nothing.
-    pub fn lookup(&self, _table: &str, _columns: &[(String, Kind)]) -> Result<HbaseLookup, LookupError> {
-        Ok(HbaseLookup {})
+    pub fn lookup(&self, table: &str, columns: &[(String, Kind)]) -> Result<HbaseLookup, LookupError> {
+        check_columns(table, columns)?;
+        let cache = (!self.config.ttl.is_zero()).then(|| self.cache(table, columns));
+        Ok(HbaseLookup::new(Arc::clone(&self.pool), cache, Arc::clone(&self.clock), table, columns))
+    }
+
+    fn cache(&self, table: &str, columns: &[LookupColumn]) -> Arc<RowCache> {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.retain(|_, cache| cache.strong_count() > 0);
+        let known = caches.entry((table.into(), columns.to_vec())).or_default();
+        known.upgrade().unwrap_or_else(|| {
+            let cache = Arc::new(RowCache::new(self.config));
+            *known = Arc::downgrade(&cache);
+            cache
+        })
     }
 }
 
-/// Columns of an HBase table, by row key.
-pub struct HbaseLookup {}
-
-impl Lookup for HbaseLookup {
-    fn get(&mut self, _keys: &[&[u8]]) -> Result<Found, LookupError> {
-        Err(LookupError::Unusable("HBase is not there yet".into()))
+fn check_columns(table: &str, columns: &[LookupColumn]) -> Result<(), LookupError> {
+    check_kinds(table, columns)?;
+    let unqualified: Vec<_> = columns.iter().map(|(name, _)| name).filter(|name| family(name).is_none()).collect();
+    match unqualified.first() {
+        Some(name) => Err(LookupError::Unusable(format!(
+            "the column `{name}` of HBase's `{table}` has no family: write it as in cf:{name}"
+        ))),
+        None => Ok(()),
     }
+}
+
+/// The family of a column's qualified name.
+fn family(column: &str) -> Option<&str> {
+    column.split_once(':').map(|(family, _)| family).filter(|family| !family.is_empty())
 }

@@ -1,0 +1,161 @@
+//! A file in memory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ::csv::StringRecord;
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::{ArrayRef, UInt32Array};
+use sluice_core::Kind;
+use sluice_core::lookup::{Found, LookupError};
+
+use crate::lookup::LookupColumn;
+
+/// The largest file that is read. It is held in memory beside its keys, so a larger table belongs into HBase.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The header of the column that holds the keys.
+const KEY: &str = "rowkey";
+
+/// What tells that a file changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+}
+
+/// The asked columns of a file.
+pub(super) struct Table {
+    pub(super) stamp: Stamp,
+    /// The last line of each key.
+    lines: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
+    /// By line.
+    columns: Vec<ArrayRef>,
+}
+
+/// The file as it is now.
+pub(super) fn stamp(path: &Path) -> Result<Stamp, LookupError> {
+    let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
+    Ok(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+}
+
+impl Table {
+    /// Reads the whole file.
+    pub(super) fn read(path: &Path, columns: &[LookupColumn]) -> Result<Table, LookupError> {
+        // Before the reading: a change meanwhile is then seen as one.
+        let stamp = stamp(path)?;
+        if stamp.bytes > MAX_BYTES {
+            return Err(too_large(path));
+        }
+        let mut bytes = Vec::with_capacity(stamp.bytes as usize);
+        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(too_large(path));
+        }
+        Table::parse(path, &bytes, columns, stamp)
+    }
+
+    /// The rows of these keys.
+    pub(super) fn get(&self, keys: &[&[u8]]) -> Result<Found, LookupError> {
+        let lines: UInt32Array = keys.iter().map(|key| self.lines.get(*key).copied()).collect();
+        let take = |column: &ArrayRef| arrow_select::take::take(column, &lines, None);
+        let columns = self.columns.iter().map(take).collect::<Result<_, _>>();
+        let columns = columns.map_err(|e| LookupError::Unusable(format!("the rows can't be taken: {e}")))?;
+        Ok(Found { found: lines.iter().map(|line| line.is_some()).collect(), columns })
+    }
+
+    fn parse(path: &Path, bytes: &[u8], columns: &[LookupColumn], stamp: Stamp) -> Result<Table, LookupError> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let mut reader = ::csv::ReaderBuilder::new().from_reader(bytes);
+        let header = reader.headers().map_err(|e| malformed(path, &e))?;
+        let (key, places) = places(path, header, columns)?;
+        let mut lines: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState> = HashMap::default();
+        let mut builders: Vec<_> = columns.iter().map(|(_, kind)| Builder::of(*kind)).collect();
+        let mut record = StringRecord::new();
+        let mut line = 0;
+        while reader.read_record(&mut record).map_err(|e| malformed(path, &e))? {
+            lines.insert(record.get(key).unwrap_or_default().as_bytes().into(), line);
+            for (builder, place) in builders.iter_mut().zip(&places) {
+                builder.append(record.get(*place).unwrap_or_default());
+            }
+            line += 1;
+        }
+        Ok(Table { stamp, lines, columns: builders.into_iter().map(Builder::finish).collect() })
+    }
+}
+
+/// Where the key and the columns are in a line.
+fn places(path: &Path, header: &StringRecord, columns: &[LookupColumn]) -> Result<(usize, Vec<usize>), LookupError> {
+    let place = |name: &str| header.iter().position(|column| column == name);
+    let names = [KEY].into_iter().chain(columns.iter().map(|(name, _)| name.as_str()));
+    let missing: Vec<_> = names.filter(|name| place(name).is_none()).collect();
+    match (place(KEY), columns.iter().map(|(name, _)| place(name)).collect::<Option<Vec<_>>>()) {
+        (Some(key), Some(places)) => Ok((key, places)),
+        _ => Err(LookupError::Unusable(format!(
+            "{}, line 1: the header has no column {}; it has {}: add it, or name another one",
+            path.display(),
+            missing.join(", "),
+            header.iter().collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+/// A column being read.
+enum Builder {
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+}
+
+impl Builder {
+    fn of(kind: Kind) -> Builder {
+        if kind == Kind::Binary { Builder::Bytes(BinaryBuilder::new()) } else { Builder::Text(StringBuilder::new()) }
+    }
+
+    fn append(&mut self, field: &str) {
+        let value = (!field.is_empty()).then_some(field);
+        match self {
+            Builder::Text(texts) => texts.append_option(value),
+            Builder::Bytes(bytes) => bytes.append_option(value),
+        }
+    }
+
+    fn finish(self) -> ArrayRef {
+        match self {
+            Builder::Text(mut texts) => Arc::new(texts.finish()),
+            Builder::Bytes(mut bytes) => Arc::new(bytes.finish()),
+        }
+    }
+}
+
+fn unreadable(path: &Path, e: &std::io::Error) -> LookupError {
+    let what = match e.kind() {
+        ErrorKind::NotFound => "is missing: write it, with the header rowkey,… and a line for each row".into(),
+        _ => format!("can't be read: {e}"),
+    };
+    LookupError::Unusable(format!("{} {what}", path.display()))
+}
+
+fn too_large(path: &Path) -> LookupError {
+    LookupError::Unusable(format!(
+        "{} is larger than {} MiB: put the table into HBase",
+        path.display(),
+        MAX_BYTES >> 20
+    ))
+}
+
+fn malformed(path: &Path, e: &::csv::Error) -> LookupError {
+    let line = e.position().map_or_else(String::new, |position| format!(", line {}", position.line()));
+    let what = match e.kind() {
+        ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields, where the header has {expected_len}")
+        }
+        ::csv::ErrorKind::Utf8 { .. } => "no UTF-8 text".into(),
+        _ => e.to_string(),
+    };
+    LookupError::Unusable(format!("{}{line}: {what}: correct the line", path.display()))
+}

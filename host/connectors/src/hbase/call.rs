@@ -1,0 +1,84 @@
+//! The calls, and what their failures mean.
+
+use std::collections::BTreeMap;
+
+use hbase_thrift::hbase::{THbaseSyncClient, TRowResult};
+use sluice_core::lookup::LookupError;
+
+use super::family;
+use super::pool::{Fault, Pool};
+use crate::lookup::LookupColumn;
+
+/// How much of HBase's words a message repeats: the exception and its reason; a stack trace follows them.
+const MAX_WORDS: usize = 300;
+
+/// The rows of these keys that have any of the columns, in any order.
+pub(super) fn multi_get(
+    pool: &Pool,
+    table: &str,
+    columns: &[LookupColumn],
+    keys: &[&[u8]],
+) -> Result<Vec<TRowResult>, LookupError> {
+    let rows: Vec<_> = keys.iter().map(|key| key.to_vec()).collect();
+    let names: Vec<_> = columns.iter().map(|(name, _)| name.clone().into_bytes()).collect();
+    let answer =
+        pool.call(|client| client.get_rows_with_columns(table.into(), rows.clone(), names.clone(), BTreeMap::new()));
+    match answer {
+        // HBase says "failed actions" of a table that isn't there as of a region that moves: ask which.
+        Err(Fault::Refused(words)) => {
+            check(pool, table, columns)?;
+            Err(error(pool, table, Fault::Refused(words)))
+        }
+        answer => answer.map_err(|fault| error(pool, table, fault)),
+    }
+}
+
+/// Whether the server answers, and has the table and the columns' families.
+pub(super) fn check(pool: &Pool, table: &str, columns: &[LookupColumn]) -> Result<(), LookupError> {
+    let families = pool.call(|client| client.get_column_descriptors(table.into()));
+    let families = families.map_err(|fault| error(pool, table, fault))?;
+    // They are listed with the colon: `cf:`.
+    let families: Vec<_> =
+        families.keys().map(|name| String::from_utf8_lossy(name).trim_end_matches(':').into()).collect();
+    let missing: Vec<String> = columns
+        .iter()
+        .filter_map(|(name, _)| family(name))
+        .filter(|family| !families.iter().any(|name: &String| name == family))
+        .map(|family| format!("alter '{table}', '{family}'"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(LookupError::Unusable(format!(
+        "HBase at {}: `{table}` has the column families {}: name one of them, or run {} in the HBase shell",
+        pool.address(),
+        families.join(", "),
+        missing.join("; ")
+    )))
+}
+
+fn error(pool: &Pool, table: &str, fault: Fault) -> LookupError {
+    let place = format!("HBase at {}", pool.address());
+    match fault {
+        Fault::Unreachable(words) => {
+            LookupError::Unavailable(format!("{place} can't be reached through Thrift: {}", first(&words)))
+        }
+        Fault::Foreign(words) => LookupError::Unusable(format!(
+            "{place} doesn't answer as HBase's Thrift 1 server does ({}): start it with `hbase thrift start`, without \
+             -framed and -compact, and name its port",
+            first(&words)
+        )),
+        Fault::Refused(words) if words.contains("TableNotFoundException") => LookupError::Unusable(format!(
+            "{place} has no table `{table}`: create it, in the HBase shell, with its families as in create '{table}', 'cf'"
+        )),
+        Fault::Refused(words) => {
+            LookupError::Unavailable(format!("{place} can't read `{table}` now: {}", first(&words)))
+        }
+    }
+}
+
+/// The first line of what somebody else said, at a bearable length.
+fn first(words: &str) -> &str {
+    let line = words.lines().next().unwrap_or_default();
+    line.char_indices().nth(MAX_WORDS).map_or(line, |(end, _)| &line[..end])
+}

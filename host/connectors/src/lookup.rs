@@ -1,0 +1,28 @@
+//! What the lookups of different connectors share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sluice_core::Kind;
+use sluice_core::lookup::LookupError;
+
+/// Tells the time; tests bring their own.
+pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// The machine's monotonic clock.
+pub(crate) fn system_clock() -> Clock {
+    Arc::new(Instant::now)
+}
+
+/// A column that a lookup answers: its name in the table, and `Utf8` or `Binary`.
+pub(crate) type LookupColumn = (String, Kind);
+
+/// Refuses columns of kinds that no lookup answers.
+pub(crate) fn check_kinds(table: &str, columns: &[LookupColumn]) -> Result<(), LookupError> {
+    let wrong: Vec<_> = columns
+        .iter()
+        .filter(|(_, kind)| !matches!(kind, Kind::Utf8 | Kind::Binary))
+        .map(|(name, kind)| format!("column `{name}` of `{table}` can't be {kind}: a lookup answers utf8 or binary"))
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(LookupError::Unusable(wrong.join("; "))) }
+}
