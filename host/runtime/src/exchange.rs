@@ -10,13 +10,18 @@ use crate::boundary::{LentBatch, Processed};
 use crate::buffers::{Answered, accept, accept_selection, lend};
 use crate::limits::{MAX_REASON_BYTES, MAX_ROWS_OUT_EACH, MAX_ROWS_OUT_EXTRA, truncated};
 
-/// Lends columns, which must be of these kinds. They come from the host itself, so a mismatch is a bug of ours.
+/// The host itself calls against the plan: a bug of ours, told apart from the operator's.
+pub(crate) fn misused(call: &str, what: &str) -> OperatorError {
+    OperatorError::Contract(format!("`{call}` was to be called by the host with {what}"))
+}
+
+/// Lends columns, which must be of these kinds.
 pub(crate) fn lend_batch(
     call: &str,
     input: Columns<'_>,
     kinds: impl ExactSizeIterator<Item = Kind>,
 ) -> Result<LentBatch, OperatorError> {
-    let misused = |what: String| OperatorError::Contract(format!("`{call}` was to be called by the host with {what}"));
+    let misused = |what: String| misused(call, &what);
     let rows = u32::try_from(input.rows).map_err(|_| misused(format!("{} rows", input.rows)))?;
     if kinds.len() != input.arrays.len() {
         return Err(misused(format!("{} columns where the plan has {}", input.arrays.len(), kinds.len())));

@@ -8,7 +8,7 @@ use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced
 use sluice_core::{Field, Kind};
 
 use crate::artifact::{Artifact, World};
-use crate::exchange::{accept_fields, accept_processed, lend_batch};
+use crate::exchange::{accept_fields, accept_processed, lend_batch, misused};
 use crate::limits::Limits;
 use crate::plan::{check_fold, check_transform};
 use crate::running::{Running, StartError};
@@ -210,6 +210,9 @@ impl Operator for Instance {
     ) -> Result<Vec<ArrayRef>, OperatorError> {
         self.attempt(|running, agreed| {
             let state = &agreed.fold()?.state;
+            if groups.len() != values.rows {
+                return Err(misused("accumulate", &format!("{} groups for {} rows", groups.len(), values.rows)));
+            }
             let lent_values = lend_batch("accumulate", values, agreed.values.iter().copied())?;
             let lent_states = lend_batch("accumulate", states, kinds_of(state))?;
             let answered = running.call(|guest, store| guest.accumulate(store, groups, &lent_values, &lent_states))?;
@@ -220,6 +223,10 @@ impl Operator for Instance {
     fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
         self.attempt(|running, agreed| {
             let state = &agreed.fold()?.state;
+            if left.rows != right.rows {
+                let what = format!("{} states on the left and {} on the right", left.rows, right.rows);
+                return Err(misused("merge", &what));
+            }
             let lent_left = lend_batch("merge", left, kinds_of(state))?;
             let lent_right = lend_batch("merge", right, kinds_of(state))?;
             let answered = running.call(|guest, store| guest.merge(store, &lent_left, &lent_right))?;

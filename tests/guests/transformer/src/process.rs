@@ -96,6 +96,7 @@ fn reject(produced: &mut Produced, rows: u32, reason: &str) {
     produced.rows = 0;
     produced.selection = Some(Vec::new());
     for column in &mut produced.columns {
+        column.validity = None;
         column.values.clear();
         column.offsets.truncate(4);
     }

@@ -1,0 +1,113 @@
+//! Operators that take more than they may have, or die: the host goes on, and so does the pipeline after a renewal.
+
+use std::time::{Duration, Instant};
+
+use sluice_core::operator::{Operator, OperatorError};
+use sluice_runtime::{Limits, OpenError, Runtime, RuntimeConfig, componentize};
+
+use crate::guests::{
+    TRANSFORMER, columns, config, fields, limit, module, open_transformer, open_within, process, rows,
+};
+
+#[test]
+fn a_trap_is_told_with_where_it_was() {
+    let trapped = process("trap").unwrap_err();
+    let expected = |said: &str| said.contains("unreachable") && said.contains(", in `");
+    assert!(matches!(&trapped, OperatorError::Trap(said) if expected(said)), "{trapped:?}");
+}
+
+#[test]
+fn a_stack_that_ends_is_a_trap() {
+    let trapped = process("recurse").unwrap_err();
+    assert!(matches!(&trapped, OperatorError::Trap(said) if said.contains("stack")), "{trapped:?}");
+}
+
+#[test]
+fn an_endless_call_is_stopped_soon_after_its_limit() {
+    let limits = Limits { call_time: Duration::from_millis(50), ..Limits::default() };
+    let mut instance = open_within("spin", &limits).unwrap();
+    let start = Instant::now();
+    assert!(limit(instance.process(columns(&rows()))).contains("50ms"));
+    assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn hoarded_memory_is_a_limit_and_names_it() {
+    let limits = Limits { memory: 4 << 20, ..Limits::default() };
+    let hoarded = limit(open_within("hoard", &limits).unwrap().process(columns(&rows())));
+    assert!(hoarded.contains("may have 4194304"), "{hoarded}");
+}
+
+#[test]
+fn an_operator_that_needs_more_than_its_memory_to_start_is_a_limit() {
+    let error = open_within("echo", &Limits { memory: 64 << 10, ..Limits::default() }).unwrap_err();
+    assert!(matches!(error, OpenError::Limit(_)), "{error:?}");
+}
+
+#[test]
+fn an_answer_of_too_many_bytes_is_a_limit_and_names_it() {
+    let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
+    let answered = limit(open_within("answer too much", &limits).unwrap().process(columns(&rows())));
+    assert!(answered.contains("1048576 bytes"), "{answered}");
+}
+
+#[test]
+fn a_spent_instance_answers_why_until_it_is_renewed() {
+    let limits = Limits { call_time: Duration::from_millis(20), memory: 4 << 20, ..Limits::default() };
+    for behaviour in ["trap", "spin", "hoard", "cut the values", "recurse"] {
+        let mut instance = open_within(behaviour, &limits).unwrap();
+        let first = instance.process(columns(&rows())).unwrap_err();
+        assert_eq!(instance.process(columns(&rows())).unwrap_err(), first, "{behaviour}");
+        instance.renew().unwrap();
+        let again = instance.process(columns(&rows())).unwrap_err();
+        assert_eq!(std::mem::discriminant(&again), std::mem::discriminant(&first), "{behaviour}");
+    }
+}
+
+#[test]
+fn a_renewed_instance_goes_on_with_the_same_plan() {
+    let mut instance = open_transformer("echo").unwrap();
+    let plan = instance.transform_plan().clone();
+    instance.renew().unwrap();
+    assert_eq!(*instance.transform_plan(), plan);
+    assert_eq!(instance.process(columns(&rows())).unwrap().columns, rows());
+}
+
+#[test]
+fn one_operators_trap_leaves_the_others_alone() {
+    let mut good = open_transformer("echo").unwrap();
+    process("trap").unwrap_err();
+    assert_eq!(good.process(columns(&rows())).unwrap().columns, rows());
+}
+
+#[test]
+fn an_operator_outlives_its_runtime_and_is_still_stopped() {
+    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    drop(runtime);
+    let limits = Limits { call_time: Duration::from_millis(20), ..Limits::default() };
+    let mut instance = artifact.open(&config("spin"), &fields(), &limits, "zoo").unwrap();
+    limit(instance.process(columns(&rows())));
+}
+
+#[test]
+fn a_full_pool_is_said_and_is_room_again_once_an_instance_goes() {
+    let runtime = Runtime::new(RuntimeConfig { instances: 2, ..RuntimeConfig::default() }).unwrap();
+    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    let open = || artifact.open(&config("echo"), &fields(), &Limits::default(), "zoo");
+    let kept = (open().unwrap(), open().unwrap());
+    assert!(matches!(open(), Err(OpenError::NoRoom(_))));
+    drop(kept.0);
+    open().unwrap();
+}
+
+#[test]
+fn instances_run_on_many_threads_at_once() {
+    let run = || {
+        for _ in 0..50 {
+            let mut instance = TRANSFORMER.open(&config("echo"), &fields(), &Limits::default(), "zoo").unwrap();
+            assert_eq!(instance.process(columns(&rows())).unwrap().columns, rows());
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(run))));
+}
