@@ -12,6 +12,9 @@ use rdkafka::producer::ProducerContext;
 /// The longest reason that is kept, in bytes: it becomes a part of a message that people read.
 const MAX_REASON: usize = 300;
 
+/// The facility of librdkafka's lines that say why a broker's connection failed, with hints that its errors don't have.
+const BROKER_FAILED: &str = "FAIL";
+
 /// Listens to one client, and keeps what a message about it should say.
 #[derive(Default)]
 pub(super) struct Reports {
@@ -94,6 +97,9 @@ fn shortened(reason: &str) -> String {
 impl ClientContext for Reports {
     /// librdkafka calls an error what it will try again: a warning here. Its lines hold addresses, never credentials.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if facility == BROKER_FAILED {
+            self.with(|heard| heard.trouble = Some(shortened(line)));
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "kafka", "{facility}: {line}");

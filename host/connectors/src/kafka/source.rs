@@ -14,7 +14,7 @@ use super::positions::Positions;
 use super::records::KafkaRecords;
 use super::reports::{Reports, is_refusal};
 use super::topic::{Edge, Topic, refused};
-use super::watch::Watch;
+use super::watch::{Found, Watch};
 use super::{KafkaConnection, config};
 use crate::source::{Committer, Source, SourceError, Start, Subscription};
 
@@ -97,11 +97,16 @@ impl KafkaSource {
         watch.map_err(|error| SourceError::Unavailable(format!("no thread to watch {} with: {error}", self.topic.name)))
     }
 
-    fn add_found_partitions(&mut self) -> Result<(), SourceError> {
-        let Some(starts) = self.watch.as_ref().and_then(Watch::found) else { return Ok(()) };
-        tracing::info!(target: "kafka", topic = %self.topic.name, partitions = starts.len(), "partitions were added");
-        self.assign(&starts)?;
-        self.starts.extend(starts);
+    fn take_up_found(&mut self) -> Result<(), SourceError> {
+        match self.watch.as_ref().and_then(Watch::found) {
+            None => {}
+            Some(Found::Trouble(why)) => self.waiting = Some(why),
+            Some(Found::Partitions(starts)) => {
+                tracing::info!(target: "kafka", topic = %self.topic.name, partitions = starts.len(), "partitions added");
+                self.assign(&starts)?;
+                self.starts.extend(starts);
+            }
+        }
         Ok(())
     }
 
@@ -209,7 +214,7 @@ impl Source for KafkaSource {
                 return Err(error);
             }
             self.queue.serve_events();
-            self.add_found_partitions()?;
+            self.take_up_found()?;
             let wait = max_wait.saturating_sub(asked.elapsed()).min(LOOK_EVERY);
             let batch = self.take(max_records.clamp(1, MAX_RECORDS), wait);
             let records = self.account(batch);

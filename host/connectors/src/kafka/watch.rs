@@ -18,8 +18,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// It ends when this is dropped: at once, or after the question that is under way, with the client it holds.
 pub(super) struct Watch {
-    found: Receiver<BTreeMap<Partition, Offset>>,
+    found: Receiver<Found>,
     _alive: Sender<()>,
+}
+
+/// What a look found to be other than before.
+pub(super) enum Found {
+    /// New partitions and their beginnings.
+    Partitions(BTreeMap<Partition, Offset>),
+    /// There is no such topic any more, or it may not be read; librdkafka says nothing of it.
+    Trouble(String),
 }
 
 impl Watch {
@@ -32,30 +40,27 @@ impl Watch {
         Ok(Watch { found, _alive: alive })
     }
 
-    /// New partitions and their beginnings, if there are any.
-    pub fn found(&self) -> Option<BTreeMap<Partition, Offset>> {
+    /// What was found since the last call, if anything.
+    pub fn found(&self) -> Option<Found> {
         self.found.try_recv().ok()
     }
 }
 
-fn watch(
-    topic: &Topic,
-    mut known: i32,
-    interval: Duration,
-    report: &SyncSender<BTreeMap<Partition, Offset>>,
-    ended: &Receiver<()>,
-) {
+fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<Found>, ended: &Receiver<()>) {
     while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-        match added(topic, known) {
-            Ok(starts) if starts.is_empty() => {}
+        let (found, count) = match added(topic, known) {
+            Ok(starts) if starts.is_empty() => continue,
             Ok(starts) => {
                 let count = i32::try_from(starts.len()).unwrap_or(0);
-                // While the last ones aren't taken up yet, these are found again later.
-                if report.try_send(starts).is_ok() {
-                    known += count;
-                }
+                (Found::Partitions(starts), count)
             }
-            Err(error) => tracing::debug!(target: "kafka", "no look at the partitions of {}: {error}", topic.name),
+            Err(SourceError::Unusable(why)) => (Found::Trouble(why), 0),
+            // The cluster is away, and librdkafka says so itself.
+            Err(SourceError::Unavailable(_)) => continue,
+        };
+        // While the last one isn't taken up yet, this is found again later.
+        if report.try_send(found).is_ok() {
+            known += count;
         }
     }
 }
