@@ -9,7 +9,7 @@
 //!
 //! SQL's sums and counts need no `Fold` of their own: see `gift_sum` beside this, and `sluice_sdk::fold!`.
 
-use sluice_sdk::{Fold, Reject, Transform, row};
+use sluice_sdk::{Fault, Fold, Reject, Transform, row};
 
 row! {
     /// The columns that the transform reads. `i64`: a null rejects its row. `Option<i64>`: a null is `None`.
@@ -67,17 +67,17 @@ impl Fold for MeanGift {
         State { sum: 0, gifts: 0 }
     }
 
-    fn add(&self, state: &mut State, gift: Amount) -> Result<(), String> {
+    fn add(&self, state: &mut State, gift: Amount) -> Result<(), Fault> {
         gift.gift_total_amount.map_or(Ok(()), |sum| self.merge(state, State { sum, gifts: 1 }))
     }
 
-    fn merge(&self, state: &mut State, other: State) -> Result<(), String> {
+    fn merge(&self, state: &mut State, other: State) -> Result<(), Fault> {
         state.sum = state.sum.checked_add(other.sum).ok_or("the sum of the amounts overflows int64")?;
         state.gifts += other.gifts;
         Ok(())
     }
 
-    fn emit(&self, state: State) -> Result<Mean, String> {
+    fn emit(&self, state: State) -> Result<Mean, Fault> {
         Ok(Mean { mean_amount: (state.gifts > 0).then(|| state.sum as f64 / state.gifts as f64) })
     }
 }

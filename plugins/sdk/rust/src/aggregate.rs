@@ -49,7 +49,11 @@ fn checked_add(left: i64, right: i64) -> Result<i64, Overflow> {
 
 /// SQL's `SUM` of an int64: nulls don't add, the sum of nothing but nulls is null, and an overflow is an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sum(Option<i64>);
+pub struct Sum {
+    /// 0 until something was added.
+    sum: i64,
+    added: bool,
+}
 
 impl Aggregate for Sum {
     type Value<'a> = Option<i64>;
@@ -58,18 +62,18 @@ impl Aggregate for Sum {
     #[inline]
     fn add(&mut self, value: Option<i64>) -> Result<(), Overflow> {
         if let Some(value) = value {
-            self.0 = Some(checked_add(self.0.unwrap_or(0), value)?);
+            *self = Sum { sum: checked_add(self.sum, value)?, added: true };
         }
         Ok(())
     }
 
     #[inline]
     fn merge(&mut self, other: Sum) -> Result<(), Overflow> {
-        self.add(other.0)
+        self.add(other.emit())
     }
 
     fn emit(self) -> Option<i64> {
-        self.0
+        self.added.then_some(self.sum)
     }
 }
 
@@ -165,7 +169,7 @@ macro_rules! int64_column {
     };
 }
 
-int64_column!([] Sum, |sum| Sum(Some(sum)), |sum: Sum| sum.0);
+int64_column!([] Sum, |sum| Sum { sum, added: true }, Sum::emit);
 int64_column!([T] Count<T>, |rows| Count { rows, of: PhantomData }, |count: Count<T>| count.rows);
 
 /// Declares a metric's [`Fold`](crate::Fold) of SQL aggregates: `column = Aggregate(column of the transform's result)`.
@@ -217,8 +221,10 @@ macro_rules! fold {
             $crate::row! { pub struct State { $($column: $aggregate $(<$of>)?),+ } }
             $crate::row! { pub struct Output { $($column: <$aggregate $(<$of>)? as Aggregate>::Output),+ } }
 
-            fn within(column: &str, overflow: $crate::aggregate::Overflow) -> String {
-                ::std::format!("`{column}`: {overflow}")
+            #[cold]
+            #[inline(never)]
+            fn within(column: &str, overflow: $crate::aggregate::Overflow) -> $crate::Fault {
+                $crate::Fault::from(::std::format!("`{column}`: {overflow}"))
             }
 
             impl $crate::Fold for $metric {
@@ -233,17 +239,17 @@ macro_rules! fold {
                 }
 
                 #[inline]
-                fn add(&self, state: &mut State, row: Value<'_>) -> ::core::result::Result<(), String> {
+                fn add(&self, state: &mut State, row: Value<'_>) -> ::core::result::Result<(), $crate::Fault> {
                     $(state.$column.add(row.$column).map_err(|o| within(::core::stringify!($column), o))?;)+
                     ::core::result::Result::Ok(())
                 }
 
-                fn merge(&self, state: &mut State, other: State) -> ::core::result::Result<(), String> {
+                fn merge(&self, state: &mut State, other: State) -> ::core::result::Result<(), $crate::Fault> {
                     $(state.$column.merge(other.$column).map_err(|o| within(::core::stringify!($column), o))?;)+
                     ::core::result::Result::Ok(())
                 }
 
-                fn emit(&self, state: State) -> ::core::result::Result<Output, String> {
+                fn emit(&self, state: State) -> ::core::result::Result<Output, $crate::Fault> {
                     ::core::result::Result::Ok(Output { $($column: state.$column.emit()),+ })
                 }
             }

@@ -22,6 +22,7 @@ pub struct Misfit {
 
 impl Misfit {
     #[cold]
+    #[inline(never)]
     fn new(text: &str, wanted: &'static str) -> Misfit {
         let cut = text.char_indices().nth(SHOWN_CHARS).map(|(at, _)| at);
         let shown = match cut {
@@ -59,50 +60,60 @@ pub fn timestamp(text: &str) -> Result<Timestamp, Misfit> {
     parse_timestamp(text.as_bytes()).ok_or_else(|| Misfit::new(text, "a timestamp like 2021-08-16 09:48:01"))
 }
 
-#[inline]
+/// A function of its own: within a loop over rows it would take the loop's registers.
+#[inline(never)]
 fn parse_timestamp(text: &[u8]) -> Option<Timestamp> {
     let (time, fraction) = text.split_first_chunk::<19>()?;
     let middle = if time[10] == b'T' { *b"00T00:00" } else { *b"00 00:00" };
-    let date = pairs(word(time, 0), *b"0000-00-")?;
-    let clock = pairs(word(time, 8), middle)?;
+    let date = Pairs::new(word(time, 0), *b"0000-00-");
+    let clock = Pairs::new(word(time, 8), middle);
     // The last word starts within the one before: its first five characters are read twice.
-    let seconds = pairs(word(time, 11), *b"00:00:00")?;
-
-    let date = Date::new(pair(date, 0) * 100 + pair(date, 2), pair(date, 5), pair(clock, 0))?;
-    let (hour, minute, second) = (pair(clock, 3), pair(clock, 6), pair(seconds, 6));
-    if hour > 23 || minute > 59 || second > 59 {
+    let seconds = Pairs::new(word(time, 11), *b"00:00:00");
+    let (hour, minute, second) = (clock.pair(3), clock.pair(6), seconds.pair(6));
+    if (date.beyond | clock.beyond | seconds.beyond) != 0 || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
+    let date = Date::new(date.pair(0) * 100 + date.pair(2), date.pair(5), clock.pair(0))?;
     let micros = if fraction.is_empty() { 0 } else { fraction_micros(fraction)? };
     Some(Timestamp::from_civil(date, (hour * 60 + minute) * 60 + second, micros))
 }
 
-#[inline]
+#[inline(always)]
 fn word(time: &[u8; 19], at: usize) -> [u8; 8] {
     let mut word = [0; 8];
     word.copy_from_slice(&time[at..at + 8]);
     word
 }
 
-/// Eight characters at once, where `pattern` has a `0` for each digit and stands for itself elsewhere: the byte `i` of
-/// the answer is the number that digits `i` and `i + 1` make. None where the text doesn't follow the pattern.
+/// Eight characters at once, where a pattern has a `0` for each digit and stands for itself elsewhere.
 ///
 /// Bytes are the lanes of one integer. With the pattern taken away, a digit's lane is 0 to 9 and any other 0; adding
 /// what is missing to 128 lifts the top bit of exactly the lanes that are greater than that.
-#[inline]
-fn pairs(text: [u8; 8], pattern: [u8; 8]) -> Option<u64> {
-    let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(pattern);
-    let headroom = u64::from_le_bytes(pattern.map(|c| if c == b'0' { 127 - 9 } else { 127 }));
-    let beyond = (digits.wrapping_add(headroom) | digits) & 0x8080_8080_8080_8080;
-    if beyond == 0 { Some(digits * 10 + (digits >> 8)) } else { None }
+#[derive(Clone, Copy)]
+struct Pairs {
+    /// In byte i the number that digits i and i + 1 make, if nothing is beyond.
+    numbers: u64,
+    /// 0 if the text follows the pattern.
+    beyond: u64,
 }
 
-#[inline]
-fn pair(pairs: u64, at: u32) -> u32 {
-    (pairs >> (8 * at)) as u32 & 0xff
+impl Pairs {
+    #[inline(always)]
+    fn new(text: [u8; 8], pattern: [u8; 8]) -> Pairs {
+        let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(pattern);
+        let headroom = u64::from_le_bytes(pattern.map(|c| if c == b'0' { 127 - 9 } else { 127 }));
+        let beyond = (digits.wrapping_add(headroom) | digits) & 0x8080_8080_8080_8080;
+        Pairs { numbers: digits.wrapping_mul(10).wrapping_add(digits >> 8), beyond }
+    }
+
+    #[inline(always)]
+    fn pair(self, at: u32) -> u32 {
+        (self.numbers >> (8 * at)) as u32 & 0xff
+    }
 }
 
 /// `.` and 1 to 9 digits, as microseconds.
+#[inline(never)]
 fn fraction_micros(fraction: &[u8]) -> Option<u32> {
     let digits = fraction.strip_prefix(b".").filter(|digits| (1..=9).contains(&digits.len()))?;
     let micros = digits.iter().chain(b"000000").take(6);

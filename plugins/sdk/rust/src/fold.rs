@@ -2,6 +2,7 @@
 
 use crate::contract::fold::Plan;
 use crate::contract::{Batch, Column, Field};
+use crate::reason::Fault;
 use crate::row::{Needed, ReadRow, WriteRow, computed};
 use crate::schema::{KindName, Search};
 use crate::transform::Transform;
@@ -13,7 +14,7 @@ use crate::transform::Transform;
 ///
 /// ```
 /// # use sluice_sdk::{Reject, Transform};
-/// use sluice_sdk::{Fold, row};
+/// use sluice_sdk::{Fault, Fold, row};
 ///
 /// # row! { pub struct Gifts { user_id = untouched i64, amount = untouched i64 } }
 /// # #[derive(Default)]
@@ -39,20 +40,20 @@ use crate::transform::Transform;
 ///         State { sum: 0, count: 0 }
 ///     }
 ///
-///     fn add(&self, state: &mut State, row: Amount) -> Result<(), String> {
+///     fn add(&self, state: &mut State, row: Amount) -> Result<(), Fault> {
 ///         match row.amount {
 ///             Some(amount) => self.merge(state, State { sum: amount, count: 1 }),
 ///             None => Ok(()),
 ///         }
 ///     }
 ///
-///     fn merge(&self, state: &mut State, other: State) -> Result<(), String> {
+///     fn merge(&self, state: &mut State, other: State) -> Result<(), Fault> {
 ///         state.sum = state.sum.checked_add(other.sum).ok_or("the sum of `amount` overflows")?;
 ///         state.count += other.count;
 ///         Ok(())
 ///     }
 ///
-///     fn emit(&self, state: State) -> Result<Mean, String> {
+///     fn emit(&self, state: State) -> Result<Mean, Fault> {
 ///         Ok(Mean { mean_amount: (state.count > 0).then(|| state.sum as f64 / state.count as f64) })
 ///     }
 /// }
@@ -85,13 +86,13 @@ pub trait Fold: Transform {
     fn init(&self) -> Self::State;
 
     /// Adds a row to its group's state.
-    fn add(&self, state: &mut Self::State, row: Self::Value<'_>) -> Result<(), String>;
+    fn add(&self, state: &mut Self::State, row: Self::Value<'_>) -> Result<(), Fault>;
 
     /// Joins what two states have seen.
-    fn merge(&self, state: &mut Self::State, other: Self::State) -> Result<(), String>;
+    fn merge(&self, state: &mut Self::State, other: Self::State) -> Result<(), Fault>;
 
     /// What the table shows of a state.
-    fn emit(&self, state: Self::State) -> Result<Self::Output, String>;
+    fn emit(&self, state: Self::State) -> Result<Self::Output, Fault>;
 }
 
 /// The plan of a fold over this input, which is the result of its transform.
@@ -125,19 +126,41 @@ pub fn accumulate<F: Fold>(operator: &F, groups: &[u8], values: &Batch, states: 
     }
     let mut states = load(operator, states)?;
     let columns = F::Value::columns(values)?;
-    for (row, group) in groups.iter().enumerate() {
-        let group = u32::from_le_bytes(*group) as usize;
-        let state =
-            states.get_mut(group).ok_or_else(|| format!("row {row} is of group {group}, which has no state"))?;
-        let value = F::Value::read(&columns, row).map_err(|column| null_value(column, row))?;
-        operator.add(state, value)?;
+    if <F::Value<'_> as ReadRow>::has_nulls(&columns) {
+        add::<F, true>(operator, groups, &columns, &mut states)?;
+    } else {
+        add::<F, false>(operator, groups, &columns, &mut states)?;
     }
     store(states)
 }
 
+/// The loop. A function of its own, since the code that wasm engines make of a large one keeps little in registers.
+#[inline(never)]
+fn add<'a, F: Fold, const NULLS: bool>(
+    operator: &F,
+    groups: &[[u8; 4]],
+    columns: &<F::Value<'a> as ReadRow<'a>>::Columns,
+    states: &mut [F::State],
+) -> Result<(), Fault> {
+    for (row, group) in groups.iter().enumerate() {
+        let group = u32::from_le_bytes(*group) as usize;
+        let state = states.get_mut(group).ok_or_else(|| no_state(group, row))?;
+        let value = F::Value::read::<NULLS>(columns, row).map_err(|column| null_value(column, row))?;
+        operator.add(state, value)?;
+    }
+    Ok(())
+}
+
 #[cold]
-fn null_value(column: &str, row: usize) -> String {
-    format!("`{column}` of row {row} is null, and the fold takes no null there")
+#[inline(never)]
+fn no_state(group: usize, row: usize) -> Fault {
+    Fault::from(format!("row {row} is of group {group}, which has no state"))
+}
+
+#[cold]
+#[inline(never)]
+fn null_value(column: &str, row: usize) -> Fault {
+    Fault::from(format!("`{column}` of row {row} is null, and the fold takes no null there"))
 }
 
 /// The states that join those of `left` and `right`, row by row.
@@ -183,7 +206,8 @@ fn load<F: Fold>(operator: &F, batch: &Batch) -> Result<Vec<F::State>, String> {
         if <F::State as ReadRow>::is_null(&columns, row) {
             return Ok(operator.init());
         }
-        F::State::read(&columns, row).map_err(|column| format!("`{column}` of state {row} is null, others aren't"))
+        <F::State as ReadRow>::read::<true>(&columns, row)
+            .map_err(|column| format!("`{column}` of state {row} is null, others aren't"))
     };
     (0..batch.rows as usize).map(state).collect()
 }

@@ -64,6 +64,7 @@ pub mod fold;
 pub mod log;
 #[doc(hidden)]
 pub mod read;
+mod reason;
 #[doc(hidden)]
 pub mod row;
 mod schema;
@@ -80,7 +81,8 @@ pub mod write;
 pub use aggregate::{Count, Sum};
 pub use fold::Fold;
 pub use read::Read;
+pub use reason::{Fault, Reject};
 pub use text::DecimalText;
 pub use timestamp::Timestamp;
-pub use transform::{Reject, Transform};
+pub use transform::Transform;
 pub use write::Write;

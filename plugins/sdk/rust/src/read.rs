@@ -54,10 +54,16 @@ impl<'a, T: Read<'a>> Reader<'a, T> {
         self.validity.is_some_and(|bits| !bit(bits, row))
     }
 
-    /// The row's value. None if it is null and a null has no place in a `T`.
+    /// Whether any row may be null: whether there is a bitmap to look at.
     #[inline]
-    pub fn read(&self, row: usize) -> Option<T> {
-        if self.is_null(row) { T::null() } else { Some(T::get(&self.values, row)) }
+    pub fn has_nulls(&self) -> bool {
+        self.validity.is_some()
+    }
+
+    /// The row's value. None if it is null and a null has no place in a `T`. Without `NULLS`, no row is taken for null.
+    #[inline]
+    pub fn read<const NULLS: bool>(&self, row: usize) -> Option<T> {
+        if NULLS && self.is_null(row) { T::null() } else { Some(T::get(&self.values, row)) }
     }
 }
 
@@ -136,7 +142,8 @@ read_word!(i64, Kind::Int64, i64::from_le_bytes);
 read_word!(f64, Kind::Float64, f64::from_le_bytes);
 read_word!(Timestamp, Kind::Timestamp, |word| Timestamp::from_micros(i64::from_le_bytes(word)));
 
-/// Values of any length: a text or bytes, and where each row ends.
+/// Values of any length: a text or bytes, and where each row ends. Offsets that don't ascend within the values trap; the
+/// host sends Arrow arrays, which it has checked.
 pub struct Slices<'a, T: ?Sized> {
     offsets: &'a [[u8; 4]],
     values: &'a T,

@@ -17,8 +17,12 @@ pub trait ReadRow<'a>: Sized {
     /// The columns of a batch that has those of `COLUMNS`.
     fn columns(batch: &'a Batch) -> Result<Self::Columns, String>;
 
-    /// The row; the name of the column that is null and must not be, if there is one.
-    fn read(columns: &Self::Columns, row: usize) -> Result<Self, &'static str>;
+    /// Whether any column may hold a null.
+    fn has_nulls(columns: &Self::Columns) -> bool;
+
+    /// The row; the name of the column that is null and must not be, if there is one. `NULLS` is what `has_nulls` says:
+    /// most batches have none, and a loop of its own doesn't ask again for each value.
+    fn read<const NULLS: bool>(columns: &Self::Columns, row: usize) -> Result<Self, &'static str>;
 
     /// Whether each column is null.
     fn is_null(columns: &Self::Columns, row: usize) -> bool;
@@ -85,7 +89,11 @@ impl ReadRow<'_> for () {
         Ok(())
     }
 
-    fn read(_columns: &(), _row: usize) -> Result<(), &'static str> {
+    fn has_nulls(_columns: &()) -> bool {
+        false
+    }
+
+    fn read<const NULLS: bool>(_columns: &(), _row: usize) -> Result<(), &'static str> {
         Ok(())
     }
 
@@ -215,8 +223,19 @@ macro_rules! __read_row {
 
                 #[inline]
                 #[allow(unused, reason = "a row may have no columns")]
-                fn read(columns: &Columns<$lifetime>, row: usize) -> ::core::result::Result<Self, &'static str> {
-                    ::core::result::Result::Ok($name { $($column: columns.$column.read(row).ok_or($source)?,)* })
+                fn has_nulls(columns: &Columns<$lifetime>) -> bool {
+                    false $(|| columns.$column.has_nulls())*
+                }
+
+                #[inline(always)]
+                #[allow(unused, reason = "a row may have no columns")]
+                fn read<const NULLS: bool>(
+                    columns: &Columns<$lifetime>,
+                    row: usize,
+                ) -> ::core::result::Result<Self, &'static str> {
+                    ::core::result::Result::Ok($name {
+                        $($column: columns.$column.read::<NULLS>(row).ok_or($source)?,)*
+                    })
                 }
 
                 #[inline]
@@ -248,7 +267,7 @@ macro_rules! __write_row {
                     Columns { $($column: $crate::write::Writer::with_rows(rows),)* }
                 }
 
-                #[inline]
+                #[inline(always)]
                 #[allow(unused, reason = "a row may have no computed columns")]
                 fn write(self, row: usize, columns: &mut Self::Columns) {
                     $(columns.$column.write(row, self.$column);)*

@@ -41,7 +41,7 @@ impl<'a> Search<'a> {
         match self.input.iter().position(|field| field.name == name) {
             Some(index) => index as u32,
             None => {
-                self.problems.push(format!("there is no column `{name}`"));
+                self.problem(format!("there is no column `{name}`"));
                 0
             }
         }
@@ -55,14 +55,21 @@ impl<'a> Search<'a> {
                 let given = self.input[index].kind;
                 if given != kind {
                     let (needed, given) = (KindName(kind), KindName(given));
-                    self.problems.push(format!("column `{name}` must be {needed}, and it is {given}"));
+                    self.problem(format!("column `{name}` must be {needed}, and it is {given}"));
                 }
                 index as u32
             }
             None => {
-                self.problems.push(format!("there is no column `{name}` ({})", KindName(kind)));
+                self.problem(format!("there is no column `{name}` ({})", KindName(kind)));
                 0
             }
+        }
+    }
+
+    /// Says it once: a column may be read as well as passed on.
+    fn problem(&mut self, problem: String) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
         }
     }
 

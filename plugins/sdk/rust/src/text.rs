@@ -5,8 +5,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecimalText(pub i64);
 
-/// A decimal int64 has up to 20 characters; it is written as a sign and up to three words of eight digits.
-const ROOM_OF_A_DECIMAL: usize = 1 + 3 * 8;
+/// What is written at once of a decimal: a sign and a word of eight digits.
+const ROOM: usize = 1 + 8;
 
 /// The first guess of a text's length, in bytes: keys and codes are short. A longer column doubles its buffer as it grows.
 const USUAL_TEXT: usize = 8;
@@ -24,7 +24,7 @@ pub struct TextBuffer {
 
 impl TextBuffer {
     pub(crate) fn with_rows(rows: usize) -> TextBuffer {
-        let values = vec![0; rows * USUAL_TEXT + ROOM_OF_A_DECIMAL];
+        let values = vec![0; rows * USUAL_TEXT + ROOM];
         TextBuffer { offsets: vec![[0; 4]; rows + 1], values, end: 0 }
     }
 
@@ -36,14 +36,15 @@ impl TextBuffer {
         self.close(row);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decimal(&mut self, row: usize, number: i64) {
-        self.reserve(ROOM_OF_A_DECIMAL);
-        if number < 0 {
-            self.values[self.end] = b'-';
-            self.end += 1;
+        let magnitude = number.unsigned_abs();
+        if magnitude < EIGHT_DIGITS {
+            let (word, count) = short_decimal(magnitude as u32);
+            self.sign_and_word(number < 0, word, count);
+        } else {
+            self.long_decimal(number < 0, magnitude);
         }
-        self.digits(number.unsigned_abs());
         self.close(row);
     }
 
@@ -64,28 +65,32 @@ impl TextBuffer {
         Ok((self.offsets.into_flattened(), self.values))
     }
 
-    #[inline]
-    fn digits(&mut self, number: u64) {
-        if number < 100_000_000 {
-            let word = eight_digits(number as u32);
-            // The least significant byte is the first digit. A single zero is a digit, too.
-            let leading_zeros = (word.trailing_zeros() / 8).min(7);
-            self.word((word | ASCII_ZEROS) >> (8 * leading_zeros), 8 - leading_zeros as usize);
-        } else {
-            self.long_digits(number);
-        }
-    }
-
+    #[cold]
     #[inline(never)]
-    fn long_digits(&mut self, number: u64) {
-        self.digits(number / 100_000_000);
-        self.word(eight_digits((number % 100_000_000) as u32) | ASCII_ZEROS, 8);
+    fn long_decimal(&mut self, negative: bool, magnitude: u64) {
+        let (high, low) = (magnitude / EIGHT_DIGITS, (magnitude % EIGHT_DIGITS) as u32);
+        if high < EIGHT_DIGITS {
+            let (word, count) = short_decimal(high as u32);
+            self.sign_and_word(negative, word, count);
+        } else {
+            self.long_decimal(negative, high);
+        }
+        self.sign_and_word(false, eight_digits(low) | ASCII_ZEROS, 8);
     }
 
-    #[inline]
-    fn word(&mut self, word: u64, count: usize) {
-        self.values[self.end..self.end + 8].copy_from_slice(&word.to_le_bytes());
-        self.end += count;
+    /// A minus if the number is negative, and the first `count` bytes of the word.
+    #[inline(always)]
+    fn sign_and_word(&mut self, negative: bool, word: u64, count: usize) {
+        let room = loop {
+            match self.values.get_mut(self.end..).and_then(<[u8]>::first_chunk_mut::<ROOM>) {
+                Some(room) => break room,
+                None => self.grow(ROOM),
+            }
+        };
+        let sign = usize::from(negative);
+        room[0] = b'-';
+        room[sign..sign + 8].copy_from_slice(&word.to_le_bytes());
+        self.end += sign + count;
     }
 
     #[inline]
@@ -96,25 +101,58 @@ impl TextBuffer {
     }
 
     #[cold]
+    #[inline(never)]
     fn grow(&mut self, count: usize) {
         self.values.resize((self.values.len() * 2).max(self.end + count), 0);
     }
 }
 
+/// What is above a word of eight digits.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
 const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 
-/// The eight decimal digits of a number below 10^8, one a byte, the first digit in the least significant byte.
+/// The decimal text of a number below 10^8, as the first bytes of a word, and how many these are.
 ///
-/// Halves the number three times, all parts at once in the lanes of one integer: Paul Khuong, "How to print integers
-/// really fast" (<https://pvk.ca/Blog/2017/12/22/appnexus-common-framework-its-out-also-how-to-print-integers-faster/>).
-/// The multiplications divide by 100 and by 10, exactly for what a lane can hold.
+/// The least significant byte is the first digit. Leading zeros are shifted out, but a zero keeps its last digit. Most
+/// keys are small: they take the shorter way.
+#[inline(always)]
+fn short_decimal(number: u32) -> (u64, usize) {
+    if number < 10_000 {
+        let digits = ones(twos(number));
+        let leading_zeros = (digits.trailing_zeros() / 8).min(3);
+        (u64::from((digits | ASCII_ZEROS as u32) >> (8 * leading_zeros)), 4 - leading_zeros as usize)
+    } else {
+        let digits = eight_digits(number);
+        // There are at least five digits.
+        let leading_zeros = digits.trailing_zeros() / 8;
+        ((digits | ASCII_ZEROS) >> (8 * leading_zeros), 8 - leading_zeros as usize)
+    }
+}
+
+/// The eight decimal digits of a number below 10^8, one a byte, the first digit in the least significant byte.
 #[inline]
 fn eight_digits(number: u32) -> u64 {
-    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
-    let high_twos = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = high_twos | (fours - 100 * high_twos) << 16;
-    let high_ones = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    high_ones | (twos - 10 * high_ones) << 8
+    let digits = |number| u64::from(ones(twos(number)));
+    digits(number / 10_000) | digits(number % 10_000) << 32
+}
+
+/// The two halves of a number below 10^4, the first in the low 16 bits.
+#[inline]
+fn twos(number: u32) -> u32 {
+    let high = (number * 10_486) >> 20;
+    high | (number - 100 * high) << 16
+}
+
+/// The four digits of what `twos` answers, one a byte, the first in the lowest.
+///
+/// Both halves are divided at once in the lanes of one integer, as in Paul Khuong, "How to print integers really fast"
+/// (<https://pvk.ca/Blog/2017/12/22/appnexus-common-framework-its-out-also-how-to-print-integers-faster/>).
+/// The multiplications divide by 100 and by 10, exactly for what a lane can hold.
+#[inline]
+fn ones(twos: u32) -> u32 {
+    let tens = ((twos * 103) >> 10) & 0x000f_000f;
+    tens | (twos - 10 * tens) << 8
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Timestamp {
     }
 
     /// The time of this date and time of day, which the caller has checked.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn from_civil(date: Date, second_of_day: u32, micros: u32) -> Timestamp {
         let seconds = date.days_since_epoch() as i64 * 86_400 + second_of_day as i64;
         Timestamp(seconds * MICROS_PER_SECOND + micros as i64)
@@ -59,7 +59,7 @@ pub(crate) struct Date {
 
 impl Date {
     /// None where the calendar has no such day.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn new(year: u32, month: u32, day: u32) -> Option<Date> {
         let known = year >= 1 && year <= 9999 && month >= 1 && month <= 12;
         if known && day >= 1 && day <= days_in_month(year, month) { Some(Date { year, month, day }) } else { None }
@@ -68,13 +68,14 @@ impl Date {
     /// `days_from_civil` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"
     /// (<https://howardhinnant.github.io/date_algorithms.html>), for years that are not negative, where its eras of 400
     /// years need no floor. Years start in March there, so that the leap day is their last.
-    #[inline]
+    #[inline(always)]
     const fn days_since_epoch(self) -> i32 {
         let before_march = self.month <= 2;
         let year = self.year - before_march as u32;
         let month = if before_march { self.month + 9 } else { self.month - 3 };
         let day_of_year = (153 * month + 2) / 5 + self.day - 1;
-        let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
+        let century = year / 100;
+        let days = 365 * year + year / 4 - century + century / 4 + day_of_year;
         days as i32 - DAYS_BEFORE_EPOCH
     }
 }
@@ -82,7 +83,7 @@ impl Date {
 /// From 0000-03-01 to 1970-01-01.
 const DAYS_BEFORE_EPOCH: i32 = 719_468;
 
-#[inline]
+#[inline(always)]
 const fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
         2 if is_leap(year) => 29,
@@ -92,7 +93,7 @@ const fn days_in_month(year: u32, month: u32) -> u32 {
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn is_leap(year: u32) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }

@@ -1,9 +1,8 @@
 //! Rows in, rows out: the trait that an author implements, and the loop that runs it over columns.
 
-use std::fmt;
-
 use crate::contract::transform::{Origin, Output, Plan, Produced, Rejection};
 use crate::contract::{Batch, Field};
+use crate::reason::Reject;
 use crate::row::{Made, Needed, ReadRow, WriteRow, computed};
 use crate::schema::Search;
 
@@ -42,11 +41,12 @@ pub trait Transform: Default + Sized + 'static {
     type Out<'a>: WriteRow;
 
     /// The operator with its configuration: the table that the pipeline gives it, as JSON. An error refuses the
-    /// deployment, and is shown as it is. What isn't overridden takes no configuration and refuses any.
+    /// deployment, and is shown as it is. Called for every instance, for an aggregator twice. What isn't overridden
+    /// takes no configuration and refuses any.
     fn open(config: &str) -> Result<Self, String> {
         match config.trim() {
             "" | "{}" | "null" => Ok(Self::default()),
-            _ => Err(format!("this operator takes no configuration; remove {config} from the pipeline")),
+            _ => Err("this operator takes no configuration; remove what the pipeline gives it".to_owned()),
         }
     }
 
@@ -61,33 +61,6 @@ pub trait Transform: Default + Sized + 'static {
     /// letter), and the others go on.
     fn row<'a>(&'a self, row: Self::In<'a>) -> Result<Self::Out<'a>, Reject>;
 }
-
-/// Why a row is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    reason: String,
-}
-
-impl Reject {
-    /// A row that is refused for this reason: a sentence that names the column and the value.
-    pub fn because(reason: impl Into<String>) -> Reject {
-        Reject { reason: reason.into() }
-    }
-
-    /// A row that is refused because of what is in this column.
-    #[cold]
-    pub fn column(name: &str, problem: impl fmt::Display) -> Reject {
-        Reject::because(format!("`{name}`: {problem}"))
-    }
-}
-
-impl fmt::Display for Reject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for Reject {}
 
 /// The plan of a transform over this input.
 pub fn plan<T: Transform>(input: &[Field]) -> Result<Plan, String> {
@@ -113,70 +86,78 @@ fn output(made: &Made, search: &mut Search<'_>) -> Output {
 
 /// The result of a transform over this batch.
 pub fn process<'a, T: Transform>(operator: &'a T, batch: &'a Batch) -> Result<Produced, String> {
-    let rows = batch.rows as usize;
     let input = T::In::columns(batch)?;
+    if <T::In<'a> as ReadRow<'a>>::has_nulls(&input) {
+        produce::<T, true>(operator, &input, batch.rows as usize)
+    } else {
+        produce::<T, false>(operator, &input, batch.rows as usize)
+    }
+}
+
+/// The loop. A function of its own, since the code that wasm engines make of a large one keeps little in registers.
+#[inline(never)]
+fn produce<'a, T: Transform, const NULLS: bool>(
+    operator: &'a T,
+    input: &<T::In<'a> as ReadRow<'a>>::Columns,
+    rows: usize,
+) -> Result<Produced, String> {
     let mut output = <T::Out<'a> as WriteRow>::columns(rows);
-    let mut selection = Selection::new(rows);
+    let mut selection = Selection::default();
     let mut rejected = Vec::new();
+    let mut kept = 0;
     for row in 0..rows {
-        match produce(operator, &input, row) {
-            Ok(Some(produced)) => produced.write(selection.keep(row), &mut output),
+        match one::<T, NULLS>(operator, input, row) {
+            Ok(Some(produced)) => {
+                produced.write(kept, &mut output);
+                selection.keep(row);
+                kept += 1;
+            }
             Ok(None) => selection.leave_out(row),
-            Err(Reject { reason }) => {
+            Err(reject) => {
                 selection.leave_out(row);
-                rejected.push(Rejection { row: row as u32, reason });
+                rejected.push(Rejection { row: row as u32, reason: reject.into_reason() });
             }
         }
     }
-    let columns = <T::Out<'a> as WriteRow>::finish(output, selection.kept)?;
-    Ok(Produced { rows: selection.kept as u32, columns, selection: selection.finish(), rejected })
+    let columns = <T::Out<'a> as WriteRow>::finish(output, kept)?;
+    Ok(Produced { rows: kept as u32, columns, selection: selection.finish(), rejected })
 }
 
-#[inline]
-fn produce<'a, T: Transform>(
+#[inline(always)]
+fn one<'a, T: Transform, const NULLS: bool>(
     operator: &'a T,
     input: &<T::In<'a> as ReadRow<'a>>::Columns,
     row: usize,
 ) -> Result<Option<T::Out<'a>>, Reject> {
-    let row = T::In::read(input, row).map_err(|column| Reject::because(format!("`{column}` is null")))?;
+    let row = T::In::read::<NULLS>(input, row).map_err(null)?;
     if operator.keep(&row) { operator.row(row).map(Some) } else { Ok(None) }
 }
 
-/// The input rows that are in the result.
-struct Selection {
-    /// How many there are so far.
-    kept: usize,
-    /// Which, from the first on that is left out; before that the result is the input, row by row.
-    rows: Option<Vec<[u8; 4]>>,
-    of: usize,
+#[cold]
+#[inline(never)]
+fn null(column: &str) -> Reject {
+    Reject::because(format!("`{column}` is null"))
 }
 
-impl Selection {
-    fn new(of: usize) -> Self {
-        Selection { kept: 0, rows: None, of }
-    }
+/// The input rows that are in the result, from the first on that isn't; before that the result is the input, row by row.
+#[derive(Default)]
+struct Selection(Option<Vec<[u8; 4]>>);
 
-    /// Takes the row into the result, and answers its place there.
-    #[inline]
-    fn keep(&mut self, row: usize) -> usize {
-        if let Some(rows) = &mut self.rows {
+impl Selection {
+    #[inline(always)]
+    fn keep(&mut self, row: usize) {
+        if let Some(rows) = &mut self.0 {
             rows.push((row as u32).to_le_bytes());
         }
-        self.kept += 1;
-        self.kept - 1
     }
 
     #[cold]
+    #[inline(never)]
     fn leave_out(&mut self, row: usize) {
-        let of = self.of;
-        self.rows.get_or_insert_with(|| {
-            let mut rows = Vec::with_capacity(of);
-            rows.extend((0..row as u32).map(u32::to_le_bytes));
-            rows
-        });
+        self.0.get_or_insert_with(|| (0..row as u32).map(u32::to_le_bytes).collect());
     }
 
     fn finish(self) -> Option<Vec<u8>> {
-        self.rows.map(Vec::into_flattened)
+        self.0.map(Vec::into_flattened)
     }
 }

@@ -50,7 +50,7 @@ impl<T: Write> Writer<T> {
     }
 
     /// Writes the row's value. Rows come in order, each once.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, row: usize, value: T) {
         if !value.put(row, &mut self.buffer) {
             self.buffer.skip(row);
@@ -68,6 +68,7 @@ impl<T: Write> Writer<T> {
         Ok(Column { validity, offsets, values })
     }
 
+    #[inline(never)]
     fn null(&mut self, row: usize) {
         let bits = self.validity.get_or_insert_with(|| vec![0xff; self.rows.div_ceil(8)]);
         bits[row / 8] &= !(1 << (row % 8));
@@ -78,7 +79,7 @@ impl<T: Write> Write for Option<T> {
     const KIND: Kind = T::KIND;
     type Buffer = T::Buffer;
 
-    #[inline]
+    #[inline(always)]
     fn put(self, row: usize, buffer: &mut Self::Buffer) -> bool {
         self.is_some_and(|value| value.put(row, buffer))
     }
@@ -136,7 +137,7 @@ macro_rules! write_as {
             const KIND: Kind = $kind;
             type Buffer = $buffer;
 
-            #[inline]
+            #[inline(always)]
             fn put(self, $row: usize, $into: &mut Self::Buffer) -> bool {
                 let $value = self;
                 $put;

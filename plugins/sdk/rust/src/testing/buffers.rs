@@ -57,5 +57,5 @@ pub(super) fn decode(kind: Kind, column: &Column, rows: usize) -> Result<Vec<Val
 
 fn read<'a, T: Read<'a>>(column: &'a Column, rows: usize, value: impl Fn(T) -> Value) -> Result<Vec<Value>, String> {
     let reader = Reader::<T>::new(Some(column), rows)?;
-    Ok((0..rows).map(|row| reader.read(row).map_or(Value::Null, &value)).collect())
+    Ok((0..rows).map(|row| reader.read::<true>(row).map_or(Value::Null, &value)).collect())
 }
