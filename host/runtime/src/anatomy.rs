@@ -61,7 +61,7 @@ impl Anatomy {
                     self.component |= depth == 0 && encoding == Encoding::Component;
                     depth += 1;
                 }
-                Payload::End(_) => depth -= 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::CustomSection(section) => {
                     if let KnownCustom::Producers(producers) = section.as_known() {
                         self.read_producers(producers);

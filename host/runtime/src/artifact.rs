@@ -17,9 +17,9 @@ use crate::limits::{Limits, MAX_ARTIFACT_BYTES};
 use crate::running::{Running, StartError};
 use crate::ticker::Ticker;
 
-/// The memory that an artifact's trial instance may have: all that a component can address, as the limit is the
-/// pipeline's to set, and is held at `open`.
-const TRIAL_MEMORY: usize = 4 << 30;
+/// The memory that an artifact's trial instance may have: more than any interpreter begins with, since a pipeline may
+/// raise its own limit, and little enough for a hostile start not to fill the machine.
+const TRIAL_MEMORY: usize = 256 << 20;
 
 /// Which of the contract's worlds a component is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -119,13 +119,18 @@ pub(crate) fn accept(answered: Answered, kind: Kind, rows: usize) -> Result<Arra
         Kind::Utf8 => {
             let (offsets, values) = accept_bytes(offsets, values, rows)?;
             let array = StringArray::try_new(offsets, values, nulls);
-            Arc::new(array.map_err(|error| Defect::NotUtf8(error.to_string()))?)
+            Arc::new(array.map_err(|error| not_utf8(&error.to_string()))?)
         }
         Kind::Binary => {
             let (offsets, values) = accept_bytes(offsets, values, rows)?;
             Arc::new(BinaryArray::new(offsets, values, nulls))
         }
     })
+}
+
+/// Arrow's sentence without the name of its error.
+fn not_utf8(error: &str) -> Defect {
+    Defect::NotUtf8(error.strip_prefix("Invalid argument error: ").unwrap_or(error).to_owned())
 }
 
 /// The int32 of a `selection`, one for each row of the result.

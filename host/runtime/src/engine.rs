@@ -108,6 +108,8 @@ impl std::fmt::Debug for Runtime {
 fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
     let refused = |reason: String| RuntimeError::Cache { path: path.to_owned(), reason };
     std::fs::create_dir_all(path).map_err(|error| refused(error.to_string()))?;
+    // wasmtime passes over what it can't write, and each start would compile everything without a word.
+    tempfile::tempfile_in(path).map_err(|error| refused(error.to_string()))?;
     let absolute = path.canonicalize().map_err(|error| refused(error.to_string()))?;
     let mut config = CacheConfig::new();
     config.with_directory(absolute);

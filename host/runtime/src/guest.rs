@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 use crate::boundary::{Level, log, text, types};
-use crate::limits::{Limits, MAX_LOG_BYTES, MemoryGuard, truncated};
+use crate::limits::{Limits, MAX_DECODED, MAX_LOG_BYTES, MemoryGuard, truncated};
 
 /// The span over which a guest's log lines are counted.
 const LOG_WINDOW: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub(crate) enum BadHostCall {
     Offsets,
     #[error("it called text.decode with bytes that are not UTF-8")]
     NotUtf8,
+    #[error("it called text.decode for {0} strings at once, and may for {MAX_DECODED}")]
+    TooMany(usize),
     #[error("it called text.encode with more than 2 GiB of text")]
     TooLong,
 }
@@ -66,6 +68,9 @@ impl text::Host for Guest {
         let mut ends = ends.iter().map(|end| i32::from_le_bytes(*end));
         if !rest.is_empty() || ends.next() != Some(0) {
             return Err(BadHostCall::Offsets.into());
+        }
+        if ends.len() > MAX_DECODED {
+            return Err(BadHostCall::TooMany(ends.len()).into());
         }
         let mut start = 0;
         let strings = ends.map(|end| {
@@ -177,5 +182,11 @@ mod tests {
             assert!(guest().decode(offsets(ends), values.to_vec()).is_err(), "{ends:?}");
         }
         assert!(guest().decode(vec![0, 0, 0, 0, 1], Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_guest_can_not_make_the_host_hold_strings_without_end() {
+        assert_eq!(guest().decode(vec![0; 4 * (MAX_DECODED + 1)], Vec::new()).unwrap().len(), MAX_DECODED);
+        assert!(guest().decode(vec![0; 4 * (MAX_DECODED + 2)], Vec::new()).is_err());
     }
 }

@@ -38,6 +38,10 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 10;
 /// The bytes of a rejection's reason; the rest is cut off. There may be one for each row, and each becomes a dead letter.
 pub(crate) const MAX_REASON_BYTES: usize = 1 << 10;
 
+/// The strings that `text.decode` makes at once. The host holds 24 bytes for each, and a guest's offsets cost it 4: without
+/// a bound, a guest's 64 MiB would become 400 of the host's. Batches are tens of thousands of rows.
+pub(crate) const MAX_DECODED: usize = 1 << 20;
+
 /// The columns that a plan may name in any of its lists. MySQL's own limit for a table is 4,096, InnoDB's 1,017.
 pub(crate) const MAX_COLUMNS: usize = 1024;
 

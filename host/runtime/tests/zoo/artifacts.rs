@@ -122,8 +122,12 @@ fn invalid_code_is_refused() {
 }
 
 #[test]
-fn a_component_that_traps_or_spins_when_it_starts_is_refused() {
-    for (start, said) in [("unreachable", "trapped"), ("(loop br 0)", "5s")] {
+fn a_component_that_traps_spins_or_hoards_when_it_starts_is_refused() {
+    for (start, said) in [
+        ("unreachable", "trapped"),
+        ("(loop br 0)", "5s"),
+        ("(drop (memory.grow (i32.const 8192)))", "may have 268435456"),
+    ] {
         let error = refusal(&assembled(&components::starting(start)));
         assert!(matches!(&error, ArtifactError::Unstartable(reason) if reason.contains(said)), "{error:?}");
     }

@@ -40,6 +40,25 @@ fn compile(name: &str) -> Artifact {
     RUNTIME.compile(&componentize(&module(name)).unwrap()).unwrap()
 }
 
+fn sources(directory: &str) -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let files =
+        std::fs::read_dir(directory).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    files.collect()
+}
+
+#[test]
+fn every_behaviour_of_the_guests_has_a_test() {
+    let tests = sources("tests/zoo");
+    let guests = sources("../../tests/guests/transformer/src") + &sources("../../tests/guests/aggregator/src");
+    let behaviours: Vec<_> =
+        guests.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>")).collect();
+    assert!(behaviours.len() > 40, "{}", behaviours.len());
+    for (behaviour, _) in behaviours {
+        assert!(tests.contains(&format!("\"{behaviour}\"")), "nothing tests `{behaviour}`");
+    }
+}
+
 /// The configuration of a behaviour.
 pub fn config(behaviour: &str) -> String {
     format!(r#"{{"do":"{behaviour}"}}"#)
