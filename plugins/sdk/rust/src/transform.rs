@@ -37,7 +37,22 @@ pub trait Transform: Default + Sized + 'static {
     type In<'a>: ReadRow<'a>;
 
     /// The columns of the result. At least one of them must be computed if any column is read: the host doesn't call a
-    /// transform that computes nothing. So, to reject the rows with a null key, give the key as a computed column.
+    /// transform that computes nothing. So, to reject the rows with a null key, give the key as a computed column; this
+    /// doesn't compile:
+    ///
+    /// ```compile_fail,E0080
+    /// # use sluice_sdk::{Reject, Transform, row, testing::Trial, testing::table};
+    /// row! { pub struct Gift { user_id: i64 } }
+    /// row! { pub struct Given { user_id = untouched i64 } }
+    /// # #[derive(Default)]
+    /// # pub struct Users;
+    /// # impl Transform for Users {
+    /// #     type In<'a> = Gift;
+    /// #     type Out<'a> = Given;
+    /// #     fn row(&self, _: Gift) -> Result<Given, Reject> { Ok(Given {}) }
+    /// # }
+    /// # let _ = Trial::<Users>::open("{}").unwrap().transform(&table! { user_id: i64; [1] });
+    /// ```
     type Out<'a>: WriteRow;
 
     /// The operator with its configuration: the table that the pipeline gives it, as JSON. An error refuses the
