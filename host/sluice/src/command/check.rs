@@ -9,7 +9,7 @@ use sluice_core::Field;
 use sluice_core::chain::Chain;
 use sluice_runtime::Artifact;
 
-use super::{ConfigFile, tokio_runtime};
+use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step};
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
@@ -32,7 +32,7 @@ pub struct Check {
 impl Check {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let problems = match self.file.load() {
-            Ok(config) => tokio_runtime()?.block_on(check(&config, self.offline))?,
+            Ok(config) => block_on(check(&config, self.offline))?,
             Err(problems) => problems.0,
         };
         self.print(&problems)?;

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use sluice_connectors::generator::{Generator, GeneratorOptions, Stream};
 use tokio::sync::watch;
 
+use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
 use super::run::ended_by_signal;
-use super::tokio_runtime;
 use crate::board::Board;
 use crate::config::{Config, Connection};
 use crate::connections::Connections;
@@ -43,7 +43,7 @@ impl Demo {
         let config = super::load(&self.config)?;
         let places = Places::of(&config)?;
         places.clear()?;
-        tokio_runtime()?.block_on(self.show(&config, &places))
+        block_on(self.show(&config, &places))
     }
 
     async fn show(&self, config: &Config, places: &Places) -> anyhow::Result<ExitCode> {

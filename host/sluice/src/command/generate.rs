@@ -9,7 +9,7 @@ use sluice_connectors::writer::Writer;
 use tokio::sync::watch;
 
 use super::run::ended_by_signal;
-use super::{ConfigFile, tokio_runtime};
+use super::{ConfigFile, block_on};
 use crate::connections::Connections;
 
 /// How often a paced generator writes. Shorter: more system calls. Longer: records come in visible gusts.
@@ -72,15 +72,20 @@ impl Generate {
         });
         let mut paced = Paced { generator, only: self.topic, rate: self.rate, left: self.count, made: 0 };
         let (ending, ended) = watch::channel(false);
-        let runtime = tokio_runtime()?;
-        let signal = runtime.block_on(async { ended_by_signal() })?;
-        runtime.spawn(async move {
-            signal.await;
-            ending.send_replace(true);
-        });
-        paced.run(writer.as_mut(), &ended)?;
-        tracing::info!(records = paced.made, connection = self.connection, "generated");
-        Ok(ExitCode::SUCCESS)
+        block_on(async move {
+            let signal = ended_by_signal()?;
+            let writing = tokio::task::spawn_blocking(move || paced.run(writer.as_mut(), &ended).map(|()| paced.made));
+            tokio::pin!(writing);
+            let made = tokio::select! {
+                made = &mut writing => made,
+                _ = signal => {
+                    ending.send_replace(true);
+                    writing.await
+                }
+            };
+            tracing::info!(records = made??, connection = self.connection, "generated");
+            Ok(ExitCode::SUCCESS)
+        })
     }
 
     fn streams(&self) -> impl Iterator<Item = Stream> {

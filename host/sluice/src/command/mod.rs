@@ -80,7 +80,11 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The threads of I/O and control; lanes have their own.
-fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+/// Runs on the threads of I/O and control; lanes have their own. A call to a server that still hangs at the end is left behind
+/// rather than waited for: everything that counts is flushed by then.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let answer = runtime.block_on(work);
+    runtime.shutdown_background();
+    answer
 }

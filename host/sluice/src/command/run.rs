@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigFile, tokio_runtime};
+use super::{ConfigFile, block_on};
 use crate::admin;
 use crate::config::Config;
 use crate::pipeline::Ended;
@@ -24,7 +24,7 @@ pub struct Run {
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.file.load()?;
-        tokio_runtime()?.block_on(self.serve(&config))
+        block_on(self.serve(&config))
     }
 
     async fn serve(&self, config: &Config) -> anyhow::Result<ExitCode> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_select::concat::concat;
@@ -21,6 +22,10 @@ use super::status::{State, Status};
 
 /// How many flushes may wait for the flusher: one, so that it finds the next when it is done with the last.
 pub const QUEUE: usize = 1;
+
+/// How long a flush waits for the group's commit. Shorter: a coordinator that moves costs the monitors a commit. Longer: rows
+/// of the next flush wait for something that no row depends on.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a lane hands over.
 pub enum Work {
@@ -97,9 +102,16 @@ async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<
         return;
     }
     let committer = Arc::clone(committer);
-    let outcome = tokio::task::spawn_blocking(move || committer.commit(&next)).await;
-    if let Ok(Err(error)) = outcome {
-        tracing::warn!(pipeline = status.name(), "offsets not committed to the group: {error}");
+    let commit = tokio::task::spawn_blocking(move || committer.commit(&next));
+    match tokio::time::timeout(COMMIT_PATIENCE, commit).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(pipeline = status.name(), "offsets not committed to the group: {error}"),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(
+                pipeline = status.name(),
+                "offsets not committed to the group: no answer in {COMMIT_PATIENCE:?}"
+            );
+        }
     }
 }
 
