@@ -1,22 +1,16 @@
 //! The entry log, cleaned.
 //!
 //! ```sql
-//! SELECT CASE WHEN user_id IS NULL THEN 0 ELSE user_id END AS user_id
-//! , ip
+//! SELECT CASE WHEN user_id IS NULL THEN 0 ELSE user_id END AS user_id, ip
 //! , CAST(room_id AS VARCHAR) AS room_id
-//! , CAST(arrive_time AS TIMESTAMP) AS arrive_time
-//! , CAST(leave_time AS TIMESTAMP) AS leave_time
+//! , CAST(arrive_time AS TIMESTAMP) AS arrive_time, CAST(leave_time AS TIMESTAMP) AS leave_time
 //! , CAST(create_time AS TIMESTAMP) AS create_time
-//! , CAST(region_code AS VARCHAR) AS region_code
-//! , grade
-//! , province
-//! FROM live_streaming_log
+//! , CAST(region_code AS VARCHAR) AS region_code, grade, province FROM live_streaming_log
 //! ```
 
 use sluice_sdk::{DecimalText, Reject, Timestamp, Transform, cast, row};
 
 row! {
-    /// An entry as the log has it.
     pub struct Entry<'a> {
         user_id: Option<i64>,
         room_id: Option<i64>,
@@ -28,7 +22,7 @@ row! {
 }
 
 row! {
-    /// An entry as the table has it, in the table's order.
+    /// In the table's order.
     pub struct Cleaned {
         user_id: i64,
         ip = untouched &str,
