@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use sluice_e2e::{GIFTS, Host, Metric, Site, World, metric, sluice, toml};
+use sluice_e2e::{GIFTS, Host, Metric, PATIENCE, Site, World, eventually, metric, sluice, toml};
 
 const GOOD: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -102,9 +102,11 @@ fn assert_stops(host: &mut Host, pipeline: &str, topic: &str, says: &str) {
         assert!(reason.contains(part), "{pipeline}: {part} in: {reason}");
     }
     assert!(reason.len() < 1000, "{pipeline}: the reason is short: {} bytes", reason.len());
-    let log = host.log();
-    let line = log.lines().find(|line| line.contains(pipeline) && line.contains("offset 1"));
-    assert!(line.is_some_and(|line| line.contains(says)), "{pipeline}: a line with the reason in {log}");
+    eventually(&format!("{pipeline}: a line with the reason"), PATIENCE, || {
+        let log = host.log();
+        let line = log.lines().find(|line| line.contains(&format!("\"{pipeline}\"")) && line.contains("offset 1"));
+        line.filter(|line| line.contains(says)).map(drop).ok_or(log)
+    });
 }
 
 #[test]
