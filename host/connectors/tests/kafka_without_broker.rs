@@ -69,6 +69,19 @@ fn records_may_outlive_their_source() {
 }
 
 #[test]
+fn a_source_ends_though_records_wait_to_be_read() {
+    let cluster = cluster();
+    let brokers = cluster.bootstrap_servers();
+    write(&brokers, 0..1000);
+    // Whether librdkafka would wait for ever depends on what its threads are at.
+    for _ in 0..20 {
+        let mut source =
+            KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), LONG).unwrap();
+        assert!(source.poll(1, LONG).unwrap().is_some());
+    }
+}
+
+#[test]
 fn nobody_there_is_said_within_patience() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

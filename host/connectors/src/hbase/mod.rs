@@ -17,6 +17,8 @@ mod lookup;
 mod pool;
 mod protocol;
 mod row;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;

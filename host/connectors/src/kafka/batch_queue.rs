@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "rd_kafka_consume_batch_queue takes half the CPU of one record at a time")]
 
 use std::ffi::{CStr, c_char};
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +17,48 @@ use std::time::Duration;
 use rdkafka::bindings as c;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::{ClientContext as _, types::RDKafkaRespErr};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext as _};
 
 use super::reports::Reports;
 
-/// A client of a cluster.
-pub(super) type Consumer = BaseConsumer<Reports>;
+/// A client of a cluster: rdkafka's, for all but records.
+pub(super) struct Consumer(BaseConsumer<Reports>);
+
+impl Consumer {
+    pub fn create(config: &ClientConfig) -> KafkaResult<Consumer> {
+        config.create_with_context(Reports::default()).map(Consumer)
+    }
+}
+
+impl Deref for Consumer {
+    type Target = BaseConsumer<Reports>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// Records that wait in the queue hold the broker's thread, and librdkafka waits for that thread before it empties the queue:
+/// it would hang. So they, and those that still come, go to a queue that is destroyed before the client is closed.
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let client = self.0.client().native_ptr();
+        // SAFETY: the client is alive until the field is dropped, after this; each queue is this function's own reference.
+        // A forwarded queue keeps its target's memory alive, and what is added to a destroyed target is destroyed.
+        unsafe {
+            let records = c::rd_kafka_queue_get_consumer(client);
+            let grave = c::rd_kafka_queue_new(client);
+            if !records.is_null() && !grave.is_null() {
+                c::rd_kafka_queue_forward(records, grave);
+            }
+            for queue in [grave, records].into_iter().filter(|queue| !queue.is_null()) {
+                c::rd_kafka_queue_destroy(queue);
+            }
+        }
+    }
+}
 
 /// The most events of the client that are taken up at once, so that a broker's flood of errors can't hold up records.
 const MAX_EVENTS: usize = 100;

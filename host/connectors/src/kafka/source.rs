@@ -12,7 +12,7 @@ use sluice_core::{Offset, Partition};
 use super::batch_queue::{Batch, BatchQueue, Consumer, Message};
 use super::positions::Positions;
 use super::records::KafkaRecords;
-use super::reports::{Reports, is_refusal};
+use super::reports::is_refusal;
 use super::topic::{Edge, Topic, refused};
 use super::watch::{Found, Watch};
 use super::{KafkaConnection, config};
@@ -56,9 +56,7 @@ impl KafkaSource {
         patience: Duration,
     ) -> Result<KafkaSource, SourceError> {
         let config = config::consumer(connection, &subscription.group).map_err(SourceError::Unusable)?;
-        let consumer: Consumer = config
-            .create_with_context(Reports::default())
-            .map_err(|error| SourceError::Unusable(config::refusal(&error)))?;
+        let consumer = Consumer::create(&config).map_err(|error| SourceError::Unusable(config::refusal(&error)))?;
         let consumer = Arc::new(consumer);
         let queue = BatchQueue::new(&consumer).ok_or_else(|| {
             SourceError::Unusable("Kafka's client has no queue for records: give the source a group".into())
@@ -247,8 +245,7 @@ struct KafkaCommitter {
 }
 
 impl Committer for KafkaCommitter {
-    /// Waits for the coordinator's answer; while it is away at most the session's timeout (librdkafka's
-    /// `session.timeout.ms`, 45 s).
+    /// Waits for the coordinator's answer, and at most [`config::COMMIT_PATIENCE_MS`] for a coordinator.
     fn commit(&self, next: &BTreeMap<Partition, Offset>) -> Result<(), SourceError> {
         if next.is_empty() {
             return Ok(());

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a statement waits for a row's lock.
-const LOCK_TIMEOUT_SECONDS: u32 = 20;
+const LOCK_TIMEOUT_SECONDS: u32 = 5;
 
 /// The url's parameters that mean something; others (a JDBC url's, say) are refused rather than passed over.
 const PARAMETERS: [&str; 9] =

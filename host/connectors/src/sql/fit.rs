@@ -108,7 +108,9 @@ impl UpsertPlan {
         let change = match self.dialect {
             Dialect::Mysql if index.primary => format!("run ALTER TABLE {} DROP PRIMARY KEY", self.table()),
             Dialect::Mysql => format!("run ALTER TABLE {} DROP INDEX {name}", self.table()),
-            Dialect::Sqlite => format!("run DROP INDEX {name}, or, if SQLite made it for the table, {}", self.anew()),
+            // Those are part of the table.
+            Dialect::Sqlite if index.primary || index.name.starts_with("sqlite_autoindex_") => self.anew(),
+            Dialect::Sqlite => format!("run DROP INDEX {name}"),
         };
         Some(format!(
             "unique index {name} ({}) of table {} would make rows of different keys replace each other: {change}",

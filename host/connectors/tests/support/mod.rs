@@ -24,10 +24,13 @@ pub fn subscription(topic: &str, start: Start) -> Subscription {
     Subscription { topic: topic.to_owned(), group: format!("{topic}-group"), start }
 }
 
+/// A record's offset and value.
+pub type Read = (Offset, Option<Vec<u8>>);
+
 /// Everything that a source gave, with the interval algebra as the judge of its intervals.
 #[derive(Default)]
 pub struct Reader {
-    pub values: BTreeMap<Partition, Vec<(Offset, Option<Vec<u8>>)>>,
+    pub values: BTreeMap<Partition, Vec<Read>>,
     pub intervals: Intervals,
     pub last: BTreeMap<Partition, Offset>,
 }

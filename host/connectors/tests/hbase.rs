@@ -1,0 +1,149 @@
+//! The lookup in a real HBase: `SLUICE_TEST_HBASE` is `host:port` of its Thrift 1 server.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use hbase_thrift::hbase::{BatchMutation, ColumnDescriptor, HbaseSyncClient, Mutation, THbaseSyncClient};
+use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseLookup, HbaseOptions};
+use sluice_core::Kind;
+use sluice_core::lookup::{Lookup, LookupError};
+use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
+use thrift::transport::{TBufferedReadTransport, TBufferedWriteTransport};
+
+const MODULE: &str = "cf:module_id";
+
+fn address() -> String {
+    std::env::var("SLUICE_TEST_HBASE").expect("run `make services` and set SLUICE_TEST_HBASE to 127.0.0.1:PORT")
+}
+
+/// A client of our own, to fill tables.
+fn client() -> impl THbaseSyncClient {
+    let stream = TcpStream::connect(address()).unwrap();
+    let answers = TBufferedReadTransport::new(stream.try_clone().unwrap());
+    let calls = TBufferedWriteTransport::new(stream);
+    HbaseSyncClient::new(TBinaryInputProtocol::new(answers, true), TBinaryOutputProtocol::new(calls, true))
+}
+
+/// Makes the table if an earlier run didn't.
+fn make(table: &str) {
+    let mut client = client();
+    if client.get_table_names().unwrap().contains(&table.as_bytes().to_vec()) {
+        return;
+    }
+    let none = Some("NONE".to_string());
+    let family = ColumnDescriptor {
+        name: Some(b"cf:".to_vec()),
+        max_versions: Some(1),
+        compression: none.clone(),
+        bloom_filter_type: none,
+        ..ColumnDescriptor::default()
+    };
+    client.create_table(table.into(), vec![family]).unwrap();
+}
+
+fn put<'a>(table: &str, column: &str, rows: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+    let mutation = |value: &[u8]| Mutation::new(false, column.as_bytes().to_vec(), value.to_vec(), true);
+    let rows = rows.into_iter().map(|(key, value)| BatchMutation::new(key.as_bytes().to_vec(), vec![mutation(value)]));
+    client().mutate_rows(table.into(), rows.collect(), BTreeMap::new()).unwrap();
+}
+
+fn connection(ttl: Duration) -> HbaseConnection {
+    let cache = CacheConfig { ttl, ..CacheConfig::default() };
+    HbaseConnection::new(HbaseOptions { cache, ..HbaseOptions::new(address()) }).unwrap()
+}
+
+fn texts(lookup: &mut HbaseLookup, keys: &[&str]) -> Vec<Option<String>> {
+    let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();
+    let found = lookup.get(&keys).unwrap();
+    found.columns[0].as_string::<i32>().iter().map(|text| text.map(String::from)).collect()
+}
+
+#[test]
+fn rows_that_are_there_are_found_with_their_columns_and_others_are_not() {
+    make("lookup_test");
+    put("lookup_test", MODULE, [("1", &b"0001"[..]), ("2", b"0002")]);
+    put("lookup_test", "cf:raw", [("2", &b"\xff\0"[..]), ("3", b"x")]);
+    let columns = [(MODULE.to_string(), Kind::Utf8), ("cf:raw".to_string(), Kind::Binary)];
+    connection(Duration::ZERO).check("lookup_test", &columns).unwrap();
+    let mut lookup = connection(Duration::ZERO).lookup("lookup_test", &columns).unwrap();
+    let found = lookup.get(&[b"3", b"nope", b"2", b"1"]).unwrap();
+    assert_eq!(found.found, [true, false, true, true]);
+    assert_eq!(
+        found.columns[0].as_string::<i32>().iter().collect::<Vec<_>>(),
+        [None, None, Some("0002"), Some("0001")]
+    );
+    assert_eq!(
+        found.columns[1].as_binary::<i32>().iter().collect::<Vec<_>>(),
+        [Some(&b"x"[..]), None, Some(b"\xff\0"), None]
+    );
+}
+
+#[test]
+fn more_keys_than_a_call_takes_are_all_answered() {
+    make("lookup_test_many");
+    let keys: Vec<_> = (0..2500).map(|i| format!("room{i}")).collect();
+    put("lookup_test_many", MODULE, keys.iter().map(|key| (key.as_str(), key.as_bytes())));
+    let mut lookup = connection(Duration::ZERO).lookup("lookup_test_many", &[(MODULE.into(), Kind::Utf8)]).unwrap();
+    let asked: Vec<_> = keys.iter().map(String::as_str).collect();
+    let expected: Vec<_> = keys.iter().cloned().map(Some).collect();
+    assert_eq!(texts(&mut lookup, &asked), expected);
+}
+
+#[test]
+fn a_change_is_seen_when_the_time_to_live_is_over_and_not_before() {
+    make("lookup_test_change");
+    let columns = [(MODULE.to_string(), Kind::Utf8)];
+    let cached = connection(Duration::from_secs(3600));
+    let mut remembering = cached.lookup("lookup_test_change", &columns).unwrap();
+    let mut asking = connection(Duration::ZERO).lookup("lookup_test_change", &columns).unwrap();
+    put("lookup_test_change", MODULE, [("1", &b"old"[..])]);
+    assert_eq!(texts(&mut remembering, &["1"]), [Some("old".into())]);
+    put("lookup_test_change", MODULE, [("1", &b"new"[..])]);
+    assert_eq!(texts(&mut remembering, &["1"]), [Some("old".into())]);
+    assert_eq!(texts(&mut asking, &["1"]), [Some("new".into())]);
+}
+
+#[test]
+fn a_missing_table_or_family_is_told_with_what_to_run() {
+    make("lookup_test");
+    for (table, column, what) in [
+        ("no_such_table", MODULE, "create 'no_such_table', 'cf'"),
+        ("lookup_test", "other:x", "alter 'lookup_test', 'other'"),
+    ] {
+        let connection = connection(Duration::ZERO);
+        let columns = [(column.to_string(), Kind::Utf8)];
+        let asked = connection.lookup(table, &columns).unwrap().get(&[b"1"]).map(|_| ());
+        for answer in [asked, connection.check(table, &columns)] {
+            let Err(LookupError::Unusable(message)) = answer else { panic!("{answer:?}") };
+            assert!(message.contains(what) && message.contains(&address()), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unavailable_and_named() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let connection = HbaseConnection::new(HbaseOptions::new(free.clone())).unwrap();
+    let columns = [(MODULE.to_string(), Kind::Utf8)];
+    let asked = connection.lookup("dim_hbase", &columns).unwrap().get(&[b"1"]).map(|_| ());
+    for answer in [asked, connection.check("dim_hbase", &columns)] {
+        let Err(LookupError::Unavailable(message)) = answer else { panic!("{answer:?}") };
+        assert!(message.contains(&free), "{message}");
+    }
+}
+
+/// Takes as long as the server's read timeout (60 s by default; the test services set a short one).
+#[test]
+fn a_connection_that_the_server_closed_while_idle_is_replaced_without_an_error() {
+    make("lookup_test_idle");
+    put("lookup_test_idle", MODULE, [("1", &b"0001"[..])]);
+    let mut lookup = connection(Duration::ZERO).lookup("lookup_test_idle", &[(MODULE.into(), Kind::Utf8)]).unwrap();
+    assert_eq!(texts(&mut lookup, &["1"]), [Some("0001".into())]);
+    // A connection that is idle for a little less: when the server closes it, the lookup's is closed.
+    let mut witness = TcpStream::connect(address()).unwrap();
+    assert_eq!(witness.read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(texts(&mut lookup, &["1"]), [Some("0001".into())]);
+}

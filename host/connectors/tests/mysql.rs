@@ -1,0 +1,388 @@
+//! The MySQL sink on a real server: `SLUICE_TEST_MYSQL` is its url, with a database in which tables may be made.
+
+mod rows;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow_array::{BinaryArray, BooleanArray, Float64Array};
+use rows::{MORNING, fields, ints, rows, target, texts, times};
+use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
+use sluice_connectors::sink::{Constraint, Sink, SinkError};
+use sluice_core::{Field, Kind};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
+
+fn url() -> String {
+    std::env::var("SLUICE_TEST_MYSQL")
+        .expect("run `make services` and set SLUICE_TEST_MYSQL to mysql://root:PASSWORD@127.0.0.1:PORT/DATABASE")
+}
+
+fn connection() -> MysqlConnection {
+    MysqlConnection { url: url(), time_zone: None }
+}
+
+async fn run(sql: &str) {
+    let mut session = MySqlConnection::connect(&url()).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await.unwrap();
+}
+
+/// Each row as one text, as SQL made it.
+async fn read(sql: &str) -> Vec<String> {
+    let mut session = MySqlConnection::connect(&url()).await.unwrap();
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut session).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// A table's name that no other test has; there is no such table. Names come again in the next run, so that no run leaves
+/// more behind.
+async fn fresh() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let table = format!("sink_test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    run(&format!("DROP TABLE IF EXISTS {table}")).await;
+    table
+}
+
+/// A table of these columns and constraints.
+async fn table(definition: &str) -> String {
+    let table = fresh().await;
+    run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")).await;
+    table
+}
+
+/// Somebody with few rights.
+struct User {
+    name: String,
+}
+
+async fn user(role: &str, rights: &str) -> User {
+    let name = format!("sink_test_{role}");
+    run(&format!("DROP USER IF EXISTS '{name}'@'%'; CREATE USER '{name}'@'%' IDENTIFIED BY 's3cret'")).await;
+    run(&format!("GRANT {rights} TO '{name}'@'%'")).await;
+    User { name }
+}
+
+impl User {
+    fn connection(&self) -> MysqlConnection {
+        let place = url().rsplit_once('@').unwrap().1.to_string();
+        MysqlConnection { url: format!("mysql://{}:s3cret@{place}", self.name), time_zone: None }
+    }
+
+    async fn drop(self) {
+        run(&format!("DROP USER '{}'@'%'", self.name)).await;
+    }
+}
+
+fn gifts() -> Vec<Field> {
+    fields(&[("kind", Kind::Utf8), ("total", Kind::Int64)])
+}
+
+async fn open(connection: &MysqlConnection, table: &str, create: bool) -> Result<MysqlSink, SinkError> {
+    MysqlSink::open(connection, &target(table, &["kind"], create), &gifts()).await
+}
+
+fn unusable<T>(answer: Result<T, SinkError>) -> String {
+    match answer.map(|_| ()) {
+        Err(SinkError::Unusable(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_was_made_takes_every_kind_and_gives_it_back() {
+    let table = fresh().await;
+    let all = fields(&[
+        ("k", Kind::Int64),
+        ("kt", Kind::Utf8),
+        ("kx", Kind::Binary),
+        ("b", Kind::Boolean),
+        ("f", Kind::Float64),
+        ("u", Kind::Utf8),
+        ("x", Kind::Binary),
+        ("t", Kind::Timestamp),
+    ]);
+    let target = target(&table, &["k", "kt", "kx"], true);
+    let mut sink = MysqlSink::open(&connection(), &target, &all).await.unwrap();
+    let written = rows(vec![
+        ints([i64::MIN, i64::MAX]),
+        texts(["a", "A"]),
+        Arc::new(BinaryArray::from(vec![&b"\0"[..], b""])),
+        Arc::new(BooleanArray::from(vec![Some(true), None])),
+        Arc::new(Float64Array::from(vec![Some(0.1), None])),
+        texts([Some("礼'`物😀"), None]),
+        Arc::new(BinaryArray::from(vec![Some(&b"\0\xff"[..]), None])),
+        times([Some(MORNING + 5), None]),
+    ]);
+    for _ in 0..2 {
+        sink.upsert(&written).await.unwrap();
+    }
+    let sql = format!(
+        "SELECT CONCAT_WS('|', k, kt, HEX(kx), COALESCE(b, '-'), COALESCE(f, '-'), COALESCE(u, '-'), \
+         COALESCE(HEX(x), '-'), COALESCE(t, '-')) FROM {table} ORDER BY k"
+    );
+    assert_eq!(
+        read(&sql).await,
+        [
+            "-9223372036854775808|a|00|1|0.1|礼'`物😀|00FF|2021-08-16 09:48:01.000005",
+            "9223372036854775807|A||-|-|-|-|-"
+        ]
+    );
+    MysqlSink::open(&connection(), &target, &all).await.unwrap();
+}
+
+#[tokio::test]
+async fn texts_that_differ_in_case_are_two_keys_of_a_table_that_was_made() {
+    let table = fresh().await;
+    let mut sink = open(&connection(), &table, true).await.unwrap();
+    sink.upsert(&rows(vec![texts(["a", "A"]), ints([1, 2])])).await.unwrap();
+    assert_eq!(read(&format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")).await, ["2"]);
+}
+
+#[tokio::test]
+async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_makes_none() {
+    let table = fresh().await;
+    connection().check(&target(&table, &["kind"], true), &gifts()).await.unwrap();
+    let create = format!(
+        "set create = true, or run CREATE TABLE `{table}` (`kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE \
+         utf8mb4_bin NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+    );
+    for message in [
+        unusable(open(&connection(), &table, false).await),
+        unusable(connection().check(&target(&table, &["kind"], false), &gifts()).await),
+    ] {
+        assert!(message.ends_with(&create), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn every_mismatch_is_told_at_once_and_the_statements_in_it_end_it() {
+    let table = table("kind INT, shop INT NOT NULL PRIMARY KEY, total INT AS (shop + 1)").await;
+    let Err(SinkError::Mismatch(told)) = open(&connection(), &table, false).await else { panic!("taken") };
+    assert_eq!(
+        told,
+        [
+            format!(
+                "column `kind` of table `{table}` is int(11), the pipeline writes utf8: run ALTER TABLE `{table}` MODIFY \
+                 COLUMN `kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
+            ),
+            format!(
+                "column `total` of table `{table}` is computed by the database: run ALTER TABLE `{table}` DROP COLUMN \
+                 `total`, ADD COLUMN `total` BIGINT"
+            ),
+            format!(
+                "table `{table}` has no primary key or unique index on exactly (`kind`), the pipeline's key: run ALTER \
+                 TABLE `{table}` ADD UNIQUE INDEX (`kind`)"
+            ),
+            format!(
+                "unique index `PRIMARY` (`shop`) of table `{table}` would make rows of different keys replace each \
+                 other: run ALTER TABLE `{table}` DROP PRIMARY KEY"
+            ),
+            format!(
+                "column `shop` of table `{table}` is NOT NULL without a default, and the pipeline doesn't write it: run \
+                 ALTER TABLE `{table}` MODIFY COLUMN `shop` int(11) NULL"
+            ),
+        ]
+    );
+    for sentence in &told {
+        run(sentence.split_once("run ").unwrap().1).await;
+    }
+    let mut sink = open(&connection(), &table, false).await.unwrap();
+    sink.upsert(&rows(vec![texts(["a"]), ints([1])])).await.unwrap();
+}
+
+#[tokio::test]
+async fn constraints_are_what_the_columns_take() {
+    let table = table(
+        "kind VARCHAR(32) PRIMARY KEY, a INT UNSIGNED NOT NULL, b TEXT, c DATETIME(3), d DECIMAL(5,2), e VARBINARY(7), \
+         f TIMESTAMP NULL, g TINYINT(1)",
+    )
+    .await;
+    let columns = fields(&[
+        ("kind", Kind::Utf8),
+        ("a", Kind::Int64),
+        ("b", Kind::Utf8),
+        ("c", Kind::Timestamp),
+        ("d", Kind::Int64),
+        ("e", Kind::Binary),
+        ("f", Kind::Timestamp),
+        ("g", Kind::Boolean),
+    ]);
+    let sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
+    let [kind, a, b, c, d, e, f, g] = sink.constraints() else { panic!("{:?}", sink.constraints()) };
+    assert_eq!(*kind, Constraint { nullable: false, max_chars: Some(32), ..Constraint::ANY });
+    assert_eq!(*a, Constraint { nullable: false, range: Some((0, u32::MAX.into())), ..Constraint::ANY });
+    assert_eq!(*b, Constraint { max_bytes: Some(65_535), ..Constraint::ANY });
+    assert!(c.times.is_some_and(|(from, to)| from < 0 && to > 250_000_000_000_000_000));
+    assert_eq!(*d, Constraint { range: Some((-999, 999)), ..Constraint::ANY });
+    assert_eq!(*e, Constraint { max_bytes: Some(7), ..Constraint::ANY });
+    assert!(f.times.is_some_and(|(from, to)| from > 0 && to < i64::from(i32::MAX) * 1_000_000));
+    assert_eq!(*g, Constraint::ANY);
+}
+
+#[tokio::test]
+async fn values_at_the_ends_of_the_constraints_are_taken_as_they_are() {
+    let table = table("kind VARCHAR(4) PRIMARY KEY, n MEDIUMINT, t DATETIME(6), s TIMESTAMP(6) NULL, b TINYTEXT").await;
+    let columns = fields(&[
+        ("kind", Kind::Utf8),
+        ("n", Kind::Int64),
+        ("t", Kind::Timestamp),
+        ("s", Kind::Timestamp),
+        ("b", Kind::Utf8),
+    ]);
+    let zone = MysqlConnection { time_zone: Some("-11:00".into()), ..connection() };
+    let mut sink = MysqlSink::open(&zone, &target(&table, &["kind"], false), &columns).await.unwrap();
+    let of = |i: usize| sink.constraints()[i].clone();
+    let ((low, high), (first, last), (from, to)) = (of(1).range.unwrap(), of(2).times.unwrap(), of(3).times.unwrap());
+    let long = "x".repeat(of(4).max_bytes.unwrap());
+    sink.upsert(&rows(vec![
+        texts(["礼礼礼礼", "a"]),
+        ints([low, high]),
+        times([first, last]),
+        times([from, to]),
+        texts([long.as_str(), ""]),
+    ]))
+    .await
+    .unwrap();
+    let sql = format!("SELECT CONCAT_WS('|', kind, n, t, LENGTH(b)) FROM {table} ORDER BY n");
+    assert_eq!(
+        read(&sql).await,
+        ["礼礼礼礼|-8388608|0001-01-01 00:00:00.000000|255", "a|8388607|9999-12-31 23:59:59.999999|0"]
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_a_column_cant_hold_is_refused_and_never_cut() {
+    let table = table("kind VARCHAR(4) PRIMARY KEY, total TINYINT").await;
+    let mut sink = open(&connection(), &table, false).await.unwrap();
+    for (kind, total) in [("12345", 1), ("a", 128)] {
+        let message = unusable(sink.upsert(&rows(vec![texts(["b", kind]), ints([1, total])])).await);
+        assert!(message.contains(&table), "{message}");
+    }
+    assert_eq!(read(&format!("SELECT kind FROM {table}")).await, [""; 0]);
+    sink.upsert(&rows(vec![texts(["b"]), ints([1])])).await.unwrap();
+    assert_eq!(read(&format!("SELECT kind FROM {table}")).await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_flush_of_any_size_holds_the_latest_row_of_each_key_also_when_it_is_written_twice() {
+    let table = fresh().await;
+    let columns = fields(&[("id", Kind::Int64), ("total", Kind::Int64), ("note", Kind::Utf8)]);
+    let mut sink = MysqlSink::open(&connection(), &target(&table, &["id"], true), &columns).await.unwrap();
+    for (pass, size) in [1i64, 7, 999, 1000, 1001, 2500, 2500].into_iter().enumerate() {
+        let totals = ints((0..size).map(|i| i * 10 + pass as i64));
+        sink.upsert(&rows(vec![ints(0..size), totals, texts((0..size).map(|_| "x"))])).await.unwrap();
+        let sql = format!(
+            "SELECT CONCAT_WS('|', COUNT(*), SUM(total = id * 10 + {pass})) FROM {table} WHERE id < {size} AND note = 'x'"
+        );
+        assert_eq!(read(&sql).await, [format!("{size}|{size}")]);
+    }
+}
+
+#[tokio::test]
+async fn texts_of_megabytes_are_written_in_statements_that_the_server_takes() {
+    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT, note MEDIUMTEXT").await;
+    let columns = fields(&[("kind", Kind::Utf8), ("note", Kind::Utf8)]);
+    let mut sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
+    let note = "x".repeat(1_500_000);
+    let kinds: Vec<_> = (0..20).map(|i| i.to_string()).collect();
+    sink.upsert(&rows(vec![texts(kinds.iter().map(String::as_str)), texts([note.as_str(); 20])])).await.unwrap();
+    let sql = format!("SELECT CAST(SUM(LENGTH(note)) AS CHAR) FROM {table}");
+    assert_eq!(read(&sql).await, ["30000000"]);
+}
+
+#[tokio::test]
+async fn wall_clock_times_are_written_as_they_are_in_every_zone() {
+    let table = table("kind VARCHAR(40) PRIMARY KEY, d DATETIME(6), t TIMESTAMP(6) NULL").await;
+    let columns = fields(&[("kind", Kind::Utf8), ("d", Kind::Timestamp), ("t", Kind::Timestamp)]);
+    for zone in ["Asia/Shanghai", "-03:30", "UTC"] {
+        let connection = MysqlConnection { time_zone: Some(zone.into()), ..connection() };
+        let mut sink = MysqlSink::open(&connection, &target(&table, &["kind"], false), &columns).await.unwrap();
+        sink.upsert(&rows(vec![texts([zone]), times([MORNING]), times([MORNING])])).await.unwrap();
+    }
+    let sql = format!(
+        "SELECT CONCAT_WS('|', kind, d, TIMESTAMPDIFF(MINUTE, '1970-01-01', d) * 60 - \
+                       FLOOR(UNIX_TIMESTAMP(t) / 60) * 60) FROM {table} ORDER BY kind"
+    );
+    let morning = "2021-08-16 09:48:01.000000";
+    assert_eq!(
+        read(&sql).await,
+        [format!("-03:30|{morning}|-12600"), format!("Asia/Shanghai|{morning}|28800"), format!("UTC|{morning}|0")]
+    );
+}
+
+#[tokio::test]
+async fn a_zone_that_is_none_or_has_no_offset_for_good_is_told() {
+    for (zone, what) in
+        [("Mars/Olympus", "is no zone"), ("+99:00", "is no zone"), ("Europe/Berlin", "load the server's zones")]
+    {
+        let connection = MysqlConnection { time_zone: Some(zone.into()), ..connection() };
+        let message = unusable(open(&connection, "any", false).await);
+        assert!(message.contains(zone) && message.contains(what), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_and_databases_that_are_wrong_are_told_without_the_password() {
+    let (server, database) = url().rsplit_once('/').map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
+    let host = server.rsplit_once('@').unwrap().1.to_string();
+    for (url, what) in [
+        (format!("mysql://root:s3cret@{host}/{database}"), "check user and password"),
+        (format!("mysql://nobody:s3cret@{host}/{database}"), "check user and password"),
+        (format!("{server}/no_such_database"), "create the database"),
+    ] {
+        let connection = MysqlConnection { url, time_zone: None };
+        let message = unusable(open(&connection, "any", false).await);
+        assert!(message.contains(what) && message.contains(&host) && !message.contains("s3cret"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_write_is_told_at_the_opening() {
+    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
+    let user = user("reader", &format!("SELECT ON {table}")).await;
+    let message = unusable(open(&user.connection(), &table, false).await);
+    user.drop().await;
+    assert!(message.contains("may SELECT, INSERT and UPDATE") && !message.contains("s3cret"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable_and_named() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let connection = MysqlConnection { url: format!("mysql://root:s3cret@{free}/livedb"), time_zone: None };
+    match open(&connection, "any", false).await.map(|_| ()) {
+        Err(SinkError::Unavailable(message)) => {
+            assert!(message.contains(&free.to_string()) && !message.contains("s3cret"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
+    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
+    let user = user("writer", &format!("SELECT, INSERT, UPDATE ON {table}")).await;
+    let mut sink = open(&user.connection(), &table, false).await.unwrap();
+    sink.upsert(&rows(vec![texts(["a"]), ints([1])])).await.unwrap();
+    let sessions = format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE user = '{}'", user.name);
+    let before = read(&sessions).await;
+    assert_eq!(before.len(), 1);
+    run(&format!("KILL {}", before[0])).await;
+    sink.upsert(&rows(vec![texts(["a"]), ints([2])])).await.unwrap();
+    assert_eq!(read(&format!("SELECT CAST(total AS CHAR) FROM {table}")).await, ["2"]);
+    assert!(!read(&sessions).await.contains(&before[0]));
+    user.drop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_else_holds_is_unavailable_and_free_again_later() {
+    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
+    let mut sink = open(&connection(), &table, false).await.unwrap();
+    let flush = rows(vec![texts(["a"]), ints([1])]);
+    sink.upsert(&flush).await.unwrap();
+    let mut other = MySqlConnection::connect(&url()).await.unwrap();
+    let lock = format!("BEGIN; SELECT * FROM {table} FOR UPDATE");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut other).await.unwrap();
+    let answer = sink.upsert(&flush).await;
+    assert!(matches!(answer, Err(SinkError::Unavailable(_))), "{answer:?}");
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    sink.upsert(&flush).await.unwrap();
+}
