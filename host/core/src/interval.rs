@@ -143,3 +143,44 @@ impl Intervals {
         ends.iter().all(|(partition, end)| self.end(*partition).unwrap_or(Offset(0)) >= *end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn intervals_join_end_to_end_and_nothing_else_changes_what_was_consumed(
+            bounds in prop::collection::vec((0i64..20, 0i64..20), 1..40),
+        ) {
+            let mut consumed = Intervals::default();
+            for (start, end) in bounds {
+                let Some(interval) = Interval::new(Offset(start), Offset(end)) else {
+                    prop_assert!(start > end);
+                    continue;
+                };
+                let before = consumed.clone();
+                let fits = before.end(Partition(0)).is_none_or(|at| at == interval.start());
+                let outcome = consumed.extend(Partition(0), interval);
+                prop_assert_eq!(outcome.is_ok(), fits);
+                if fits {
+                    prop_assert_eq!(consumed.end(Partition(0)), Some(interval.end()));
+                } else {
+                    prop_assert_eq!(consumed.clone(), before);
+                }
+                prop_assert_eq!(consumed.end(Partition(1)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn ends_are_reached_when_every_partition_is() {
+        let ends = BTreeMap::from([(Partition(0), Offset(2)), (Partition(1), Offset(0))]);
+        let mut consumed = Intervals::default();
+        assert!(!consumed.reaches(&ends));
+        let whole = Interval::new(Offset(0), Offset(2));
+        consumed.extend(Partition(0), whole.unwrap()).unwrap();
+        assert!(consumed.reaches(&ends));
+    }
+}

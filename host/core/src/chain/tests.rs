@@ -1,1 +1,94 @@
+//! Decode, join and project: what a chain without operators does.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, StringArray};
+
+use super::*;
+use crate::decode::Origin;
+use crate::interval::{Interval, Offset, Partition};
+use crate::lookup::Found;
+
+struct Lines(Vec<&'static str>);
+
+impl Records for Lines {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn topic(&self) -> &str {
+        "lines"
+    }
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        Some(self.0[i].as_bytes())
+    }
+    fn key(&self, _: usize) -> Option<&[u8]> {
+        None
+    }
+    fn position(&self, i: usize) -> (Partition, Offset) {
+        (Partition(0), Offset(0).advanced(i))
+    }
+    fn timestamp(&self, _: usize) -> Option<i64> {
+        None
+    }
+    fn intervals(&self) -> &[(Partition, Interval)] {
+        &[]
+    }
+}
+
+/// Knows some keys; insists on being asked for each once.
+struct Modules(BTreeMap<&'static str, &'static str>);
+
+impl Lookup for Modules {
+    fn get(&mut self, keys: &[&[u8]]) -> Result<Found, LookupError> {
+        let texts: Vec<&str> = keys.iter().map(|key| std::str::from_utf8(key).unwrap()).collect();
+        let mut distinct = texts.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), texts.len(), "keys are distinct");
+        let values: Vec<Option<&str>> = texts.iter().map(|key| self.0.get(key).copied()).collect();
+        let found = values.iter().map(Option::is_some).collect();
+        let column: ArrayRef = Arc::new(StringArray::from(values));
+        Ok(Found { found, columns: vec![column] })
+    }
+}
+
+fn chain(join: Join) -> Chain {
+    let column =
+        |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: Origin::Field(name.to_owned()) };
+    let lookup = Box::new(Modules(BTreeMap::from([("7", "0007"), ("8", "0008")])));
+    let columns = vec![Field::new("module_id", Kind::Utf8)];
+    let step = Step::Lookup { key: 1, columns, join, lookup };
+    Chain::new(&[column("user"), column("room")], JsonOptions::default(), vec![step]).unwrap()
+}
+
+fn joined(join: Join) -> Vec<(i64, Option<String>, usize)> {
+    let records = Lines(vec![
+        r#"{"user":1,"room":7}"#,
+        r#"{"user":2,"room":9}"#,
+        r#"{"user":3,"room":null}"#,
+        r#"{"user":4,"room":8}"#,
+        r#"{"user":5,"room":7}"#,
+    ]);
+    let output = chain(join).process(&records, 0, 100).unwrap().output.unwrap();
+    let users = output.columns[0].as_primitive::<Int64Type>().values();
+    let modules = output.columns[2].as_string::<i32>().iter();
+    let rows = users.iter().zip(modules).enumerate();
+    rows.map(|(i, (user, module))| (*user, module.map(str::to_owned), output.origins.record(i))).collect()
+}
+
+#[test]
+fn an_inner_join_leaves_out_keys_that_are_null_or_unknown() {
+    let module = |text: &str| Some(text.to_owned());
+    assert_eq!(joined(Join::Inner), [(1, module("0007"), 0), (4, module("0008"), 3), (5, module("0007"), 4)]);
+}
+
+#[test]
+fn a_left_join_keeps_every_row() {
+    let module = |text: &str| Some(text.to_owned());
+    let rows = joined(Join::Left);
+    let modules: Vec<_> = rows.into_iter().map(|row| row.1).collect();
+    assert_eq!(modules, [module("0007"), None, None, module("0008"), module("0007")]);
+}

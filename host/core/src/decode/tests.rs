@@ -23,7 +23,7 @@ impl Records for Made {
         self.0[i].as_deref()
     }
     fn key(&self, i: usize) -> Option<&[u8]> {
-        (i % 2 == 0).then_some(b"key")
+        i.is_multiple_of(2).then_some(b"key")
     }
     fn position(&self, i: usize) -> (Partition, Offset) {
         (Partition(3), Offset(100).advanced(i))
@@ -220,7 +220,6 @@ fn json_object() -> impl Strategy<Value = String> {
         Just("\\\"quoted\\\\\\n".to_owned()),
         Just("浙江".to_owned()),
         Just("\\ud83d\\ude00".to_owned()),
-        Just("\\ud83d".to_owned()),
     ];
     let value = prop_oneof![
         any::<i64>().prop_map(|v| v.to_string()),
@@ -261,10 +260,6 @@ proptest! {
         let decoded = decoder.decode(&records, 0, usize::MAX);
         let mut row = 0;
         for object in &objects {
-            // A lone surrogate is an error to serde_json as a whole, and to us in the field that is wanted.
-            if object.contains("\\ud83d") && !object.contains("\\ude00") {
-                prop_assume!(serde_json::from_str::<Value>(object).is_ok());
-            }
             let Ok(Value::Object(parsed)) = serde_json::from_str::<Value>(object) else { continue };
             let text = texts(&decoded, 0)[row].clone();
             match parsed.get("a") {
@@ -293,7 +288,6 @@ proptest! {
     fn objects_with_a_byte_changed_are_refused_as_serde_json_refuses(
         object in json_object(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
-        prop_assume!(!object.contains("\\ud83d"));
         let mut bytes = object.into_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
