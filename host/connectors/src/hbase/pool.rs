@@ -54,7 +54,8 @@ impl Pool {
     /// so a call that breaks an idle one is run once more, on a fresh one.
     pub(super) fn call<T>(&self, mut call: impl FnMut(&mut Client) -> thrift::Result<T>) -> Result<T, Fault> {
         let lease = self.lease()?;
-        if let Some(mut client) = self.state().idle.pop() {
+        let idle = self.state().idle.pop();
+        if let Some(mut client) = idle {
             match call(&mut client) {
                 Err(error) if is_broken(&error) => self.state().idle.clear(),
                 answer => return lease.finish(client, answer),
