@@ -1,4 +1,5 @@
 //! The MySQL sink on a real server: `SLUICE_TEST_MYSQL` is its url, with a database in which tables may be made.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod rows;
 
@@ -385,4 +386,16 @@ async fn a_row_that_somebody_else_holds_is_unavailable_and_free_again_later() {
     assert!(matches!(answer, Err(SinkError::Unavailable(_))), "{answer:?}");
     sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
     sink.upsert(&flush).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_number_that_is_none_is_refused_and_never_made_another() {
+    let table = table("kind VARCHAR(4) PRIMARY KEY, total DOUBLE").await;
+    let columns = fields(&[("kind", Kind::Utf8), ("total", Kind::Float64)]);
+    let mut sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
+    for number in [f64::NAN, f64::INFINITY] {
+        let totals = Arc::new(Float64Array::from(vec![number]));
+        let message = unusable(sink.upsert(&rows(vec![texts(["a"]), totals])).await);
+        assert!(message.contains(&table), "{message}");
+    }
 }

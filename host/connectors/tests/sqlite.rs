@@ -1,4 +1,5 @@
 //! The SQLite sink on real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod rows;
 
@@ -206,6 +207,26 @@ async fn what_is_no_database_and_where_there_is_no_directory_is_told() {
     let answer = SqliteSink::open(&nowhere, &target("gifts", &["kind"], true), &gifts()).await;
     let Err(SinkError::Unusable(message)) = answer else { panic!("opened") };
     assert!(message.contains("make it, or name another path"), "{message}");
+}
+
+#[tokio::test]
+async fn values_at_the_ends_of_the_constraints_are_taken_and_no_number_becomes_null() {
+    let database = Database::new();
+    let columns = fields(&[("t", Kind::Timestamp), ("f", Kind::Float64)]);
+    let mut sink = SqliteSink::open(&database.connection(), &target("ends", &["t"], true), &columns).await.unwrap();
+    let (first, last) = sink.constraints()[0].times.unwrap();
+    let floats = |values: [f64; 2]| Arc::new(Float64Array::from(values.to_vec()));
+    sink.upsert(&rows(vec![times([first, last]), floats([f64::INFINITY, f64::MIN_POSITIVE])])).await.unwrap();
+    assert_eq!(
+        database.texts("SELECT t || (f > 0) FROM ends ORDER BY t").await,
+        ["0000-01-01 00:00:001", "9999-12-31 23:59:59.9999991"]
+    );
+    let answer = sink.upsert(&rows(vec![times([first, last]), floats([1.0, f64::NAN])])).await;
+    assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");
+    for beyond in [first - 1, last + 1] {
+        let answer = sink.upsert(&rows(vec![times([beyond]), Arc::new(Float64Array::from(vec![1.0]))])).await;
+        assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ mod tests {
             let (mut at, mut sizes) = (0, BTreeSet::new());
             while let Some(chunk) = upsert.next_chunk(&values, at, lengths.len()) {
                 prop_assert_eq!(chunk.start, at);
-                prop_assert!(chunk.len() >= 1 && chunk.len() <= max_rows);
+                prop_assert!(!chunk.is_empty() && chunk.len() <= max_rows);
                 prop_assert!(chunk.len() == 1 || chunk.len() * columns <= 500);
                 prop_assert!(chunk.len() == 1 || lengths[chunk.clone()].iter().sum::<usize>() <= MAX_STATEMENT_BYTES);
                 sizes.insert(chunk.len());

@@ -31,12 +31,21 @@ fn add(arguments: &mut SqliteArguments, column: &Values<'_>, row: usize) -> Resu
     match column {
         Values::Boolean(array) => arguments.add(array.is_valid(row).then(|| array.value(row))),
         Values::Int64(array) => arguments.add(array.is_valid(row).then(|| array.value(row))),
-        Values::Float64(array) => arguments.add(array.is_valid(row).then(|| array.value(row))),
+        Values::Float64(array) => arguments.add(array.is_valid(row).then(|| number(array.value(row))).transpose()?),
         Values::Utf8(array) => arguments.add(array.is_valid(row).then(|| array.value(row))),
         Values::Binary(array) => arguments.add(array.is_valid(row).then(|| array.value(row))),
         Values::Timestamp(array) => {
             arguments.add(array.is_valid(row).then(|| wall_clock(array.value(row))).transpose()?)
         }
+    }
+}
+
+/// SQLite would store null for what is no number.
+fn number(value: f64) -> Result<f64, BoxDynError> {
+    if value.is_nan() {
+        Err("NaN can't be stored: let the operator reject the row or answer null".into())
+    } else {
+        Ok(value)
     }
 }
 

@@ -7,6 +7,10 @@ use super::affinity;
 use crate::sink::Constraint;
 use crate::sql::{Column, Table, UniqueIndex};
 
+/// The times whose text has four digits for the year: 0000-01-01T00:00:00 to 9999-12-31T23:59:59.999999, in microseconds
+/// since 1970.
+const TIMES: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
+
 /// What there is under a table's name.
 pub(super) enum Described {
     Missing,
@@ -47,7 +51,7 @@ fn column(row: &SqliteRow, rowid: Option<&str>) -> Result<Column, sqlx::Error> {
     let counts = rowid == Some(&name);
     Ok(Column {
         kinds: affinity::kinds(&declared),
-        takes: Constraint { nullable, ..Constraint::ANY },
+        takes: Constraint { nullable, times: Some(TIMES), ..Constraint::ANY },
         optional: nullable || default != 0 || counts,
         counts,
         // 2 and 3: virtual and stored.
