@@ -122,11 +122,25 @@ fn open_lookup(lookup: &config::Lookup, connections: &Connections, fields: &[Fie
         config::Join::Inner => Join::Inner,
         config::Join::Left => Join::Left,
     };
-    let lookup = connections.open_lookup(lookup).map_err(|error| match error {
+    let lookup = connections.open_lookup(lookup).map_err(lookup_trouble)?;
+    Ok(Step::Lookup { key, columns, join, lookup })
+}
+
+fn lookup_trouble(error: LookupError) -> Trouble {
+    match error {
         LookupError::Unavailable(reason) => Trouble::Away(reason),
         LookupError::Unusable(reason) => Trouble::wrong(reason),
-    })?;
-    Ok(Step::Lookup { key, columns, join, lookup })
+    }
+}
+
+/// Whether every lookup's table is there: said at the start, since a server takes minutes to say it of a batch. Blocks.
+pub fn check_lookups(pipeline: &config::Pipeline, connections: &Connections) -> Result<(), Trouble> {
+    for step in &pipeline.steps {
+        if let config::Step::Lookup(lookup) = step {
+            connections.check_lookup(lookup).map_err(lookup_trouble)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens every sink for these rows; all that is wrong with all of them is said at once.

@@ -126,9 +126,9 @@ impl Status {
         now.refused = None;
     }
 
-    /// The newest artifact isn't run, for this reason.
-    pub fn set_refused(&self, reason: String) {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(reason);
+    /// Why the newest artifact isn't run, if it isn't.
+    pub fn set_refused(&self, reason: Option<String>) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).refused = reason;
     }
 
     /// Says what the pipeline does now; true if that is news.

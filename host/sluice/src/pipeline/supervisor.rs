@@ -120,9 +120,7 @@ impl Supervisor {
     async fn swap(&mut self, run: &Run, running: &mut Artifacts) -> bool {
         let deployed = self.operators.borrow_and_update().clone();
         let refused = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name));
-        if let Some(reason) = refused {
-            self.status.set_refused(reason.clone());
-        }
+        self.status.set_refused(refused.cloned());
         let Ok(artifacts) = needed(&self.pipeline, &deployed) else { return false };
         if artifacts
             .iter()
@@ -142,7 +140,7 @@ impl Supervisor {
             }
             Err(reason) => {
                 tracing::warn!(pipeline = self.status.name(), "swap refused, the operator before runs on: {reason}");
-                self.status.set_refused(reason);
+                self.status.set_refused(Some(reason));
                 false
             }
         }
@@ -216,7 +214,11 @@ async fn prepare(
     artifacts: &Artifacts,
 ) -> Result<(Chain, (Vec<super::flush::OpenSink>, super::constraint::Constraints)), Trouble> {
     let (settings, shared, operators) = (pipeline.clone(), Arc::clone(connections), artifacts.clone());
-    let chain = blocking(move || assemble::chain(&settings, &operators, &shared)).await??;
+    let chain = blocking(move || {
+        assemble::check_lookups(&settings, &shared)?;
+        assemble::chain(&settings, &operators, &shared)
+    });
+    let chain = chain.await??;
     let sinks = assemble::sinks(pipeline, connections, chain.output_fields()).await?;
     Ok((chain, sinks))
 }
