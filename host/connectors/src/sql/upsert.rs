@@ -8,9 +8,10 @@ use super::dialect::Dialect;
 use super::plan::UpsertPlan;
 use super::values::Values;
 
-/// The most bytes of values in a statement of more than one row. MySQL refuses packets over `max_allowed_packet`, 16 MiB
-/// or more by default; a quarter of that leaves room for the statement's other parts, and bounds the copy that is made.
-const MAX_STATEMENT_BYTES: usize = 4 << 20;
+/// The most bytes of values in a statement of more than one row. MySQL refuses packets over `max_allowed_packet`, which is
+/// 4 MiB at the least of its releases' defaults; half of that leaves room for the statement's other parts, and bounds the
+/// copy that is made.
+const MAX_STATEMENT_BYTES: usize = 2 << 20;
 
 /// `INSERT`s that replace the row with the same key.
 ///
