@@ -1,92 +1,17 @@
-//! The MySQL sink on a real server: `SLUICE_TEST_MYSQL` is its url, with a database in which tables may be made.
+//! What the MySQL sink writes, and into which tables, on a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod mysql_server;
 mod rows;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::{BinaryArray, BooleanArray, Float64Array};
+use mysql_server::{connection, fresh, gifts, open, read, run, table, unusable};
 use rows::{MORNING, fields, ints, rows, target, texts, times};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
 use sluice_connectors::sink::{Constraint, Sink, SinkError};
-use sluice_core::{Field, Kind};
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
-
-fn url() -> String {
-    std::env::var("SLUICE_TEST_MYSQL")
-        .expect("run `make services` and set SLUICE_TEST_MYSQL to mysql://root:PASSWORD@127.0.0.1:PORT/DATABASE")
-}
-
-fn connection() -> MysqlConnection {
-    MysqlConnection { url: url(), time_zone: None }
-}
-
-async fn run(sql: &str) {
-    let mut session = MySqlConnection::connect(&url()).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await.unwrap();
-}
-
-/// Each row as one text, as SQL made it.
-async fn read(sql: &str) -> Vec<String> {
-    let mut session = MySqlConnection::connect(&url()).await.unwrap();
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut session).await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
-/// A table's name that no other test has; there is no such table. Names come again in the next run, so that no run leaves
-/// more behind.
-async fn fresh() -> String {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let table = format!("sink_test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    run(&format!("DROP TABLE IF EXISTS {table}")).await;
-    table
-}
-
-/// A table of these columns and constraints.
-async fn table(definition: &str) -> String {
-    let table = fresh().await;
-    run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")).await;
-    table
-}
-
-/// Somebody with few rights.
-struct User {
-    name: String,
-}
-
-async fn user(role: &str, rights: &str) -> User {
-    let name = format!("sink_test_{role}");
-    run(&format!("DROP USER IF EXISTS '{name}'@'%'; CREATE USER '{name}'@'%' IDENTIFIED BY 's3cret'")).await;
-    run(&format!("GRANT {rights} TO '{name}'@'%'")).await;
-    User { name }
-}
-
-impl User {
-    fn connection(&self) -> MysqlConnection {
-        let place = url().rsplit_once('@').unwrap().1.to_string();
-        MysqlConnection { url: format!("mysql://{}:s3cret@{place}", self.name), time_zone: None }
-    }
-
-    async fn drop(self) {
-        run(&format!("DROP USER '{}'@'%'", self.name)).await;
-    }
-}
-
-fn gifts() -> Vec<Field> {
-    fields(&[("kind", Kind::Utf8), ("total", Kind::Int64)])
-}
-
-async fn open(connection: &MysqlConnection, table: &str, create: bool) -> Result<MysqlSink, SinkError> {
-    MysqlSink::open(connection, &target(table, &["kind"], create), &gifts()).await
-}
-
-fn unusable<T>(answer: Result<T, SinkError>) -> String {
-    match answer.map(|_| ()) {
-        Err(SinkError::Unusable(message)) => message,
-        other => panic!("{other:?}"),
-    }
-}
+use sluice_core::Kind;
 
 #[tokio::test]
 async fn a_table_that_was_made_takes_every_kind_and_gives_it_back() {
@@ -308,84 +233,6 @@ async fn wall_clock_times_are_written_as_they_are_in_every_zone() {
         read(&sql).await,
         [format!("-03:30|{morning}|-12600"), format!("Asia/Shanghai|{morning}|28800"), format!("UTC|{morning}|0")]
     );
-}
-
-#[tokio::test]
-async fn a_zone_that_is_none_or_has_no_offset_for_good_is_told() {
-    for (zone, what) in
-        [("Mars/Olympus", "is no zone"), ("+99:00", "is no zone"), ("Europe/Berlin", "load the server's zones")]
-    {
-        let connection = MysqlConnection { time_zone: Some(zone.into()), ..connection() };
-        let message = unusable(open(&connection, "any", false).await);
-        assert!(message.contains(zone) && message.contains(what), "{message}");
-    }
-}
-
-#[tokio::test]
-async fn credentials_and_databases_that_are_wrong_are_told_without_the_password() {
-    let (server, database) = url().rsplit_once('/').map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
-    let host = server.rsplit_once('@').unwrap().1.to_string();
-    for (url, what) in [
-        (format!("mysql://root:s3cret@{host}/{database}"), "check user and password"),
-        (format!("mysql://nobody:s3cret@{host}/{database}"), "check user and password"),
-        (format!("{server}/no_such_database"), "create the database"),
-    ] {
-        let connection = MysqlConnection { url, time_zone: None };
-        let message = unusable(open(&connection, "any", false).await);
-        assert!(message.contains(what) && message.contains(&host) && !message.contains("s3cret"), "{message}");
-    }
-}
-
-#[tokio::test]
-async fn a_user_who_may_not_write_is_told_at_the_opening() {
-    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
-    let user = user("reader", &format!("SELECT ON {table}")).await;
-    let message = unusable(open(&user.connection(), &table, false).await);
-    user.drop().await;
-    assert!(message.contains("may SELECT, INSERT and UPDATE") && !message.contains("s3cret"), "{message}");
-}
-
-#[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable_and_named() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let connection = MysqlConnection { url: format!("mysql://root:s3cret@{free}/livedb"), time_zone: None };
-    match open(&connection, "any", false).await.map(|_| ()) {
-        Err(SinkError::Unavailable(message)) => {
-            assert!(message.contains(&free.to_string()) && !message.contains("s3cret"), "{message}");
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
-    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
-    let user = user("writer", &format!("SELECT, INSERT, UPDATE ON {table}")).await;
-    let mut sink = open(&user.connection(), &table, false).await.unwrap();
-    sink.upsert(&rows(vec![texts(["a"]), ints([1])])).await.unwrap();
-    let sessions = format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE user = '{}'", user.name);
-    let before = read(&sessions).await;
-    assert_eq!(before.len(), 1);
-    run(&format!("KILL {}", before[0])).await;
-    sink.upsert(&rows(vec![texts(["a"]), ints([2])])).await.unwrap();
-    assert_eq!(read(&format!("SELECT CAST(total AS CHAR) FROM {table}")).await, ["2"]);
-    assert!(!read(&sessions).await.contains(&before[0]));
-    user.drop().await;
-}
-
-#[tokio::test]
-async fn a_row_that_somebody_else_holds_is_unavailable_and_free_again_later() {
-    let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
-    let mut sink = open(&connection(), &table, false).await.unwrap();
-    let flush = rows(vec![texts(["a"]), ints([1])]);
-    sink.upsert(&flush).await.unwrap();
-    let mut other = MySqlConnection::connect(&url()).await.unwrap();
-    let lock = format!("BEGIN; SELECT * FROM {table} FOR UPDATE");
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut other).await.unwrap();
-    let answer = sink.upsert(&flush).await;
-    assert!(matches!(answer, Err(SinkError::Unavailable(_))), "{answer:?}");
-    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
-    sink.upsert(&flush).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! A real MySQL server for tests: `SLUICE_TEST_MYSQL` is its url, with a database in which tables may be made.
+#![allow(dead_code, reason = "each test file uses some of these")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
+use sluice_connectors::sink::SinkError;
+use sluice_core::{Field, Kind};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
+
+use crate::rows::{fields, target};
+
+pub fn url() -> String {
+    std::env::var("SLUICE_TEST_MYSQL")
+        .expect("run `make services` and set SLUICE_TEST_MYSQL to mysql://root:PASSWORD@127.0.0.1:PORT/DATABASE")
+}
+
+pub fn connection() -> MysqlConnection {
+    MysqlConnection { url: url(), time_zone: None }
+}
+
+pub async fn run(sql: &str) {
+    let mut session = MySqlConnection::connect(&url()).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await.unwrap();
+}
+
+/// Each row as one text, as SQL made it.
+pub async fn read(sql: &str) -> Vec<String> {
+    let mut session = MySqlConnection::connect(&url()).await.unwrap();
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut session).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// A table's name that no other test has; there is no such table. Names come again in the next run, so that no run leaves
+/// more behind.
+pub async fn fresh() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let table = format!("{}_{}", env!("CARGO_CRATE_NAME"), NEXT.fetch_add(1, Ordering::Relaxed));
+    run(&format!("DROP TABLE IF EXISTS {table}")).await;
+    table
+}
+
+/// A table of these columns and constraints.
+pub async fn table(definition: &str) -> String {
+    let table = fresh().await;
+    run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")).await;
+    table
+}
+
+/// Somebody with few rights.
+pub struct User {
+    pub name: String,
+}
+
+pub async fn user(role: &str, rights: &str) -> User {
+    let name = format!("{}_{role}", env!("CARGO_CRATE_NAME"));
+    run(&format!("DROP USER IF EXISTS '{name}'@'%'; CREATE USER '{name}'@'%' IDENTIFIED BY 's3cret'")).await;
+    run(&format!("GRANT {rights} TO '{name}'@'%'")).await;
+    User { name }
+}
+
+impl User {
+    pub fn connection(&self) -> MysqlConnection {
+        let place = url().rsplit_once('@').unwrap().1.to_string();
+        MysqlConnection { url: format!("mysql://{}:s3cret@{place}", self.name), time_zone: None }
+    }
+
+    pub async fn drop(self) {
+        run(&format!("DROP USER '{}'@'%'", self.name)).await;
+    }
+}
+
+pub fn gifts() -> Vec<Field> {
+    fields(&[("kind", Kind::Utf8), ("total", Kind::Int64)])
+}
+
+pub async fn open(connection: &MysqlConnection, table: &str, create: bool) -> Result<MysqlSink, SinkError> {
+    MysqlSink::open(connection, &target(table, &["kind"], create), &gifts()).await
+}
+
+pub fn unusable<T>(answer: Result<T, SinkError>) -> String {
+    match answer.map(|_| ()) {
+        Err(SinkError::Unusable(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
