@@ -72,8 +72,8 @@ pub trait Transform: Default + Sized + 'static {
         true
     }
 
-    /// The row of the result, or why this row has none: it is then handled as the pipeline says (stop, skip, dead
-    /// letter), and the others go on.
+    /// The row of the result, or why this row has none: it is then left out, counted and
+    /// logged, and the others go on.
     fn row<'a>(&'a self, row: Self::In<'a>) -> Result<Self::Out<'a>, Reject>;
 }
 
