@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sluice_core::{Offset, Partition};
@@ -11,15 +11,18 @@ use sluice_core::{Offset, Partition};
 use super::topic::{Edge, Topic};
 use crate::source::SourceError;
 
-/// How long one look may take: a cluster that is away is looked at again later.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a question of a look may take: the end of a source waits for it, and a cluster that is away is looked at again.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A thread that asks the cluster now and then, since asking blocks and a lane must not.
 ///
-/// It ends when this is dropped: at once, or after the question that is under way, with the client it holds.
+/// Dropping this waits until the thread is gone, after the question that is under way if there is one: the client must be
+/// closed by somebody who waits for it, not by a thread that the process's exit overtakes.
 pub(super) struct Watch {
     found: Receiver<Found>,
-    _alive: Sender<()>,
+    /// Both are there until the drop.
+    alive: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What a look found to be other than before.
@@ -36,13 +39,21 @@ impl Watch {
         let (report, found) = sync_channel(1);
         let (alive, ended) = channel();
         let look = move || watch(&topic, known, interval, &report, &ended);
-        thread::Builder::new().name("kafka-partitions".to_owned()).spawn(look)?;
-        Ok(Watch { found, _alive: alive })
+        let thread = thread::Builder::new().name("kafka-partitions".to_owned()).spawn(look)?;
+        Ok(Watch { found, alive: Some(alive), thread: Some(thread) })
     }
 
     /// What was found since the last call, if anything.
     pub fn found(&self) -> Option<Found> {
         self.found.try_recv().ok()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.alive.take());
+        // A panic in there was logged, and there is nothing left to do about it.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
