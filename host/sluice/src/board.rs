@@ -117,7 +117,7 @@ async fn rows(connection: &mut SqliteConnection, sql: &str) -> sqlx::Result<Vec<
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let line = |row: &sqlx::sqlite::SqliteRow| -> sqlx::Result<String> {
         let (a, b): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-        Ok(format!("{:<4}{:>9}", a.unwrap_or_default(), b.unwrap_or_default()))
+        Ok(format!("{:<4} {:>8}", a.unwrap_or_default(), b.unwrap_or_default()))
     };
     rows.iter().map(line).collect()
 }
