@@ -12,8 +12,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The number of a topic's partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Partition(pub i32);
 
 impl fmt::Display for Partition {
@@ -23,7 +26,8 @@ impl fmt::Display for Partition {
 }
 
 /// A record's place in its partition; 0 is the first that there ever was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -46,7 +50,8 @@ impl fmt::Display for Offset {
 
 /// The offsets `start..end` of one partition. Offsets in it need not all exist: compaction and transaction markers
 /// leave holes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(Offset, Offset)", into = "(Offset, Offset)")]
 pub struct Interval {
     start: Offset,
     end: Offset,
@@ -71,6 +76,20 @@ impl Interval {
     /// Whether no offset is inside.
     pub fn is_empty(self) -> bool {
         self.start == self.end
+    }
+}
+
+impl From<Interval> for (Offset, Offset) {
+    fn from(interval: Interval) -> (Offset, Offset) {
+        (interval.start, interval.end)
+    }
+}
+
+impl TryFrom<(Offset, Offset)> for Interval {
+    type Error = String;
+
+    fn try_from((start, end): (Offset, Offset)) -> Result<Interval, String> {
+        Interval::new(start, end).ok_or_else(|| format!("an interval can't begin at {start} and end at {end}"))
     }
 }
 
@@ -106,7 +125,8 @@ pub enum Misfit {
 }
 
 /// What was consumed: one interval for each partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Intervals {
     by_partition: BTreeMap<Partition, Interval>,
 }

@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod chain;
+pub mod checkpoint;
 pub mod decode;
 pub mod fold;
 pub mod interval;

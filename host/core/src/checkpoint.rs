@@ -1,0 +1,155 @@
+//! What is durable of a pipeline: the states of its groups and the intervals that made them, committed as one.
+//!
+//! A checkpoint is the truth about how far a pipeline is. What was consumed and what came of it change in one atomic
+//! commit, so that there is no moment at which a record is in the states and not in the intervals, or the other way round.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::interval::{Intervals, Partition};
+use crate::schema::Field;
+
+/// The form of a fold's states: what two operators must share for one to go on with the other's states.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateForm {
+    /// The columns of the key.
+    pub keys: Vec<Field>,
+    /// The operator's version of its states.
+    pub version: u32,
+    /// The columns of a state.
+    pub columns: Vec<Field>,
+}
+
+/// All of a checkpoint but the groups' states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The topic that the intervals are of.
+    pub topic: String,
+    /// What was consumed.
+    pub intervals: Intervals,
+    /// The form of the states; none for a pipeline without a fold.
+    pub form: Option<StateForm>,
+    /// The operators that ran when it was committed: name and SHA-256 of the artifact, in hexadecimal.
+    pub operators: BTreeMap<String, String>,
+    /// Which generation of the pipeline's operators this was; the first is 1.
+    pub generation: u64,
+    /// Where the pipeline's rows went: `connection.table` of each sink.
+    pub sinks: Vec<String>,
+    /// For a fold with windows: the greatest event time of each partition, in microseconds.
+    #[serde(default)]
+    pub greatest_times: BTreeMap<Partition, i64>,
+    /// Commits so far.
+    pub commits: u64,
+}
+
+/// Groups that changed, as bytes: the key, and the state unless the group is dropped.
+///
+/// All lie in one buffer, one after another, so that a flush of many groups is a few allocations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    bytes: Vec<u8>,
+    /// For each change: where its key and its state end. A group that is dropped has no state.
+    ends: Vec<(usize, Option<usize>)>,
+}
+
+impl Changes {
+    /// Adds a group whose state is now this, or that is dropped.
+    pub fn push(&mut self, key: &[u8], state: Option<&[u8]>) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        let state_end = state.map(|state| {
+            self.bytes.extend_from_slice(state);
+            self.bytes.len()
+        });
+        self.ends.push((key_end, state_end));
+    }
+
+    /// The changes, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(key_end, state_end)| {
+            let key = &self.bytes[start..*key_end];
+            let state = state_end.map(|end| &self.bytes[*key_end..end]);
+            start = state_end.unwrap_or(*key_end);
+            (key, state)
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The bytes of all keys and states.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Where checkpoints are kept, for the pipelines of one service.
+///
+/// **Delivery**: when `commit` answers `Ok`, the head and all changes are durable, together: after a crash at any moment
+/// either all of the commit is there or nothing of it. **Order**: commits of one pipeline come one after another; a read
+/// that begins after a commit has answered sees it. **Blocking**: every call may wait for a disk; none waits for another
+/// pipeline's.
+pub trait CheckpointStore: Send + Sync {
+    /// The head of the pipeline's last commit; none if it never committed.
+    fn head(&self, pipeline: &str) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// The committed states of these groups; none for a group that isn't there. As many answers as keys.
+    fn states(&self, pipeline: &str, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// The first groups after this key (all, for none), in the order of their keys' bytes: at most `limit` of them.
+    fn scan(&self, pipeline: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Group>, StoreError>;
+
+    /// Makes the head and the changes durable, as one.
+    fn commit(&self, pipeline: &str, head: &Checkpoint, changes: &Changes) -> Result<(), StoreError>;
+
+    /// Forgets everything of the pipeline.
+    fn reset(&self, pipeline: &str) -> Result<(), StoreError>;
+
+    /// The pipelines that have a checkpoint, by name.
+    fn pipelines(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// A group's key and state, as stored.
+pub type Group = (Vec<u8>, Vec<u8>);
+
+/// Why the store has no answer. Messages name the directory, and say what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full or can't be written for now: the same call may be made again; nothing changed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What is stored can't be read: it is damaged, or of another version. Names what is damaged.
+    #[error("{0}")]
+    Damaged(String),
+    /// Another host has the directory, or it can't be used at all: somebody must change something.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn changes_come_back_as_they_were_added(
+            changes in prop::collection::vec((any::<Vec<u8>>(), any::<Option<Vec<u8>>>()), 0..50),
+        ) {
+            let mut packed = Changes::default();
+            changes.iter().for_each(|(key, state)| packed.push(key, state.as_deref()));
+            let back: Vec<_> = packed.iter().map(|(key, state)| (key.to_vec(), state.map(<[u8]>::to_vec))).collect();
+            prop_assert_eq!(packed.len(), changes.len());
+            prop_assert_eq!(back, changes);
+        }
+    }
+}
