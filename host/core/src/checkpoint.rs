@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::interval::{Intervals, Partition};
+use crate::interval::Intervals;
 use crate::schema::Field;
+use crate::window::EventTimes;
 
 /// The form of a fold's states: what two operators must share for one to go on with the other's states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +37,9 @@ pub struct Checkpoint {
     pub generation: u64,
     /// Where the pipeline's rows went: `connection.table` of each sink.
     pub sinks: Vec<String>,
-    /// For a fold with windows: the greatest event time of each partition, in microseconds.
+    /// For a fold with windows: how far time was.
     #[serde(default)]
-    pub greatest_times: BTreeMap<Partition, i64>,
+    pub event_times: EventTimes,
     /// Commits so far.
     pub commits: u64,
 }

@@ -19,6 +19,7 @@ pub mod operator;
 pub mod records;
 pub mod schema;
 pub mod time;
+pub mod window;
 
 pub use interval::{Interval, Offset, Partition};
 pub use schema::{Field, Kind};

@@ -1,0 +1,122 @@
+//! How far time is, as the rows tell it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::options::micros;
+use crate::interval::Partition;
+
+/// What is durable of a watermark.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTimes {
+    /// The greatest time of each partition, in microseconds.
+    pub greatest: BTreeMap<Partition, i64>,
+    /// Where the watermark was. It can be ahead of what the greatest times give, since idle partitions don't hold it.
+    pub watermark: Option<i64>,
+}
+
+/// The moment up to which rows are thought complete: the least over partitions of the greatest time seen, less
+/// `lateness`. It never goes back.
+///
+/// A partition of which nothing was seen yet holds it where it is. One that had nothing to read for `idle_after` doesn't:
+/// it is left out until its next row. Where all are idle, the greatest of their times counts.
+#[derive(Debug, Clone)]
+pub struct Watermark {
+    lateness: i64,
+    idle_after: Duration,
+    partitions: BTreeMap<Partition, Heard>,
+    passed: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    greatest: Option<i64>,
+    quiet: Option<Quiet>,
+}
+
+/// From when to when the host saw that there was nothing to read.
+#[derive(Debug, Clone, Copy)]
+struct Quiet {
+    since: Duration,
+    until: Duration,
+}
+
+impl Watermark {
+    /// A watermark that has passed nothing.
+    pub fn new(lateness: Duration, idle_after: Duration) -> Watermark {
+        Watermark { lateness: micros(lateness), idle_after, partitions: BTreeMap::new(), passed: None }
+    }
+
+    /// Goes on from where another one was: after a restart, or when another operator takes over.
+    pub fn resume(&mut self, times: &EventTimes) {
+        for (partition, time) in &times.greatest {
+            self.see(*partition, *time);
+        }
+        self.passed = self.passed.max(times.watermark);
+    }
+
+    /// What another one needs to go on from here.
+    pub fn times(&self) -> EventTimes {
+        let greatest = self.partitions.iter().filter_map(|(partition, heard)| Some((*partition, heard.greatest?)));
+        EventTimes { greatest: greatest.collect(), watermark: self.passed }
+    }
+
+    /// There is this partition: it holds the watermark until something is seen of it.
+    pub fn expect(&mut self, partition: Partition) {
+        self.partitions.entry(partition).or_default();
+    }
+
+    /// A row of this time was read.
+    pub fn see(&mut self, partition: Partition, time: i64) {
+        let heard = self.partitions.entry(partition).or_default();
+        heard.greatest = heard.greatest.max(Some(time));
+        heard.quiet = None;
+    }
+
+    /// At `now`, counted by the host from any fixed moment, there was nothing to read of this partition.
+    pub fn at_end(&mut self, partition: Partition, now: Duration) {
+        let quiet = &mut self.partitions.entry(partition).or_default().quiet;
+        let since = quiet.map_or(now, |quiet| quiet.since);
+        *quiet = Some(Quiet { since, until: now });
+    }
+
+    /// There is something to read of this partition: it isn't idle, however long nothing was seen.
+    pub fn behind(&mut self, partition: Partition) {
+        self.partitions.entry(partition).or_default().quiet = None;
+    }
+
+    /// Nobody knows whether there is something to read: no partition is idle.
+    pub fn unknown(&mut self) {
+        self.partitions.values_mut().for_each(|heard| heard.quiet = None);
+    }
+
+    /// Takes what was seen since into account, and answers where the watermark is now.
+    pub fn advance(&mut self) -> Option<i64> {
+        let active = self.partitions.values().filter(|heard| !self.is_idle(heard)).map(|heard| heard.greatest);
+        let greatest = match active.min() {
+            // One of which nothing was seen makes the least unknown.
+            Some(least) => least,
+            None => self.partitions.values().filter_map(|heard| heard.greatest).max(),
+        };
+        self.passed = self.passed.max(greatest.map(|time| time.saturating_sub(self.lateness)));
+        self.passed
+    }
+
+    /// Where the watermark is.
+    pub fn passed(&self) -> Option<i64> {
+        self.passed
+    }
+
+    /// The moment by which rows of this partition are judged: its own greatest time less `lateness`, or the watermark
+    /// where that is ahead because the partition was idle.
+    pub fn of(&self, partition: Partition) -> Option<i64> {
+        let greatest = self.partitions.get(&partition).and_then(|heard| heard.greatest);
+        greatest.map(|time| time.saturating_sub(self.lateness)).max(self.passed)
+    }
+
+    fn is_idle(&self, heard: &Heard) -> bool {
+        heard.quiet.is_some_and(|quiet| quiet.until.saturating_sub(quiet.since) >= self.idle_after)
+    }
+}
