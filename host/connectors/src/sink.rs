@@ -15,12 +15,14 @@ pub struct Target {
 }
 
 /// What a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Constraint {
     /// Whether null is taken.
     pub nullable: bool,
     /// The integers that are taken, both ends included; none where it isn't an integer column.
     pub range: Option<(i64, i64)>,
+    /// The floats that are taken, both ends included, and so never NaN; none where it isn't a column of floats.
+    pub floats: Option<(f64, f64)>,
     /// The longest text taken, in characters; none where there is no limit.
     pub max_chars: Option<usize>,
     /// The longest text or binary taken, in bytes; none where there is no limit.
@@ -33,7 +35,7 @@ pub struct Constraint {
 impl Constraint {
     /// Takes everything, null as well.
     pub const ANY: Constraint =
-        Constraint { nullable: true, range: None, max_chars: None, max_bytes: None, times: None };
+        Constraint { nullable: true, range: None, floats: None, max_chars: None, max_bytes: None, times: None };
 }
 
 /// Rows to be written: columns in the order of the fields that the sink was opened with, all of the same length.

@@ -119,7 +119,7 @@ async fn every_mismatch_is_told_at_once_and_the_statements_in_it_end_it() {
 async fn constraints_are_what_the_columns_take() {
     let table = table(
         "kind VARCHAR(32) PRIMARY KEY, a INT UNSIGNED NOT NULL, b TEXT, c DATETIME(3), d DECIMAL(5,2), e VARBINARY(7), \
-         f TIMESTAMP NULL, g TINYINT(1)",
+         f TIMESTAMP NULL, g TINYINT(1), h FLOAT, i DOUBLE UNSIGNED",
     )
     .await;
     let columns = fields(&[
@@ -131,9 +131,11 @@ async fn constraints_are_what_the_columns_take() {
         ("e", Kind::Binary),
         ("f", Kind::Timestamp),
         ("g", Kind::Boolean),
+        ("h", Kind::Float64),
+        ("i", Kind::Float64),
     ]);
     let sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
-    let [kind, a, b, c, d, e, f, g] = sink.constraints() else { panic!("{:?}", sink.constraints()) };
+    let [kind, a, b, c, d, e, f, g, h, i] = sink.constraints() else { panic!("{:?}", sink.constraints()) };
     assert_eq!(*kind, Constraint { nullable: false, max_chars: Some(32), ..Constraint::ANY });
     assert_eq!(*a, Constraint { nullable: false, range: Some((0, u32::MAX.into())), ..Constraint::ANY });
     assert_eq!(*b, Constraint { max_bytes: Some(65_535), ..Constraint::ANY });
@@ -142,6 +144,8 @@ async fn constraints_are_what_the_columns_take() {
     assert_eq!(*e, Constraint { max_bytes: Some(7), ..Constraint::ANY });
     assert!(f.times.is_some_and(|(from, to)| from > 0 && to < i64::from(i32::MAX) * 1_000_000));
     assert_eq!(*g, Constraint::ANY);
+    assert_eq!(*h, Constraint { floats: Some((f64::from(f32::MIN), f64::from(f32::MAX))), ..Constraint::ANY });
+    assert_eq!(*i, Constraint { floats: Some((0.0, f64::MAX)), ..Constraint::ANY });
 }
 
 #[tokio::test]

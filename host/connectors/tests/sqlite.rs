@@ -215,11 +215,12 @@ async fn values_at_the_ends_of_the_constraints_are_taken_and_no_number_becomes_n
     let columns = fields(&[("t", Kind::Timestamp), ("f", Kind::Float64)]);
     let mut sink = SqliteSink::open(&database.connection(), &target("ends", &["t"], true), &columns).await.unwrap();
     let (first, last) = sink.constraints()[0].times.unwrap();
+    let (least, most) = sink.constraints()[1].floats.unwrap();
     let floats = |values: [f64; 2]| Arc::new(Float64Array::from(values.to_vec()));
-    sink.upsert(&rows(vec![times([first, last]), floats([f64::INFINITY, f64::MIN_POSITIVE])])).await.unwrap();
+    sink.upsert(&rows(vec![times([first, last]), floats([most, least])])).await.unwrap();
     assert_eq!(
-        database.texts("SELECT t || (f > 0) FROM ends ORDER BY t").await,
-        ["0000-01-01 00:00:001", "9999-12-31 23:59:59.9999991"]
+        database.texts("SELECT t || (f > 0) || (f < 0) FROM ends ORDER BY t").await,
+        ["0000-01-01 00:00:0010", "9999-12-31 23:59:59.99999901"]
     );
     let answer = sink.upsert(&rows(vec![times([first, last]), floats([1.0, f64::NAN])])).await;
     assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");

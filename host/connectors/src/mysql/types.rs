@@ -37,8 +37,12 @@ impl ColumnType {
             "int" => self.integer(32, any),
             "bigint" => self.integer(64, any),
             "bit" => (&[Kind::Boolean], any),
-            "decimal" => (&[Kind::Int64, Kind::Float64], Constraint { range: self.decimal_range(), ..any }),
-            "float" | "double" => (&[Kind::Float64], any),
+            "decimal" => {
+                let (range, floats) = (self.decimal_range(), self.decimal_floats());
+                (&[Kind::Int64, Kind::Float64], Constraint { range, floats, ..any })
+            }
+            "float" => self.float(f32::MAX.into(), any),
+            "double" => self.float(f64::MAX, any),
             "char" | "varchar" => {
                 let max_chars = self.chars.and_then(|n| usize::try_from(n).ok());
                 (&[Kind::Utf8], Constraint { max_chars, ..any })
@@ -60,10 +64,24 @@ impl ColumnType {
         (&[Kind::Int64, Kind::Boolean], Constraint { range: Some(range), ..any })
     }
 
+    /// Of a type without NaN and infinities.
+    fn float(&self, max: f64, any: Constraint) -> (&'static [Kind], Constraint) {
+        let min = if self.unsigned { 0.0 } else { -max };
+        (&[Kind::Float64], Constraint { floats: Some((min, max)), ..any })
+    }
+
     fn decimal_range(&self) -> Option<(i64, i64)> {
         let (all, fraction) = self.digits?;
         let max = 10i64.checked_pow(all.saturating_sub(fraction)).map_or(i64::MAX, |power| power - 1);
         Some((if self.unsigned { 0 } else { -max }, max))
+    }
+
+    fn decimal_floats(&self) -> Option<(f64, f64)> {
+        let (all, fraction) = self.digits?;
+        let beyond = 10f64.powi(i32::try_from(all.saturating_sub(fraction)).ok()?);
+        // Of many digits a float holds only the first: the one below is then further away than the last digit.
+        let max = (beyond - 10f64.powi(-i32::try_from(fraction).ok()?)).min(beyond.next_down());
+        Some((if self.unsigned { 0.0 } else { -max }, max))
     }
 }
 
@@ -95,6 +113,8 @@ mod tests {
         let decimal = |digits| ColumnType { name: "decimal".into(), digits: Some(digits), ..Default::default() };
         assert_eq!(decimal((10, 2)).takes(true).1.range, Some((-99_999_999, 99_999_999)));
         assert_eq!(decimal((38, 0)).takes(true).1.range, Some((-i64::MAX, i64::MAX)));
+        assert_eq!(decimal((5, 2)).takes(true).1.floats, Some((-999.99, 999.99)));
+        assert!(decimal((20, 2)).takes(true).1.floats.unwrap().1 < 1e18);
     }
 
     #[test]

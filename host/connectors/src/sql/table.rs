@@ -38,6 +38,7 @@ impl Column {
         Constraint {
             nullable: self.takes.nullable,
             range: self.takes.range.filter(|_| kind == Kind::Int64),
+            floats: self.takes.floats.filter(|_| kind == Kind::Float64),
             max_chars: self.takes.max_chars.filter(|_| sized),
             max_bytes: self.takes.max_bytes.filter(|_| sized),
             times: self.takes.times.filter(|_| kind == Kind::Timestamp),

@@ -11,6 +11,9 @@ use crate::sql::{Column, Table, UniqueIndex};
 /// since 1970.
 const TIMES: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
+/// All but NaN, which would be stored as null.
+const FLOATS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
 /// What there is under a table's name.
 pub(super) enum Described {
     Missing,
@@ -51,7 +54,7 @@ fn column(row: &SqliteRow, rowid: Option<&str>) -> Result<Column, sqlx::Error> {
     let counts = rowid == Some(&name);
     Ok(Column {
         kinds: affinity::kinds(&declared),
-        takes: Constraint { nullable, times: Some(TIMES), ..Constraint::ANY },
+        takes: Constraint { nullable, times: Some(TIMES), floats: Some(FLOATS), ..Constraint::ANY },
         optional: nullable || default != 0 || counts,
         counts,
         // 2 and 3: virtual and stored.

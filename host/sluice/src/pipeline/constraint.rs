@@ -1,7 +1,7 @@
 //! Rows that the table would refuse are left out before they hold up all others.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::DataType;
 use arrow_select::take::take;
@@ -56,15 +56,18 @@ fn strictest(a: Constraint, b: &Constraint) -> Constraint {
     Constraint {
         nullable: a.nullable && b.nullable,
         range: narrowest(a.range, b.range),
+        floats: narrowest(a.floats, b.floats),
         max_chars: a.max_chars.into_iter().chain(b.max_chars).min(),
         max_bytes: a.max_bytes.into_iter().chain(b.max_bytes).min(),
         times: narrowest(a.times, b.times),
     }
 }
 
-fn narrowest(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+fn narrowest<T: PartialOrd>(a: Option<(T, T)>, b: Option<(T, T)>) -> Option<(T, T)> {
     match (a, b) {
-        (Some((low, high)), Some((other_low, other_high))) => Some((low.max(other_low), high.min(other_high))),
+        (Some((low, high)), Some((other_low, other_high))) => {
+            Some((if other_low > low { other_low } else { low }, if other_high < high { other_high } else { high }))
+        }
         (one, other) => one.or(other),
     }
 }
@@ -75,20 +78,38 @@ fn check_column(field: &Field, constraint: &Constraint, column: &ArrayRef, refus
         let nulls = (0..column.len()).filter(|row| column.is_null(*row));
         nulls.for_each(|row| refuse(row, "is null, which the table refuses".to_owned()));
     }
-    match (column.data_type(), constraint.range, constraint.times) {
-        (DataType::Int64, Some((low, high)), _) if (low, high) != (i64::MIN, i64::MAX) => {
-            let outside = |value: &i64| !(low..=high).contains(value);
-            values(column.as_primitive::<Int64Type>().iter(), outside)
+    check_range(constraint, column, &mut refuse);
+    check_length(constraint, column, &mut refuse);
+}
+
+fn check_range(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl FnMut(usize, String)) {
+    match column.data_type() {
+        DataType::Int64 => {
+            let Some((low, high)) = constraint.range.filter(|range| *range != (i64::MIN, i64::MAX)) else { return };
+            outside(column.as_primitive::<Int64Type>().iter(), low, high)
                 .for_each(|(row, value)| refuse(row, format!("is {value}, outside of the table's {low} to {high}")));
         }
-        (DataType::Timestamp(..), _, Some((low, high))) => {
-            let outside = |value: &i64| !(low..=high).contains(value);
-            values(column.as_primitive::<TimestampMicrosecondType>().iter(), outside)
+        DataType::Float64 => {
+            let Some((low, high)) = constraint.floats else { return };
+            outside(column.as_primitive::<Float64Type>().iter(), low, high)
+                .for_each(|(row, value)| refuse(row, format!("is {value:e}, which the table's column can't hold")));
+        }
+        DataType::Timestamp(..) => {
+            let Some((low, high)) = constraint.times else { return };
+            outside(column.as_primitive::<TimestampMicrosecondType>().iter(), low, high)
                 .for_each(|(row, _)| refuse(row, "is a time that the table's column can't hold".to_owned()));
         }
         _ => {}
     }
-    check_length(constraint, column, &mut refuse);
+}
+
+/// The rows whose value isn't between the two, both included; NaN is between no two.
+fn outside<T: PartialOrd + Copy>(
+    column: impl Iterator<Item = Option<T>>,
+    low: T,
+    high: T,
+) -> impl Iterator<Item = (usize, T)> {
+    values(column, move |value| !(low..=high).contains(value))
 }
 
 fn check_length(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl FnMut(usize, String)) {
@@ -124,7 +145,7 @@ fn values<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{Int64Array, StringArray};
+    use arrow_array::{Float64Array, Int64Array, StringArray};
     use sluice_core::Kind;
     use std::sync::Arc;
 
@@ -146,5 +167,18 @@ mod tests {
         assert!(refused[2].reason.contains("4 characters"), "{}", refused[2].reason);
         let (left, kept) = without(&columns, 4, &refused).unwrap();
         assert_eq!((kept, left[0].len()), (vec![0], 1));
+    }
+    #[test]
+    fn a_float_that_one_of_the_tables_cant_hold_is_refused_and_null_is_none() {
+        let fields = [Field::new("share", Kind::Float64)];
+        let all_but_nan = Constraint { floats: Some((f64::NEG_INFINITY, f64::INFINITY)), ..Constraint::ANY };
+        let finite = Constraint { floats: Some((f64::MIN, f64::MAX)), ..Constraint::ANY };
+        let values = [Some(f64::NAN), Some(f64::INFINITY), Some(f64::NEG_INFINITY), Some(f64::MAX), None];
+        let columns: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(values.to_vec()))];
+        let refused = |sinks: &[&[Constraint]]| -> Vec<usize> {
+            Constraints::new(&fields, sinks).refused(&columns).iter().map(|refused| refused.row).collect()
+        };
+        assert_eq!(refused(&[std::slice::from_ref(&all_but_nan)]), [0]);
+        assert_eq!(refused(&[&[all_but_nan], &[finite]]), [0, 1, 2]);
     }
 }

@@ -6,8 +6,8 @@ use sluice_connectors::sink::Rows;
 use sluice_core::chain::OutputRows;
 
 /// How many flushes' worth of rows may wait while a flush is under way. Fewer: the lane idles when the sink is only a little
-/// slower. More: memory, and a longer tail at the end.
-const FLUSHES_AHEAD: usize = 8;
+/// slower. More: memory (each row is there several times while it is written), and a longer tail at the end.
+const FLUSHES_AHEAD: usize = 2;
 
 /// The most bytes that may wait. Fewer: rows with large texts flush in small pieces. More: memory.
 const MAX_PENDING_BYTES: usize = 32 << 20;
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_by_rows() {
         let mut pending = Pending::new(FlushPolicy { rows: 10, interval: Duration::from_secs(2) });
-        pending.push(output(79));
+        pending.push(output(19));
         assert!(!pending.is_full());
         pending.push(output(1));
         assert!(pending.is_full());
