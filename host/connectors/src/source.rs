@@ -8,7 +8,7 @@ use sluice_core::records::Records;
 use sluice_core::{Offset, Partition};
 
 /// Where reading a topic starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// The oldest record that is still there.
     Earliest,
@@ -16,6 +16,9 @@ pub enum Start {
     Latest,
     /// Where the consumer group's last commit is; the oldest record where it has none.
     Committed,
+    /// At these offsets, where a checkpoint ends; the oldest record of partitions that it doesn't know. Offsets that the topic
+    /// doesn't have any more, or not yet, are [`SourceError::Unusable`]: nothing is skipped in silence.
+    At(BTreeMap<Partition, Offset>),
 }
 
 /// What to read, and where to start.

@@ -153,6 +153,11 @@ impl Intervals {
         self.by_partition.get(&partition).map(|interval| interval.end)
     }
 
+    /// Where reading goes on in each partition.
+    pub fn ends(&self) -> BTreeMap<Partition, Offset> {
+        self.iter().map(|(partition, interval)| (partition, interval.end)).collect()
+    }
+
     /// Each partition's consumed interval, by partition.
     pub fn iter(&self) -> impl Iterator<Item = (Partition, Interval)> + '_ {
         self.by_partition.iter().map(|(partition, interval)| (*partition, *interval))

@@ -17,6 +17,7 @@ pub mod interval;
 pub mod lookup;
 pub mod operator;
 pub mod records;
+pub mod row;
 pub mod schema;
 pub mod time;
 pub mod window;

@@ -43,9 +43,9 @@ impl Connections {
         Ok(Connections { by_name: by_name.collect::<Result<_, LookupError>>()? })
     }
 
-    /// Opens a pipeline's source. Blocks while the server answers.
-    pub fn open_source(&self, source: &config::Source) -> Result<Box<dyn Source>, SourceError> {
-        let subscription = subscription(source);
+    /// Opens a pipeline's source, where its checkpoint ends if it has one. Blocks while the server answers.
+    pub fn open_source(&self, source: &config::Source, resumed: Option<Start>) -> Result<Box<dyn Source>, SourceError> {
+        let subscription = subscription(source, resumed);
         match self.by_name.get(&source.connection) {
             Some(Connection::Kafka(kafka)) => Ok(Box::new(KafkaSource::open(kafka, &subscription, PATIENCE)?)),
             Some(Connection::Log(log)) => Ok(Box::new(LogSource::open(log, &subscription)?)),
@@ -125,12 +125,12 @@ fn connection(settings: &config::Connection) -> Result<Connection, LookupError> 
     })
 }
 
-fn subscription(source: &config::Source) -> Subscription {
-    let start = match source.start {
+fn subscription(source: &config::Source, resumed: Option<Start>) -> Subscription {
+    let start = resumed.unwrap_or(match source.start {
         config::Start::Earliest => Start::Earliest,
         config::Start::Latest => Start::Latest,
         config::Start::Committed => Start::Committed,
-    };
+    });
     Subscription { topic: source.topic.clone(), group: source.group.clone(), start }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
+use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::checkpoint::memory::MemoryStore;
 use sluice_runtime::{Runtime, RuntimeConfig};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -42,6 +44,7 @@ impl Service {
         let started = Instant::now();
         let runtime = Arc::new(runtime(config)?);
         let connections = Arc::new(Connections::new(&config.connections)?);
+        let store: Arc<dyn CheckpointStore> = Arc::new(MemoryStore::default());
         let names: BTreeSet<String> =
             config.pipelines.iter().flat_map(assemble::operator_names).map(str::to_owned).collect();
         let mut directory = Directory::new(&config.operators, names, runtime);
@@ -59,6 +62,7 @@ impl Service {
             let supervisor = Supervisor {
                 pipeline: pipeline.clone(),
                 connections: Arc::clone(&connections),
+                store: Arc::clone(&store),
                 operators: deployed.clone(),
                 status: Arc::clone(&status),
                 ending: ended.clone(),

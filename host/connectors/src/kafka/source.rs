@@ -65,7 +65,7 @@ impl KafkaSource {
             Topic { consumer, name: subscription.topic.as_str().into(), brokers: connection.brokers.as_str().into() };
         let count = topic.partitions(patience, || queue.serve_events())?;
         let mut source = KafkaSource {
-            starts: starts(&topic, count, subscription.start)?,
+            starts: starts(&topic, count, &subscription.start)?,
             topic,
             queue,
             positions: Positions::default(),
@@ -176,31 +176,48 @@ impl KafkaSource {
 }
 
 /// Where each partition is to be read from.
-fn starts(topic: &Topic, count: i32, start: Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+fn starts(topic: &Topic, count: i32, start: &Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
     let partitions: Vec<_> = (0..count).map(Partition).collect();
     match start {
         Start::Earliest => topic.edges(&partitions, Edge::Beginning, PATIENCE),
         Start::Latest => topic.edges(&partitions, Edge::End, PATIENCE),
         Start::Committed => {
-            let mut starts = topic.edges(&partitions, Edge::Beginning, PATIENCE)?;
-            let ends = topic.edges(&partitions, Edge::End, PATIENCE)?;
-            for (partition, committed) in topic.committed(&partitions, PATIENCE)? {
-                let (Some(start), Some(end)) = (starts.get_mut(&partition), ends.get(&partition)) else { continue };
-                if committed < *start || committed > *end {
-                    let (at, there) = (format!("the committed offset {committed}"), format!("it has {start} to {end}"));
-                    return Err(SourceError::Unusable(gone(&topic.name, partition, &at, &there)));
-                }
-                *start = committed;
-            }
-            Ok(starts)
+            let committed = topic.committed(&partitions, PATIENCE)?;
+            resumed(topic, &partitions, &committed, "the committed offset")
         }
+        Start::At(ends) => resumed(topic, &partitions, ends, "the checkpoint's offset"),
     }
+}
+
+/// The oldest record of each partition, or the offset where reading is to go on, if the topic has it.
+fn resumed(
+    topic: &Topic,
+    partitions: &[Partition],
+    ends: &BTreeMap<Partition, Offset>,
+    what: &str,
+) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+    let mut starts = topic.edges(partitions, Edge::Beginning, PATIENCE)?;
+    let last = topic.edges(partitions, Edge::End, PATIENCE)?;
+    for (partition, end) in ends {
+        let at = format!("{what} {end}");
+        let (Some(start), Some(last)) = (starts.get_mut(partition), last.get(partition)) else {
+            let there = format!("it has {} partitions", partitions.len());
+            return Err(SourceError::Unusable(gone(&topic.name, *partition, &at, &there)));
+        };
+        if end < start || end > last {
+            let there = format!("it has {start} to {last}");
+            return Err(SourceError::Unusable(gone(&topic.name, *partition, &at, &there)));
+        }
+        *start = *end;
+    }
+    Ok(starts)
 }
 
 fn gone(topic: &str, partition: Partition, at: &str, there: &str) -> String {
     format!(
         "{topic} [{partition}] no longer has {at}: {there}; its retention is too short for how far behind the pipeline is, \
-         or the topic was made anew: start over with start = \"earliest\", and keep records longer"
+         or the topic was made anew: keep records longer, and start over, with `sluice state reset` where the pipeline has a \
+         checkpoint and start = \"earliest\", or restore the records"
     )
 }
 

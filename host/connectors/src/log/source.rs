@@ -58,7 +58,16 @@ impl LogSource {
             searched: Instant::now(),
         };
         for (partition, path) in source.partition_files()? {
-            source.add(partition, path, subscription.start)?;
+            source.add(partition, path, &subscription.start)?;
+        }
+        if let Start::At(ends) = &subscription.start
+            && let Some((partition, end)) = ends.iter().find(|(partition, _)| !source.starts.contains_key(partition))
+        {
+            return Err(SourceError::Unusable(format!(
+                "the checkpoint is at line {end} of partition {partition}, whose file {} doesn't have: put it back, or start \
+                 over with `sluice state reset`",
+                source.directory.display()
+            )));
         }
         Ok(source)
     }
@@ -74,31 +83,24 @@ impl LogSource {
         })
     }
 
-    fn add(&mut self, partition: Partition, path: PathBuf, start: Start) -> Result<(), SourceError> {
+    fn add(&mut self, partition: Partition, path: PathBuf, start: &Start) -> Result<(), SourceError> {
         let mut file = PartitionFile::open(partition, path)?;
         match start {
             Start::Earliest => {}
             Start::Latest => file.skip_to(Offset(i64::MAX))?,
-            Start::Committed => self.skip_committed(&mut file)?,
+            Start::Committed => {
+                let committed = self.commits.next(partition).unwrap_or(Offset(0));
+                let remedy = format!("remove {} to start from the beginning", self.commits.path().display());
+                resume(&mut file, committed, "the group is committed", &remedy)?;
+            }
+            Start::At(ends) => {
+                let end = ends.get(&partition).copied().unwrap_or(Offset(0));
+                resume(&mut file, end, "the checkpoint is", "put it back, or start over with `sluice state reset`")?;
+            }
         }
         self.starts.insert(partition, file.position());
         self.files.push(file);
         Ok(())
-    }
-
-    fn skip_committed(&self, file: &mut PartitionFile) -> Result<(), SourceError> {
-        let committed = self.commits.next(file.partition()).unwrap_or(Offset(0));
-        file.skip_to(committed)?;
-        if file.position() == committed {
-            return Ok(());
-        }
-        Err(SourceError::Unusable(format!(
-            "the group is committed at line {committed} of {}, which has only {}: it isn't the file that was read; remove \
-             {} to start from the beginning",
-            file.path().display(),
-            file.position(),
-            self.commits.path().display()
-        )))
     }
 
     fn search_when_due(&mut self) -> Result<(), SourceError> {
@@ -108,7 +110,7 @@ impl LogSource {
         self.searched = Instant::now();
         for (partition, path) in self.partition_files()? {
             if !self.starts.contains_key(&partition) {
-                self.add(partition, path, Start::Earliest)?;
+                self.add(partition, path, &Start::Earliest)?;
             }
         }
         Ok(())
@@ -131,6 +133,19 @@ impl LogSource {
         self.turn = (self.turn + 1) % files.max(1);
         Ok(records)
     }
+}
+
+/// Goes on at this line, if the file has as many.
+fn resume(file: &mut PartitionFile, at: Offset, who: &str, remedy: &str) -> Result<(), SourceError> {
+    file.skip_to(at)?;
+    if file.position() == at {
+        return Ok(());
+    }
+    Err(SourceError::Unusable(format!(
+        "{who} at line {at} of {}, which has only {}: it isn't the file that was read; {remedy}",
+        file.path().display(),
+        file.position()
+    )))
 }
 
 impl Source for LogSource {

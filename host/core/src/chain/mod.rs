@@ -10,8 +10,9 @@ mod transform;
 use arrow_array::ArrayRef;
 
 use crate::batch::{Batch, RowOrigins};
+use crate::checkpoint::StoreError;
 use crate::decode::{BadRecord, Decoder, JsonOptions, SourceColumn};
-use crate::fold::{Emitted, Fold, FoldError};
+use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
 use crate::operator::{Operator, OperatorError};
 use crate::records::Records;
@@ -99,9 +100,9 @@ pub enum ProcessError {
         /// What it did.
         error: OperatorError,
     },
-    /// The fold reached a bound of the host.
+    /// The states have no answer; if the store says that it is unavailable, the same call may be made again.
     #[error(transparent)]
-    Fold(FoldError),
+    Store(#[from] StoreError),
     /// A lookup has no answer; if it says that it is unavailable, the same call may be made again.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -206,10 +207,7 @@ impl Chain {
         match (&mut self.fold, old.fold.take()) {
             (None, None) => Ok(()),
             (Some(fold), Some(old_fold)) => match fold.adopt(old_fold) {
-                Ok(()) => {
-                    fold.touch_all();
-                    Ok(())
-                }
+                Ok(()) => Ok(()),
                 Err((old_fold, reason)) => {
                     old.fold = Some(*old_fold);
                     Err((Box::new(old), reason))
@@ -241,14 +239,20 @@ impl Chain {
         Ok(Outcome { output, rejected, next, ignored, stopped })
     }
 
-    /// The groups that changed since the last call, as rows of [`Chain::output_fields`]. Nothing for a chain without a fold.
-    pub fn emit_changed(&mut self) -> Result<Vec<Emitted>, ProcessError> {
+    /// The fold, for what its keeper has to say to it.
+    pub fn fold_mut(&mut self) -> Option<&mut Fold> {
+        self.fold.as_mut()
+    }
+
+    /// The groups that changed since the last call, as rows of [`Chain::output_fields`] and as changes of the checkpoint: see
+    /// [`Fold::seal`]. Nothing for a chain without a fold.
+    pub fn seal(&mut self, flush: u64) -> Result<Sealed, ProcessError> {
         let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
             (&mut self.fold, self.steps.last_mut())
         else {
-            return Ok(Vec::new());
+            return Ok(Sealed::default());
         };
-        fold.emit_changed(instance.as_mut()).map_err(|error| fold_error(name, error))
+        fold.seal(instance.as_mut(), flush).map_err(|error| fold_error(name, error))
     }
 
     fn end(&mut self, batch: Batch) -> Result<Option<OutputRows>, ProcessError> {
@@ -284,7 +288,7 @@ impl StepState {
 fn fold_error(name: &str, error: FoldError) -> ProcessError {
     match error {
         FoldError::Operator(error) => ProcessError::Operator { name: name.to_owned(), error },
-        error @ FoldError::TooManyGroups => ProcessError::Fold(error),
+        FoldError::Store(error) => ProcessError::Store(error),
     }
 }
 

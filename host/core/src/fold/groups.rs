@@ -5,7 +5,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-use super::key::{self, KeyColumn};
+use crate::row::{self, RowColumn};
 use crate::schema::Kind;
 
 /// All groups seen so far, numbered in the order in which they came. Keys lie in one buffer, one after another.
@@ -48,6 +48,48 @@ impl Groups {
         self.ends.is_empty()
     }
 
+    /// The group with this key; one not seen before gets the next number.
+    pub fn group_of(&mut self, key: &[u8]) -> u32 {
+        self.group(key)
+    }
+
+    /// The group with this key, if it was seen.
+    pub fn find(&self, key: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.table.find(hash, |group| self.key(*group) == key).copied()
+    }
+
+    /// The bytes of a group's key.
+    pub fn key(&self, group: u32) -> &[u8] {
+        key_of(&self.keys, &self.ends, group)
+    }
+
+    /// Forgets the groups from this number on.
+    pub fn truncate(&mut self, len: usize) {
+        for group in (len..self.ends.len()).rev().filter_map(|group| u32::try_from(group).ok()) {
+            let hash = self.hasher.hash_one(key_of(&self.keys, &self.ends, group));
+            if let Ok(entry) = self.table.find_entry(hash, |candidate| *candidate == group) {
+                entry.remove();
+            }
+        }
+        self.ends.truncate(len);
+        self.keys.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Only these groups, numbered in this order.
+    pub fn only(&self, groups: &[u32]) -> Groups {
+        let mut kept = Groups::new(self.kinds.clone());
+        for group in groups {
+            kept.group(self.key(*group));
+        }
+        kept
+    }
+
+    /// The memory that is taken, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.keys.capacity() + self.ends.capacity() * size_of::<usize>() + self.table.allocation_size()
+    }
+
     /// Forgets all groups; buffers stay.
     pub fn clear(&mut self) {
         self.table.clear();
@@ -58,7 +100,7 @@ impl Groups {
     /// Writes the group of each row to `out`; groups not seen before get the next numbers. None if a column isn't of its
     /// kind: then nothing changed.
     pub fn assign(&mut self, columns: &[ArrayRef], rows: usize, out: &mut Vec<u32>) -> Option<()> {
-        let columns: Vec<KeyColumn<'_>> = columns.iter().map(KeyColumn::new).collect::<Option<_>>()?;
+        let columns: Vec<RowColumn<'_>> = columns.iter().map(RowColumn::of_key).collect::<Option<_>>()?;
         out.clear();
         out.reserve(rows);
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -99,7 +141,7 @@ impl Groups {
     pub fn key_columns(&self, groups: &[u32]) -> Vec<ArrayRef> {
         let keys = groups.iter().map(|group| key_of(&self.keys, &self.ends, *group));
         // Keys were encoded with these kinds, so that they decode; an empty answer would be a row count of 0.
-        key::decode(&self.kinds, keys).unwrap_or_default()
+        row::decode(&self.kinds, keys).unwrap_or_default()
     }
 }
 

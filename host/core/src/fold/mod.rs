@@ -1,39 +1,37 @@
 //! Rows into one state for each group.
 //!
 //! ```text
-//! key columns ──Groups──▶ group of each row ─┐
-//! value columns ─────────────────────────────┼─▶ Operator::accumulate ──▶ States (and the group is now dirty)
-//! States of the batch's distinct groups ─────┘
+//! key columns ──Groups──▶ group of each row ─┐            ┌─▶ rows for the sinks (emit)
+//! value columns ─────────────────────────────┼─▶ accumulate ─▶ States ──seal──┤
+//! States of the batch's distinct groups ─────┘                   ▲            └─▶ Changes for the checkpoint
+//!                                      groups not in memory ──Backing
 //! ```
 //!
-//! The operator is called once a batch, with the states of just the groups that the batch touches.
+//! The operator is called once a batch, with the states of just the groups that the batch touches. What is in memory is a
+//! cache of bounded size: a group that isn't there is read from the checkpoint store, and a group whose state is committed may
+//! leave at any batch boundary.
 
+mod backing;
+mod evict;
 mod groups;
-mod key;
+mod seal;
 mod states;
+mod stored;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::ArrayRef;
 
+use crate::checkpoint::{StateForm, StoreError};
 use crate::operator::{Columns, FoldPlan, Operator, OperatorError};
 use crate::schema::{Field, Kind};
+pub use backing::Backing;
 pub use groups::Groups;
+pub use seal::{Emitted, Sealed};
 pub use states::States;
+pub use stored::{StoredStates, decode_states};
 
-/// The most groups of one fold. Fewer: less memory before a runaway key is noticed. More: the host may run out of it;
-/// ten million groups with a number each take about 1 GB.
-pub const MAX_GROUPS: usize = 10_000_000;
-
-/// The most states that one call to `emit` is given, so that an answer stays within an instance's limits.
-const EMIT_ROWS: usize = 8_192;
-
-/// Changed groups as rows: the key columns, then what `emit` computes.
-#[derive(Debug, Clone)]
-pub struct Emitted {
-    /// The rows of every column.
-    pub rows: usize,
-    /// In the order of [`Fold::output_fields`].
-    pub columns: Vec<ArrayRef>,
-}
+/// What a fold may take of memory unless it is told otherwise, in bytes. Less: groups are read from the store more often. More:
+/// little is gained once the groups of some flushes fit.
+pub const DEFAULT_MEMORY: usize = 256 << 20;
 
 /// Why a fold can't go on. Nothing of the call that failed was kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,21 +39,54 @@ pub enum FoldError {
     /// The operator failed.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// There are too many different keys.
-    #[error("the fold has more than {MAX_GROUPS} groups; choose a key with fewer values")]
-    TooManyGroups,
+    /// The states could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a fold keeps its groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeping {
+    /// How much memory groups take before some leave it, in bytes.
+    pub memory: usize,
+    /// A group that changed last so long ago, in microseconds, counts as never seen; none: never.
+    pub ttl: Option<i64>,
+}
+
+impl Default for Keeping {
+    fn default() -> Keeping {
+        Keeping { memory: DEFAULT_MEMORY, ttl: None }
+    }
 }
 
 /// The groups of a pipeline and their states.
-#[derive(Debug)]
 pub struct Fold {
     plan: FoldPlan,
-    key_fields: Vec<Field>,
+    form: StateForm,
+    keeping: Keeping,
     groups: Groups,
     states: States,
-    dirty: Vec<bool>,
+    /// For each group in memory.
+    marks: Vec<Mark>,
+    /// The groups whose state was not sealed since it changed.
     changed: Vec<u32>,
+    /// The last flush whose changes are committed.
+    committed: u64,
+    /// The host's time, in microseconds since 1970-01-01T00:00:00 UTC.
+    now: i64,
+    backing: Option<Backing>,
     batch: BatchGroups,
+}
+
+/// What is known of a group in memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    /// Its state changed since it was sealed.
+    dirty: bool,
+    /// The flush that its state was sealed for; 0: none since it is in memory.
+    sealed: u64,
+    /// When its state was sealed, in the host's microseconds; 0: never.
+    touched: i64,
 }
 
 /// The distinct groups of one batch. Buffers live as long as the fold.
@@ -65,7 +96,7 @@ struct BatchGroups {
     distinct: Vec<u32>,
     /// For each row, the place of its group in `distinct`.
     local: Vec<i32>,
-    /// For each group of the fold, its place in `distinct`, if `seen` is the current round.
+    /// For each group in memory: the batch that needed it last, and its place in that batch's `distinct`.
     place: Vec<(u64, i32)>,
     round: u64,
 }
@@ -74,74 +105,60 @@ impl Fold {
     /// A fold with no groups, of an operator whose transform answers the `input` columns. None if the plan's indices are
     /// not within them.
     pub fn new(plan: FoldPlan, input: &[Field]) -> Option<Fold> {
-        let key_fields: Vec<Field> = plan.keys.iter().map(|i| input.get(*i).cloned()).collect::<Option<_>>()?;
-        let kinds: Vec<Kind> = key_fields.iter().map(|field| field.kind).collect();
+        let keys: Vec<Field> = plan.keys.iter().map(|i| input.get(*i).cloned()).collect::<Option<_>>()?;
+        let kinds: Vec<Kind> = keys.iter().map(|field| field.kind).collect();
         let states = States::new(&plan.state);
+        let form = StateForm { keys, version: plan.state_version, columns: plan.state.clone() };
         Some(Fold {
             plan,
-            key_fields,
+            form,
+            keeping: Keeping::default(),
             groups: Groups::new(kinds),
             states,
-            dirty: Vec::new(),
+            marks: Vec::new(),
             changed: Vec::new(),
+            committed: 0,
+            now: 0,
+            backing: None,
             batch: BatchGroups::default(),
         })
     }
 
+    /// Bounds the memory and the life of groups, and says where those are that aren't in memory. Before the first row.
+    pub fn keep(&mut self, keeping: Keeping, backing: Backing) {
+        self.keeping = keeping;
+        self.backing = Some(backing);
+    }
+
     /// The columns of [`Emitted`] rows.
     pub fn output_fields(&self) -> Vec<Field> {
-        self.key_fields.iter().chain(&self.plan.outputs).cloned().collect()
+        self.form.keys.iter().chain(&self.plan.outputs).cloned().collect()
     }
 
-    /// How many columns of [`Fold::output_fields`] are the key.
-    pub fn key_columns(&self) -> usize {
-        self.key_fields.len()
+    /// The form of the states.
+    pub fn form(&self) -> &StateForm {
+        &self.form
     }
 
-    /// The number of groups, and of those that changed since they were last emitted.
+    /// The number of groups in memory, and of those that changed since they were last sealed.
     pub fn size(&self) -> (usize, usize) {
         (self.groups.len(), self.changed.len())
     }
 
-    /// Takes the states of another fold of the same form: same keys, same state columns and version. Else gives it back
-    /// with a sentence that says what differs.
+    /// Tells the time, in microseconds since 1970-01-01T00:00:00 UTC: a fold has no clock.
+    pub fn set_time(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// Takes the states of another fold of the same form; every group counts as changed, since a new operator may show the same
+    /// states otherwise. Else gives it back with a sentence that says what differs.
     pub fn adopt(&mut self, other: Fold) -> Result<(), (Box<Fold>, String)> {
-        if let Some(difference) = self.difference(&other) {
+        if let Some(difference) = difference(&self.form, &other.form) {
             return Err((Box::new(other), difference));
         }
-        self.groups = other.groups;
-        self.states = other.states;
-        self.dirty = other.dirty;
-        self.changed = other.changed;
+        *self = Fold { plan: std::mem::replace(&mut self.plan, other.plan.clone()), ..other };
+        self.touch_all();
         Ok(())
-    }
-
-    /// Marks every group as changed: a new operator may show the same states otherwise.
-    pub fn touch_all(&mut self) {
-        self.changed = (0..self.groups.len()).map(|group| u32::try_from(group).unwrap_or(u32::MAX)).collect();
-        self.dirty.fill(true);
-    }
-
-    fn difference(&self, other: &Fold) -> Option<String> {
-        let list = |fields: &[Field]| fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if self.key_fields != other.key_fields {
-            return Some(format!(
-                "its keys are ({}), the running one's ({})",
-                list(&self.key_fields),
-                list(&other.key_fields)
-            ));
-        }
-        if self.plan.state_version != other.plan.state_version {
-            let (new, old) = (self.plan.state_version, other.plan.state_version);
-            return Some(format!("its state version is {new}, the running one's {old}"));
-        }
-        (self.plan.state != other.plan.state).then(|| {
-            let (new, old) = (list(&self.plan.state), list(&other.plan.state));
-            format!(
-                "its state has the columns ({new}), the running one's ({old}), but both say version {}",
-                self.plan.state_version
-            )
-        })
     }
 
     /// Adds rows: `columns` are the transform's result, of which the planned ones must be there.
@@ -156,15 +173,7 @@ impl Fold {
         }
         let keys = picked(columns, &self.plan.keys)?;
         let values = picked(columns, &self.plan.values)?;
-        self.groups
-            .assign(&keys, rows, &mut self.batch.of_row)
-            .ok_or_else(|| OperatorError::Contract("a key column is of no kind that can be grouped".to_owned()))?;
-        if self.groups.len() > MAX_GROUPS {
-            return Err(FoldError::TooManyGroups);
-        }
-        self.states.grow(self.groups.len());
-        self.dirty.resize(self.groups.len(), false);
-        self.batch.localize(self.groups.len());
+        self.assign(&keys, rows)?;
         let states = self.states.gather(&self.batch.distinct);
         let before = Columns { rows: self.batch.distinct.len(), arrays: &states };
         let after = operator.accumulate(&self.batch.local, Columns { rows, arrays: &values }, before)?;
@@ -172,40 +181,74 @@ impl Fold {
             return Err(unplanned("accumulate", "states").into());
         }
         for group in &self.batch.distinct {
-            if !std::mem::replace(&mut self.dirty[*group as usize], true) {
+            if !std::mem::replace(&mut self.marks[*group as usize].dirty, true) {
                 self.changed.push(*group);
             }
         }
         Ok(())
     }
 
-    /// The groups that changed since the last call, as rows. After an error they still count as changed.
-    pub fn emit_changed(&mut self, operator: &mut dyn Operator) -> Result<Vec<Emitted>, FoldError> {
-        let mut emitted = Vec::with_capacity(self.changed.len().div_ceil(EMIT_ROWS));
-        for groups in self.changed.chunks(EMIT_ROWS) {
-            emitted.push(self.emit(operator, groups)?);
-        }
-        for group in self.changed.drain(..) {
-            self.dirty[group as usize] = false;
-        }
-        Ok(emitted)
+    /// Finds the group of each row, with its state in memory.
+    fn assign(&mut self, keys: &[ArrayRef], rows: usize) -> Result<(), FoldError> {
+        let known = self.groups.len();
+        self.groups
+            .assign(keys, rows, &mut self.batch.of_row)
+            .ok_or_else(|| OperatorError::Contract("a key column is of no kind that can be grouped".to_owned()))?;
+        self.admit(known)?;
+        self.batch.localize(self.groups.len());
+        self.expire();
+        Ok(())
     }
 
-    fn emit(&self, operator: &mut dyn Operator, groups: &[u32]) -> Result<Emitted, FoldError> {
-        let states = self.states.gather(groups);
-        let outputs = operator.emit(Columns { rows: groups.len(), arrays: &states })?;
-        let planned = outputs.len() == self.plan.outputs.len()
-            && outputs
-                .iter()
-                .zip(&self.plan.outputs)
-                .all(|(array, field)| array.len() == groups.len() && *array.data_type() == field.kind.data_type());
-        if !planned {
-            return Err(unplanned("emit", "columns").into());
+    /// Reads the states of the groups from this number on; without an answer they are as if they had never come.
+    fn admit(&mut self, known: usize) -> Result<(), FoldError> {
+        self.states.resize(self.groups.len());
+        self.marks.resize(self.groups.len(), Mark::default());
+        let Some(backing) = &self.backing else { return Ok(()) };
+        let answer = backing.load(&self.groups, known, &mut self.states, &mut self.marks);
+        if answer.is_err() {
+            self.groups.truncate(known);
+            self.states.resize(known);
+            self.marks.truncate(known);
         }
-        let mut columns = self.groups.key_columns(groups);
-        columns.extend(outputs);
-        Ok(Emitted { rows: groups.len(), columns })
+        Ok(answer?)
     }
+
+    /// Groups of this batch that nobody touched for too long begin anew.
+    fn expire(&mut self) {
+        let Some(ttl) = self.keeping.ttl else { return };
+        let limit = self.now.saturating_sub(ttl);
+        let expired: Vec<u32> = self
+            .batch
+            .distinct
+            .iter()
+            .copied()
+            .filter(|group| {
+                let mark = self.marks[*group as usize];
+                // A group that is neither dirty nor sealed nor read from the store is new.
+                !mark.dirty && mark.touched != 0 && mark.touched < limit
+            })
+            .collect();
+        self.states.clear(&expired);
+    }
+}
+
+/// In what two folds' states differ, as a sentence that begins with the new one's.
+pub fn difference(new: &StateForm, old: &StateForm) -> Option<String> {
+    let list = |fields: &[Field]| fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if new.keys != old.keys {
+        return Some(format!("its keys are ({}), those of the states ({})", list(&new.keys), list(&old.keys)));
+    }
+    if new.version != old.version {
+        return Some(format!("its state version is {}, that of the states {}", new.version, old.version));
+    }
+    (new.columns != old.columns).then(|| {
+        let (new_columns, old_columns) = (list(&new.columns), list(&old.columns));
+        format!(
+            "its state has the columns ({new_columns}), the states ({old_columns}), but both say version {}",
+            new.version
+        )
+    })
 }
 
 impl BatchGroups {

@@ -1,4 +1,4 @@
-//! The states of all groups, column by column, in memory.
+//! The states of groups, column by column, in memory.
 
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use crate::schema::{Field, Kind};
 pub struct States {
     columns: Vec<StateColumn>,
     groups: usize,
+    /// What the texts and binaries take, beside their places in the columns.
+    heap: usize,
 }
 
 #[derive(Debug)]
@@ -40,12 +42,13 @@ impl States {
                 Kind::Binary => StateColumn::Binary(Vec::new()),
             })
             .collect();
-        States { columns, groups: 0 }
+        States { columns, groups: 0, heap: 0 }
     }
 
-    /// Adds null states until there are this many.
-    pub fn grow(&mut self, groups: usize) {
+    /// Adds null states until there are this many, or takes the last away.
+    pub fn resize(&mut self, groups: usize) {
         for column in &mut self.columns {
+            self.heap -= column.heap(groups.min(self.groups)..self.groups);
             match column {
                 StateColumn::Boolean(values) => values.resize(groups, None),
                 StateColumn::Int64(values) | StateColumn::Timestamp(values) => values.resize(groups, None),
@@ -73,10 +76,39 @@ impl States {
                 });
         if fits {
             for (column, array) in self.columns.iter_mut().zip(arrays) {
+                let places = || groups.iter().map(|group| *group as usize);
+                self.heap -= column.heap(places());
                 column.scatter(groups, array);
+                self.heap += column.heap(places());
             }
         }
         fits
+    }
+
+    /// Makes every column of these groups null.
+    pub fn clear(&mut self, groups: &[u32]) {
+        for column in &mut self.columns {
+            self.heap -= column.heap(groups.iter().map(|group| *group as usize));
+            match column {
+                StateColumn::Boolean(values) => put(values, groups, std::iter::repeat(None)),
+                StateColumn::Int64(values) | StateColumn::Timestamp(values) => {
+                    put(values, groups, std::iter::repeat(None));
+                }
+                StateColumn::Float64(values) => put(values, groups, std::iter::repeat(None)),
+                StateColumn::Utf8(values) => put(values, groups, std::iter::repeat_with(|| None)),
+                StateColumn::Binary(values) => put(values, groups, std::iter::repeat_with(|| None)),
+            }
+        }
+    }
+
+    /// The kinds of the columns.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.columns.iter().map(StateColumn::kind).collect()
+    }
+
+    /// The memory that is taken, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.heap + self.columns.iter().map(StateColumn::places).sum::<usize>()
     }
 }
 
@@ -89,6 +121,28 @@ impl StateColumn {
             StateColumn::Float64(_) => Kind::Float64,
             StateColumn::Utf8(_) => Kind::Utf8,
             StateColumn::Binary(_) => Kind::Binary,
+        }
+    }
+
+    /// What the values at these places take beside them.
+    fn heap(&self, places: impl Iterator<Item = usize>) -> usize {
+        match self {
+            StateColumn::Utf8(values) => places.map(|place| values[place].as_ref().map_or(0, |text| text.len())).sum(),
+            StateColumn::Binary(values) => {
+                places.map(|place| values[place].as_ref().map_or(0, |bytes| bytes.len())).sum()
+            }
+            _ => 0,
+        }
+    }
+
+    /// What the places themselves take, in bytes.
+    fn places(&self) -> usize {
+        match self {
+            StateColumn::Boolean(values) => size_of_val(values.as_slice()),
+            StateColumn::Int64(values) | StateColumn::Timestamp(values) => size_of_val(values.as_slice()),
+            StateColumn::Float64(values) => size_of_val(values.as_slice()),
+            StateColumn::Utf8(values) => size_of_val(values.as_slice()),
+            StateColumn::Binary(values) => size_of_val(values.as_slice()),
         }
     }
 

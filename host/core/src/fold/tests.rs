@@ -9,6 +9,8 @@ use arrow_array::types::Int64Type;
 use proptest::prelude::*;
 
 use super::*;
+use crate::checkpoint::memory::MemoryStore;
+use crate::checkpoint::{Changes, Checkpoint, CheckpointStore, Group};
 use crate::operator::{Produced, TransformPlan};
 
 /// Adds numbers up, natively.
@@ -73,8 +75,13 @@ fn add(fold: &mut Fold, rows: &[Row]) -> Result<(), FoldError> {
 }
 
 fn changed(fold: &mut Fold) -> Totals {
+    let flush = fold.committed + 1;
+    totals(fold.seal(&mut sum(), flush).unwrap().emitted)
+}
+
+fn totals(emitted: Vec<Emitted>) -> Totals {
     let mut totals = Totals::new();
-    for emitted in fold.emit_changed(&mut sum()).unwrap() {
+    for emitted in emitted {
         let a = emitted.columns[0].as_primitive::<Int64Type>().iter();
         let b = emitted.columns[1].as_string::<i32>().iter();
         let sums = emitted.columns[2].as_primitive::<Int64Type>().values();
@@ -140,10 +147,125 @@ fn states_are_taken_over_only_by_a_fold_of_the_same_form() {
     let mut plan = sum().fold;
     plan.state_version = 2;
     let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
-    let (old, reason) = Fold::new(plan, &input).unwrap().adopt(old).unwrap_err();
-    assert!(reason.contains("state version is 2, the running one's 1"), "{reason}");
+    let Err((old, reason)) = Fold::new(plan, &input).unwrap().adopt(old) else { panic!("another state version") };
+    assert!(reason.contains("state version is 2, that of the states 1"), "{reason}");
     let mut same = fold();
-    same.adopt(*old).unwrap();
-    same.touch_all();
+    assert!(same.adopt(*old).is_ok());
     assert_eq!(changed(&mut same), Totals::from([((Some(1), None), 5)]));
+}
+
+/// A fold whose groups are in a store, and which keeps next to none in memory.
+fn kept(store: &Arc<MemoryStore>, memory: usize, ttl: Option<i64>) -> Fold {
+    let mut fold = fold();
+    let head = store.head("p").unwrap();
+    let backing = Backing::new(Arc::clone(store) as Arc<dyn CheckpointStore>, "p", head.is_none());
+    fold.keep(Keeping { memory, ttl }, backing);
+    fold.set_committed(head.map_or(0, |head| head.commits));
+    fold
+}
+
+/// One flush, as its keeper does it: what was emitted counts once the store has it.
+fn flush(fold: &mut Fold, store: &MemoryStore, table: &mut Totals) {
+    let commits = fold.committed + 1;
+    let sealed = fold.seal(&mut sum(), commits).unwrap();
+    table.extend(totals(sealed.emitted));
+    store.commit("p", &Checkpoint { commits, ..Checkpoint::default() }, &sealed.changes).unwrap();
+    fold.set_committed(commits);
+}
+
+proptest! {
+    #[test]
+    fn a_fold_that_forgets_and_restarts_ends_like_one_that_does_neither(
+        batches in prop::collection::vec((rows(), any::<bool>(), prop::bool::weighted(0.2)), 1..20),
+    ) {
+        let store = Arc::new(MemoryStore::default());
+        let mut fold = kept(&store, 1, None);
+        let mut table = Totals::new();
+        let mut all = Vec::new();
+        for (rows, flushed, restarted) in batches {
+            add(&mut fold, &rows).unwrap();
+            all.extend(rows);
+            if flushed || restarted {
+                flush(&mut fold, &store, &mut table);
+            }
+            fold.evict();
+            if restarted {
+                fold = kept(&store, 1, None);
+            }
+        }
+        flush(&mut fold, &store, &mut table);
+        fold.evict();
+        prop_assert!(fold.size().0 <= 4, "what is committed leaves memory");
+        prop_assert_eq!(&table, &naive(&all));
+        let mut again = kept(&store, usize::MAX, None);
+        again.touch_all();
+        while again.is_refreshing() {
+            again.refresh().unwrap();
+        }
+        prop_assert_eq!(changed(&mut again), naive(&all), "every stored group can be shown again");
+    }
+}
+
+#[test]
+fn a_group_that_nobody_touched_for_its_time_to_live_begins_anew_in_memory_and_in_the_store() {
+    for evicted in [false, true] {
+        let store = Arc::new(MemoryStore::default());
+        let mut fold = kept(&store, if evicted { 1 } else { usize::MAX }, Some(100));
+        let mut table = Totals::new();
+        fold.set_time(1_000);
+        add(&mut fold, &[(Some(1), None, 5), (Some(2), None, 7), (Some(3), None, 9)]).unwrap();
+        flush(&mut fold, &store, &mut table);
+        fold.evict();
+        fold.set_time(1_100);
+        add(&mut fold, &[(Some(1), None, 5)]).unwrap();
+        flush(&mut fold, &store, &mut table);
+        fold.evict();
+        fold.set_time(1_101);
+        add(&mut fold, &[(Some(1), None, 1), (Some(2), None, 1)]).unwrap();
+        flush(&mut fold, &store, &mut table);
+        let key = |number| (Some(number), None);
+        assert_eq!(table, Totals::from([(key(1), 11), (key(2), 1), (key(3), 9)]), "evicted: {evicted}");
+        assert_eq!(store.scan("p", None, 10).unwrap().len(), 2, "the third is no longer stored");
+    }
+}
+
+/// A disk that is away while it says so.
+struct Away(std::sync::atomic::AtomicBool, MemoryStore);
+
+impl CheckpointStore for Away {
+    fn head(&self, pipeline: &str) -> Result<Option<Checkpoint>, StoreError> {
+        self.1.head(pipeline)
+    }
+    fn states(&self, pipeline: &str, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("away".to_owned()));
+        }
+        self.1.states(pipeline, keys)
+    }
+    fn scan(&self, pipeline: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Group>, StoreError> {
+        self.1.scan(pipeline, after, limit)
+    }
+    fn commit(&self, pipeline: &str, head: &Checkpoint, changes: &Changes) -> Result<(), StoreError> {
+        self.1.commit(pipeline, head, changes)
+    }
+    fn reset(&self, pipeline: &str) -> Result<(), StoreError> {
+        self.1.reset(pipeline)
+    }
+    fn pipelines(&self) -> Result<Vec<String>, StoreError> {
+        self.1.pipelines()
+    }
+}
+
+#[test]
+fn a_batch_whose_states_can_not_be_read_changes_nothing_and_can_be_added_again() {
+    let store = Arc::new(Away(true.into(), MemoryStore::default()));
+    let mut fold = fold();
+    fold.keep(Keeping::default(), Backing::new(Arc::clone(&store) as Arc<dyn CheckpointStore>, "p", false));
+    let batch = [(Some(1), None, 5), (Some(2), None, 7)];
+    let error = add(&mut fold, &batch).unwrap_err();
+    assert_eq!(error, FoldError::Store(StoreError::Unavailable("away".to_owned())));
+    assert_eq!(fold.size(), (0, 0));
+    store.0.store(false, std::sync::atomic::Ordering::Relaxed);
+    add(&mut fold, &batch).unwrap();
+    assert_eq!(changed(&mut fold), naive(&batch));
 }

@@ -22,6 +22,7 @@ mod secret;
 mod service;
 mod sink;
 mod source;
+mod state;
 mod step;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::reader::{self, Section};
 use super::sink::{self, MAX_SINKS, Sink};
 use super::source::{self, Source};
+use super::state::{self, State};
 use super::step::{self, MAX_STEPS, Step};
 use super::{file, value};
 
@@ -26,6 +27,8 @@ pub struct Pipeline {
     pub steps: Vec<Step>,
     /// The tables that it writes. At least one; no table twice.
     pub sinks: Vec<Sink>,
+    /// How the groups of its fold are kept.
+    pub state: State,
 }
 
 /// Reads one pipeline's file.
@@ -38,14 +41,14 @@ pub fn load(path: &Path, declared: &Declared, env: Env<'_>) -> Result<Pipeline, 
     let text = file::read_text(path).map_err(|problem| vec![problem])?;
     let reading = reader::read(path, &text, env, |section| parts(section, declared));
     match reading.value {
-        Some((source, steps, sinks)) if reading.problems.is_empty() => {
-            Ok(Pipeline { name: name.to_owned(), file: path.to_owned(), source, steps, sinks })
+        Some((source, steps, sinks, state)) if reading.problems.is_empty() => {
+            Ok(Pipeline { name: name.to_owned(), file: path.to_owned(), source, steps, sinks, state })
         }
         _ => Err(reading.problems),
     }
 }
 
-fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step>, Vec<Sink>)> {
+fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step>, Vec<Sink>, State)> {
     let source = section.required("source", "a table [source]", |item| {
         item.table("a table [source]", |section| source::read(section, declared))
     });
@@ -74,7 +77,10 @@ fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step
         }
         sinks.into_iter().collect()
     });
-    Some((source?, steps?, sinks?))
+    let state = section.or("state", State::default(), |item| {
+        item.table(r#"a table [state] such as memory = "256MiB", ttl = "7d""#, state::read)
+    });
+    Some((source?, steps?, sinks?, state?))
 }
 
 fn same(one: &Sink, other: &Sink) -> bool {

@@ -1,22 +1,29 @@
-//! The flusher: takes what a lane hands over, writes it to every sink, then commits the offsets.
+//! The flusher: takes what a lane hands over, writes it to every sink, makes the checkpoint, then commits the offsets.
 //!
-//! Order of effects: (1) upserts to the sinks, (2) the group's offsets at the source. A crash between the two reads records again
-//! and writes the same rows under the same keys: nothing is lost and nothing counts twice. The offsets are for
-//! lag monitors and `start = "committed"`; totals never depend on them, since states start empty where reading does.
+//! Order of effects: (1) upserts to the sinks, (2) the checkpoint: changed states and consumed intervals, as one, (3) the group's
+//! offsets at the source. Why a crash between any two is harmless:
+//!
+//! | crash               | what the next start finds                                                                        |
+//! |---------------------|--------------------------------------------------------------------------------------------------|
+//! | before or within 1  | the checkpoint before: the same records are read again, and give the same states and rows           |
+//! | between 1 and 2     | the same; rows that were written are written again, absolute values under the same keys            |
+//! | between 2 and 3     | this checkpoint; the group's offsets are behind until the next flush, which only monitors see       |
+//!
+//! A checkpoint ahead of its rows would lose them, which is why the sinks come first. Rows of a later batch boundary than the
+//! checkpoint's can be in the table for a while after a crash: until the replay passes that boundary again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arrow_array::{Array, ArrayRef, UInt32Array};
-use arrow_select::concat::concat;
-use arrow_select::take::take;
 use sluice_connectors::sink::{Rows, Sink, SinkError};
 use sluice_connectors::source::Committer;
-use sluice_core::fold::Groups;
-use sluice_core::{Kind, Offset, Partition};
+use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
+use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, watch};
 
+use super::latest::latest;
 use super::patience::Backoff;
 use super::status::{State, Status};
 
@@ -29,8 +36,8 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a lane hands over.
 pub enum Work {
-    /// Rows, and where reading goes on once they are written.
-    Flush(Flush),
+    /// Rows, and the checkpoint that is true once they are written.
+    Flush(Box<Flush>),
     /// From here on, these sinks.
     Sinks(Vec<OpenSink>),
 }
@@ -38,7 +45,8 @@ pub enum Work {
 /// All that changed up to one batch boundary.
 pub struct Flush {
     pub batches: Vec<Rows>,
-    pub next: BTreeMap<Partition, Offset>,
+    pub head: Checkpoint,
+    pub changes: Changes,
 }
 
 /// A sink and how a pipeline uses it.
@@ -59,11 +67,16 @@ pub enum FlushError {
     Unusable { sink: String, reason: String },
     #[error("{sink}: {reason}; {rows} rows were not written and will be read again at the next start")]
     GaveUp { sink: String, reason: String, rows: usize },
+    #[error("the checkpoint was not made: {0}")]
+    Store(#[from] StoreError),
 }
 
 /// Writes flushes until the lane is gone.
 pub struct Flusher {
     pub sinks: Vec<OpenSink>,
+    pub store: Arc<dyn CheckpointStore>,
+    /// The last flush whose checkpoint is made, for the lane.
+    pub committed: Arc<AtomicU64>,
     pub committer: Arc<dyn Committer>,
     pub status: Arc<Status>,
     /// True once the host is asked to end: then a sink that is away is given up at the next failure.
@@ -75,7 +88,7 @@ impl Flusher {
         while let Some(work) = work.recv().await {
             match work {
                 Work::Sinks(sinks) => self.sinks = sinks,
-                Work::Flush(flush) => self.flush(flush).await?,
+                Work::Flush(flush) => self.flush(*flush).await?,
             }
         }
         Ok(())
@@ -91,7 +104,37 @@ impl Flusher {
             }
             self.status.flushed(rows);
         }
-        commit(&self.committer, &self.status, flush.next).await;
+        let ends = flush.head.intervals.ends();
+        self.checkpoint(flush.head, flush.changes).await?;
+        commit(&self.committer, &self.status, ends).await;
+        Ok(())
+    }
+
+    /// Makes the checkpoint; while the disk is full, again and again.
+    async fn checkpoint(&mut self, head: Checkpoint, changes: Changes) -> Result<(), FlushError> {
+        let flush = head.commits;
+        let commit = Arc::new((head, changes));
+        let mut backoff = Backoff::new();
+        loop {
+            let (store, name, commit) = (Arc::clone(&self.store), self.status.name().to_owned(), Arc::clone(&commit));
+            let answer = tokio::task::spawn_blocking(move || store.commit(&name, &commit.0, &commit.1)).await;
+            match answer.unwrap_or_else(|error| Err(StoreError::Unusable(format!("{error}; this is a defect")))) {
+                Ok(()) => break,
+                Err(StoreError::Unavailable(reason)) if !*self.ending.borrow() => {
+                    let wait = backoff.wait();
+                    if self.status.set(State::Holding, Some(reason.clone())) {
+                        tracing::warn!(pipeline = self.status.name(), "holding, nothing is lost: {reason}");
+                    }
+                    // A change of `ending` cuts the wait short; its sender outlives every flusher.
+                    let _ = tokio::time::timeout(wait, self.ending.changed()).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if backoff.tries() > 0 && self.status.set(State::Running, None) {
+            tracing::info!(pipeline = self.status.name(), "checkpoints are made again");
+        }
+        self.committed.store(flush, Ordering::Release);
         Ok(())
     }
 }
@@ -142,70 +185,4 @@ async fn write(
         tracing::info!(pipeline = status.name(), "{} is back", sink.name);
     }
     Ok(())
-}
-
-/// All rows as one, of each key only the last.
-fn latest(batches: &[Rows], key: &[usize]) -> Result<Rows, String> {
-    let columns = joined(batches)?;
-    let rows = columns.first().map_or(0, |column| column.len());
-    let keys: Vec<ArrayRef> = key.iter().filter_map(|i| columns.get(*i).cloned()).collect();
-    let kinds: Option<Vec<Kind>> = keys.iter().map(|column| Kind::of(column.data_type())).collect();
-    let mut groups = Groups::new(kinds.ok_or("a key column has an unknown type")?);
-    let mut group_of_row = Vec::new();
-    groups.assign(&keys, rows, &mut group_of_row).ok_or("a key column has an unknown type")?;
-    if keys.is_empty() || groups.len() == rows {
-        return Ok(Rows { rows, columns });
-    }
-    let mut last = vec![0u32; groups.len()];
-    for (row, group) in (0u32..).zip(&group_of_row) {
-        last[*group as usize] = row;
-    }
-    last.sort_unstable();
-    let selection = UInt32Array::from(last);
-    let columns = columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));
-    Ok(Rows { rows: selection.len(), columns: columns.collect::<Result<_, _>>()? })
-}
-
-fn joined(batches: &[Rows]) -> Result<Vec<ArrayRef>, String> {
-    let [first, rest @ ..] = batches else { return Ok(Vec::new()) };
-    if rest.is_empty() {
-        return Ok(first.columns.clone());
-    }
-    (0..first.columns.len())
-        .map(|i| {
-            let parts: Vec<&dyn Array> =
-                batches.iter().filter_map(|batch| Some(batch.columns.get(i)?.as_ref())).collect();
-            concat(&parts).map_err(|e| e.to_string())
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn of_each_key_only_the_last_row_is_left(batches in prop::collection::vec(
-            prop::collection::vec((0i64..5, any::<i64>()), 0..20), 1..5,
-        )) {
-            let rows: Vec<Rows> = batches.iter().map(|batch| {
-                let (keys, values): (Vec<i64>, Vec<i64>) = batch.iter().copied().unzip();
-                let columns: Vec<ArrayRef> = vec![
-                    Arc::new(arrow_array::Int64Array::from(keys)),
-                    Arc::new(arrow_array::Int64Array::from(values)),
-                ];
-                Rows { rows: batch.len(), columns }
-            }).collect();
-            let expected: BTreeMap<i64, i64> = batches.concat().into_iter().collect();
-            let latest = latest(&rows, &[0]).unwrap();
-            let pairs: Vec<(i64, i64)> = latest.columns[0].as_primitive::<Int64Type>().values().iter().copied()
-                .zip(latest.columns[1].as_primitive::<Int64Type>().values().iter().copied()).collect();
-            prop_assert_eq!(pairs.len(), expected.len());
-            prop_assert_eq!(pairs.into_iter().collect::<BTreeMap<_, _>>(), expected);
-        }
-    }
 }

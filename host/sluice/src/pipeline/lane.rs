@@ -9,12 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sluice_connectors::sink::Rows;
 use sluice_connectors::source::{Source, SourceError};
 use sluice_core::chain::{Chain, Outcome, OutputRows, ProcessError};
+use sluice_core::checkpoint::{Checkpoint, StoreError};
+use sluice_core::fold::{Fold, FoldError};
 use sluice_core::interval::Intervals;
 use sluice_core::lookup::LookupError;
 use sluice_core::records::Records;
@@ -48,6 +51,8 @@ pub struct Swap {
     pub chain: Chain,
     pub constraints: Constraints,
     pub sinks: Vec<OpenSink>,
+    /// The operators of the chain: name and digest.
+    pub operators: BTreeMap<String, String>,
     pub outcome: oneshot::Sender<Result<(), String>>,
 }
 
@@ -69,6 +74,8 @@ pub struct Lane {
     pub status: Arc<Status>,
     pub control: Receiver<Control>,
     pub flushes: mpsc::Sender<Work>,
+    /// The last flush whose checkpoint is made, as the flusher says.
+    pub committed: Arc<AtomicU64>,
     /// The most rows of a batch.
     pub batch_rows: usize,
     /// Where to end, if the lane is to end by itself.
@@ -78,9 +85,10 @@ pub struct Lane {
 
 /// What a lane remembers from batch to batch.
 pub struct Progress {
-    consumed: Intervals,
-    /// What the last flush covered.
-    flushed: BTreeMap<Partition, Offset>,
+    /// The checkpoint as of this batch boundary.
+    head: Checkpoint,
+    /// What the last flush covered; none before the first, which keeps where reading began.
+    flushed: Option<Intervals>,
     rejects: Rejects,
     lag_asked: Option<Instant>,
     /// The source has said that it is away.
@@ -88,22 +96,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a lane that begins at these positions.
-    pub fn starting_at(positions: &BTreeMap<Partition, Offset>) -> Progress {
-        let mut consumed = Intervals::default();
-        for (partition, offset) in positions {
-            if let Some(nothing) = Interval::new(*offset, *offset) {
-                // The first interval of a partition always fits.
-                let _ = consumed.extend(*partition, nothing);
-            }
-        }
-        Progress {
-            consumed,
-            flushed: BTreeMap::new(),
-            rejects: Rejects::default(),
-            lag_asked: None,
-            source_away: false,
-        }
+    /// Of a lane that goes on from this checkpoint.
+    pub fn from(head: Checkpoint) -> Progress {
+        Progress { head, flushed: None, rejects: Rejects::default(), lag_asked: None, source_away: false }
     }
 }
 
@@ -127,11 +122,13 @@ impl Lane {
 
     fn turn(&mut self) -> Step {
         self.listen(Duration::ZERO)?;
+        self.keep_house();
         self.flush_if_due()?;
-        if self.pending.is_full() {
+        if self.is_full() {
             return self.listen(LISTEN);
         }
-        if self.until.as_ref().is_some_and(|ends| self.progress.consumed.reaches(ends)) {
+        self.refresh()?;
+        if self.until.as_ref().is_some_and(|ends| self.progress.head.intervals.reaches(ends)) && !self.is_refreshing() {
             return Err(End::Done);
         }
         self.ask_lag()?;
@@ -140,6 +137,34 @@ impl Lane {
             Ok(None) => Ok(()),
             Ok(Some(records)) => self.take(records.as_ref()),
             Err(error) => self.source_failed(error),
+        }
+    }
+
+    /// Tells the fold what it can't know: the time, and what is committed. Groups may then leave memory.
+    fn keep_house(&mut self) {
+        if let Some(fold) = self.chain.fold_mut() {
+            fold.set_time(now_micros());
+            fold.set_committed(self.committed.load(Ordering::Acquire));
+            fold.evict();
+        }
+    }
+
+    /// Whether nothing more may be taken in before a flush.
+    fn is_full(&self) -> bool {
+        self.pending.is_full() || self.chain.fold().is_some_and(Fold::is_over)
+    }
+
+    fn is_refreshing(&self) -> bool {
+        self.chain.fold().is_some_and(Fold::is_refreshing)
+    }
+
+    /// Brings in stored groups that are to be written again.
+    fn refresh(&mut self) -> Step {
+        let Some(fold) = self.chain.fold_mut().filter(|fold| fold.is_refreshing()) else { return Ok(()) };
+        match fold.refresh() {
+            Ok(()) => Ok(()),
+            Err(FoldError::Store(StoreError::Unavailable(reason))) => self.hold(&reason, &mut Backoff::new()),
+            Err(error) => Err(End::Fault(error.to_string())),
         }
     }
 
@@ -160,11 +185,13 @@ impl Lane {
     /// At a batch boundary: the old chain's rows go first, then the new chain takes over with the old one's groups.
     fn swap(&mut self, swap: Swap) -> Step {
         self.flush_all()?;
-        let Swap { chain, constraints, sinks, outcome } = swap;
+        let Swap { chain, constraints, sinks, operators, outcome } = swap;
         let old = std::mem::replace(&mut self.chain, chain);
         let answer = match self.chain.adopt(old) {
             Ok(()) => {
                 self.constraints = constraints;
+                self.progress.head.operators = operators;
+                self.progress.head.generation += 1;
                 self.flushes.blocking_send(Work::Sinks(sinks)).map_err(|_| flusher_gone())
             }
             Err((old, reason)) => {
@@ -178,24 +205,30 @@ impl Lane {
         answer
     }
 
+    /// All of the records; if the lane ends in the middle, those before count as consumed and the others don't.
     fn take(&mut self, records: &dyn Records) -> Step {
         let mut start = 0;
-        while start < records.len() {
-            let outcome = self.process(records, start)?;
-            self.status.add_records(outcome.next - start);
-            start = outcome.next;
-            self.account(records, outcome)?;
+        let mut step = Ok(());
+        while step.is_ok() && start < records.len() {
+            step = match self.process(records, start) {
+                Ok(outcome) => {
+                    self.status.add_records(outcome.next - start);
+                    start = outcome.next;
+                    self.account(records, outcome)
+                }
+                Err(end) => Err(end),
+            };
         }
-        for (partition, interval) in records.intervals() {
-            self.progress.consumed.extend(*partition, *interval).map_err(|misfit| {
+        for (partition, interval) in consumed(records, start) {
+            self.progress.head.intervals.extend(partition, interval).map_err(|misfit| {
                 End::Fault(format!("{}: {misfit}; this is a defect of the source's connector", records.topic()))
             })?;
         }
         self.status.set_pending(self.waiting());
-        Ok(())
+        step
     }
 
-    /// One call to the chain; while a lookup's server is away, again and again.
+    /// One call to the chain; while a lookup's server or the disk is away, again and again.
     fn process(&mut self, records: &dyn Records, start: usize) -> Result<Outcome, End> {
         let mut backoff = Backoff::new();
         loop {
@@ -208,10 +241,11 @@ impl Lane {
                 }
                 Err(error) => error,
             };
-            let ProcessError::Lookup(LookupError::Unavailable(reason)) = error else {
-                return Err(End::Fault(error.to_string()));
-            };
-            self.hold(&reason, &mut backoff)?;
+            match error {
+                ProcessError::Lookup(LookupError::Unavailable(reason))
+                | ProcessError::Store(StoreError::Unavailable(reason)) => self.hold(&reason, &mut backoff)?,
+                error => return Err(End::Fault(error.to_string())),
+            }
         }
     }
 
@@ -223,8 +257,7 @@ impl Lane {
         match self.control.recv_timeout(backoff.wait()) {
             Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => Err(End::Done),
             Ok(Control::Swap(swap)) => {
-                let _ =
-                    swap.outcome.send(Err("a lookup's server is away, in the middle of a batch; try again".to_owned()));
+                let _ = swap.outcome.send(Err("a server is away, in the middle of a batch; try again".to_owned()));
                 Ok(())
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -271,14 +304,15 @@ impl Lane {
     }
 
     fn flush_if_due(&mut self) -> Step {
-        if !self.pending.is_due(self.waiting(), Instant::now()) {
+        let full = self.is_full() && self.waiting() > 0;
+        if !(full || self.has_news() && self.pending.is_due(self.waiting(), Instant::now())) {
             return Ok(());
         }
         // Without a place in the queue things wait, and gather.
         let flushes = self.flushes.clone();
         match flushes.try_reserve() {
             Ok(permit) => {
-                permit.send(Work::Flush(self.seal()?));
+                permit.send(Work::Flush(Box::new(self.seal()?)));
                 Ok(())
             }
             Err(mpsc::error::TrySendError::Full(())) => Ok(()),
@@ -288,18 +322,25 @@ impl Lane {
 
     /// Hands over everything that waits, however long the flusher takes to have a place.
     fn flush_all(&mut self) -> Step {
-        let flush = self.seal()?;
-        if flush.batches.is_empty() && flush.next == self.progress.flushed {
+        if !self.has_news() {
             return Ok(());
         }
-        self.flushes.blocking_send(Work::Flush(flush)).map_err(|_| flusher_gone())
+        let flush = self.seal()?;
+        self.flushes.blocking_send(Work::Flush(Box::new(flush))).map_err(|_| flusher_gone())
+    }
+
+    /// Whether a flush would change anything.
+    fn has_news(&self) -> bool {
+        self.waiting() > 0 || self.progress.flushed.as_ref() != Some(&self.progress.head.intervals)
     }
 
     /// A copy of all that changed, as of this batch boundary.
     fn seal(&mut self) -> Result<Flush, End> {
         let now = Instant::now();
-        let mut batches = self.pending.take(now);
-        for emitted in self.chain.emit_changed().map_err(|error| End::Fault(error.to_string()))? {
+        let mut batches = self.pending.take(self.waiting(), now);
+        self.progress.head.commits += 1;
+        let sealed = self.chain.seal(self.progress.head.commits).map_err(|error| End::Fault(error.to_string()))?;
+        for emitted in sealed.emitted {
             let refused = self.constraints.refused(&emitted.columns);
             let (columns, rows) = if refused.is_empty() {
                 (emitted.columns, emitted.rows)
@@ -313,10 +354,8 @@ impl Lane {
             batches.push(Rows { rows, columns });
         }
         self.status.set_pending(0);
-        let next: BTreeMap<_, _> =
-            self.progress.consumed.iter().map(|(partition, interval)| (partition, interval.end())).collect();
-        self.progress.flushed.clone_from(&next);
-        Ok(Flush { batches, next })
+        self.progress.flushed = Some(self.progress.head.intervals.clone());
+        Ok(Flush { batches, head: self.progress.head.clone(), changes: sealed.changes })
     }
 
     fn source_failed(&mut self, error: SourceError) -> Step {
@@ -343,7 +382,7 @@ impl Lane {
                     tracing::info!(pipeline = self.status.name(), "the source is back");
                     self.status.set(State::Running, None);
                 }
-                let consumed = &self.progress.consumed;
+                let consumed = &self.progress.head.intervals;
                 let behind = |(partition, end): (&Partition, &Offset)| {
                     let next = consumed.end(*partition).unwrap_or(Offset(0));
                     u64::try_from(end.0.saturating_sub(next.0)).unwrap_or(0)
@@ -357,6 +396,27 @@ impl Lane {
             }
         }
     }
+}
+
+/// What of the records' intervals is consumed once those before `next` are.
+fn consumed(records: &dyn Records, next: usize) -> Vec<(Partition, Interval)> {
+    let mut consumed = records.intervals().to_vec();
+    let mut cut: BTreeMap<Partition, Offset> = BTreeMap::new();
+    for (partition, offset) in (next..records.len()).map(|i| records.position(i)) {
+        cut.entry(partition).or_insert(offset);
+    }
+    for (partition, interval) in &mut consumed {
+        if let Some(shorter) = cut.get(partition).and_then(|end| Interval::new(interval.start(), *end)) {
+            *interval = shorter;
+        }
+    }
+    consumed
+}
+
+/// The host's time, in microseconds since 1970-01-01T00:00:00 UTC.
+fn now_micros() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn flusher_gone() -> End {

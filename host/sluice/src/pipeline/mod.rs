@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! supervisor (tokio task)
-//!   ├─ opens source, operators, lookups, sinks; again and again while a server is away
+//!   ├─ opens checkpoint, source, operators, lookups, sinks; again and again while a server is away
 //!   ├─ lane (thread): source → chain → queue
-//!   ├─ flusher (tokio task): queue → sinks → offsets
+//!   ├─ flusher (tokio task): queue → sinks → checkpoint → offsets
 //!   └─ on a new artifact: a new chain, handed to the lane at a batch boundary
 //! ```
 
@@ -12,9 +12,11 @@ pub mod assemble;
 mod constraint;
 mod flush;
 mod lane;
+mod latest;
 mod patience;
 mod pending;
 mod rejects;
+mod restore;
 mod run;
 pub mod status;
 mod supervisor;

@@ -17,7 +17,7 @@ const MAX_PENDING_BYTES: usize = 32 << 20;
 pub struct FlushPolicy {
     /// Flush when this many rows (or changed groups) wait.
     pub rows: usize,
-    /// Flush when this long has passed since the last flush began, and anything waits. The first row doesn't wait.
+    /// Flush when this long has passed since the last flush with rows began. The first row doesn't wait.
     pub interval: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Pending {
 
     /// Whether a flush is due at this moment, if `waiting` rows or groups wait.
     pub fn is_due(&self, waiting: usize, now: Instant) -> bool {
-        waiting > 0 && (waiting >= self.policy.rows || self.bytes >= MAX_PENDING_BYTES || self.until_due(now).is_zero())
+        waiting >= self.policy.rows || self.bytes >= MAX_PENDING_BYTES || self.until_due(now).is_zero()
     }
 
     /// How long until the interval is over.
@@ -64,9 +64,11 @@ impl Pending {
         }
     }
 
-    /// Takes all rows for a flush that begins now.
-    pub fn take(&mut self, now: Instant) -> Vec<Rows> {
-        self.last_flush = Some(now);
+    /// Takes all rows for a flush that begins now, with `waiting` rows or groups. One without any keeps nobody waiting.
+    pub fn take(&mut self, waiting: usize, now: Instant) -> Vec<Rows> {
+        if waiting > 0 {
+            self.last_flush = Some(now);
+        }
         self.rows = 0;
         self.bytes = 0;
         std::mem::take(&mut self.batches)
@@ -89,10 +91,10 @@ mod tests {
     fn the_first_row_flushes_at_once_and_later_ones_by_rows_or_interval() {
         let mut pending = Pending::new(FlushPolicy { rows: 10, interval: Duration::from_secs(2) });
         let start = Instant::now();
-        assert!(!pending.is_due(0, start), "nothing waits");
+        assert!(pending.take(0, start).is_empty());
         pending.push(output(1));
-        assert!(pending.is_due(1, start));
-        assert_eq!(pending.take(start).len(), 1);
+        assert!(pending.is_due(1, start), "a flush without rows keeps nobody waiting");
+        assert_eq!(pending.take(1, start).len(), 1);
         pending.push(output(9));
         assert!(!pending.is_due(9, start + Duration::from_millis(1999)));
         assert!(pending.is_due(9, start + Duration::from_secs(2)));

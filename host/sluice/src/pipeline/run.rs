@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
 
 use sluice_connectors::source::Source;
 use sluice_core::chain::Chain;
+use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +26,16 @@ pub struct Opened {
     pub constraints: Constraints,
     /// Where to end, if the run is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
+    /// Where the run goes on.
+    pub head: Checkpoint,
+    pub store: Arc<dyn CheckpointStore>,
+}
+
+/// A chain, and the sinks for its rows.
+pub struct Prepared {
+    pub chain: Chain,
+    pub sinks: Vec<OpenSink>,
+    pub constraints: Constraints,
 }
 
 /// How a run goes about it.
@@ -50,10 +62,17 @@ impl Run {
     ) -> std::io::Result<Run> {
         let (control, controlled) = std::sync::mpsc::channel();
         let (flushes, work) = mpsc::channel(flush::QUEUE);
-        let flusher =
-            Flusher { sinks: opened.sinks, committer: opened.source.committer(), status: Arc::clone(status), ending };
+        let committed = Arc::new(AtomicU64::new(opened.head.commits));
+        let flusher = Flusher {
+            sinks: opened.sinks,
+            store: opened.store,
+            committed: Arc::clone(&committed),
+            committer: opened.source.committer(),
+            status: Arc::clone(status),
+            ending,
+        };
         let lane = Lane {
-            progress: Progress::starting_at(&opened.source.positions()),
+            progress: Progress::from(opened.head),
             source: opened.source,
             chain: opened.chain,
             constraints: opened.constraints,
@@ -61,6 +80,7 @@ impl Run {
             status: Arc::clone(status),
             control: controlled,
             flushes,
+            committed,
             batch_rows: settings.batch_rows,
             until: opened.until,
         };
@@ -73,9 +93,10 @@ impl Run {
     }
 
     /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't.
-    pub async fn swap(&self, chain: Chain, constraints: Constraints, sinks: Vec<OpenSink>) -> Result<(), String> {
+    pub async fn swap(&self, prepared: Prepared, operators: BTreeMap<String, String>) -> Result<(), String> {
         let (outcome, answer) = oneshot::channel();
-        let swap = Swap { chain, constraints, sinks, outcome };
+        let Prepared { chain, constraints, sinks } = prepared;
+        let swap = Swap { chain, constraints, sinks, operators, outcome };
         let gone = || "the pipeline ended meanwhile".to_owned();
         self.control.send(Control::Swap(Box::new(swap))).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))

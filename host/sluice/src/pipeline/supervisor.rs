@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sluice_connectors::source::SourceError;
-use sluice_core::chain::Chain;
+use sluice_core::checkpoint::CheckpointStore;
 use sluice_runtime::Artifact;
 use tokio::sync::watch;
 
 use super::assemble::{self, Trouble};
 use super::lane::End;
 use super::patience::Backoff;
-use super::run::{Opened, Run, Settings};
+use super::restore;
+use super::run::{Opened, Prepared, Run, Settings};
 use super::status::{RunningOperator, State, Status};
 use crate::config::Pipeline;
 use crate::connections::Connections;
@@ -30,6 +31,7 @@ pub enum Ended {
 pub struct Supervisor {
     pub pipeline: Pipeline,
     pub connections: Arc<Connections>,
+    pub store: Arc<dyn CheckpointStore>,
     pub operators: watch::Receiver<Deployed>,
     pub status: Arc<Status>,
     /// True once the host is asked to end.
@@ -51,10 +53,11 @@ type Artifacts = BTreeMap<String, Artifact>;
 impl Supervisor {
     /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
     pub async fn run(mut self) -> Ended {
+        let mut ending = self.ending.clone();
         loop {
             let opened = tokio::select! {
-                opened = open(&self.pipeline, &self.connections, &mut self.operators, &self.status, self.until_caught_up) => opened,
-                () = asked_to_end(&mut self.ending) => return Ended::Well,
+                opened = self.open() => opened,
+                () = asked_to_end(&mut ending) => return Ended::Well,
             };
             let end = match opened {
                 Ok((opened, artifacts)) => self.live(opened, artifacts).await,
@@ -72,12 +75,54 @@ impl Supervisor {
             if self.until_caught_up || *self.ending.borrow() {
                 return Ended::Fault(reason);
             }
-            // States are in memory, so that a new operator begins where `start` says, with nothing.
+            // A new operator goes on from the checkpoint.
             tokio::select! {
                 changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
                 () = asked_to_end(&mut self.ending) => return Ended::Well,
             }
         }
+    }
+
+    /// Opens everything, waiting for what isn't there yet.
+    async fn open(&mut self) -> Result<(Opened, Artifacts), String> {
+        let mut backoff = Backoff::new();
+        loop {
+            let deployed = self.operators.borrow_and_update().clone();
+            let artifacts = match needed(&self.pipeline, &deployed) {
+                Ok(artifacts) => artifacts,
+                Err(reason) if self.until_caught_up => return Err(reason),
+                Err(reason) => {
+                    wait(&self.status, &reason);
+                    self.operators.changed().await.map_err(|_| reason)?;
+                    continue;
+                }
+            };
+            match self.open_once(&artifacts).await {
+                Ok(opened) => return Ok((opened, artifacts)),
+                Err(Trouble::Away(reason)) => wait(&self.status, &reason),
+                Err(wrong) => return Err(wrong.to_string()),
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
+    }
+
+    /// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
+    async fn open_once(&self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
+        let (pipeline, shared, store) = (self.pipeline.clone(), Arc::clone(&self.connections), Arc::clone(&self.store));
+        let until_caught_up = self.until_caught_up;
+        let source = blocking(move || {
+            let head = restore::load(&pipeline, store.as_ref())?;
+            let mut source =
+                shared.open_source(&pipeline.source, restore::start(head.as_ref())).map_err(source_trouble)?;
+            let until = if until_caught_up { Some(source.ends().map_err(source_trouble)?) } else { None };
+            Ok((head, source, until))
+        });
+        let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
+        let (head, source, until) = source??;
+        let Prepared { mut chain, sinks, constraints } = prepared?;
+        let operators = restore::digests(artifacts);
+        let head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
+        Ok(Opened { source, chain, sinks, constraints, until, head, store: Arc::clone(&self.store) })
     }
 
     /// From the first record to the last flush.
@@ -86,7 +131,7 @@ impl Supervisor {
             flush: assemble::flush_policy(&self.pipeline),
             batch_rows: self.pipeline.source.batch.rows as usize,
         };
-        let mut generation = 1;
+        let mut generation = opened.head.generation;
         self.show_operator(&artifacts, generation);
         self.status.set(State::Running, None);
         let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
@@ -129,7 +174,7 @@ impl Supervisor {
             return false;
         }
         let outcome = match prepare(&self.pipeline, &self.connections, &artifacts).await {
-            Ok((chain, (sinks, constraints))) => run.swap(chain, constraints, sinks).await,
+            Ok(prepared) => run.swap(prepared, restore::digests(&artifacts)).await,
             Err(trouble) => Err(trouble.to_string()),
         };
         match outcome {
@@ -152,35 +197,6 @@ impl Supervisor {
             Some(RunningOperator { name: name.to_owned(), digest: artifact.digest().to_string(), generation })
         });
         self.status.set_operator(operator);
-    }
-}
-
-/// Opens everything, waiting for what isn't there yet.
-async fn open(
-    pipeline: &Pipeline,
-    connections: &Arc<Connections>,
-    operators: &mut watch::Receiver<Deployed>,
-    status: &Arc<Status>,
-    until_caught_up: bool,
-) -> Result<(Opened, Artifacts), String> {
-    let mut backoff = Backoff::new();
-    loop {
-        let deployed = operators.borrow_and_update().clone();
-        let artifacts = match needed(pipeline, &deployed) {
-            Ok(artifacts) => artifacts,
-            Err(reason) if until_caught_up => return Err(reason),
-            Err(reason) => {
-                wait(status, &reason);
-                operators.changed().await.map_err(|_| reason)?;
-                continue;
-            }
-        };
-        match open_once(pipeline, connections, &artifacts, until_caught_up).await {
-            Ok(opened) => return Ok((opened, artifacts)),
-            Err(Trouble::Away(reason)) => wait(status, &reason),
-            Err(wrong) => return Err(wrong.to_string()),
-        }
-        tokio::time::sleep(backoff.wait()).await;
     }
 }
 
@@ -212,37 +228,22 @@ async fn prepare(
     pipeline: &Pipeline,
     connections: &Arc<Connections>,
     artifacts: &Artifacts,
-) -> Result<(Chain, (Vec<super::flush::OpenSink>, super::constraint::Constraints)), Trouble> {
+) -> Result<Prepared, Trouble> {
     let (settings, shared, operators) = (pipeline.clone(), Arc::clone(connections), artifacts.clone());
     let chain = blocking(move || {
         assemble::check_lookups(&settings, &shared)?;
         assemble::chain(&settings, &operators, &shared)
     });
     let chain = chain.await??;
-    let sinks = assemble::sinks(pipeline, connections, chain.output_fields()).await?;
-    Ok((chain, sinks))
+    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields()).await?;
+    Ok(Prepared { chain, sinks, constraints })
 }
 
-/// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
-async fn open_once(
-    pipeline: &Pipeline,
-    connections: &Arc<Connections>,
-    artifacts: &Artifacts,
-    until_caught_up: bool,
-) -> Result<Opened, Trouble> {
-    let (settings, shared) = (pipeline.source.clone(), Arc::clone(connections));
-    let source = blocking(move || -> Result<_, SourceError> {
-        let mut source = shared.open_source(&settings)?;
-        let until = if until_caught_up { Some(source.ends()?) } else { None };
-        Ok((source, until))
-    });
-    let (source, prepared) = tokio::join!(source, prepare(pipeline, connections, artifacts));
-    let (source, until) = source?.map_err(|error| match error {
+fn source_trouble(error: SourceError) -> Trouble {
+    match error {
         SourceError::Unavailable(reason) => Trouble::Away(reason),
         SourceError::Unusable(reason) => Trouble::wrong(reason),
-    })?;
-    let (chain, (sinks, constraints)) = prepared?;
-    Ok(Opened { source, chain, sinks, constraints, until })
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {

@@ -12,6 +12,7 @@ use crate::config::connection::CacheSettings;
 use crate::config::secret::Secret;
 use crate::config::sink::Flush;
 use crate::config::source::{BatchLimits, JsonOptions};
+use crate::config::state::State;
 use crate::config::step::{LookupColumn, OperatorLimits};
 use crate::config::*;
 
@@ -69,6 +70,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             columns: vec![int64("user_id"), int64("room_id")],
             batch: BatchLimits { rows: 8192 },
         },
+        state: State::default(),
         steps: vec![
             Step::Lookup(Lookup {
                 connection: "dimensions".to_owned(),

@@ -265,7 +265,7 @@ pipelines/p.toml:8: sink: found a table, want tables [[sink]]
         r#"
 pipelines/p.toml: source: found nothing, want a table [source]
 pipelines/p.toml: sink: found nothing, want at least one table [[sink]]
-pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step" or "sink": did you mean "source"?
+pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step", "sink" or "state": did you mean "source"?
 "#,
     );
 }

@@ -3,6 +3,8 @@
 //! A checkpoint is the truth about how far a pipeline is. What was consumed and what came of it change in one atomic
 //! commit, so that there is no moment at which a record is in the states and not in the intervals, or the other way round.
 
+pub mod memory;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,68 @@
+//! Groups leave memory once their state is committed and others are needed more.
+
+use super::{Fold, Mark};
+
+impl Fold {
+    /// The memory that groups take, in bytes.
+    pub fn bytes(&self) -> usize {
+        let a_group = size_of::<Mark>() + size_of::<(u64, i32)>();
+        self.groups.bytes() + self.states.bytes() + self.marks.len() * a_group
+    }
+
+    /// Whether groups take more memory than they may.
+    pub fn is_over(&self) -> bool {
+        self.backing.is_some() && self.bytes() > self.keeping.memory
+    }
+
+    /// Says that the changes of this flush, and of those before it, are in the store.
+    pub fn set_committed(&mut self, flush: u64) {
+        self.committed = flush;
+    }
+
+    /// If groups take too much memory, lets those go that were needed longest ago, about half of those that may: at a batch boundary.
+    /// A group may go once its state is committed as it is. What stays is what could not go, so that the fold may still be
+    /// over; it is the caller who must then wait for a commit.
+    pub fn evict(&mut self) {
+        if !self.is_over() {
+            return;
+        }
+        let mut ages: Vec<u64> = self.evictable().map(|group| self.batch.place[group as usize].0).collect();
+        if ages.len() * 4 < self.groups.len() {
+            // Too little would come of it: rebuilding costs as much as what stays.
+            return;
+        }
+        let middle = ages.len() / 2;
+        let (_, cutoff, _) = ages.select_nth_unstable(middle);
+        let kept = self.kept(*cutoff);
+        self.keep_only(&kept);
+    }
+
+    /// The groups that stay if those go that were needed last in this batch or before, in their order.
+    fn kept(&self, cutoff: u64) -> Vec<u32> {
+        let mut going = self.evictable().filter(|group| self.batch.place[*group as usize].0 <= cutoff).peekable();
+        (0u32..).take(self.groups.len()).filter(|group| going.next_if_eq(group).is_none()).collect()
+    }
+
+    fn evictable(&self) -> impl Iterator<Item = u32> + '_ {
+        let free = |mark: &Mark| !mark.dirty && mark.sealed <= self.committed;
+        (0u32..).zip(&self.marks).filter(move |(_, mark)| free(mark)).map(|(group, _)| group)
+    }
+
+    /// Numbers the kept groups anew.
+    fn keep_only(&mut self, kept: &[u32]) {
+        let states = self.states.gather(kept);
+        self.groups = self.groups.only(kept);
+        self.marks = kept.iter().map(|group| self.marks[*group as usize]).collect();
+        self.batch.place = kept.iter().map(|group| self.batch.place[*group as usize]).collect();
+        self.changed.clear();
+        self.changed.extend((0u32..).zip(&self.marks).filter(|(_, mark)| mark.dirty).map(|(group, _)| group));
+        self.states = super::States::new(&self.form.columns);
+        self.states.resize(kept.len());
+        let all: Vec<u32> = (0u32..).take(kept.len()).collect();
+        // The arrays were just gathered from columns of the same kinds.
+        let _ = self.states.scatter(&all, &states);
+        if let Some(backing) = &mut self.backing {
+            backing.complete = false;
+        }
+    }
+}
