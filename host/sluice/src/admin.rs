@@ -1,14 +1,14 @@
 //! The admin API: what the service is doing, as JSON over HTTP on a loopback address.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use anyhow::Context;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 
-use crate::pipeline::{Snapshot, Status};
+use crate::pipeline::Snapshot;
+use crate::running::Statuses;
 
 /// The answer to `GET /status`.
 #[derive(Serialize)]
@@ -18,9 +18,9 @@ struct ServiceStatus {
 }
 
 /// Listens, and serves in the background for as long as the service runs.
-pub async fn serve(address: SocketAddr, statuses: Vec<Arc<Status>>) -> anyhow::Result<()> {
+pub async fn serve(address: SocketAddr, statuses: Statuses) -> anyhow::Result<()> {
     let status = move || {
-        let pipelines = statuses.iter().map(|status| status.snapshot()).collect();
+        let pipelines = statuses.borrow().iter().map(|status| status.snapshot()).collect();
         async move { Json(ServiceStatus { version: env!("CARGO_PKG_VERSION"), pipelines }) }
     };
     let routes = Router::new().route("/status", get(status));

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 use crate::config::Config;
-use crate::pipeline::{Snapshot, Status};
+use crate::pipeline::Snapshot;
+use crate::running::Statuses;
 
 /// How often a terminal is drawn again.
 const FRAME: Duration = Duration::from_secs(1);
@@ -44,13 +44,13 @@ const PANELS: [Panel; 3] = [
 /// Draws what pipelines say of themselves and what their tables hold.
 pub struct Board {
     database: PathBuf,
-    statuses: Vec<Arc<Status>>,
+    statuses: Statuses,
     started: Instant,
     before: Option<(Instant, Vec<u64>)>,
 }
 
 impl Board {
-    pub fn new(database: PathBuf, statuses: Vec<Arc<Status>>) -> Board {
+    pub fn new(database: PathBuf, statuses: Statuses) -> Board {
         Board { database, statuses, started: Instant::now(), before: None }
     }
 
@@ -87,7 +87,7 @@ impl Board {
 
     async fn frame(&mut self) -> String {
         let now = Instant::now();
-        let snapshots: Vec<Snapshot> = self.statuses.iter().map(|status| status.snapshot()).collect();
+        let snapshots: Vec<Snapshot> = self.statuses.borrow().iter().map(|status| status.snapshot()).collect();
         let mut text = format!("Sluice, {} s\n\n", self.started.elapsed().as_secs());
         pipelines(&mut text, &snapshots, self.before.as_ref(), now);
         self.before = Some((now, snapshots.iter().map(|snapshot| snapshot.records).collect()));

@@ -4,11 +4,14 @@
 
 mod admin;
 mod board;
+mod changes;
 mod command;
 mod config;
 mod connections;
 mod operators;
 mod pipeline;
+mod pipelines;
+mod running;
 mod service;
 
 use std::io::IsTerminal;

@@ -1,29 +1,17 @@
 //! The directory of operators: the newest valid file of each name is what runs.
 //!
 //! A file that appears, is overwritten, renamed over or linked otherwise is compiled in the background and published;
-//! one that isn't valid changes nothing, and the reason is kept beside what still runs. The directory is watched by the
-//! operating system's notices, with a look every few seconds as a net.
+//! one that isn't valid changes nothing, and the reason is kept beside what still runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use notify::{RecursiveMode, Watcher};
 use sluice_runtime::{Artifact, MAX_ARTIFACT_BYTES, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-/// How often the directory is looked at without a notice. Shorter: idle work. Longer: later swaps on file systems that give
-/// no notices.
-const NET: Duration = Duration::from_secs(2);
-
-/// How long the directory must be quiet before files are read. Shorter: half-written files are compiled for nothing. Longer: later
-/// swaps.
-const QUIET: Duration = Duration::from_millis(30);
-
-/// The longest that notices put reading off, in quiet periods. A writer that never pauses must not stop others' swaps.
-const MAX_PUT_OFF: u32 = 10;
+use crate::changes::{Changes, Stamp};
 
 /// What the directory holds, of the names that pipelines use.
 #[derive(Clone, Default)]
@@ -41,14 +29,6 @@ pub struct Directory {
     runtime: Arc<Runtime>,
     seen: BTreeMap<String, Stamp>,
     deployed: Deployed,
-}
-
-/// What changes when a file is written again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    file: u64,
 }
 
 impl Directory {
@@ -73,7 +53,7 @@ impl Directory {
 
     fn look_at(&mut self, name: &str) -> bool {
         let path = self.path.join(format!("{name}.wasm"));
-        let stamp = match stamp(&path) {
+        let stamp = match Stamp::of(&path) {
             Ok(stamp) => stamp,
             Err(reason) => {
                 self.seen.remove(name);
@@ -112,12 +92,15 @@ impl Directory {
     }
 }
 
-/// Watches until nobody listens any more.
-pub async fn watch(mut directory: Directory, publish: watch::Sender<Deployed>) {
-    let (notices, mut noticed) = mpsc::channel(1);
-    // Kept for as long as the loop runs: dropping a watcher ends its notices.
-    let _watcher = watcher(&directory.path, notices);
+/// Watches until nobody listens any more, for the names that there are at the time.
+pub async fn watch(
+    mut directory: Directory,
+    mut names: watch::Receiver<BTreeSet<String>>,
+    publish: watch::Sender<Deployed>,
+) {
+    let mut changes = Changes::in_directory(&directory.path);
     loop {
+        directory.names.clone_from(&names.borrow_and_update());
         let looked = tokio::task::spawn_blocking(move || {
             let changed = directory.look();
             (directory, changed)
@@ -129,47 +112,10 @@ pub async fn watch(mut directory: Directory, publish: watch::Sender<Deployed>) {
         }
         tokio::select! {
             () = publish.closed() => return,
-            () = quiet_after_notice(&mut noticed) => {}
-            () = tokio::time::sleep(NET) => {}
+            Ok(()) = names.changed() => {}
+            () = changes.next() => {}
         }
     }
-}
-
-/// Returns once there was a notice and then none for a while.
-async fn quiet_after_notice(noticed: &mut mpsc::Receiver<()>) {
-    if noticed.recv().await.is_none() {
-        // No notices on this file system: the net alone must do.
-        std::future::pending::<()>().await;
-    }
-    for _ in 0..MAX_PUT_OFF {
-        if tokio::time::timeout(QUIET, noticed.recv()).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn watcher(path: &Path, notices: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let notice = move |event: notify::Result<notify::Event>| {
-        // Reading a file gives notices too; a full channel means that one is waiting already.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
-            let _ = notices.try_send(());
-        }
-    };
-    let watching = notify::recommended_watcher(notice).and_then(|mut watcher| {
-        watcher.watch(path, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    watching
-        .inspect_err(|error| {
-            tracing::warn!("{}: no notices of changes ({error}); looking every {NET:?}", path.display());
-        })
-        .ok()
-}
-
-fn stamp(path: &Path) -> Result<Stamp, String> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len(), file: metadata.ino() })
 }
 
 /// Reads at most one byte more than an artifact may have, so that the runtime says that it is too large.

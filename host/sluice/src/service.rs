@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::checkpoint::memory::MemoryStore;
 use sluice_runtime::{Runtime, RuntimeConfig};
 use tokio::sync::watch;
@@ -13,22 +12,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::connections::Connections;
-use crate::operators::{self, Directory};
-use crate::pipeline::{Ended, Status, Supervisor, assemble};
+use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
+use crate::{operators, pipelines};
 
 /// A running service.
 pub struct Service {
-    statuses: Vec<Arc<Status>>,
-    pipelines: Vec<JoinHandle<(Ended, f64)>>,
+    statuses: Statuses,
+    pipelines: JoinHandle<Vec<Outcome>>,
     ending: watch::Sender<bool>,
-}
-
-/// How one pipeline ended.
-pub struct Outcome {
-    pub status: Arc<Status>,
-    pub ended: Ended,
-    /// From the service's start to the pipeline's last flush.
-    pub seconds: f64,
 }
 
 /// The runtime for operators, with its compile cache in the service's state directory.
@@ -39,46 +30,34 @@ pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
 }
 
 impl Service {
-    /// Starts every pipeline. With `until_caught_up` each ends by itself where its topic ends now.
+    /// Starts every pipeline, and from then on what the directory of pipelines holds. With `until_caught_up` those that are
+    /// there now, and each ends by itself where its topic ends now.
     pub async fn start(config: &Config, until_caught_up: bool) -> anyhow::Result<Service> {
         let started = Instant::now();
-        let runtime = Arc::new(runtime(config)?);
-        let connections = Arc::new(Connections::new(&config.connections)?);
-        let store: Arc<dyn CheckpointStore> = Arc::new(MemoryStore::default());
-        let names: BTreeSet<String> =
-            config.pipelines.iter().flat_map(assemble::operator_names).map(str::to_owned).collect();
-        let mut directory = Directory::new(&config.operators, names, runtime);
-        let directory = tokio::task::spawn_blocking(move || {
-            directory.look();
-            directory
-        });
-        let directory = directory.await?;
-        let (publish, deployed) = watch::channel(directory.deployed().clone());
-        tokio::spawn(operators::watch(directory, publish));
+        let (name, names) = watch::channel(operator_names(&config.pipelines));
+        let shared = Shared {
+            operators: deployed(config, names).await?,
+            connections: Arc::new(Connections::new(&config.connections)?),
+            store: Arc::new(MemoryStore::default()),
+            until_caught_up,
+            started,
+        };
+        let mut running = Running::new(shared, name);
+        running.change_to(&config.pipelines).await;
+        let statuses = running.statuses();
         let (ending, ended) = watch::channel(false);
-        let mut service = Service { statuses: Vec::new(), pipelines: Vec::new(), ending };
-        for pipeline in &config.pipelines {
-            let status = Arc::new(Status::new(&pipeline.name));
-            let supervisor = Supervisor {
-                pipeline: pipeline.clone(),
-                connections: Arc::clone(&connections),
-                store: Arc::clone(&store),
-                operators: deployed.clone(),
-                status: Arc::clone(&status),
-                ending: ended.clone(),
-                until_caught_up,
-            };
-            service.statuses.push(status);
-            service.pipelines.push(tokio::spawn(async move {
-                let ended = supervisor.run().await;
-                (ended, started.elapsed().as_secs_f64())
-            }));
-        }
-        Ok(service)
+        let pipelines = if until_caught_up {
+            tokio::spawn(running.finish(ended))
+        } else {
+            let (publish, wanted) = watch::channel(config.pipelines.clone());
+            tokio::spawn(pipelines::watch(pipelines::Directory::new(config), publish));
+            tokio::spawn(running.follow(wanted, ended))
+        };
+        Ok(Service { statuses, pipelines, ending })
     }
 
     /// What each pipeline says of itself, now and later.
-    pub fn statuses(&self) -> Vec<Arc<Status>> {
+    pub fn statuses(&self) -> Statuses {
         self.statuses.clone()
     }
 
@@ -87,15 +66,25 @@ impl Service {
         self.ending.send_replace(true);
     }
 
-    /// Waits until every pipeline has ended.
-    pub async fn finished(&mut self) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(self.pipelines.len());
-        for (status, pipeline) in self.statuses.iter().zip(self.pipelines.iter_mut()) {
-            let (ended, seconds) = pipeline
-                .await
-                .unwrap_or_else(|error| (Ended::Fault(format!("the supervisor died: {error}; this is a defect")), 0.0));
-            outcomes.push(Outcome { status: Arc::clone(status), ended, seconds });
-        }
-        outcomes
+    /// Waits until every pipeline has ended. Safe to drop and call again.
+    pub async fn finished(&mut self) -> anyhow::Result<Vec<Outcome>> {
+        (&mut self.pipelines).await.context("the task that keeps the pipelines died; this is a defect")
     }
+}
+
+/// The operators of these names, as they are deployed now and later.
+async fn deployed(
+    config: &Config,
+    names: watch::Receiver<BTreeSet<String>>,
+) -> anyhow::Result<watch::Receiver<operators::Deployed>> {
+    let runtime = Arc::new(runtime(config)?);
+    let mut directory = operators::Directory::new(&config.operators, names.borrow().clone(), runtime);
+    let looked = tokio::task::spawn_blocking(move || {
+        directory.look();
+        directory
+    });
+    let directory = looked.await?;
+    let (publish, deployed) = watch::channel(directory.deployed().clone());
+    tokio::spawn(operators::watch(directory, names, publish));
+    Ok(deployed)
 }

@@ -70,7 +70,7 @@ impl Demo {
         let generated = tokio::task::spawn_blocking(move || generator.join()).await?;
         generated.map_err(|_| anyhow::anyhow!("the generator's thread died"))??;
         service.stop();
-        let outcomes = service.finished().await;
+        let outcomes = service.finished().await?;
         board.last(config).await?;
         let well = outcomes.iter().all(|outcome| outcome.ended == Ended::Well);
         Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -9,7 +9,8 @@ use super::{ConfigFile, block_on};
 use crate::admin;
 use crate::config::Config;
 use crate::pipeline::Ended;
-use crate::service::{Outcome, Service};
+use crate::running::Outcome;
+use crate::service::Service;
 
 /// Run the service until SIGTERM or SIGINT, which end it after a last flush.
 #[derive(Debug, clap::Args)]
@@ -36,11 +37,11 @@ impl Run {
         }
         tracing::info!(pipelines = config.pipelines.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
         let outcomes = tokio::select! {
-            outcomes = service.finished() => outcomes,
+            outcomes = service.finished() => outcomes?,
             name = ended => {
                 tracing::info!("{name}: flushing and ending");
                 service.stop();
-                service.finished().await
+                service.finished().await?
             }
         };
         if self.until_caught_up {

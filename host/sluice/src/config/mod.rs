@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 pub use connection::Connection;
 pub use environment::Env;
+pub use file::pipeline_files;
 pub use pipeline::Pipeline;
 pub use problem::{Problem, Problems};
 pub use sink::Sink;
@@ -44,7 +45,7 @@ use connection::Declared;
 use service::Service;
 
 /// The most pipelines of one service: each has its threads.
-const MAX_PIPELINES: usize = 256;
+pub const MAX_PIPELINES: usize = 256;
 
 /// Everything that the files say.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +91,6 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
 /// # Errors
 ///
 /// All problems of the file. That no other pipeline reads as the same group isn't checked: see [`shared_groups`].
-#[cfg_attr(not(test), expect(dead_code, reason = "pipelines are read at the start only until their files are watched"))]
 pub fn load_pipeline(
     path: &Path,
     connections: &BTreeMap<String, Connection>,

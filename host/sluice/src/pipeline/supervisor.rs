@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
@@ -17,6 +18,10 @@ use super::status::{RunningOperator, State, Status};
 use crate::config::Pipeline;
 use crate::connections::Connections;
 use crate::operators::Deployed;
+
+/// How long after a pipeline could not be opened, as its table or topic is missing, it is tried again. Shorter: a server is asked
+/// for what isn't there all the time. Longer: whoever makes it waits.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// How a pipeline ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +64,7 @@ impl Supervisor {
                 opened = self.open() => opened,
                 () = asked_to_end(&mut ending) => return Ended::Well,
             };
+            let mendable = opened.is_err();
             let end = match opened {
                 Ok((opened, artifacts)) => self.live(opened, artifacts).await,
                 Err(reason) => End::Fault(reason),
@@ -70,14 +76,16 @@ impl Supervisor {
                 }
                 End::Fault(reason) => reason,
             };
-            self.status.set(State::Stopped, Some(reason.clone()));
-            tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
+            if self.status.set(State::Stopped, Some(reason.clone())) {
+                tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
+            }
             if self.until_caught_up || *self.ending.borrow() {
                 return Ended::Fault(reason);
             }
             // A new operator goes on from the checkpoint.
             tokio::select! {
                 changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
+                () = tokio::time::sleep(OPEN_AGAIN), if mendable => {}
                 () = asked_to_end(&mut self.ending) => return Ended::Well,
             }
         }

@@ -10,6 +10,7 @@
 mod configuration;
 mod deployment;
 mod generator;
+mod pipelines;
 mod records;
 mod restart;
 mod straight;
