@@ -1,0 +1,129 @@
+//! Operators that pipelines ran and may be rolled back to.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use sluice_core::checkpoint::StoreError;
+
+use crate::store::Store;
+use crate::{disk, names};
+
+/// How many artifacts are kept for each pipeline: the last good one is needed for a roll-back, a few more for people who
+/// notice late. An operator in Python has 18 MB, so that more would be a disk's worth of old code.
+pub const KEPT_ARTIFACTS: usize = 5;
+
+pub(crate) struct Artifacts {
+    directory: PathBuf,
+    /// Held while files are added and removed, so that none is removed that is just being added.
+    changing: Mutex<()>,
+}
+
+impl Artifacts {
+    pub(crate) fn new(directory: PathBuf) -> Artifacts {
+        Artifacts { directory, changing: Mutex::new(()) }
+    }
+
+    fn keep(&self, marks: &Path, generation: u64, digest: &str, bytes: &[u8]) -> io::Result<()> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        disk::create_directory(marks)?;
+        let file = self.directory.join(digest);
+        if !file.exists() {
+            write_whole(&file, bytes)?;
+        }
+        File::create(marks.join(format!("{generation}-{digest}")))?.sync_all()?;
+        disk::sync_directory(marks)?;
+        drop_oldest(marks)?;
+        self.drop_unmarked()
+    }
+
+    /// Removes the artifacts that no pipeline keeps.
+    fn drop_unmarked(&self) -> io::Result<()> {
+        let (mut files, mut kept) = (Vec::new(), Vec::new());
+        for name in disk::names(&self.directory)? {
+            let path = self.directory.join(&name);
+            if path.is_dir() {
+                kept.extend(marks_of(&path)?.into_iter().map(|(_, digest)| digest));
+            } else {
+                files.push(name);
+            }
+        }
+        files
+            .iter()
+            .filter(|name| !kept.contains(*name))
+            .try_for_each(|name| std::fs::remove_file(self.directory.join(name)))
+    }
+}
+
+impl Store {
+    /// Keeps what the pipeline runs as this generation, for a roll-back: the last [`KEPT_ARTIFACTS`] generations of each.
+    pub fn keep_artifact(&self, pipeline: &str, generation: u64, digest: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let directory = &self.artifacts.directory;
+        let marks = names::directory(pipeline).map(|name| directory.join(format!("of-{name}")));
+        let Some(marks) = marks.filter(|_| sha256(bytes) == digest) else {
+            return Err(StoreError::Unusable(format!("{pipeline}: {digest} is not the SHA-256 of this artifact")));
+        };
+        let kept = self.artifacts.keep(&marks, generation, digest, bytes);
+        kept.map_err(|error| disk::failed("keep an artifact", directory, &error))
+    }
+
+    /// The generations of the pipeline that are kept, the newest first: generation and digest.
+    pub fn kept_artifacts(&self, pipeline: &str) -> Result<Vec<(u64, String)>, StoreError> {
+        let directory = &self.artifacts.directory;
+        let Some(name) = names::directory(pipeline) else { return Ok(Vec::new()) };
+        marks_of(&directory.join(format!("of-{name}"))).map_err(|error| disk::failed("read it", directory, &error))
+    }
+
+    /// The artifact with this digest; none if it isn't kept.
+    pub fn artifact(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        if !is_digest(digest) {
+            return Ok(None);
+        }
+        let path = self.artifacts.directory.join(digest);
+        match std::fs::read(&path) {
+            Ok(bytes) if sha256(&bytes) == digest => Ok(Some(bytes)),
+            Ok(_) => Err(StoreError::Damaged(format!("{}: is not what its name says; remove it", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(disk::failed("read it", &path, &error)),
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Under its name there is all of it or nothing.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)?;
+    path.parent().map_or(Ok(()), disk::sync_directory)
+}
+
+/// Generation and digest of each mark, the newest first.
+fn marks_of(marks: &Path) -> io::Result<Vec<(u64, String)>> {
+    let parse = |name: &String| {
+        let (generation, digest) = name.split_once('-')?;
+        Some((generation.parse().ok()?, digest.to_owned()))
+    };
+    let mut found: Vec<_> = disk::names(marks)?.iter().filter_map(parse).collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+fn drop_oldest(marks: &Path) -> io::Result<()> {
+    let found = marks_of(marks)?;
+    found
+        .iter()
+        .skip(KEPT_ARTIFACTS)
+        .try_for_each(|(generation, digest)| std::fs::remove_file(marks.join(format!("{generation}-{digest}"))))
+}

@@ -1,0 +1,190 @@
+//! The directory of a service's checkpoints, held by one host.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, Group, StoreError};
+
+use crate::artifacts::Artifacts;
+use crate::pipeline::Pipeline;
+use crate::tree::Shared;
+use crate::upkeep::Upkeep;
+use crate::{disk, names, record};
+
+/// What is being removed has a name that begins so, which no pipeline's has.
+const REMOVED: &str = ".removed-";
+
+/// Checkpoints in a directory.
+pub struct Store {
+    pub(crate) artifacts: Artifacts,
+    directory: PathBuf,
+    shared: Shared,
+    /// The pipelines that were asked for, by name. Held while one is opened or reset.
+    open: Mutex<HashMap<String, Arc<Pipeline>>>,
+    /// Before the lock: it is stopped first when the store is dropped.
+    upkeep: Upkeep,
+    _lock: File,
+}
+
+impl Store {
+    /// Takes the directory, and makes it if it isn't there. `cache_bytes` bounds what is kept in memory of the states that
+    /// were read; each pipeline that is committed to has up to some 60 MB besides, for what isn't in its tree yet.
+    ///
+    /// Fails if another host has it: two that commit to one checkpoint would each lose what the other counted.
+    pub fn open(directory: &Path, cache_bytes: u64) -> Result<Store, StoreError> {
+        let failed = |error: io::Error| disk::failed("use it for checkpoints", directory, &error);
+        let pipelines = directory.join("pipelines");
+        disk::create_directory(&pipelines).map_err(failed)?;
+        let lock = lock(directory)?;
+        check_format(directory)?;
+        for name in disk::names(&pipelines).map_err(failed)?.iter().filter(|name| name.starts_with(REMOVED)) {
+            std::fs::remove_dir_all(pipelines.join(name)).map_err(failed)?;
+        }
+        Ok(Store {
+            artifacts: Artifacts::new(directory.join("artifacts")),
+            directory: pipelines,
+            shared: Shared::new(cache_bytes),
+            open: Mutex::default(),
+            upkeep: Upkeep::start()?,
+            _lock: lock,
+        })
+    }
+
+    /// The pipeline; none if it never committed.
+    fn existing(&self, name: &str) -> Result<Option<Arc<Pipeline>>, StoreError> {
+        let there = names::directory(name).is_some_and(|directory| self.directory.join(directory).is_dir());
+        if there { self.pipeline(name).map(Some) } else { Ok(None) }
+    }
+
+    /// The pipeline, made if it isn't there.
+    fn pipeline(&self, name: &str) -> Result<Arc<Pipeline>, StoreError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = open.get(name) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let pipeline = Arc::new(Pipeline::open(name, &self.directory_of(name)?, &self.shared)?);
+        open.insert(name.to_owned(), Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn directory_of(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let unusable =
+            || StoreError::Unusable(format!("{name:?} is too long for the name of a directory: rename the pipeline"));
+        names::directory(name).map(|directory| self.directory.join(directory)).ok_or_else(unusable)
+    }
+
+    /// Takes the pipeline's directory away in one step; what is in it is removed after.
+    fn remove(&self, directory: &Path) -> Result<(), StoreError> {
+        let Some(name) = directory.file_name() else { return Ok(()) };
+        let removed = self.directory.join(format!("{REMOVED}{}", name.to_string_lossy()));
+        let failed = |error: io::Error| disk::failed("remove it", directory, &error);
+        if removed.exists() {
+            std::fs::remove_dir_all(&removed).map_err(failed)?;
+        }
+        std::fs::rename(directory, &removed).and_then(|()| disk::sync_directory(&self.directory)).map_err(failed)?;
+        // It is gone for all purposes; what stays of it is removed at the next start.
+        let _ = std::fs::remove_dir_all(&removed);
+        Ok(())
+    }
+}
+
+impl CheckpointStore for Store {
+    fn head(&self, pipeline: &str) -> Result<Option<Checkpoint>, StoreError> {
+        self.existing(pipeline)?.map_or(Ok(None), |pipeline| pipeline.head())
+    }
+
+    fn states(&self, pipeline: &str, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.existing(pipeline)?.map_or_else(|| Ok(vec![None; keys.len()]), |pipeline| pipeline.states(keys))
+    }
+
+    fn scan(&self, pipeline: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Group>, StoreError> {
+        self.existing(pipeline)?.map_or_else(|| Ok(Vec::new()), |pipeline| pipeline.scan(after, limit))
+    }
+
+    fn commit(&self, pipeline: &str, head: &Checkpoint, changes: &Changes) -> Result<(), StoreError> {
+        let pipeline = self.pipeline(pipeline)?;
+        if pipeline.seal_if_due() {
+            self.upkeep.write(&pipeline);
+        }
+        pipeline.commit(head, changes)
+    }
+
+    fn reset(&self, pipeline: &str) -> Result<(), StoreError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = self.directory_of(pipeline)?;
+        if !directory.is_dir() {
+            return Ok(());
+        }
+        match open.get(pipeline) {
+            Some(opened) => opened.close(|| self.remove(&directory))?,
+            // Not opened, so that one that can't be can be reset.
+            None => self.remove(&directory)?,
+        }
+        open.remove(pipeline);
+        Ok(())
+    }
+
+    /// One whose checkpoint can't be read is among them.
+    fn pipelines(&self) -> Result<Vec<String>, StoreError> {
+        let names = disk::names(&self.directory).map_err(|error| disk::failed("read it", &self.directory, &error))?;
+        let mut pipelines: Vec<String> = names.iter().filter_map(|name| names::pipeline(name)).collect();
+        pipelines.retain(|name| !matches!(self.head(name), Ok(None)));
+        pipelines.sort_unstable();
+        Ok(pipelines)
+    }
+}
+
+/// Locks the directory for as long as the file is open, and leaves the process id in it.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("lock");
+    let failed = |error: io::Error| disk::failed("lock it", &path, &error);
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(held(directory, &mut file)),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // The lock holds without it: on a full disk a second host just isn't told the process.
+    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+fn held(directory: &Path, file: &mut File) -> StoreError {
+    let mut holder = String::new();
+    let known = file.read_to_string(&mut holder).is_ok() && holder.parse::<u32>().is_ok();
+    let holder = if known { format!("process {holder}") } else { "another process".to_owned() };
+    let directory = directory.display();
+    StoreError::Unusable(format!(
+        "{directory}: {holder} has these checkpoints; stop it first, or give this host a `state` directory of its own"
+    ))
+}
+
+/// Refuses a directory that another version has written; a new one gets this version's mark.
+fn check_format(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join("format");
+    let expected = record::FORMAT.to_string();
+    match std::fs::read_to_string(&path) {
+        Ok(found) if found == expected => Ok(()),
+        Ok(found) if !found.is_empty() => {
+            let path = path.display();
+            let found: String = found.chars().take(20).collect();
+            Err(StoreError::Damaged(format!(
+                "{path}: is {found:?}, and this version of the host reads format {expected}"
+            )))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk::failed("read it", &path, &error)),
+        // New, or left empty by a crash while it was written: nothing else is written before.
+        _ => {
+            let written = File::create(&path).and_then(|mut file| {
+                file.write_all(expected.as_bytes())?;
+                file.sync_all()?;
+                disk::sync_directory(directory)
+            });
+            written.map_err(|error| disk::failed("write it", &path, &error))
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The directory: one host at a time, a full disk, what was left of a reset, and the artifacts in it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::numbered::{CACHE, PIPELINE, at_one_commit, commit};
+use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
+use sluice_store::{KEPT_ARTIFACTS, KEY_BYTES, Store};
+
+const CHILD: &str = "SLUICE_STORE_TEST_DIRECTORY";
+
+#[test]
+fn a_second_host_is_told_the_directory_and_the_process_that_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Store::open(directory.path(), CACHE).unwrap();
+    let Err(StoreError::Unusable(reason)) = Store::open(directory.path(), CACHE) else { unreachable!() };
+    assert!(reason.contains(&format!("process {}", std::process::id())), "{reason}");
+    assert!(reason.contains(directory.path().to_str().unwrap()), "{reason}");
+    drop(first);
+    Store::open(directory.path(), CACHE).unwrap();
+}
+
+#[test]
+fn a_file_where_the_directory_should_be_is_an_error_with_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoints");
+    std::fs::write(&path, "").unwrap();
+    let error = Store::open(&path, CACHE).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    let commit_key = |bytes: usize| {
+        let mut changes = Changes::default();
+        changes.push(b"short", Some(b"1"));
+        changes.push(&vec![7; bytes], Some(b"2"));
+        store.commit("a", &Checkpoint::default(), &changes)
+    };
+    assert!(matches!(commit_key(KEY_BYTES + 1), Err(StoreError::Unusable(_))));
+    assert_eq!(store.scan("a", None, 10).unwrap(), vec![]);
+    commit_key(KEY_BYTES).unwrap();
+    drop(store);
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    assert_eq!(store.scan("a", None, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn what_a_crash_left_of_a_reset_is_gone_after_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    commit(&store, 1).unwrap();
+    drop(store);
+    let pipelines = directory.path().join("pipelines");
+    std::fs::rename(pipelines.join(PIPELINE), pipelines.join(".removed-gifts")).unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    assert_eq!(store.pipelines().unwrap(), Vec::<String>::new());
+    assert_eq!(std::fs::read_dir(&pipelines).unwrap().count(), 0);
+}
+
+/// How many commits are tried.
+const COMMITS: u64 = 150;
+
+/// Says how each commit went, and goes on when it is told to; one that was refused is tried again.
+fn commit_and_ask(directory: &Path) {
+    let say = |what: String| {
+        println!("{what}");
+        std::io::stdout().flush().unwrap();
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+    };
+    let store = Store::open(directory, CACHE).unwrap();
+    for number in 1..=COMMITS {
+        while let Err(error) = commit(&store, number) {
+            assert_eq!(at_one_commit(&store).unwrap(), number - 1);
+            let StoreError::Unavailable(reason) = error else { unreachable!("{error}") };
+            say(format!("refused {reason}"));
+        }
+        say(format!("answered {number}"));
+    }
+    assert_eq!(at_one_commit(&store).unwrap(), COMMITS);
+}
+
+fn limit_files(process: u32, bytes: &str) {
+    let limited = Command::new("prlimit").args([&format!("--fsize={bytes}:"), "--pid", &process.to_string()]).status();
+    assert!(limited.unwrap().success());
+}
+
+/// From the answer to this commit on no file of the process can grow past 4 MiB, until a commit was refused three times.
+fn refused_after(full_after: u64) -> usize {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--nocapture",
+            "directory::a_commit_that_had_no_room_changes_nothing_and_succeeds_when_tried_again_with_room",
+        ])
+        .env(CHILD, directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut go_on = child.stdin.take().unwrap();
+    let mut refused = 0;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        if line == format!("answered {full_after}") {
+            limit_files(child.id(), "4194304");
+        }
+        if line.starts_with("refused") {
+            assert!(line.contains("make room"), "{line}");
+            refused += 1;
+            if refused == 3 {
+                limit_files(child.id(), "unlimited");
+            }
+        }
+        if line.starts_with("refused") || line.starts_with("answered") {
+            go_on.write_all(b"\n").unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    assert_eq!(at_one_commit(&store).unwrap(), COMMITS);
+    refused
+}
+
+/// The tree is written after about 40 commits: the limit comes before, while and after.
+#[test]
+fn a_commit_that_had_no_room_changes_nothing_and_succeeds_when_tried_again_with_room() {
+    if let Some(directory) = std::env::var_os(CHILD) {
+        return commit_and_ask(directory.as_ref());
+    }
+    for full_after in [1, 10, 40, 45, 50, 55, 60] {
+        assert!(refused_after(full_after) >= 3, "full after commit {full_after}");
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_last_artifacts_of_each_pipeline_are_kept_and_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    let artifact = |generation: u64| format!("operator of generation {generation}").into_bytes();
+    let shared = b"shared".to_vec();
+    store.keep_artifact("a", 1, &digest(&shared), &shared).unwrap();
+    store.keep_artifact("b", 1, &digest(&shared), &shared).unwrap();
+    for generation in 2..20 {
+        store.keep_artifact("a", generation, &digest(&artifact(generation)), &artifact(generation)).unwrap();
+    }
+    let kept = store.kept_artifacts("a").unwrap();
+    assert_eq!(kept.iter().map(|(generation, _)| *generation).collect::<Vec<_>>(), (15..20).rev().collect::<Vec<_>>());
+    assert_eq!(kept.len(), KEPT_ARTIFACTS);
+    for generation in 2..20 {
+        let found = store.artifact(&digest(&artifact(generation))).unwrap();
+        assert_eq!(found, (generation >= 15).then(|| artifact(generation)));
+    }
+    assert_eq!(store.artifact(&digest(&shared)).unwrap(), Some(shared), "the other pipeline keeps it");
+}
+
+#[test]
+fn an_artifact_is_what_its_digest_says_or_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    assert!(matches!(store.keep_artifact("a", 1, &digest(b"other"), b"this"), Err(StoreError::Unusable(_))));
+    assert_eq!(store.artifact("../format").unwrap(), None);
+    store.keep_artifact("a", 1, &digest(b"this"), b"this").unwrap();
+    std::fs::write(directory.path().join("artifacts").join(digest(b"this")), b"that").unwrap();
+    assert!(matches!(store.artifact(&digest(b"this")), Err(StoreError::Damaged(_))));
+}
