@@ -6,6 +6,7 @@
 mod join;
 mod needs;
 mod transform;
+mod window;
 
 use arrow_array::ArrayRef;
 
@@ -18,6 +19,8 @@ use crate::operator::{Operator, OperatorError};
 use crate::records::Records;
 use crate::schema::{Field, Kind};
 use join::Joiner;
+pub use window::FoldWindow;
+use window::TimeColumn;
 
 /// What becomes of rows whose key the lookup doesn't have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,14 @@ pub enum ChainError {
         /// Which step it is, from 0.
         step: usize,
     },
+    /// The fold can't have this window.
+    #[error("step {step}: {reason}")]
+    Window {
+        /// Which step it is, from 0.
+        step: usize,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// Why records could not be processed. The chain's groups are as before the call.
@@ -103,6 +114,9 @@ pub enum ProcessError {
     /// The states have no answer; if the store says that it is unavailable, the same call may be made again.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The fold reached a bound of the host.
+    #[error(transparent)]
+    Fold(FoldError),
     /// A lookup has no answer; if it says that it is unavailable, the same call may be made again.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -141,6 +155,8 @@ pub struct Outcome {
     pub next: usize,
     /// Records that were left out because of `ignore_parse_errors`.
     pub ignored: usize,
+    /// Rows that came after the end of one of their windows, whatever became of them.
+    pub late: usize,
     /// The record that ended the call early; `next` points at it.
     pub stopped: Option<BadRecord>,
 }
@@ -150,6 +166,8 @@ pub struct Chain {
     decoder: Decoder,
     steps: Vec<StepState>,
     fold: Option<Fold>,
+    /// Where the times are, for a fold with windows.
+    time: Option<TimeColumn>,
     output_fields: Vec<Field>,
 }
 
@@ -158,11 +176,23 @@ struct StepState {
     joiner: Joiner,
     /// Which of the step's output columns anybody reads.
     needed: Vec<bool>,
+    /// The input column that goes past the step, after its output.
+    carried: Option<usize>,
 }
 
 impl Chain {
     /// Puts steps together; columns that no step and no sink reads are never decoded.
     pub fn new(source: &[SourceColumn], json: JsonOptions, steps: Vec<Step>) -> Result<Chain, ChainError> {
+        Chain::windowed(source, json, steps, None)
+    }
+
+    /// As [`Chain::new`], the last step's fold cut by time.
+    pub fn windowed(
+        source: &[SourceColumn],
+        json: JsonOptions,
+        steps: Vec<Step>,
+        window: Option<&FoldWindow>,
+    ) -> Result<Chain, ChainError> {
         let mut fields: Vec<Vec<Field>> = vec![source.iter().map(|column| column.field.clone()).collect()];
         for (index, step) in steps.iter().enumerate() {
             let input = &fields[index];
@@ -170,25 +200,22 @@ impl Chain {
             fields.push(step.output_fields(input));
         }
         let last = fields.pop().unwrap_or_default();
-        let fold = match steps.last() {
-            Some(Step::Operator { instance, .. }) => match instance.fold_plan() {
-                Some(plan) => Some(
-                    Fold::new(plan.clone(), &last).ok_or(ChainError::Plan { step: steps.len().saturating_sub(1) })?,
-                ),
-                None => None,
-            },
-            _ => None,
-        };
-        let mut needed = needs::of_result(&steps, last.len());
+        let step = steps.len().saturating_sub(1);
+        let misfit = |reason| ChainError::Window { step, reason };
+        let fold = window::windowed(fold_of(&steps, &last)?, window).map_err(misfit)?;
+        let input = fields.last().map_or(&[][..], Vec::as_slice);
+        let time = window.map(|window| TimeColumn::find(window, &last, input)).transpose().map_err(misfit)?;
+        let (mut needed, mut carried) =
+            (needs::of_result(&steps, last.len(), time), time.and_then(|time| time.carried));
         let mut states = Vec::with_capacity(steps.len());
         for (step, input) in steps.into_iter().zip(&fields).rev() {
-            let before = needs::before(&step, &needed, input.len());
-            states.push(StepState { step, joiner: Joiner::default(), needed });
+            let before = needs::before(&step, &needed, input.len(), carried);
+            states.push(StepState { step, joiner: Joiner::default(), needed, carried: carried.take() });
             needed = before;
         }
         states.reverse();
         let output_fields = fold.as_ref().map_or(last, Fold::output_fields);
-        Ok(Chain { decoder: Decoder::new(source, &needed, json), steps: states, fold, output_fields })
+        Ok(Chain { decoder: Decoder::new(source, &needed, json), steps: states, fold, time, output_fields })
     }
 
     /// The columns that go to the sinks.
@@ -234,9 +261,9 @@ impl Chain {
             }
             batch = state.apply(index, batch, &mut rejected)?;
         }
-        let output = self.end(batch)?;
+        let (output, late) = self.end(records, batch, &mut rejected)?;
         let (next, ignored, stopped) = (decoded.next, decoded.ignored, decoded.stopped);
-        Ok(Outcome { output, rejected, next, ignored, stopped })
+        Ok(Outcome { output, rejected, next, ignored, late, stopped })
     }
 
     /// The fold, for what its keeper has to say to it.
@@ -255,19 +282,38 @@ impl Chain {
         fold.seal(instance.as_mut(), flush).map_err(|error| fold_error(name, error))
     }
 
-    fn end(&mut self, batch: Batch) -> Result<Option<OutputRows>, ProcessError> {
+    /// Adds rows to the fold, or answers them; and how many of them were late.
+    fn end(
+        &mut self,
+        records: &dyn Records,
+        batch: Batch,
+        rejected: &mut Vec<RejectedRow>,
+    ) -> Result<(Option<OutputRows>, usize), ProcessError> {
         if batch.rows == 0 {
-            return Ok(None);
+            return Ok((None, 0));
         }
+        let last = self.steps.len().saturating_sub(1);
         if let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
             (&mut self.fold, self.steps.last_mut())
         {
-            fold.accumulate(instance.as_mut(), batch.rows, &batch.columns).map_err(|error| fold_error(name, error))?;
-            return Ok(None);
+            let at_fault = |error| fold_error(name, error);
+            let placed = match self.time {
+                Some(time) => time.place(fold, records, &batch).map_err(|error| at_fault(error.into()))?,
+                None => None,
+            };
+            let Some(placed) = placed else {
+                fold.accumulate(instance.as_mut(), batch.rows, &batch.columns).map_err(at_fault)?;
+                return Ok((None, 0));
+            };
+            let late = placed.late;
+            let unplaced: Vec<RejectedRow> = window::rejected(&placed, &batch, last).collect();
+            fold.accumulate_placed(instance.as_mut(), &batch.columns, placed).map_err(at_fault)?;
+            rejected.extend(unplaced);
+            return Ok((None, late));
         }
         // Without a fold every column of the result is needed, so that none is missing here.
         let columns = batch.columns.into_iter().flatten().collect();
-        Ok(Some(OutputRows { rows: batch.rows, columns, origins: batch.origins }))
+        Ok((Some(OutputRows { rows: batch.rows, columns, origins: batch.origins }), 0))
     }
 }
 
@@ -275,7 +321,7 @@ impl StepState {
     fn apply(&mut self, index: usize, batch: Batch, rejected: &mut Vec<RejectedRow>) -> Result<Batch, ProcessError> {
         match &mut self.step {
             Step::Operator { name, instance } => {
-                transform::apply(instance.as_mut(), index, batch, &self.needed, rejected)
+                transform::apply(instance.as_mut(), index, batch, (&self.needed, self.carried), rejected)
                     .map_err(|error| ProcessError::Operator { name: name.clone(), error })
             }
             Step::Lookup { key, columns, join, lookup } => {
@@ -289,7 +335,21 @@ fn fold_error(name: &str, error: FoldError) -> ProcessError {
     match error {
         FoldError::Operator(error) => ProcessError::Operator { name: name.to_owned(), error },
         FoldError::Store(error) => ProcessError::Store(error),
+        error @ FoldError::Windows { .. } => ProcessError::Fold(error),
     }
+}
+
+/// The fold of the last step, if it is an aggregator's.
+fn fold_of(steps: &[Step], fields: &[Field]) -> Result<Option<Fold>, ChainError> {
+    let Some(Step::Operator { instance, .. }) = steps.last() else { return Ok(None) };
+    let Some(plan) = instance.fold_plan() else { return Ok(None) };
+    let fold = Fold::new(plan.clone(), fields);
+    fold.map(Some).ok_or(ChainError::Plan { step: steps.len().saturating_sub(1) })
+}
+
+/// The columns, for messages.
+fn list(fields: &[Field]) -> String {
+    fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn check(index: usize, step: &Step, input: &[Field], last: bool) -> Result<(), ChainError> {

@@ -1,23 +1,26 @@
 //! Who reads which column: worked out backwards from the end of the chain, so that decoding, lookups and the boundary
 //! carry only what is read.
 
-use super::Step;
+use super::{Step, TimeColumn};
 use crate::operator::{Origin, TransformPlan};
 
-/// Which columns of the last step's result are read: all of them by the sinks, or those of the fold's plan.
-pub(super) fn of_result(steps: &[Step], columns: usize) -> Vec<bool> {
+/// Which columns of the last step's result are read: all of them by the sinks, or those of the fold's plan and its time.
+pub(super) fn of_result(steps: &[Step], columns: usize, time: Option<TimeColumn>) -> Vec<bool> {
     let fold = match steps.last() {
         Some(Step::Operator { instance, .. }) => instance.fold_plan(),
         _ => None,
     };
     match fold {
         None => vec![true; columns],
-        Some(plan) => marked(columns, plan.keys.iter().chain(&plan.values).copied()),
+        Some(plan) => {
+            let time = time.map(|time| time.column);
+            marked(columns, plan.keys.iter().chain(&plan.values).copied().chain(time))
+        }
     }
 }
 
-/// Which columns before a step are read, given those that are read after it.
-pub(super) fn before(step: &Step, after: &[bool], columns: usize) -> Vec<bool> {
+/// Which columns before a step are read, given those that are read after it, and the one that goes past it.
+pub(super) fn before(step: &Step, after: &[bool], columns: usize, carried: Option<usize>) -> Vec<bool> {
     match step {
         Step::Operator { instance, .. } => {
             let plan = instance.transform_plan();
@@ -26,7 +29,7 @@ pub(super) fn before(step: &Step, after: &[bool], columns: usize) -> Vec<bool> {
                 _ => None,
             });
             let reads = if plan.computes() { plan.reads.as_slice() } else { &[] };
-            marked(columns, reads.iter().copied().chain(untouched))
+            marked(columns, reads.iter().copied().chain(untouched).chain(carried))
         }
         Step::Lookup { key, .. } => {
             let mut before = marked(columns, std::iter::once(*key));

@@ -9,17 +9,20 @@ use super::RejectedRow;
 use crate::batch::Batch;
 use crate::operator::{Columns, Operator, OperatorError, Origin, Produced, TransformPlan};
 
+/// Which of the plan's outputs are read, and the input column that follows them.
+pub(super) type Kept<'a> = (&'a [bool], Option<usize>);
+
 /// Calls `process` if the plan computes anything, and puts its columns together with the untouched ones.
 pub(super) fn apply(
     operator: &mut dyn Operator,
     step: usize,
     batch: Batch,
-    needed: &[bool],
+    kept: Kept<'_>,
     rejected: &mut Vec<RejectedRow>,
 ) -> Result<Batch, OperatorError> {
     let plan = operator.transform_plan();
     if !plan.computes() {
-        let columns = outputs(plan, &batch, Vec::new(), needed, None)?;
+        let columns = outputs(plan, &batch, Vec::new(), kept, None)?;
         return Ok(Batch { columns, ..batch });
     }
     let read = plan.reads.iter().map(|i| present(&batch, *i)).collect::<Result<Vec<_>, _>>()?;
@@ -32,7 +35,7 @@ pub(super) fn apply(
         reason: rejection.reason,
     }));
     let selection = produced.selection.map(|rows| selected(&rows, batch.rows)).transpose()?;
-    let columns = outputs(plan, &batch, produced.columns, needed, selection.as_ref())?;
+    let columns = outputs(plan, &batch, produced.columns, kept, selection.as_ref())?;
     let origins = match &selection {
         Some(selection) => batch.origins.select(selection.values()),
         None => batch.origins,
@@ -81,10 +84,11 @@ fn outputs(
     plan: &TransformPlan,
     batch: &Batch,
     computed: Vec<ArrayRef>,
-    needed: &[bool],
+    (needed, carried): Kept<'_>,
     selection: Option<&UInt32Array>,
 ) -> Result<Vec<Option<ArrayRef>>, OperatorError> {
     let mut computed = computed.into_iter();
+    let carried = carried.map(|i| pick(&present(batch, i)?, selection).map(Some));
     plan.outputs
         .iter()
         .zip(needed)
@@ -93,6 +97,7 @@ fn outputs(
             Origin::Input(_) if !needed => Ok(None),
             Origin::Input(i) => pick(&present(batch, *i)?, selection).map(Some),
         })
+        .chain(carried)
         .collect()
 }
 

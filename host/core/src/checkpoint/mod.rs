@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::interval::Intervals;
 use crate::schema::Field;
-use crate::window::EventTimes;
+use crate::window::{EventTimes, Window};
 
 /// The form of a fold's states: what two operators must share for one to go on with the other's states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct StateForm {
     pub version: u32,
     /// The columns of a state.
     pub columns: Vec<Field>,
+    /// How time is cut, for a fold with windows.
+    #[serde(default)]
+    pub window: Option<Window>,
 }
 
 /// All of a checkpoint but the groups' states.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Fold, FoldError, Groups, Mark, States, decode_states};
-use crate::checkpoint::{CheckpointStore, StoreError};
+use crate::checkpoint::{CheckpointStore, Group, StoreError};
 use crate::row;
 
 /// The most groups that are asked of the store at once. Fewer: more calls. More: memory for keys and states that aren't columns
@@ -75,8 +75,8 @@ impl Backing {
 impl Fold {
     /// Counts every group as changed, in memory at once and those in the store by and by: see [`Fold::refresh`].
     pub fn touch_all(&mut self) {
-        self.changed = (0..self.groups.len()).filter_map(|group| u32::try_from(group).ok()).collect();
-        self.marks.iter_mut().for_each(|mark| mark.dirty = true);
+        self.marks.iter_mut().for_each(|mark| mark.dirty = !mark.gone);
+        self.changed = (0u32..).zip(&self.marks).filter(|(_, mark)| mark.dirty).map(|(group, _)| group).collect();
         if let Some(backing) = self.backing.as_mut().filter(|backing| !backing.complete) {
             backing.refresh = Some(None);
         }
@@ -95,13 +95,35 @@ impl Fold {
         let found = found.inspect_err(|_| backing.refresh = Some(after))?;
         let Some((last, _)) = found.last() else { return Ok(()) };
         backing.refresh = Some(Some(last.clone()));
+        for group in self.take_in(found)? {
+            self.marks[group as usize].dirty = true;
+            self.changed.push(group);
+        }
+        Ok(())
+    }
+
+    /// Takes all groups of the store into memory.
+    pub(super) fn load_all(&mut self) -> Result<(), FoldError> {
+        let mut after: Option<Vec<u8>> = None;
+        while let Some(backing) = self.backing.as_ref().filter(|backing| !backing.complete) {
+            let found = backing.store.scan(&backing.pipeline, after.as_deref(), LOAD_GROUPS)?;
+            after = found.last().map(|(key, _)| key.clone());
+            if let Some(backing) = self.backing.as_mut().filter(|_| after.is_none()) {
+                backing.complete = true;
+            }
+            self.take_in(found)?;
+        }
+        Ok(())
+    }
+
+    /// Takes stored groups into memory; answers those that weren't there. What is in memory is newer than what is stored.
+    fn take_in(&mut self, found: Vec<Group>) -> Result<Vec<u32>, FoldError> {
+        let Some(backing) = &self.backing else { return Ok(Vec::new()) };
         let known = self.groups.len();
-        let kinds = self.groups.kinds().to_vec();
-        if row::decode(&kinds, found.iter().map(|(key, _)| key.as_slice())).is_none() {
+        if row::decode(self.groups.kinds(), found.iter().map(|(key, _)| key.as_slice())).is_none() {
             return Err(backing.damaged("a key").into());
         }
         let groups: Vec<u32> = found.iter().map(|(key, _)| self.groups.group_of(key)).collect();
-        // What is in memory is newer than what is stored, and counts as changed already.
         let new: Vec<(u32, Vec<u8>)> = groups
             .into_iter()
             .zip(found)
@@ -110,14 +132,8 @@ impl Fold {
             .collect();
         self.states.resize(self.groups.len());
         self.marks.resize(self.groups.len(), Mark::default());
-        if let Some(backing) = &self.backing {
-            backing.put(&new, &mut self.states, &mut self.marks)?;
-        }
-        for (group, _) in new {
-            self.marks[group as usize].dirty = true;
-            self.changed.push(group);
-        }
-        Ok(())
+        backing.put(&new, &mut self.states, &mut self.marks)?;
+        Ok(new.into_iter().map(|(group, _)| group).collect())
     }
 
     /// The keys of some stored groups that nobody touched for too long, each looked at once a round through the store.

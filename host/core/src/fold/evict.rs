@@ -6,12 +6,12 @@ impl Fold {
     /// The memory that groups take, in bytes.
     pub fn bytes(&self) -> usize {
         let a_group = size_of::<Mark>() + size_of::<(u64, i32)>();
-        self.groups.bytes() + self.states.bytes() + self.marks.len() * a_group
+        self.groups.bytes() + self.states.bytes() + self.marks.len() * a_group + self.window_bytes()
     }
 
-    /// Whether groups take more memory than they may.
+    /// Whether groups take more memory than they may, and some could leave it. Those of windows can't.
     pub fn is_over(&self) -> bool {
-        self.backing.is_some() && self.bytes() > self.keeping.memory
+        self.backing.is_some() && self.windowed.is_none() && self.bytes() > self.keeping.memory
     }
 
     /// Says that the changes of this flush, and of those before it, are in the store.
@@ -49,11 +49,12 @@ impl Fold {
     }
 
     /// Numbers the kept groups anew.
-    fn keep_only(&mut self, kept: &[u32]) {
+    pub(super) fn keep_only(&mut self, kept: &[u32]) {
         let states = self.states.gather(kept);
         self.groups = self.groups.only(kept);
         self.marks = kept.iter().map(|group| self.marks[*group as usize]).collect();
-        self.batch.place = kept.iter().map(|group| self.batch.place[*group as usize]).collect();
+        self.batch.place =
+            kept.iter().map(|group| self.batch.place.get(*group as usize).copied().unwrap_or_default()).collect();
         self.changed.clear();
         self.changed.extend((0u32..).zip(&self.marks).filter(|(_, mark)| mark.dirty).map(|(group, _)| group));
         self.states = super::States::new(&self.form.columns);

@@ -67,13 +67,18 @@ impl Groups {
     /// Forgets the groups from this number on.
     pub fn truncate(&mut self, len: usize) {
         for group in (len..self.ends.len()).rev().filter_map(|group| u32::try_from(group).ok()) {
-            let hash = self.hasher.hash_one(key_of(&self.keys, &self.ends, group));
-            if let Ok(entry) = self.table.find_entry(hash, |candidate| *candidate == group) {
-                entry.remove();
-            }
+            self.forget(group);
         }
         self.ends.truncate(len);
         self.keys.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Forgets this group; its number isn't given again. Said again, it changes nothing.
+    pub fn forget(&mut self, group: u32) {
+        let hash = self.hasher.hash_one(key_of(&self.keys, &self.ends, group));
+        if let Ok(entry) = self.table.find_entry(hash, |candidate| *candidate == group) {
+            entry.remove();
+        }
     }
 
     /// Only these groups, numbered in this order.

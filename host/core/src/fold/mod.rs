@@ -12,11 +12,14 @@
 //! leave at any batch boundary.
 
 mod backing;
+mod closing;
 mod evict;
 mod groups;
+mod joins;
 mod seal;
 mod states;
 mod stored;
+mod windowed;
 
 use arrow_array::ArrayRef;
 
@@ -28,6 +31,8 @@ pub use groups::Groups;
 pub use seal::{Emitted, Sealed};
 pub use states::States;
 pub use stored::{StoredStates, decode_states};
+pub use windowed::WINDOW_COLUMNS;
+use windowed::Windowed;
 
 /// What a fold may take of memory unless it is told otherwise, in bytes. Less: groups are read from the store more often. More:
 /// little is gained once the groups of some flushes fit.
@@ -42,6 +47,15 @@ pub enum FoldError {
     /// The states could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// More windows are open than there is room for.
+    #[error(
+        "the groups of open windows take more than the {memory} bytes of `state.memory`: raise it, or choose shorter windows, \
+         less lateness or a shorter `keep_for`"
+    )]
+    Windows {
+        /// The bound.
+        memory: usize,
+    },
 }
 
 /// How a fold keeps its groups.
@@ -76,6 +90,7 @@ pub struct Fold {
     now: i64,
     backing: Option<Backing>,
     batch: BatchGroups,
+    windowed: Option<Windowed>,
 }
 
 /// What is known of a group in memory.
@@ -87,6 +102,8 @@ struct Mark {
     sealed: u64,
     /// When its state was sealed, in the host's microseconds; 0: never.
     touched: i64,
+    /// It was dropped, and has no more than a number.
+    gone: bool,
 }
 
 /// The distinct groups of one batch. Buffers live as long as the fold.
@@ -108,7 +125,7 @@ impl Fold {
         let keys: Vec<Field> = plan.keys.iter().map(|i| input.get(*i).cloned()).collect::<Option<_>>()?;
         let kinds: Vec<Kind> = keys.iter().map(|field| field.kind).collect();
         let states = States::new(&plan.state);
-        let form = StateForm { keys, version: plan.state_version, columns: plan.state.clone() };
+        let form = StateForm { keys, version: plan.state_version, columns: plan.state.clone(), window: None };
         Some(Fold {
             plan,
             form,
@@ -121,6 +138,7 @@ impl Fold {
             now: 0,
             backing: None,
             batch: BatchGroups::default(),
+            windowed: None,
         })
     }
 
@@ -174,9 +192,14 @@ impl Fold {
         let keys = picked(columns, &self.plan.keys)?;
         let values = picked(columns, &self.plan.values)?;
         self.assign(&keys, rows)?;
+        self.add(operator, rows, &values)
+    }
+
+    /// Adds rows to the groups that were assigned to them.
+    fn add(&mut self, operator: &mut dyn Operator, rows: usize, values: &[ArrayRef]) -> Result<(), FoldError> {
         let states = self.states.gather(&self.batch.distinct);
         let before = Columns { rows: self.batch.distinct.len(), arrays: &states };
-        let after = operator.accumulate(&self.batch.local, Columns { rows, arrays: &values }, before)?;
+        let after = operator.accumulate(&self.batch.local, Columns { rows, arrays: values }, before)?;
         if !self.states.scatter(&self.batch.distinct, &after) {
             return Err(unplanned("accumulate", "states").into());
         }
@@ -239,6 +262,9 @@ pub fn difference(new: &StateForm, old: &StateForm) -> Option<String> {
     if new.keys != old.keys {
         return Some(format!("its keys are ({}), those of the states ({})", list(&new.keys), list(&old.keys)));
     }
+    if new.window != old.window {
+        return Some("its window is another than that of the states".to_owned());
+    }
     if new.version != old.version {
         return Some(format!("its state version is {}, that of the states {}", new.version, old.version));
     }
@@ -283,3 +309,5 @@ fn unplanned(call: &str, what: &str) -> OperatorError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;

@@ -3,7 +3,7 @@
 use arrow_array::{Array, ArrayRef};
 
 use super::stored::encode_state;
-use super::{Fold, FoldError, unplanned};
+use super::{Fold, FoldError, Mark, unplanned};
 use crate::checkpoint::Changes;
 use crate::operator::{Columns, Operator, OperatorError};
 use crate::row::RowColumn;
@@ -29,29 +29,76 @@ pub struct Sealed {
     pub changes: Changes,
 }
 
+/// What a seal does with some groups.
+struct Share {
+    groups: Vec<u32>,
+    /// They become rows.
+    shown: bool,
+    /// Their states become durable.
+    stored: bool,
+}
+
 impl Fold {
-    /// The groups that changed since the last call, for the flush of this number, which must be greater than the last. After an
-    /// error they still count as changed. They stay in memory until [`Fold::set_committed`] says that the flush is in the store.
+    /// What changed since the last call, for the flush of this number, which must be greater than the last. After an error all
+    /// still counts as changed. Groups stay in memory until [`Fold::set_committed`] says that the flush is in the store; those of
+    /// windows that are over are dropped.
     pub fn seal(&mut self, operator: &mut dyn Operator, flush: u64) -> Result<Sealed, FoldError> {
         let mut sealed = Sealed::default();
-        for groups in self.changed.chunks(EMIT_ROWS) {
-            self.seal_some(operator, groups, &mut sealed)?;
+        let over = self.over();
+        let shares = self.shares();
+        for share in &shares {
+            for groups in share.groups.chunks(EMIT_ROWS) {
+                self.seal_some(operator, groups, share, &mut sealed)?;
+            }
         }
         if let Some(ttl) = self.keeping.ttl {
             for key in self.swept(self.now.saturating_sub(ttl))? {
                 sealed.changes.push(&key, None);
             }
         }
-        for group in self.changed.drain(..) {
-            self.marks[group as usize] = super::Mark { dirty: false, sealed: flush, touched: self.now };
+        self.changed.clear();
+        for group in shares.into_iter().flat_map(|share| share.groups) {
+            self.marks[group as usize] = Mark { sealed: flush, touched: self.now, ..Mark::default() };
         }
+        self.end_windows(over, &mut sealed.changes);
         Ok(sealed)
     }
 
-    fn seal_some(&self, operator: &mut dyn Operator, groups: &[u32], sealed: &mut Sealed) -> Result<(), FoldError> {
+    /// The groups that are to be sealed, by what is to be done with them.
+    fn shares(&self) -> Vec<Share> {
+        match &self.windowed {
+            None => vec![Share { groups: self.changed.clone(), shown: true, stored: true }],
+            Some(windowed) => {
+                let dirty = self.changed.iter().copied().filter(|group| self.marks[*group as usize].dirty);
+                let clean = windowed.due().filter(|group| !self.marks[*group as usize].dirty);
+                let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| Share {
+                    groups: Vec::new(),
+                    shown,
+                    stored,
+                });
+                for (group, changed) in dirty.map(|group| (group, true)).chain(clean.map(|group| (group, false))) {
+                    let what = windowed.what(group, changed);
+                    if let Some(share) = shares.iter_mut().find(|share| (share.shown, share.stored) == what) {
+                        share.groups.push(group);
+                    }
+                }
+                shares.into()
+            }
+        }
+    }
+
+    fn seal_some(
+        &self,
+        operator: &mut dyn Operator,
+        groups: &[u32],
+        share: &Share,
+        sealed: &mut Sealed,
+    ) -> Result<(), FoldError> {
         let states = self.states.gather(groups);
-        sealed.emitted.push(self.emit(operator, groups, &states)?);
-        if self.backing.is_none() {
+        if share.shown {
+            sealed.emitted.push(self.emit(operator, groups, &states)?);
+        }
+        if self.backing.is_none() || !share.stored {
             return Ok(());
         }
         let columns: Vec<RowColumn<'_>> = states

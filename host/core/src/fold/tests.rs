@@ -14,12 +14,12 @@ use crate::checkpoint::{Changes, Checkpoint, CheckpointStore, Group};
 use crate::operator::{Produced, TransformPlan};
 
 /// Adds numbers up, natively.
-struct Sum {
+pub(super) struct Sum {
     transform: TransformPlan,
-    fold: FoldPlan,
+    pub(super) fold: FoldPlan,
 }
 
-fn sum() -> Sum {
+pub(super) fn sum() -> Sum {
     let field = Field::new("sum", Kind::Int64);
     let outputs = vec![field.clone()];
     let fold = FoldPlan { keys: vec![0, 1], values: vec![2], state: vec![field], state_version: 1, outputs };
@@ -50,8 +50,9 @@ impl Operator for Sum {
         }
         Ok(vec![Arc::new(Int64Array::from(sums))])
     }
-    fn merge(&mut self, left: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(left.arrays.to_vec())
+    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        let groups: Vec<i32> = (0i32..).take(left.rows).collect();
+        self.accumulate(&groups, right, left)
     }
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
         Ok(states.arrays.to_vec())

@@ -1,6 +1,6 @@
 //! The rows of a batch into their windows.
 
-use super::{Span, Watermark, Window, WindowOptions};
+use super::{EventTimes, Late, Span, Watermark, Window, WindowOptions};
 use crate::interval::Partition;
 
 /// Decides for each row which windows it counts in.
@@ -17,7 +17,7 @@ pub struct Placed {
     pub rows: Vec<u32>,
     /// The window of each place. A session's is the span that the row opens.
     pub spans: Vec<Span>,
-    /// Rows that count nowhere, and why.
+    /// Rows that are at fault, and why. Late rows that are just dropped aren't among them.
     pub unplaced: Vec<(u32, Unplaced)>,
     /// Rows that came after the end of one of their windows, whatever became of them.
     pub late: usize,
@@ -25,7 +25,7 @@ pub struct Placed {
     pub watermark: Watermark,
 }
 
-/// Why a row counts in no window.
+/// Why a row that counts in no window is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unplaced {
     /// It says nothing about when.
@@ -50,7 +50,17 @@ impl Windows {
         &self.options
     }
 
-    /// How far time is.
+    /// Where the watermark is.
+    pub fn passed(&self) -> Option<i64> {
+        self.watermark.passed()
+    }
+
+    /// What is durable of time.
+    pub fn times(&self) -> EventTimes {
+        self.watermark.times()
+    }
+
+    /// How far time is, for who has something to say about it.
     pub fn watermark(&mut self) -> &mut Watermark {
         &mut self.watermark
     }
@@ -96,7 +106,7 @@ impl Windows {
             }
         }
         placed.late += usize::from(late);
-        if placed.rows.len() == before { Err(Unplaced::Late) } else { Ok(()) }
+        if placed.rows.len() > before || self.options.late == Late::Drop { Ok(()) } else { Err(Unplaced::Late) }
     }
 
     /// When it is too late for a row of this time to count in the span. A session could be closed, without this row, as

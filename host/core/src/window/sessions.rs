@@ -39,15 +39,15 @@ impl Sessions {
         Joined { sessions, moves }
     }
 
-    /// These are the sessions of the key from now on.
-    pub fn set(&mut self, key: &[u8], sessions: Vec<Span>) {
+    /// The key has this session, which overlaps none that it has.
+    pub fn open(&mut self, key: &[u8], session: Span) {
         match self.open.get_mut(key) {
-            Some(open) => *open = sessions,
-            None => drop(self.open.insert(key.into(), sessions)),
+            Some(open) => open.insert(open.partition_point(|span| *span < session), session),
+            None => drop(self.open.insert(key.into(), vec![session])),
         }
     }
 
-    /// This session of the key is over.
+    /// The key no longer has this session: it is over, or part of a larger one.
     pub fn close(&mut self, key: &[u8], session: Span) {
         if let Some(open) = self.open.get_mut(key) {
             open.retain(|span| *span != session);
@@ -58,8 +58,15 @@ impl Sessions {
     }
 }
 
+impl Joined {
+    /// The session that a span is part of which was joined.
+    pub fn session_of(&self, span: Span) -> Span {
+        session_at(&self.sessions, span.start).unwrap_or(span)
+    }
+}
+
 /// Of sessions that don't overlap, the earliest first, the one that this moment is in.
-pub(super) fn session_at(sessions: &[Span], time: i64) -> Option<Span> {
+fn session_at(sessions: &[Span], time: i64) -> Option<Span> {
     let after = sessions.partition_point(|session| session.start <= time);
     sessions[..after].last().copied().filter(|session| time < session.end)
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::sessions::session_at;
 use super::*;
 use crate::interval::Partition;
 
@@ -210,18 +209,22 @@ impl Run {
 
     fn join(&mut self, key: u8, span: Span) -> Span {
         let joined = self.sessions.join(&[key], vec![span]);
-        let session = session_at(&joined.sessions, span.start).unwrap();
+        let (session, moved) = (joined.session_of(span), !joined.moves.is_empty());
         for (from, to) in joined.moves {
+            self.sessions.close(&[key], from);
             let count = self.counts.remove(&(key, from)).unwrap();
             self.timers.cancel(from.end, (key, from));
             *self.counts.entry((key, to)).or_default() += count;
         }
-        self.sessions.set(&[key], joined.sessions);
+        if !self.counts.contains_key(&(key, session)) || moved {
+            self.sessions.open(&[key], session);
+        }
         session
     }
 
     fn close(&mut self, watermark: i64) {
-        for (key, span) in self.timers.due(watermark) {
+        for (key, span) in self.timers.due(watermark).copied().collect::<Vec<_>>() {
+            self.timers.cancel(span.end.saturating_add(self.windows.options().keep_for()), (key, span));
             let count = self.counts.remove(&(key, span)).unwrap();
             assert_eq!(self.closed.insert((key, span), count), None, "a window closes once");
             self.sessions.close(&[key], span);
@@ -336,7 +339,7 @@ fn a_row_without_a_time_or_at_the_ends_of_time_is_in_no_window_and_says_why() {
 fn sessions_less_than_the_gap_apart_grow_together_and_others_stay_as_they_are() {
     let span = |start, end| Span { start, end };
     let mut sessions = Sessions::default();
-    sessions.set(b"k", vec![span(0, 10), span(20, 30), span(50, 60)]);
+    [span(20, 30), span(0, 10), span(50, 60)].into_iter().for_each(|session| sessions.open(b"k", session));
     let joined = sessions.join(b"k", vec![span(9, 19), span(19, 29)]);
     assert_eq!(joined.sessions, [span(0, 19), span(19, 30), span(50, 60)]);
     assert_eq!(joined.moves, [(span(0, 10), span(0, 19)), (span(20, 30), span(19, 30))]);

@@ -30,12 +30,8 @@ impl<T: Ord> Timers<T> {
         self.ends.first().is_some_and(|(end, _)| *end <= watermark)
     }
 
-    /// Takes out what has ended by this moment, the earliest first.
-    pub fn due(&mut self, watermark: i64) -> Vec<T> {
-        let mut due = Vec::new();
-        while self.is_due(watermark) {
-            due.extend(self.ends.pop_first().map(|(_, what)| what));
-        }
-        due
+    /// What has ended by this moment, the earliest first.
+    pub fn due(&self, watermark: i64) -> impl Iterator<Item = &T> {
+        self.ends.iter().take_while(move |(end, _)| *end <= watermark).map(|(_, what)| what)
     }
 }

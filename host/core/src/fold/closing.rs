@@ -1,0 +1,62 @@
+//! What becomes of groups as their windows close: shown, stored, dropped.
+
+use super::Fold;
+use super::windowed::Windowed;
+use crate::checkpoint::Changes;
+use crate::window::Emit;
+
+/// So many dropped groups are worth a copy of the others, if they are half of all. Fewer: a small fold is copied at each close.
+const MIN_GONE: usize = 1_024;
+
+impl Windowed {
+    /// The groups whose windows have ended since something was done about them.
+    pub(super) fn due(&self) -> impl Iterator<Item = u32> + '_ {
+        self.windows.passed().into_iter().flat_map(|watermark| self.timers.due(watermark)).copied()
+    }
+
+    /// Whether a group is to be shown, and whether its state is to be stored.
+    pub(super) fn what(&self, group: u32, changed: bool) -> (bool, bool) {
+        let (span, watermark) = (self.spans[group as usize], self.windows.passed());
+        let closed = watermark.is_some_and(|watermark| span.end <= watermark);
+        let news = changed || self.sealed_at.is_none_or(|sealed_at| sealed_at < span.end);
+        let shown = match self.windows.options().emit {
+            Emit::Changes => changed,
+            // Once, unless a late row changed it.
+            Emit::Closed => closed && news,
+        };
+        let over = watermark.is_some_and(|watermark| self.over_at(span) <= watermark);
+        (shown, changed && !over)
+    }
+}
+
+impl Fold {
+    /// The groups that the next seal is the last of.
+    pub(super) fn over(&self) -> Vec<u32> {
+        let Some(windowed) = &self.windowed else { return Vec::new() };
+        let over = |group: &u32| {
+            let at = windowed.over_at(windowed.spans[*group as usize]);
+            windowed.windows.passed().is_some_and(|watermark| at <= watermark)
+        };
+        windowed.due().filter(over).collect()
+    }
+
+    /// What was due is done: `over` are dropped, others that closed will be due when they are to be. All groups that were
+    /// dropped since the last seal are added to the changes.
+    pub(super) fn end_windows(&mut self, over: Vec<u32>, changes: &mut Changes) {
+        for group in over {
+            self.drop_group(group);
+        }
+        let Some(windowed) = &mut self.windowed else { return };
+        let closed: Vec<u32> = windowed.due().collect();
+        for group in &closed {
+            windowed.timers.cancel(windowed.next_time(windowed.spans[*group as usize]), *group);
+        }
+        windowed.sealed_at = windowed.windows.passed();
+        for group in closed {
+            windowed.timers.set(windowed.next_time(windowed.spans[group as usize]), group);
+        }
+        let dropped = std::mem::take(&mut windowed.dropped);
+        dropped.iter().for_each(|(key, _)| changes.push(key, None));
+        self.compact(MIN_GONE.max(self.groups.len() / 2));
+    }
+}
