@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The five tables, computed from the records without any of the host's code: what the host's tables must equal.
+"""The tables, computed from the records without any of the host's code: what the host's tables must equal.
 
     oracle.py --topics DIR --dimensions DIR [--region-field NAME] [--ignore-parse-errors] [METRIC…]
 
@@ -9,6 +9,9 @@ JSON array, the metric's name first, sorted by key; times as `YYYY-MM-DD HH:MM:S
 The meaning is that of the original's SQL, read as Flink reads it: a record's field becomes its declared type, or the job
 fails (null, if parse errors are ignored); a text that can't be cast costs its row; a row without a key can't be stored;
 the latest row of a key wins. Records of one key are in one partition, so a partition's order is all that counts.
+
+Windowed tables are those at the end of the records, while no partition is idle. A row is late by what came before it in its
+own partition.
 """
 
 import argparse
@@ -93,15 +96,23 @@ class Reader:
     def __init__(self, ignore_parse_errors=False):
         self.ignore = ignore_parse_errors
 
-    def records(self, topic):
+    def partitions(self, topic):
+        """For each partition its records."""
         for path in sorted(pathlib.Path(topic).glob("*.jsonl"), key=lambda path: int(path.stem)):
-            with open(path, "rb") as lines:
-                for line in lines:
-                    try:
-                        yield parse(line)
-                    except Malformed:
-                        if not self.ignore:
-                            raise
+            yield self.partition(path)
+
+    def partition(self, path):
+        with open(path, "rb") as lines:
+            for line in lines:
+                try:
+                    yield parse(line)
+                except Malformed:
+                    if not self.ignore:
+                        raise
+
+    def records(self, topic):
+        for records in self.partitions(topic):
+            yield from records
 
     def field(self, record, name, kind):
         try:
@@ -195,7 +206,77 @@ def module_count(topics, reader, dimensions, **_):
     return fold(survivors(entries()), 0, lambda count, _: count + 1)
 
 
-METRICS = {f.__name__: f for f in (live_cleanup, gift_sum, module_count, gift_by_user, gift_by_minute)}
+def in_time(partitions, lateness, is_late):
+    """Of rows (time first) in the order of each partition, those that are in time; and the watermark, None if there is none.
+
+    `is_late(time, watermark)`: whether a row is, when its own partition has come so far.
+    """
+    kept, reached = [], []
+    for rows in partitions:
+        greatest = None
+        for row in rows:
+            if greatest is None or not is_late(row[0], greatest - lateness):
+                kept.append(row)
+            greatest = row[0] if greatest is None else max(greatest, row[0])
+        reached.append(greatest)
+    return kept, None if None in reached or not reached else min(reached) - lateness
+
+
+def gift_by_ten_minutes(topics, **_):
+    size, lateness, keep = (datetime.timedelta(minutes=minutes) for minutes in (10, 1, 60))
+    reader = Reader(ignore_parse_errors=True)
+
+    def start(time):
+        return time - (time - datetime.datetime(1970, 1, 1)) % size
+
+    def rows(records):
+        for record in records:
+            gift, amount = (reader.field(record, name, int64) for name in ("gift_type", "gift_total_amount"))
+            try:
+                time = timestamp(reader.field(record, "create_time", text))
+            except Refused:
+                time = None
+            if gift is not None and time is not None:
+                yield time, str(gift), amount
+
+    kept, _ = in_time(map(rows, reader.partitions(topics / "live_gift_total")), lateness,
+                      lambda time, watermark: start(time) + size + keep <= watermark)
+    sums = total(((gift, start(time)), amount) for time, gift, amount in kept)
+    return [(gift, start, start + size, amount) for (gift, start), amount in sums]
+
+
+def viewing_sessions(topics, reader, **_):
+    gap, lateness = datetime.timedelta(minutes=1), datetime.timedelta(seconds=10)
+
+    def visit(record):
+        user = reader.field(record, "user_id", int64)
+        arrive, leave = (reader.field(record, name, text) for name in ("arrive_time", "leave_time"))
+
+        def row():
+            if user is None or arrive is None:
+                raise Refused("no user or no time")
+            arrived = timestamp(arrive)
+            return arrived, max(arrived, timestamp(leave) or arrived), user
+        return row
+
+    partitions = reader.partitions(topics / "live_streaming_log")
+    kept, watermark = in_time((survivors(map(visit, records)) for records in partitions), lateness,
+                              lambda time, watermark: time < watermark)
+    sessions = []
+    for arrived, left, user in sorted(kept, key=lambda row: (row[2], row[0])):
+        if sessions and sessions[-1][0] == user and arrived < sessions[-1][2] + gap:
+            _, first, _, latest, entries = sessions.pop()
+            sessions.append((user, first, arrived, max(left, latest), entries + 1))
+        else:
+            sessions.append((user, arrived, arrived, left, 1))
+    return [(user, first, last + gap, entries, (latest - first) // datetime.timedelta(seconds=1))
+            for user, first, last, latest, entries in sessions if watermark is not None and last + gap <= watermark]
+
+
+METRICS = {f.__name__: f for f in (live_cleanup, gift_sum, module_count, gift_by_user, gift_by_minute,
+                                   gift_by_ten_minutes, viewing_sessions)}
+# How many columns come first and identify a row, where it isn't one.
+KEYS = {"live_cleanup": 4, "gift_by_ten_minutes": 2, "viewing_sessions": 2}
 
 
 def shown(value):
@@ -214,7 +295,7 @@ def main(arguments=None, out=sys.stdout):
     for name in options.metric:
         rows = METRICS[name](topics=options.topics, dimensions=options.dimensions, reader=reader,
                              region_field=options.region_field)
-        for row in sorted(rows, key=lambda row: row[:4] if name == "live_cleanup" else row[:1]):
+        for row in sorted(rows, key=lambda row: row[:KEYS.get(name, 1)]):
             print(json.dumps([name, *map(shown, row)], ensure_ascii=False), file=out)
 
 

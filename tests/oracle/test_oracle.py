@@ -119,5 +119,45 @@ class Entries(Case):
         self.assertEqual(self.rows("module_count"), [])
 
 
+class Windows(Case):
+    def gifts(self, *partitions):
+        self.put("live_gift_total", *([{"gift_type": gift, "gift_total_amount": amount, "create_time": f"2021-08-16 {time}"}
+                                       for gift, time, amount in gifts] for gifts in partitions))
+        return [[row[0], row[1][11:19], row[2][11:19], row[3]] for row in self.rows("gift_by_ten_minutes")]
+
+    def entries(self, *partitions):
+        self.put("live_streaming_log", *([{"user_id": user, "arrive_time": f"2021-08-16 {time}"} for user, time in entries]
+                                         for entries in partitions))
+        return [[row[0], row[1][11:19], row[2][11:19], *row[3:]] for row in self.rows("viewing_sessions")]
+
+    def test_ten_minutes_begin_at_whole_ones_and_end_before_the_next(self):
+        self.assertEqual(self.gifts([(1, "09:40:00", 1), (1, "09:49:59.999", 2), (1, "09:50:00", 4), (2, "09:49:00", None)]),
+                         [["1", "09:40:00", "09:50:00", 3], ["1", "09:50:00", "10:00:00", 4], ["2", "09:40:00", "09:50:00", None]])
+
+    def test_a_gift_counts_until_an_hour_and_a_minute_after_its_window_of_its_own_partition_only(self):
+        self.assertEqual(self.gifts([(1, "11:00:59", 1), (1, "09:59:00", 2), (1, "11:01:00", 4), (1, "09:59:00", 8)], [(1, "09:59:00", 16)]),
+                         [["1", "09:50:00", "10:00:00", 18], ["1", "11:00:00", "11:10:00", 5]])
+
+    def test_a_gift_without_a_type_or_a_readable_time_is_in_no_window_and_does_not_move_time(self):
+        self.put("live_gift_total", [{"create_time": "2031-08-16 09:40:00"}, {"gift_type": 1, "create_time": "soon"}, "[]",
+                                     {"gift_type": 1, "create_time": "2021-08-16 09:40:00", "gift_total_amount": 1}])
+        self.assertEqual(len(self.rows("gift_by_ten_minutes")), 1)
+
+    def test_a_session_goes_on_for_less_than_a_minute_and_is_there_once_time_has_passed_it(self):
+        self.assertEqual(self.entries([(1, "09:00:00"), (2, "09:00:00"), (1, "09:00:59.999"), (2, "09:01:00"), (3, "09:02:10")]),
+                         [[1, "09:00:00", "09:01:59", 2, 59], [2, "09:00:00", "09:01:00", 1, 0], [2, "09:01:00", "09:02:00", 1, 0]])
+
+    def test_entries_join_sessions_in_any_order_unless_they_are_over_ten_seconds_late(self):
+        entries = [(1, "09:00:00"), (1, "09:01:10"), (1, "09:00:40"), (2, "09:01:00"), (2, "09:00:59"), (3, "10:00:00")]
+        self.assertEqual(self.entries(entries), [[1, "09:00:00", "09:01:00", 1, 0], [1, "09:01:10", "09:02:10", 1, 0],
+                                                 [2, "09:01:00", "09:02:00", 1, 0]])
+        entries[2] = (1, "09:01:00")
+        entries[0] = (1, "09:00:30")
+        self.assertEqual(self.entries(entries)[0], [1, "09:00:30", "09:02:10", 3, 40])
+
+    def test_no_session_is_over_while_a_partition_has_shown_no_time(self):
+        self.assertEqual(self.entries([(1, "09:00:00"), (1, "10:00:00")], []), [])
+
+
 if __name__ == "__main__":
     unittest.main()

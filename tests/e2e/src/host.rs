@@ -40,6 +40,8 @@ pub struct Pipeline {
     pub rows: u64,
     /// Rows rejected.
     pub rejected: u64,
+    /// Rows that came late, whatever became of them.
+    pub late: u64,
     /// Records that wait in the source.
     pub lag: Option<u64>,
     /// Flushes done.

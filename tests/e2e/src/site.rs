@@ -48,10 +48,8 @@ impl Site {
         for name in ["operators", "pipelines", "state", "events"] {
             fs::create_dir(site.path(name)).unwrap();
         }
-        for metric in &METRICS {
-            let file = format!("{}.wasm", metric.name);
-            fs::copy(root().join("dist/operators").join(&file), site.path("operators").join(&file))
-                .expect("make build ran");
+        for file in fs::read_dir(root().join("dist/operators")).expect("make build ran").map(Result::unwrap) {
+            fs::copy(file.path(), site.path("operators").join(file.file_name())).unwrap();
         }
         if world == World::Servers {
             site.administer(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", site.database));
@@ -115,6 +113,11 @@ impl Site {
         }
     }
 
+    /// Appends records to a partition of an embedded topic.
+    pub fn append<R: AsRef<[u8]>>(&self, topic: &str, partition: usize, records: &[R]) {
+        append_lines(&self.path("events").join(topic), partition, records);
+    }
+
     /// Appends records to partition 0 of the topic.
     pub fn send<R: AsRef<[u8]>>(&self, topic: &str, records: &[R]) {
         match self.world {
@@ -122,7 +125,7 @@ impl Site {
                 records.iter().for_each(|record| self.topic(topic).send(0, Some(record.as_ref())));
                 self.topic(topic).flush();
             }
-            World::Embedded => append_lines(&self.path("events").join(topic), records),
+            World::Embedded => self.append(topic, 0, records),
         }
     }
 
@@ -203,10 +206,10 @@ fn unique() -> String {
     format!("{now}_{}_{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 
-fn append_lines<R: AsRef<[u8]>>(topic: &Path, records: &[R]) {
+fn append_lines<R: AsRef<[u8]>>(topic: &Path, partition: usize, records: &[R]) {
     fs::create_dir_all(topic).unwrap();
     let lines: Vec<u8> = records.iter().flat_map(|record| [record.as_ref(), b"\n"].concat()).collect();
-    append(&topic.join("0.jsonl"), &lines);
+    append(&topic.join(format!("{partition}.jsonl")), &lines);
 }
 
 /// Appends in one write, as a producer to an embedded log should.

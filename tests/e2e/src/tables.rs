@@ -72,6 +72,12 @@ impl Tables {
         }
     }
 
+    /// Waits until the metric's table holds exactly these rows.
+    pub fn await_table(&self, metric: &Metric, expected: &Rows) {
+        let what = format!("{} equals the oracle's", metric.table);
+        eventually(&what, crate::PATIENCE, || self.compare(metric, metric.table, expected));
+    }
+
     /// Waits until a table with the metric's columns holds exactly these rows.
     pub fn await_rows(&self, metric: &Metric, table: &str, expected: Value) {
         let expected: Rows = ordered(serde_json::from_value(expected).unwrap());

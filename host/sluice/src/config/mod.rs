@@ -27,6 +27,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod value;
+mod window;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -70,6 +70,9 @@ fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step
         let mut sinks: Vec<Option<Sink>> = Vec::new();
         for item in items {
             let sink = item.table("a table [[sink]]", read);
+            if windowed(&steps) && sink.as_ref().is_some_and(|sink| !sink.key.iter().any(|key| key == "window_start")) {
+                item.problem("a key without `window_start`", "it in the key, since a window has rows of its own");
+            }
             if sink.as_ref().is_some_and(|sink| sinks.iter().flatten().any(|other| same(sink, other))) {
                 item.problem("a table that another sink of this pipeline writes", "each table once");
             }
@@ -78,9 +81,18 @@ fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step
         sinks.into_iter().collect()
     });
     let state = section.or("state", State::default(), |item| {
-        item.table(r#"a table [state] such as memory = "256MiB", ttl = "7d""#, state::read)
+        let state = item.table(r#"a table [state] such as memory = "256MiB", ttl = "7d""#, state::read);
+        if windowed(&steps) && state.is_some_and(|state| state.ttl.is_some()) {
+            item.problem("a `ttl` for groups of windows", "no `ttl`, since their windows say how long they are kept");
+        }
+        state
     });
     Some((source?, steps?, sinks?, state?))
+}
+
+fn windowed(steps: &Option<Vec<Step>>) -> bool {
+    let windows = |step: &Step| matches!(step, Step::Operator(operator) if operator.window.is_some());
+    steps.iter().flatten().any(windows)
 }
 
 fn same(one: &Sink, other: &Sink) -> bool {

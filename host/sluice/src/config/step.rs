@@ -11,6 +11,7 @@ use super::json::to_json;
 use super::nearest::suggest;
 use super::reader::{Item, Section};
 use super::value;
+use super::window::{self, StepWindow};
 
 /// The most steps of a pipeline: each costs a pass over every row.
 pub const MAX_STEPS: usize = 32;
@@ -71,13 +72,16 @@ pub struct OperatorStep {
     pub config: Value,
     /// What a call may use.
     pub limits: OperatorLimits,
+    /// How its groups are cut by time, if they are; only for an aggregator.
+    pub window: Option<StepWindow>,
 }
 
 impl fmt::Debug for OperatorStep {
     /// Without the operator's settings, since variables may have put secrets into them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("OperatorStep");
-        shown.field("name", &self.name).field("limits", &self.limits).finish_non_exhaustive()
+        shown.field("name", &self.name).field("limits", &self.limits).field("window", &self.window);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -115,7 +119,7 @@ pub fn read(item: &Item<'_>, declared: &Declared, flow: &mut Option<Vec<Field>>)
         }
         (found, _) => {
             *flow = None;
-            section.allow(&["config", "limits"]);
+            section.allow(&["config", "limits", "window"]);
             let found = if found.is_some() { "both" } else { "neither of them" };
             section.item().problem(found, r#"either "operator" or "lookup""#);
             None
@@ -136,7 +140,8 @@ fn operator_step(section: &Section<'_>, operator: &Item<'_>) -> Option<OperatorS
     let limits = section.or("limits", OperatorLimits::default(), |item| {
         item.table(r#"a table such as { memory = "64MiB", call_time = "1s" }"#, limits)
     });
-    Some(OperatorStep { name: name?, config: config?, limits: limits? })
+    let window = section.or("window", None, |item| item.table(window::WINDOW, window::read).map(Some));
+    Some(OperatorStep { name: name?, config: config?, limits: limits?, window: window? })
 }
 
 fn limits(section: &Section<'_>) -> Option<OperatorLimits> {

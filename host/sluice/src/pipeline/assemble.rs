@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sluice_connectors::sink::SinkError;
-use sluice_core::chain::{Chain, Join, Step};
+use sluice_core::chain::{Chain, FoldWindow, Join, Step};
 use sluice_core::decode::{JsonOptions, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
 use sluice_core::{Field, Kind};
@@ -72,7 +72,21 @@ pub fn chain(
         ignore_parse_errors: pipeline.source.json.ignore_parse_errors,
         fail_on_missing_field: pipeline.source.json.fail_on_missing_field,
     };
-    Chain::new(&columns, json, steps).map_err(|error| Trouble::wrong(error.to_string()))
+    Chain::windowed(&columns, json, steps, window(pipeline)?.as_ref())
+        .map_err(|error| Trouble::wrong(error.to_string()))
+}
+
+/// The window of the last step; no other step may have one.
+fn window(pipeline: &config::Pipeline) -> Result<Option<FoldWindow>, Trouble> {
+    let mut windows = pipeline.steps.iter().map(|step| match step {
+        config::Step::Operator(operator) => operator.window.as_ref(),
+        config::Step::Lookup(_) => None,
+    });
+    let last = windows.next_back().flatten();
+    match windows.position(|window| window.is_some()) {
+        None => Ok(last.map(|window| FoldWindow { time: window.time.clone(), options: window.options })),
+        Some(index) => Err(at(index, Trouble::wrong("a window belongs to the last step, an aggregator"))),
+    }
 }
 
 fn at(index: usize, trouble: Trouble) -> Trouble {

@@ -91,6 +91,8 @@ pub struct Progress {
     flushed: Option<Intervals>,
     rejects: Rejects,
     lag_asked: Option<Instant>,
+    /// When the lane began: the moment that windows count the host's time from.
+    begun: Instant,
     /// The source has said that it is away.
     source_away: bool,
 }
@@ -98,7 +100,14 @@ pub struct Progress {
 impl Progress {
     /// Of a lane that goes on from this checkpoint.
     pub fn from(head: Checkpoint) -> Progress {
-        Progress { head, flushed: None, rejects: Rejects::default(), lag_asked: None, source_away: false }
+        Progress {
+            head,
+            flushed: None,
+            rejects: Rejects::default(),
+            lag_asked: None,
+            begun: Instant::now(),
+            source_away: false,
+        }
     }
 }
 
@@ -269,6 +278,7 @@ impl Lane {
         for rejected in &outcome.rejected {
             self.reject(records, rejected.record, &rejected.reason, now);
         }
+        self.status.add_late(outcome.late);
         if outcome.ignored > 0 {
             self.status.add_rejected(outcome.ignored);
         }
@@ -300,7 +310,7 @@ impl Lane {
 
     /// Rows or changed groups that wait for a flush.
     fn waiting(&self) -> usize {
-        self.pending.rows() + self.chain.fold().map_or(0, |fold| fold.size().1)
+        self.pending.rows() + self.chain.fold().map_or(0, Fold::waiting)
     }
 
     fn flush_if_due(&mut self) -> Step {
@@ -354,6 +364,9 @@ impl Lane {
             batches.push(Rows { rows, columns });
         }
         self.status.set_pending(0);
+        if let Some(fold) = self.chain.fold() {
+            self.progress.head.event_times = fold.event_times();
+        }
         self.progress.flushed = Some(self.progress.head.intervals.clone());
         Ok(Flush { batches, head: self.progress.head.clone(), changes: sealed.changes })
     }
@@ -388,13 +401,31 @@ impl Lane {
                     u64::try_from(end.0.saturating_sub(next.0)).unwrap_or(0)
                 };
                 self.status.set_lag(Some(ends.iter().map(behind).sum()));
+                let lags = ends.iter().map(|(partition, end)| (*partition, behind((partition, end)))).collect();
+                self.tell_silence(lags);
                 Ok(())
             }
             Err(error) => {
                 self.status.set_lag(None);
+                if let Some(windows) = self.chain.fold_mut().and_then(Fold::windows) {
+                    windows.watermark().unknown();
+                }
                 self.source_failed(error)
             }
         }
+    }
+
+    /// Windows don't wait for a partition that has had nothing to read for long enough.
+    fn tell_silence(&mut self, lags: Vec<(Partition, u64)>) {
+        let now = self.progress.begun.elapsed();
+        let Some(windows) = self.chain.fold_mut().and_then(Fold::windows) else { return };
+        for (partition, lag) in lags {
+            match lag {
+                0 => windows.watermark().at_end(partition, now),
+                _ => windows.watermark().behind(partition),
+            }
+        }
+        windows.watermark().advance();
     }
 }
 

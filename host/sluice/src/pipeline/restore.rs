@@ -7,7 +7,7 @@ use sluice_connectors::source::{Source, Start};
 use sluice_core::Interval;
 use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StateForm, StoreError};
-use sluice_core::fold::{Backing, Keeping, difference};
+use sluice_core::fold::{Backing, Fold, FoldError, Keeping, difference};
 use sluice_runtime::Artifact;
 
 use super::assemble::Trouble;
@@ -57,6 +57,10 @@ pub fn resume(
     if let Some(fold) = chain.fold_mut() {
         fold.keep(keeping(pipeline), Backing::new(Arc::clone(store), &pipeline.name, empty));
         fold.set_committed(head.commits);
+        fold.resume(&head.event_times).map_err(|error| match error {
+            FoldError::Store(StoreError::Unavailable(reason)) => Trouble::Away(reason),
+            error => Trouble::wrong(error.to_string()),
+        })?;
         if show_all {
             fold.touch_all();
         }
@@ -64,6 +68,9 @@ pub fn resume(
     head.generation += u64::from(changed);
     (head.operators, head.sinks) = (operators, sinks);
     for (partition, offset) in source.positions() {
+        if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {
+            windows.watermark().expect(partition);
+        }
         if head.intervals.end(partition).is_none()
             && let Some(nothing) = Interval::new(offset, offset)
         {

@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub rows: u64,
     /// Rows and records left out because they are at fault.
     pub rejected: u64,
+    /// Rows that came after the end of one of their windows, whatever became of them.
+    pub late: u64,
     /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
     /// Flushes that every sink has taken.
@@ -66,6 +68,7 @@ pub struct Status {
     records: AtomicU64,
     rows: AtomicU64,
     rejected: AtomicU64,
+    late: AtomicU64,
     flushes: AtomicU64,
     pending: AtomicU64,
     lag: AtomicI64,
@@ -91,6 +94,7 @@ impl Status {
             records: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            late: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             lag: AtomicI64::new(UNKNOWN),
@@ -104,6 +108,10 @@ impl Status {
 
     pub fn add_rejected(&self, rows: usize) {
         self.rejected.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    pub fn add_late(&self, rows: usize) {
+        self.late.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     /// Rows that every sink has taken in one flush.
@@ -155,6 +163,7 @@ impl Status {
             records: self.records.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
+            late: self.late.load(Ordering::Relaxed),
             lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
             flushes: self.flushes.load(Ordering::Relaxed),
             pending: self.pending.load(Ordering::Relaxed),

@@ -14,3 +14,4 @@ mod pipelines;
 mod records;
 mod restart;
 mod straight;
+mod windows;

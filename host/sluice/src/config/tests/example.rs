@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_core::Kind;
+use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::connection::CacheSettings;
@@ -14,6 +15,7 @@ use crate::config::sink::Flush;
 use crate::config::source::{BatchLimits, JsonOptions};
 use crate::config::state::State;
 use crate::config::step::{LookupColumn, OperatorLimits};
+use crate::config::window::StepWindow;
 use crate::config::*;
 
 const EXAMPLE_SERVICE: &str = r#"
@@ -83,6 +85,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
                 name: "module_count".to_owned(),
                 config: json!({}),
                 limits: OperatorLimits::default(),
+                window: None,
             }),
         ],
         sinks: vec![Sink {
@@ -124,7 +127,15 @@ fn the_repositorys_demo_and_its_pipelines_load() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/sluice.toml");
     let config = load(&demo, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     let names: Vec<_> = config.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
-    for metric in ["gift_by_minute", "gift_by_user", "gift_sum", "live_cleanup", "module_count"] {
+    for metric in [
+        "gift_by_minute",
+        "gift_by_ten_minutes",
+        "gift_by_user",
+        "gift_sum",
+        "live_cleanup",
+        "module_count",
+        "viewing_sessions",
+    ] {
         assert!(names.contains(&metric), "{metric} is not among {names:?}");
     }
 }
@@ -191,8 +202,55 @@ limits = { memory = "1GiB", call_time = "${FOUR}", output = "128KiB" }
         "word": "<topsecret>", "literal": "${WORD}", "list": [1, -2.5, true], "day": "2026-01-02",
         "deep": { "b": { "c": 16 } },
     });
-    let expected = OperatorStep { name: "o".to_owned(), config: config_json, limits };
+    let expected = OperatorStep { name: "o".to_owned(), config: config_json, limits, window: None };
     assert_eq!(config.pipelines[0].steps, [Step::Operator(expected)]);
+}
+
+fn windows_of(windows: &[&str]) -> Vec<StepWindow> {
+    let pipeline = |window: &&str| {
+        let step = format!("[[step]]\noperator = \"o\"\nwindow = {window}\n[[sink]]");
+        let pipeline = PIPELINE.replace("[[sink]]", &step).replace(r#"["id"]"#, r#"["id", "window_start"]"#);
+        let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+        let config = load_from(directory.path()).unwrap_or_else(|problems| panic!("{problems}"));
+        let [Step::Operator(operator)] = config.pipelines[0].steps.as_slice() else { panic!("one operator") };
+        operator.window.clone().unwrap()
+    };
+    windows.iter().map(pipeline).collect()
+}
+
+#[test]
+fn windows_are_what_they_say_and_what_is_left_out_has_its_default() {
+    let found = windows_of(&[
+        r#"{ time = "at", tumbling = "10m" }"#,
+        r#"{ time = "at", session = { gap = "30m" } }"#,
+        r#"{ time = "t", hopping = { size = "1h", every = "10m" }, lateness = "0s", idle_after = "5m", emit = "closed", late = "drop" }"#,
+        r#"{ time = "t", tumbling = "1d", late = "update", keep_for = "2h" }"#,
+        r#"{ time = "t", tumbling = "1d", late = "update" }"#,
+    ]);
+    let (seconds, minutes) = (Duration::from_secs, |minutes: u64| Duration::from_secs(minutes * 60));
+    let length = |long| Length::try_from(minutes(long)).unwrap();
+    let usual = |window, emit| WindowOptions {
+        window,
+        lateness: seconds(10),
+        idle_after: seconds(60),
+        emit,
+        late: Late::Reject,
+    };
+    let hopping = WindowOptions {
+        lateness: Duration::ZERO,
+        idle_after: minutes(5),
+        late: Late::Drop,
+        ..usual(Window::hopping(length(60), length(10)).unwrap(), Emit::Closed)
+    };
+    let day = usual(Window::Tumbling { size: length(1440) }, Emit::Changes);
+    let expected = [
+        ("at", usual(Window::Tumbling { size: length(10) }, Emit::Changes)),
+        ("at", usual(Window::Session { gap: length(30) }, Emit::Closed)),
+        ("t", hopping),
+        ("t", WindowOptions { late: Late::Update { keep_for: minutes(120) }, ..day }),
+        ("t", WindowOptions { late: Late::Update { keep_for: minutes(60) }, ..day }),
+    ];
+    assert_eq!(found, expected.map(|(time, options)| StepWindow { time: time.to_owned(), options }));
 }
 
 #[test]

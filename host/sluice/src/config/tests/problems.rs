@@ -180,15 +180,67 @@ pipelines/p.toml:15: step[2].limits.memory: found "64MB", want a size such as "6
 pipelines/p.toml:15: step[2].limits.call_time: found "1.5s", want a duration such as "2s", "500ms" or "1m"
 pipelines/p.toml:15: step[2].limits.output: found "1GiB1", want a size such as "64MiB", "512KiB" or "1GiB"
 pipelines/p.toml:15: step[2].limits.time: found an unknown key, want one of "memory", "call_time" or "output"
-pipelines/p.toml:16: step[2].confg: found an unknown key, want one of "operator", "lookup", "config" or "limits": did you mean "config"?
+pipelines/p.toml:16: step[2].confg: found an unknown key, want one of "operator", "lookup", "config", "limits" or "window": did you mean "config"?
 pipelines/p.toml:19: step[3].config.a[0]: found inf, want a finite number, since the operator is given JSON
 pipelines/p.toml:19: step[3].config.a[2]: found 99999999999999999999, want a whole number of 64 bits
 pipelines/p.toml:19: step[3].config.b: found ${NONE}, which isn't set, want the environment variable NONE to be set, or $${ for a literal ${
 pipelines/p.toml:20: step[4]: found neither of them, want either "operator" or "lookup"
-pipelines/p.toml:21: step[4].lookups: found an unknown key, want one of "operator", "lookup", "config" or "limits": did you mean "lookup"?
+pipelines/p.toml:21: step[4].lookups: found an unknown key, want one of "operator", "lookup", "config", "limits" or "window": did you mean "lookup"?
 pipelines/p.toml:23: step[5]: found both, want either "operator" or "lookup"
 pipelines/p.toml:27: step[6].lookup.columns: found 0 columns, want 1 to 100 columns
 pipelines/p.toml:28: step[6].limits: found an unknown key, want "operator" or "lookup"
+"#,
+    );
+    let windows = r#"
+[[step]]
+operator = "o"
+window = { time = "", tumbling = "10m", session = { gap = "1m" } }
+[[step]]
+operator = "o"
+window = { lateness = "1", idle_after = "0s", emit = "close", late = "dead" }
+[[step]]
+operator = "o"
+window = { time = "at", hopping = { size = "1h", every = "7m" }, keep_for = "1h", lates = "drop" }
+[[step]]
+operator = "o"
+window = { time = "at", session = { gap = "0s", size = "1h" }, emit = "changes", late = "update" }
+[[step]]
+operator = "o"
+window = "10m"
+[[sink]]"#;
+    check(
+        of_pipeline(&PIPELINE.replace("[[sink]]", windows)),
+        r#"
+pipelines/p.toml:11: step[0].window.time: found "", want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
+pipelines/p.toml:11: step[0].window: found more than one of them, want one of "tumbling", "hopping" or "session"
+pipelines/p.toml:14: step[1].window.time: found nothing, want the timestamp column whose values say when a row is
+pipelines/p.toml:14: step[1].window: found none of them, want one of "tumbling", "hopping" or "session"
+pipelines/p.toml:14: step[1].window.lateness: found "1", want a duration such as "2s", "500ms" or "1m"
+pipelines/p.toml:14: step[1].window.idle_after: found "0s", want a duration from "1s" to "1d"
+pipelines/p.toml:14: step[1].window.emit: found "close", want "closed" or "changes": did you mean "closed"?
+pipelines/p.toml:14: step[1].window.late: found "dead", want one of "drop", "dead_letter" or "update": did you mean "dead_letter"?
+pipelines/p.toml:17: step[2].window.hopping: found sizes that don't fit, want a `size` that is 1 to 64 times `every`
+pipelines/p.toml:17: step[2].window.keep_for: found a time to keep states that nothing updates, want no `keep_for`, or late = "update"
+pipelines/p.toml:17: step[2].window.lates: found an unknown key, want one of "time", "tumbling", "hopping", "session", "lateness", "idle_after", "emit", "late" or "keep_for": did you mean "late"?
+pipelines/p.toml:20: step[3].window.session.gap: found "0s", want a duration from "1s" to "366d"
+pipelines/p.toml:20: step[3].window.session.size: found an unknown key, want "gap"
+pipelines/p.toml:20: step[3].window.emit: found "changes", want "closed"
+pipelines/p.toml:20: step[3].window.late: found "update", want "drop" or "dead_letter"
+pipelines/p.toml:23: step[4].window: found a string, want a table such as { time = "create_time", tumbling = "10m" }
+"#,
+    );
+    let windowed = r#"
+[state]
+ttl = "1d"
+[[step]]
+operator = "o"
+window = { time = "at", tumbling = "10m" }
+[[sink]]"#;
+    check(
+        of_pipeline(&PIPELINE.replace("[[sink]]", windowed)),
+        r#"
+pipelines/p.toml:9: state: found a `ttl` for groups of windows, want no `ttl`, since their windows say how long they are kept
+pipelines/p.toml:14: sink[0]: found a key without `window_start`, want it in the key, since a window has rows of its own
 "#,
     );
     let lookups = r#"
