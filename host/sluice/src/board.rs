@@ -130,7 +130,7 @@ fn named(sql: &str) -> String {
 fn pipelines(text: &mut String, snapshots: &[Snapshot], before: Option<&(Instant, Vec<u64>)>, now: Instant) {
     let _ = writeln!(
         text,
-        "{:<16}{:<9}{:>10}{:>10}{:>9}{:>7}{:>10}  operator",
+        "{:<21}{:<9}{:>10}{:>10}{:>9}{:>7}{:>10}  operator",
         "pipeline", "state", "records", "a second", "rows", "lag", "rejected"
     );
     for (i, s) in snapshots.iter().enumerate() {
@@ -148,7 +148,7 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot], before: Option<&(Instant
         let [records, rate, rows, lag, rejected] = counts;
         let _ = writeln!(
             text,
-            "{:<16}{state:<9}{records:>10}{rate:>10}{rows:>9}{lag:>7}{rejected:>10}  {operator}",
+            "{:<21}{state:<9}{records:>10}{rate:>10}{rows:>9}{lag:>7}{rejected:>10}  {operator}",
             s.name
         );
         for reason in [&s.reason, &s.refused].into_iter().flatten() {
