@@ -1,5 +1,7 @@
 //! Records as a source gave them: slices of buffers that the source owns.
 
+use std::collections::BTreeMap;
+
 use crate::interval::{Interval, Offset, Partition};
 
 /// Some records of one topic, in the order of their offsets within each partition.
@@ -32,4 +34,19 @@ pub trait Records: Send {
 
     /// For each partition that went on: the offsets that these records account for, holes included.
     fn intervals(&self) -> &[(Partition, Interval)];
+}
+
+/// What of the records' intervals is consumed once those before `next` are.
+pub fn consumed(records: &dyn Records, next: usize) -> Vec<(Partition, Interval)> {
+    let mut consumed = records.intervals().to_vec();
+    let mut cut: BTreeMap<Partition, Offset> = BTreeMap::new();
+    for (partition, offset) in (next..records.len()).map(|i| records.position(i)) {
+        cut.entry(partition).or_insert(offset);
+    }
+    for (partition, interval) in &mut consumed {
+        if let Some(shorter) = cut.get(partition).and_then(|end| Interval::new(interval.start(), *end)) {
+            *interval = shorter;
+        }
+    }
+    consumed
 }

@@ -130,9 +130,10 @@ impl Fold {
             .filter(|(group, _)| *group as usize >= known)
             .map(|(group, (_, state))| (group, state))
             .collect();
-        self.states.resize(self.groups.len());
-        self.marks.resize(self.groups.len(), Mark::default());
-        backing.put(&new, &mut self.states, &mut self.marks)?;
+        self.resize(self.groups.len());
+        if let Some(backing) = &self.backing {
+            backing.put(&new, &mut self.states, &mut self.marks)?;
+        }
         Ok(new.into_iter().map(|(group, _)| group).collect())
     }
 

@@ -218,23 +218,28 @@ impl Fold {
             .assign(keys, rows, &mut self.batch.of_row)
             .ok_or_else(|| OperatorError::Contract("a key column is of no kind that can be grouped".to_owned()))?;
         self.admit(known)?;
-        self.batch.localize(self.groups.len());
+        self.batch.localize();
         self.expire();
         Ok(())
     }
 
     /// Reads the states of the groups from this number on; without an answer they are as if they had never come.
     fn admit(&mut self, known: usize) -> Result<(), FoldError> {
-        self.states.resize(self.groups.len());
-        self.marks.resize(self.groups.len(), Mark::default());
+        self.resize(self.groups.len());
         let Some(backing) = &self.backing else { return Ok(()) };
         let answer = backing.load(&self.groups, known, &mut self.states, &mut self.marks);
         if answer.is_err() {
             self.groups.truncate(known);
-            self.states.resize(known);
-            self.marks.truncate(known);
+            self.resize(known);
         }
         Ok(answer?)
+    }
+
+    /// Gives each group its places, or takes the last away.
+    fn resize(&mut self, groups: usize) {
+        self.states.resize(groups);
+        self.marks.resize(groups, Mark::default());
+        self.batch.place.resize(groups, (0, 0));
     }
 
     /// Groups of this batch that nobody touched for too long begin anew.
@@ -279,9 +284,8 @@ pub fn difference(new: &StateForm, old: &StateForm) -> Option<String> {
 
 impl BatchGroups {
     /// Numbers the groups of this batch from 0, in the order in which they come.
-    fn localize(&mut self, groups: usize) {
+    fn localize(&mut self) {
         self.round += 1;
-        self.place.resize(groups, (0, 0));
         self.distinct.clear();
         self.local.clear();
         self.local.reserve(self.of_row.len());

@@ -20,8 +20,8 @@ use sluice_core::checkpoint::{Checkpoint, StoreError};
 use sluice_core::fold::{Fold, FoldError};
 use sluice_core::interval::Intervals;
 use sluice_core::lookup::LookupError;
-use sluice_core::records::Records;
-use sluice_core::{Interval, Offset, Partition};
+use sluice_core::records::{Records, consumed};
+use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot};
 
 use super::constraint::{self, Constraints};
@@ -427,21 +427,6 @@ impl Lane {
         }
         windows.watermark().advance();
     }
-}
-
-/// What of the records' intervals is consumed once those before `next` are.
-fn consumed(records: &dyn Records, next: usize) -> Vec<(Partition, Interval)> {
-    let mut consumed = records.intervals().to_vec();
-    let mut cut: BTreeMap<Partition, Offset> = BTreeMap::new();
-    for (partition, offset) in (next..records.len()).map(|i| records.position(i)) {
-        cut.entry(partition).or_insert(offset);
-    }
-    for (partition, interval) in &mut consumed {
-        if let Some(shorter) = cut.get(partition).and_then(|end| Interval::new(interval.start(), *end)) {
-            *interval = shorter;
-        }
-    }
-    consumed
 }
 
 /// The host's time, in microseconds since 1970-01-01T00:00:00 UTC.

@@ -1,0 +1,177 @@
+//! The host: a lane and a flusher that take turns as the seed says, and die with everything that they hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use sluice_core::chain::Chain;
+use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore};
+use sluice_core::fold::{Backing, Keeping};
+use sluice_core::records::{Records, consumed};
+use sluice_core::{Offset, Partition};
+
+use crate::operator::chain;
+use crate::world::{PIPELINE, Pair, Polled, World};
+
+/// All that a crash takes away.
+pub struct Host {
+    pub chain: Chain,
+    pub head: Checkpoint,
+    positions: BTreeMap<Partition, Offset>,
+    /// Rows of a pipeline without a fold, since the last flush.
+    pending: Vec<Pair>,
+    /// The flush under way: at most one, as in the host.
+    pub flush: Option<Flush>,
+}
+
+/// A flush and how far its effects are.
+pub struct Flush {
+    rows: Vec<Pair>,
+    head: Checkpoint,
+    changes: Changes,
+    written: bool,
+}
+
+impl Host {
+    /// From the checkpoint, or from nothing.
+    pub fn start(world: &mut World) -> Host {
+        let stored = world.store.head(PIPELINE).unwrap();
+        world.note(&format!("start from {:?}", stored.as_ref().map(|head| head.commits)));
+        let mut chain = chain(world.folds);
+        let empty = stored.is_none();
+        let head = stored.unwrap_or_default();
+        if let Some(fold) = chain.fold_mut() {
+            let store = Arc::clone(&world.store) as Arc<dyn CheckpointStore>;
+            fold.keep(Keeping { memory: world.memory, ttl: None }, Backing::new(store, PIPELINE, empty));
+            fold.set_committed(head.commits);
+            if world.rng.bool() {
+                fold.touch_all();
+            }
+        }
+        Host { chain, positions: head.intervals.ends(), head, pending: Vec::new(), flush: None }
+    }
+
+    /// One thing that a host may do next.
+    pub fn step(&mut self, world: &mut World) {
+        if world.happens(25) {
+            world.note("killed");
+            *self = Host::start(world);
+            return;
+        }
+        match world.rng.u8(0..8) {
+            0..=2 => self.take(world),
+            3 => self.swap(world),
+            4 => self.seal(world),
+            _ => self.flush(world),
+        }
+        if let Some(fold) = self.chain.fold_mut() {
+            fold.evict();
+            if fold.is_refreshing() && !fold.is_over() {
+                fold.refresh().unwrap();
+            }
+        }
+    }
+
+    pub fn is_done(&self, world: &World) -> bool {
+        let stored = world.store.head(PIPELINE).unwrap();
+        let refreshing = self.chain.fold().is_some_and(|fold| fold.is_refreshing());
+        self.waiting() == 0
+            && self.flush.is_none()
+            && !refreshing
+            && stored.is_some_and(|head| head.intervals.reaches(&world.ends()))
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.len() + self.chain.fold().map_or(0, |fold| fold.size().1)
+    }
+
+    fn is_full(&self) -> bool {
+        self.chain.fold().is_some_and(|fold| fold.is_over())
+    }
+
+    /// Takes some records in, in batches of any size; it may die between two batches of them.
+    fn take(&mut self, world: &mut World) {
+        if self.is_full() {
+            return;
+        }
+        let polled = Polled::poll(world, &mut self.positions);
+        let mut next = 0;
+        while next < polled.len() {
+            if world.happens(40) {
+                world.note("killed within a batch");
+                *self = Host::start(world);
+                return;
+            }
+            let outcome = self.chain.process(&polled, next, world.rng.usize(1..20)).unwrap();
+            next = outcome.next;
+            self.pending.extend(outcome.output.iter().flat_map(|rows| pairs(&rows.columns)));
+            if world.happens(40) {
+                // As the host does when it is stopped in the middle: what was processed counts, the rest doesn't.
+                break;
+            }
+        }
+        for (partition, interval) in consumed(&polled, next) {
+            self.head.intervals.extend(partition, interval).unwrap();
+        }
+        self.positions = self.head.intervals.ends();
+        refuses_what_was_consumed(&self.head, &polled);
+    }
+
+    /// A new artifact of the same state form takes over.
+    fn swap(&mut self, world: &mut World) {
+        if world.calm || world.rng.bool() {
+            return;
+        }
+        world.note("swap");
+        let old = std::mem::replace(&mut self.chain, chain(world.folds));
+        assert!(self.chain.adopt(old).is_ok());
+        self.head.generation += 1;
+    }
+
+    /// Hands over what changed, if there is a place.
+    fn seal(&mut self, world: &mut World) {
+        if self.flush.is_some() {
+            return;
+        }
+        self.head.commits += 1;
+        let sealed = self.chain.seal(self.head.commits).unwrap();
+        let mut rows = std::mem::take(&mut self.pending);
+        rows.extend(sealed.emitted.iter().flat_map(|emitted| pairs(&emitted.columns)));
+        world.note(&format!("seal {} rows", rows.len()));
+        self.flush = Some(Flush { rows, head: self.head.clone(), changes: sealed.changes, written: false });
+    }
+
+    /// The next effect of the flush, again if it failed.
+    fn flush(&mut self, world: &mut World) {
+        let Some(flush) = &mut self.flush else { return };
+        if !flush.written {
+            flush.written = world.upsert(&flush.rows).is_ok();
+            return;
+        }
+        if world.commit(&flush.head, &flush.changes).is_ok() {
+            let commits = flush.head.commits;
+            self.flush = None;
+            if let Some(fold) = self.chain.fold_mut() {
+                fold.set_committed(commits);
+            }
+        }
+    }
+}
+
+/// Records that come a second time fit nowhere.
+fn refuses_what_was_consumed(head: &Checkpoint, polled: &Polled) {
+    for (partition, interval) in polled.intervals() {
+        let mut intervals = head.intervals.clone();
+        if intervals.end(*partition) == Some(interval.end()) {
+            assert!(intervals.extend(*partition, *interval).is_err());
+            assert_eq!(intervals, head.intervals);
+        }
+    }
+}
+
+fn pairs(columns: &[ArrayRef]) -> Vec<Pair> {
+    let values = |i: usize| columns[i].as_primitive::<Int64Type>().values().to_vec();
+    values(0).into_iter().zip(values(1)).collect()
+}

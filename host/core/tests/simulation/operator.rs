@@ -1,0 +1,65 @@
+//! The operators of the simulation, natively: a sum for each key, and rows as they are.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array};
+use sluice_core::chain::{Chain, Step};
+use sluice_core::decode::{JsonOptions, Origin, SourceColumn};
+use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, TransformPlan};
+use sluice_core::{Field, Kind};
+
+struct Sum {
+    transform: TransformPlan,
+    fold: FoldPlan,
+}
+
+/// A chain from `{"k": …, "v": …}` to the sum of `v` for each `k`, or without a fold to the rows as they are.
+pub fn chain(folds: bool) -> Chain {
+    let column =
+        |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: Origin::Field(name.to_owned()) };
+    let steps =
+        if folds { vec![Step::Operator { name: "sum".to_owned(), instance: Box::new(sum()) }] } else { Vec::new() };
+    Chain::new(&[column("k"), column("v")], JsonOptions::default(), steps).unwrap()
+}
+
+fn sum() -> Sum {
+    let through = |name: &str, i| (name.to_owned(), sluice_core::operator::Origin::Input(i));
+    let transform = TransformPlan { reads: vec![], outputs: vec![through("k", 0), through("v", 1)] };
+    let field = Field::new("sum", Kind::Int64);
+    let fold =
+        FoldPlan { keys: vec![0], values: vec![1], state: vec![field.clone()], state_version: 1, outputs: vec![field] };
+    Sum { transform, fold }
+}
+
+impl Operator for Sum {
+    fn transform_plan(&self) -> &TransformPlan {
+        &self.transform
+    }
+    fn fold_plan(&self) -> Option<&FoldPlan> {
+        Some(&self.fold)
+    }
+    fn process(&mut self, _: Columns<'_>) -> Result<Produced, OperatorError> {
+        Err(OperatorError::Refused("nothing is computed".to_owned()))
+    }
+    fn accumulate(
+        &mut self,
+        groups: &[i32],
+        values: Columns<'_>,
+        states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        let mut sums: Vec<i64> =
+            states.arrays[0].as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect();
+        for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>()) {
+            sums[usize::try_from(*group).unwrap()] += value.unwrap_or_default();
+        }
+        Ok(vec![Arc::new(Int64Array::from(sums))])
+    }
+    fn merge(&mut self, left: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        Ok(left.arrays.to_vec())
+    }
+    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        Ok(states.arrays.to_vec())
+    }
+}
