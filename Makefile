@@ -1,8 +1,9 @@
 # demo: see it run · build: dist/ · test: everything, on real servers · check: the quick loop · bench: the figures
+# soak: faults at random for MINUTES (10)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build host plugins test lint check bench services services-stop setup clean
+.PHONY: demo build host plugins test lint check bench soak services services-stop setup clean
 
 SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
@@ -53,6 +54,9 @@ check: lint
 
 bench: build
 	tests/services/with python3 bench/jobs.py
+
+soak: build
+	tests/services/with tests/soak.sh $(or $(MINUTES),10)
 
 services:
 	@tests/services/all.sh start

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use corpus::{Corpus, ENTRIES, GIFTS};
 pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
-pub use oracle::{METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric};
+pub use oracle::{METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Outage, Server};
 pub use site::{Site, World};
 pub use tables::Tables;

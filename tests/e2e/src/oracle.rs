@@ -98,7 +98,7 @@ pub const WINDOWED: [Metric; 2] = [
 
 /// The metric of this name.
 pub fn metric(name: &str) -> &'static Metric {
-    METRICS.iter().find(|metric| metric.name == name).expect("a known metric")
+    METRICS.iter().chain(&WINDOWED).find(|metric| metric.name == name).expect("a known metric")
 }
 
 /// What each metric's table must hold for these records, in the order of [`METRICS`]. `topics` is a directory of

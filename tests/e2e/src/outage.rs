@@ -26,6 +26,12 @@ impl Outage {
         Outage(server)
     }
 
+    /// Ends the server without warning.
+    pub fn kill(server: Server) -> Outage {
+        control(server, "kill");
+        Outage(server)
+    }
+
     /// Starts the server; it answers when this returns.
     pub fn end(self) {}
 }

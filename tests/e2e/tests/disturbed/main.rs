@@ -77,3 +77,39 @@ fn memory_is_bounded_while_the_database_is_away() {
     assert_eq!(host.terminate().code, Some(0));
     site.tables().assert_equal(&expected(&corpus.topics(), &[]));
 }
+
+/// Under load, with everything that a service has: 30 ends without warning, each at another moment.
+#[test]
+fn every_table_is_right_after_the_host_was_killed_thirty_times() {
+    const KILLS: u32 = 30;
+    let _alone = alone();
+    let corpus = Corpus::generate(7, 90_000, 180_000, 3);
+    let site = Site::new(World::Servers, 3);
+    let mut random = fastrand::Rng::with_seed(7);
+    for kill in 0..KILLS {
+        site.load(&corpus, f64::from(kill) / f64::from(KILLS), f64::from(kill + 1) / f64::from(KILLS));
+        let mut host = Host::start(&site);
+        // The moment is when some pipeline has read so many of the records that this load brought.
+        let (metric, records) = (random.choice(METRICS).expect("metrics"), random.u64(0..4_000));
+        host.wait(metric.name, "it has come so far", |pipeline| pipeline.records >= records || pipeline.lag == Some(0));
+        host.kill();
+    }
+    let host = Host::start(&site);
+    site.tables().await_equal(&expected(&corpus.topics(), &[]), PATIENCE);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+/// What a killed server had answered counts, and what it had not is done again.
+#[test]
+fn every_table_is_right_after_each_server_was_killed() {
+    let _alone = alone();
+    for server in [Server::Kafka, Server::Mariadb, Server::Thrift] {
+        let corpus = Corpus::generate(8, 20_000, 40_000, 3);
+        let site = Site::new(World::Servers, 3);
+        site.load(&corpus, 0.0, 1.0);
+        let host = Host::start(&site);
+        Outage::kill(server).end();
+        site.tables().await_equal(&expected(&corpus.topics(), &[]), PATIENCE);
+        assert_eq!(host.terminate().code, Some(0));
+    }
+}

@@ -1,0 +1,128 @@
+//! The golden cases of `tests/golden`: each pipeline's records and the one table that they must end in, however they are
+//! cut into partitions and batches, and whatever happens on the way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use sluice_e2e::{Host, Metric, Rows, Site, World, metric, ordered, root, sluice, toml};
+
+/// A pipeline's case: the records of its topic in their order, and the rows of its table.
+struct Case {
+    metric: &'static Metric,
+    topic: String,
+    records: Vec<String>,
+    expected: Rows,
+}
+
+fn cases() -> Vec<Case> {
+    let directory = root().join("tests/golden");
+    let mut names: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let cases: Vec<Case> = names.into_iter().filter(|path| path.is_dir()).map(|path| case(&path)).collect();
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn case(path: &std::path::Path) -> Case {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let pipeline = fs::read_to_string(root().join("pipelines").join(format!("{name}.toml"))).unwrap();
+    let topic = pipeline.parse::<::toml::Table>().unwrap()["source"]["topic"].as_str().unwrap().to_owned();
+    let lines = |file| fs::read_to_string(path.join(file)).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    let rows = lines("expected.jsonl").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    Case { metric: metric(name), topic, records: lines("records.jsonl"), expected: ordered(rows) }
+}
+
+impl Case {
+    /// A site with this pipeline alone, in batches of at most so many rows.
+    fn site(&self, partitions: usize, batch: usize) -> Site {
+        let site = Site::empty(World::Embedded, i32::try_from(partitions).unwrap());
+        site.add_pipeline(self.metric.name, self.metric.name, |pipeline| {
+            pipeline["source"].as_table_mut().unwrap().insert("batch".into(), toml(&format!("rows = {batch}")));
+            pipeline["sink"][0]["flush"] = toml("rows = 5\ninterval = '20ms'");
+        });
+        (0..partitions).for_each(|partition| site.append(&self.topic, partition, &[] as &[&str]));
+        site
+    }
+
+    /// Appends some of the records. A user's are in one partition, so that "the latest" is defined for every key.
+    fn send(&self, site: &Site, partitions: usize, records: &[String]) {
+        let mut by_partition: BTreeMap<usize, Vec<&String>> = BTreeMap::new();
+        for record in records {
+            let user = serde_json::from_str::<Value>(record).ok().and_then(|record| record["user_id"].as_i64());
+            let partition = usize::try_from(user.unwrap_or(0).unsigned_abs()).unwrap() % partitions;
+            by_partition.entry(partition).or_default().push(record);
+        }
+        by_partition.iter().for_each(|(partition, records)| site.append(&self.topic, *partition, records));
+    }
+
+    fn assert_equal(&self, site: &Site, how: &str) {
+        let rows = site.tables().rows(self.metric, self.metric.table).unwrap();
+        assert_eq!(rows, self.expected, "{}, {how}", self.metric.name);
+    }
+}
+
+fn catch_up(site: &Site) {
+    let config = site.config();
+    let finished = sluice(&["run".as_ref(), "--until-caught-up".as_ref(), "--config".as_ref(), config.as_os_str()]);
+    assert_eq!(finished.code, Some(0), "{}", finished.output);
+}
+
+#[test]
+fn every_case_ends_in_its_table_however_it_is_cut() {
+    for case in cases() {
+        for (partitions, batch) in [(1, 8_192), (3, 8_192), (7, 8_192), (1, 1), (3, 7), (7, 1)] {
+            let site = case.site(partitions, batch);
+            case.send(&site, partitions, &case.records);
+            catch_up(&site);
+            case.assert_equal(&site, &format!("{partitions} partitions, batches of {batch}"));
+        }
+    }
+}
+
+#[test]
+fn every_case_ends_in_its_table_after_a_kill_at_any_flush() {
+    for case in cases() {
+        for flushes in 1..=4 {
+            let site = case.site(3, 7);
+            let mut host = Host::start(&site);
+            // One part for each flush, so that there are so many.
+            let parts = case.records.chunks(case.records.len().div_ceil(6));
+            for (number, part) in parts.enumerate() {
+                case.send(&site, 3, part);
+                if number < flushes {
+                    let wanted = number as u64 + 1;
+                    host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.flushes >= wanted);
+                } else if number == flushes {
+                    host.kill();
+                    host = Host::start(&site);
+                }
+            }
+            host.kill();
+            catch_up(&site);
+            case.assert_equal(&site, &format!("killed after flush {flushes}"));
+        }
+    }
+}
+
+#[test]
+fn every_pipeline_has_a_case() {
+    let pipelines = fs::read_dir(root().join("pipelines")).unwrap();
+    for pipeline in pipelines {
+        let name = pipeline.unwrap().path().file_stem().unwrap().to_owned();
+        assert!(root().join("tests/golden").join(&name).is_dir(), "{} has no golden case", name.display());
+    }
+}
+
+#[test]
+fn a_case_that_restarts_reads_nothing_twice() {
+    let case = cases().into_iter().find(|case| case.metric.name == "gift_sum").unwrap();
+    let site = case.site(1, 8_192);
+    case.send(&site, 1, &case.records);
+    catch_up(&site);
+    let config = site.config();
+    let again = sluice(&["run".as_ref(), "--until-caught-up".as_ref(), "--config".as_ref(), config.as_os_str()]);
+    assert!(again.output.contains("gift_sum: 0 records, 0 rows"), "{}", again.output);
+}
