@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use sluice_core::checkpoint::memory::MemoryStore;
+use sluice_core::checkpoint::CheckpointStore;
 use sluice_runtime::{Runtime, RuntimeConfig};
+use sluice_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -29,6 +30,17 @@ pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     runtime.context("the WebAssembly runtime can't start")
 }
 
+/// What committed states take of memory at most, once they were read, for all pipelines: groups that are in use are in the folds'
+/// own memory. Less: groups that come back are read from the disk again. More: it is missing elsewhere.
+const STATES_READ: u64 = 32 << 20;
+
+/// The service's checkpoints, which are this process's alone.
+async fn store(config: &Config) -> anyhow::Result<Arc<dyn CheckpointStore>> {
+    let directory = config.state.join("checkpoints");
+    let store = tokio::task::spawn_blocking(move || Store::open(&directory, STATES_READ)).await??;
+    Ok(Arc::new(store))
+}
+
 impl Service {
     /// Starts every pipeline, and from then on what the directory of pipelines holds. With `until_caught_up` those that are
     /// there now, and each ends by itself where its topic ends now.
@@ -38,7 +50,7 @@ impl Service {
         let shared = Shared {
             operators: deployed(config, names).await?,
             connections: Arc::new(Connections::new(&config.connections)?),
-            store: Arc::new(MemoryStore::default()),
+            store: store(config).await?,
             until_caught_up,
             started,
         };
