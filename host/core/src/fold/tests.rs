@@ -195,8 +195,11 @@ proptest! {
             }
         }
         flush(&mut fold, &store, &mut table);
-        fold.evict();
-        prop_assert!(fold.size().0 <= 4, "what is committed leaves memory");
+        while fold.size().0 > 0 {
+            let before = fold.size().0;
+            fold.evict();
+            prop_assert!(fold.size().0 <= before / 2, "of what is committed, half leaves memory");
+        }
         prop_assert_eq!(&table, &naive(&all));
         let mut again = kept(&store, usize::MAX, None);
         again.touch_all();
@@ -223,6 +226,8 @@ fn a_group_that_nobody_touched_for_its_time_to_live_begins_anew_in_memory_and_in
         fold.evict();
         fold.set_time(1_101);
         add(&mut fold, &[(Some(1), None, 1), (Some(2), None, 1)]).unwrap();
+        flush(&mut fold, &store, &mut table);
+        // The store is looked through in rounds: the one that ended before has seen the third group in time.
         flush(&mut fold, &store, &mut table);
         let key = |number| (Some(number), None);
         assert_eq!(table, Totals::from([(key(1), 11), (key(2), 1), (key(3), 9)]), "evicted: {evicted}");

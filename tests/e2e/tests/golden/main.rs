@@ -42,6 +42,10 @@ impl Case {
         site.add_pipeline(self.metric.name, self.metric.name, |pipeline| {
             pipeline["source"].as_table_mut().unwrap().insert("batch".into(), toml(&format!("rows = {batch}")));
             pipeline["sink"][0]["flush"] = toml("rows = 5\ninterval = '20ms'");
+            // A partition of a case is never idle, however slow the machine is.
+            if let Some(window) = pipeline["step"].as_array_mut().and_then(|steps| steps.last_mut()?.get_mut("window")) {
+                window.as_table_mut().unwrap().insert("idle_after".into(), "1d".into());
+            }
         });
         (0..partitions).for_each(|partition| site.append(&self.topic, partition, &[] as &[&str]));
         site
