@@ -78,9 +78,12 @@ stop() {
   rm -f "$SERVICES_DATA/$server.pid"
 }
 
-# Ends the server at once; its data may be left broken.
+# Ends the server at once, and waits until its ports are free; its data may be left broken.
 kill_now() {
-  if alive; then kill -KILL "$pid"; fi
+  if alive; then
+    kill -KILL "$pid"
+    until ended; do sleep 0.01; done
+  fi
   rm -f "$SERVICES_DATA/$server.pid"
 }
 
