@@ -5,6 +5,7 @@
 mod admin;
 mod board;
 mod changes;
+mod checkpoints;
 mod command;
 mod config;
 mod connections;

@@ -18,12 +18,16 @@ use crate::tree::{Shared, Tree};
 const LOG_BYTES: u64 = 8 << 20;
 
 /// How much log there may be while the tree is being written. More means that the disk doesn't keep up: then commits wait.
-/// Less would make a burst wait that the disk could take.
-const BACKLOG_BYTES: u64 = 64 << 20;
+/// Less would make a burst wait that the disk could take; more would make the start after a kill in a burst longer.
+const BACKLOG_BYTES: u64 = 32 << 20;
 
-/// How long a commit waits for that, before it says so: longer than writing the tree takes on a slow disk, shorter than
-/// an operator waits for an explanation.
-const BACKLOG_WAIT: Duration = Duration::from_secs(10);
+/// How long a commit waits for that, before it says so: longer than some merges take on a slow disk, shorter than people
+/// wait for an explanation.
+const BACKLOG_WAIT: Duration = Duration::from_secs(30);
+
+/// How many times the tree is written before its files have to be merged. Each is a file that a read may have to look into; a
+/// merge takes all of them at once, and commits may wait for it. Fewer would merge the same groups more often.
+const UNMERGED: usize = 8;
 
 pub(crate) struct Pipeline {
     name: String,
@@ -161,7 +165,7 @@ impl Pipeline {
         if !self.lock().sealed {
             return false;
         }
-        let done = self.tree.write();
+        let done = self.merge_enough().and_then(|()| self.tree.write());
         let mut writer = self.lock();
         match done {
             Ok(()) => {
@@ -179,6 +183,11 @@ impl Pipeline {
         drop(writer);
         self.written.notify_all();
         written
+    }
+
+    fn merge_enough(&self) -> Result<(), StoreError> {
+        while self.tree.unmerged() >= UNMERGED && self.tree.merge()? {}
+        Ok(())
     }
 
     /// Merges files of the tree, if that is due; answers whether there may be more to merge.

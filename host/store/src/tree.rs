@@ -143,6 +143,11 @@ impl Tree {
         })
     }
 
+    /// How many times the tree was written since its files were merged.
+    pub(crate) fn unmerged(&self) -> usize {
+        self.tree.l0_run_count()
+    }
+
     /// Merges some files, if that is due; answers whether it was.
     pub(crate) fn merge(&self) -> Result<bool, StoreError> {
         let before = self.tree.current_version().id();

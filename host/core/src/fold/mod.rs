@@ -30,7 +30,7 @@ pub use backing::Backing;
 pub use groups::Groups;
 pub use seal::{Emitted, Sealed};
 pub use states::States;
-pub use stored::{StoredStates, decode_states};
+pub use stored::{StoredStates, decode_states, encode_stored};
 pub use windowed::WINDOW_COLUMNS;
 use windowed::Windowed;
 

@@ -24,6 +24,13 @@ pub fn decode_states<'a>(kinds: &[Kind], stored: impl Iterator<Item = &'a [u8]>)
     Some(StoredStates { touched: split.into_iter().map(|(touched, _)| touched).collect(), columns })
 }
 
+/// Appends the stored form of this row of a state's columns. False, and what was appended is no state, if one is of no kind.
+#[must_use]
+pub fn encode_stored(touched: i64, columns: &[ArrayRef], row: usize, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(&touched.to_le_bytes());
+    row::encode(columns, row, out)
+}
+
 /// Appends the stored form of this row of the states.
 pub(super) fn encode_state(touched: i64, columns: &[RowColumn<'_>], row: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&touched.to_le_bytes());

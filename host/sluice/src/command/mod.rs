@@ -6,6 +6,7 @@ mod demo;
 mod generate;
 mod inspect;
 mod run;
+mod state;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Verb {
     Generate(generate::Generate),
     /// Make a component of a core module that was built for wasm32-unknown-unknown.
     Componentize(componentize::Componentize),
+    /// Look at the checkpoints of a service that isn't running, move them, start over.
+    State(state::State),
     /// Run the pipelines on generated records and show the results growing.
     Demo(demo::Demo),
 }
@@ -76,6 +79,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Inspect(inspect) => inspect.execute(),
         Verb::Generate(generate) => generate.execute(),
         Verb::Componentize(componentize) => componentize.execute(),
+        Verb::State(state) => state.execute(),
         Verb::Demo(demo) => demo.execute(),
     }
 }

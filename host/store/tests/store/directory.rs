@@ -138,6 +138,28 @@ fn a_commit_that_had_no_room_changes_nothing_and_succeeds_when_tried_again_with_
     }
 }
 
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| if entry.path().is_dir() { bytes_in(&entry.path()) } else { entry.metadata().unwrap().len() })
+        .sum()
+}
+
+#[test]
+fn writing_the_same_groups_again_takes_no_more_disk_than_the_log_and_a_few_times_the_groups() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    let mut most = 0;
+    for number in 1..=1500 {
+        commit(&store, number).unwrap();
+        if number % 50 == 0 {
+            most = most.max(bytes_in(directory.path()));
+        }
+    }
+    // 300 MB were written, of 5 MB of groups.
+    assert!(most < 120 << 20, "{most} bytes");
+}
+
 fn digest(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,0 +1,16 @@
+//! The service's checkpoint store.
+
+use sluice_core::checkpoint::StoreError;
+use sluice_store::Store;
+
+use crate::config::Config;
+
+/// What the store keeps in memory of the files that it reads, for all pipelines of the service; the groups that pipelines are
+/// at work on are theirs (`state.memory`). Less than the filters and indices of 20 million groups, some 40 MB, would read
+/// those again for each group; more would keep states twice.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// Opens it, and holds it against other hosts until it is dropped.
+pub fn open(config: &Config) -> Result<Store, StoreError> {
+    Store::open(&config.state.join("checkpoints"), CACHE_BYTES)
+}
