@@ -52,6 +52,7 @@ check: lint
 	python3 tests/oracle/test_oracle.py
 
 bench: build
+	cargo bench --workspace --bench decode --bench grouping --bench boundary
 	tests/services/with python3 bench/jobs.py
 
 services:
