@@ -53,6 +53,7 @@ check: lint
 	python3 tests/oracle/test_oracle.py
 
 bench: build
+	cargo bench --workspace --bench decode --bench grouping --bench boundary
 	tests/services/with python3 bench/jobs.py
 
 soak: build

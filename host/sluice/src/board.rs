@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -70,8 +70,8 @@ impl Board {
     /// The last table, and what to do next.
     pub async fn last(&mut self, config: &Config) -> anyhow::Result<()> {
         let frame = self.frame().await;
-        let (database, operators) = (self.database.display(), config.operators.display());
-        let (toml, pipelines) = (config.file.display(), config.pipelines_dir.display());
+        let [database, operators, toml, pipelines] =
+            [&self.database, &config.operators, &config.file, &config.pipelines_dir].map(|path| shown(path));
         let next = format!(
             "\nThe results stay in {database}\n\
              Try next:\n\
@@ -110,6 +110,13 @@ impl Board {
         }
         panels
     }
+}
+
+/// A path as people would type it here: without `..`, and without the directory that they are in.
+fn shown(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let here = std::env::current_dir().unwrap_or_default();
+    whole.strip_prefix(here).unwrap_or(&whole).display().to_string()
 }
 
 async fn rows(connection: &mut SqliteConnection, sql: &str) -> sqlx::Result<Vec<String>> {
