@@ -2,6 +2,7 @@
 
 mod check;
 mod componentize;
+mod dead_letters;
 mod demo;
 mod generate;
 mod inspect;
@@ -46,6 +47,8 @@ enum Verb {
     Generate(generate::Generate),
     /// Make a component of a core module that was built for wasm32-unknown-unknown.
     Componentize(componentize::Componentize),
+    /// Look at records that were left out, drive them through again, or forget them.
+    DeadLetters(dead_letters::DeadLetters),
     /// Run the pipelines on generated records and show the results growing.
     Demo(demo::Demo),
 }
@@ -76,6 +79,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Inspect(inspect) => inspect.execute(),
         Verb::Generate(generate) => generate.execute(),
         Verb::Componentize(componentize) => componentize.execute(),
+        Verb::DeadLetters(letters) => letters.execute(),
         Verb::Demo(demo) => demo.execute(),
     }
 }
