@@ -1,6 +1,7 @@
-//! Everything that Sluice reads from, asks, and writes to: one folder each, behind four traits.
+//! Everything that Sluice reads from, asks, and writes to: one folder each, behind five traits.
 //!
-//! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows, [`Writer`] takes records.
+//! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows, [`Writer`] takes records,
+//! [`Letterbox`](letters::Letterbox) keeps dead letters.
 //! Each trait's documentation states what it promises about order, delivery and blocking; a connector's own documentation
 //! states how it keeps it.
 
@@ -8,6 +9,7 @@ pub mod csv;
 pub mod generator;
 pub mod hbase;
 pub mod kafka;
+pub mod letters;
 pub mod log;
 mod lookup;
 pub mod mysql;

@@ -1,6 +1,7 @@
 //! Rows as Arrow columns, and which record each row came from.
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, UInt32Array};
+use arrow_select::take::take;
 
 /// Rows as columns. A column that no later step asks for is none: nobody decoded it.
 #[derive(Debug, Clone)]
@@ -17,6 +18,15 @@ impl Batch {
     /// No rows and no columns.
     pub fn empty() -> Batch {
         Batch { rows: 0, columns: Vec::new(), origins: RowOrigins::from_record(0) }
+    }
+
+    /// Some of the rows, each at most once and all within the batch.
+    pub fn select(&self, rows: Vec<u32>) -> Batch {
+        let origins = self.origins.select(&rows);
+        let selection = UInt32Array::from(rows);
+        // Of rows that are there, none twice, `take` can always make a column.
+        let pick = |column: &Option<ArrayRef>| column.as_ref().and_then(|column| take(column, &selection, None).ok());
+        Batch { rows: origins.rows(), columns: self.columns.iter().map(pick).collect(), origins }
     }
 }
 

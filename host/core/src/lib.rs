@@ -11,12 +11,14 @@
 pub mod batch;
 pub mod chain;
 pub mod checkpoint;
+pub mod dead_letter;
 pub mod decode;
 pub mod fold;
 pub mod interval;
 pub mod lookup;
 pub mod operator;
 pub mod records;
+pub mod rejected;
 pub mod row;
 pub mod schema;
 pub mod time;

@@ -14,6 +14,16 @@ pub enum Origin {
     Computed(Kind),
 }
 
+impl Origin {
+    /// The kind of a computed column; none for an untouched one.
+    pub fn computed(self) -> Option<Kind> {
+        match self {
+            Origin::Computed(kind) => Some(kind),
+            Origin::Input(_) => None,
+        }
+    }
+}
+
 /// A transform's contract, as `open` answered it. Indices are checked: they are within the input's columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransformPlan {
@@ -91,7 +101,7 @@ pub struct Columns<'a> {
 /// A running instance of an operator: a transform, and a fold over its result if the plan has one.
 ///
 /// Calls come from one thread at a time, one at a time. After [`OperatorError::Refused`] the instance goes on; after any
-/// other error it is spent, and a new one takes its place.
+/// other error it is spent until [`Operator::renew`].
 pub trait Operator: Send {
     /// The transform's contract.
     fn transform_plan(&self) -> &TransformPlan;
@@ -116,6 +126,11 @@ pub trait Operator: Send {
 
     /// The output columns of these states, row by row.
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError>;
+
+    /// Puts a fresh instance in the place of this one, with the same contract. What is never spent needn't do anything.
+    fn renew(&mut self) -> Result<(), OperatorError> {
+        Ok(())
+    }
 }
 
 /// What went wrong in a call.
@@ -133,4 +148,7 @@ pub enum OperatorError {
     /// Its answer breaks the contract.
     #[error("the operator broke the contract: {0}")]
     Contract(String),
+    /// It failed because of these rows of the call, each once, and would not without them.
+    #[error("the operator fails on {} rows, the first because {}", .0.len(), .0.first().map_or("", |row| row.reason.as_str()))]
+    Rows(Vec<Rejection>),
 }

@@ -22,6 +22,18 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(seconds * MICROS_PER_SECOND + micros(fraction)?)
 }
 
+/// A time as [`parse`] reads it, `YYYY-MM-DD HH:MM:SS`, and six digits of a second if they aren't zero: such texts sort as
+/// their times do. None outside of the years 0 to 9999.
+pub fn shown(micros: i64) -> Option<String> {
+    let (seconds, fraction) = (micros.div_euclid(MICROS_PER_SECOND), micros.rem_euclid(MICROS_PER_SECOND));
+    let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
+    let second = seconds.rem_euclid(SECONDS_PER_DAY);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let text = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+    let text = if fraction > 0 { format!("{text}.{fraction:06}") } else { text };
+    (0..=9999).contains(&year).then_some(text)
+}
+
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
 }
@@ -58,9 +70,44 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(era * 146_097 + day_of_era - 719_468)
 }
 
+/// Year, month and day of a day since 1970-01-01: the inverse of [`days_from_civil`].
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use proptest::prelude::*;
+
+    use super::{parse, shown};
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back_and_sorts_as_the_times_do(
+            one in -62_167_219_200_000_000i64..253_402_300_800_000_000,
+            other in -62_167_219_200_000_000i64..253_402_300_800_000_000,
+        ) {
+            let (shown_one, shown_other) = (shown(one).unwrap(), shown(other).unwrap());
+            prop_assert_eq!(parse(&shown_one), Some(one));
+            prop_assert_eq!(shown_one.cmp(&shown_other), one.cmp(&other));
+        }
+    }
+
+    #[test]
+    fn a_time_of_no_four_digit_year_is_not_shown() {
+        for micros in [i64::MIN, -62_167_219_200_000_001, 253_402_300_800_000_000, i64::MAX] {
+            assert_eq!(shown(micros), None);
+        }
+        assert_eq!(shown(1_629_107_281_000_050).as_deref(), Some("2021-08-16 09:48:01.000050"));
+    }
 
     #[test]
     fn known_instants() {

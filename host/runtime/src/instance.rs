@@ -40,6 +40,7 @@ impl From<OperatorError> for OpenError {
             OperatorError::Trap(reason) => OpenError::Trap(reason),
             OperatorError::Limit(reason) => OpenError::Limit(reason),
             OperatorError::Contract(reason) => OpenError::Contract(reason),
+            rows @ OperatorError::Rows(_) => OpenError::Contract(rows.to_string()),
         }
     }
 }
@@ -241,6 +242,10 @@ impl Operator for Instance {
             let answered = running.call(|guest, store| guest.emit(store, &lent))?;
             accept_fields("emit", answered, &fold.outputs, states.rows)
         })
+    }
+
+    fn renew(&mut self) -> Result<(), OperatorError> {
+        Instance::renew(self).map_err(|error| OperatorError::Contract(format!("it can't be opened again: {error}")))
     }
 }
 

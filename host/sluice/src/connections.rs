@@ -6,6 +6,7 @@ use std::time::Duration;
 use sluice_connectors::csv::CsvConnection;
 use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseOptions};
 use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter};
+use sluice_connectors::letters::Letterbox;
 use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
 use sluice_connectors::sink::{Sink, SinkError, Target};
@@ -91,6 +92,33 @@ impl Connections {
         }
     }
 
+    /// The dead letters in a table, to be looked at.
+    pub fn letters(&self, letters: &config::DeadLetters) -> Result<Box<dyn Letterbox>, SinkError> {
+        match self.by_name.get(&letters.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.letters(&letters.table),
+            Some(Connection::Sqlite(sqlite)) => Ok(sqlite.letters(&letters.table)),
+            _ => Err(SinkError::Unusable(misused(&letters.connection, LETTERS))),
+        }
+    }
+
+    /// Everything that opening the table for dead letters would find at fault; makes nothing.
+    pub async fn check_letters(&self, letters: &config::DeadLetters) -> Result<(), SinkError> {
+        match self.by_name.get(&letters.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.check_letters(&letters.table, letters.create).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.check_letters(&letters.table, letters.create).await,
+            _ => Err(SinkError::Unusable(misused(&letters.connection, LETTERS))),
+        }
+    }
+
+    /// Opens a table for dead letters.
+    pub async fn open_letters(&self, letters: &config::DeadLetters) -> Result<Box<dyn Letterbox>, SinkError> {
+        match self.by_name.get(&letters.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.open_letters(&letters.table, letters.create).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.open_letters(&letters.table, letters.create).await,
+            _ => Err(SinkError::Unusable(misused(&letters.connection, LETTERS))),
+        }
+    }
+
     /// Opens a connection for writing records. Blocks while the server answers.
     pub fn open_writer(&self, name: &str) -> Result<Box<dyn Writer>, WriteError> {
         match self.by_name.get(name) {
@@ -141,6 +169,8 @@ fn lookup_columns(lookup: &config::Lookup) -> Vec<(String, Kind)> {
 fn target(sink: &config::Sink) -> Target {
     Target { table: sink.table.clone(), key: sink.key.clone(), create: sink.create }
 }
+
+const LETTERS: &str = "a place for dead letters (mysql or sqlite)";
 
 /// The configuration checks that connections fit their use; this is what a gap in those checks would say.
 fn misused(connection: &str, what: &str) -> String {

@@ -1,5 +1,6 @@
 //! The host as a process.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -38,10 +39,14 @@ pub struct Pipeline {
     pub records: u64,
     /// Rows written.
     pub rows: u64,
-    /// Rows rejected.
+    /// Records left out.
     pub rejected: u64,
     /// Rows that came late, whatever became of them.
     pub late: u64,
+    /// How many for each reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// How many of them were written as dead letters.
+    pub dead_letters: u64,
     /// Records that wait in the source.
     pub lag: Option<u64>,
     /// Flushes done.

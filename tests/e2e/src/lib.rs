@@ -15,6 +15,7 @@
 )]
 
 mod corpus;
+mod guest;
 mod host;
 mod kafka;
 mod oracle;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use corpus::{Corpus, ENTRIES, GIFTS};
+pub use guest::guest;
 pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
 pub use oracle::{METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};

@@ -12,6 +12,7 @@
 mod bind;
 mod describe;
 mod error;
+mod letters;
 mod session;
 mod sink;
 mod types;

@@ -45,7 +45,7 @@ impl MysqlSink {
         let mut connection = server.connect().await?;
         if target.create && matches!(server.answer(describe(&mut connection, &target.table)).await?, Described::Missing)
         {
-            let create = sqlx::raw_sql(AssertSqlSafe(plan.create_table())).execute(&mut connection);
+            let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(&mut connection);
             server.answer(create).await?;
         }
         let constraints = inspect(&server, &mut connection, &plan).await?.ok_or_else(|| missing(&server, &plan))?;

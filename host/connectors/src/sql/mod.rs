@@ -10,12 +10,16 @@
 
 mod dialect;
 mod fit;
+mod letterbox;
+mod letters;
 mod plan;
 mod table;
 mod upsert;
 mod values;
 
 pub(crate) use dialect::Dialect;
+pub(crate) use letterbox::{Session, TableLetters};
+pub(crate) use letters::{Argument, LetterSql, Statement, letter, target as letter_target};
 pub(crate) use plan::UpsertPlan;
 pub(crate) use table::{Column, Table, UniqueIndex};
 pub(crate) use upsert::Upsert;

@@ -66,6 +66,11 @@ impl UpsertPlan {
         )
     }
 
+    /// The same, which leaves a table alone that somebody else made a moment before.
+    pub(crate) fn create_missing_table(&self) -> String {
+        self.create_table().replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
+    }
+
     /// The statements that write rows, of at most `max_rows` each and with at most `max_binds` placeholders.
     pub(crate) fn upsert(&self, max_rows: usize, max_binds: usize) -> Upsert {
         Upsert::new(self, max_rows, max_binds)

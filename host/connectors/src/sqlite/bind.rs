@@ -1,19 +1,14 @@
 //! Values into the arguments of a statement.
 
-use std::fmt::Write;
 use std::ops::Range;
 
 use arrow_array::Array;
-use jiff::SignedDuration;
-use jiff::civil::DateTime;
+use sluice_core::time;
 use sqlx::Arguments;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteArguments;
 
 use crate::sql::Values;
-
-/// Where wall-clock times count from.
-const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// The rows' values, row by row.
 pub(super) fn arguments(values: &[Values<'_>], rows: Range<usize>) -> Result<SqliteArguments, BoxDynError> {
@@ -49,24 +44,15 @@ fn number(value: f64) -> Result<f64, BoxDynError> {
     }
 }
 
-/// `YYYY-MM-DD HH:MM:SS`, and six digits of a second if they aren't zero: what SQLite's date functions read, and what
-/// sorts as the times do.
 fn wall_clock(micros: i64) -> Result<String, BoxDynError> {
-    let time = EPOCH.checked_add(SignedDuration::from_micros(micros)).ok().filter(|time| time.year() >= 0);
-    let time =
-        time.ok_or_else(|| format!("the time of {micros} microseconds since 1970 isn't in the years 0 to 9999"))?;
-    let mut text = String::with_capacity("YYYY-MM-DD HH:MM:SS.ffffff".len());
-    write!(text, "{:04}-{:02}-{:02}", time.year(), time.month(), time.day())?;
-    write!(text, " {:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())?;
-    let fraction = time.subsec_nanosecond() / 1000;
-    if fraction > 0 {
-        write!(text, ".{fraction:06}")?;
-    }
-    Ok(text)
+    let text = time::shown(micros);
+    text.ok_or_else(|| format!("the time of {micros} microseconds since 1970 isn't in the years 0 to 9999").into())
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+    use jiff::civil::DateTime;
     use proptest::prelude::*;
 
     use super::*;
@@ -90,7 +76,7 @@ mod tests {
         fn the_text_reads_back_as_the_time(micros in -62_000_000_000_000_000i64..253_402_300_800_000_000) {
             let text = wall_clock(micros).unwrap();
             let time: DateTime = text.parse().unwrap();
-            prop_assert_eq!(EPOCH + SignedDuration::from_micros(micros), time);
+            prop_assert_eq!(DateTime::constant(1970, 1, 1, 0, 0, 0, 0) + SignedDuration::from_micros(micros), time);
         }
     }
 }

@@ -9,6 +9,7 @@ mod bind;
 mod describe;
 mod error;
 mod file;
+mod letters;
 mod sink;
 
 use std::path::PathBuf;

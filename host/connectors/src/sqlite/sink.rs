@@ -113,7 +113,7 @@ pub(super) async fn check(connection: &SqliteConnection, target: &Target, fields
 async fn create_if_missing(file: &File, connection: &mut Connection, plan: &UpsertPlan) -> Result<(), SinkError> {
     let described = describe(connection, &plan.target.table).await.map_err(|e| file.error(&e))?;
     if matches!(described, Described::Missing) {
-        let create = sqlx::raw_sql(AssertSqlSafe(plan.create_table())).execute(connection);
+        let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(connection);
         create.await.map_err(|e| file.error(&e))?;
     }
     Ok(())

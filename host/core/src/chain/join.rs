@@ -19,6 +19,7 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
+    /// `missing` is told of each row that is at fault because its key isn't there.
     pub(super) fn apply(
         &mut self,
         lookup: &mut dyn Lookup,
@@ -26,6 +27,7 @@ impl Joiner {
         fields: &[Field],
         join: Join,
         batch: Batch,
+        missing: impl FnMut(usize),
     ) -> Result<Batch, LookupError> {
         let key = batch.columns.get(key).cloned().flatten().ok_or_else(|| unusable("the key column is missing"))?;
         let texts = self.distinct_keys(&key, batch.rows)?;
@@ -38,6 +40,10 @@ impl Joiner {
             .iter()
             .map(|text| text.as_ref().and_then(|_| place.next()).filter(|place| found.found[*place as usize]))
             .collect();
+        if join == Join::Required && answers.iter().any(Option::is_none) {
+            let unanswered = |row: &usize| answers[self.key_of_row[*row] as usize].is_none();
+            (0..batch.rows).filter(unanswered).map(|row| batch.origins.record(row)).for_each(missing);
+        }
         self.spread(&found.columns, &answers, join, batch)
     }
 
@@ -67,7 +73,7 @@ impl Joiner {
     ) -> Result<Batch, LookupError> {
         let answer_of = |row: usize| answers[self.key_of_row[row] as usize];
         let all_found = answers.iter().all(Option::is_some);
-        let kept: Option<Vec<u32>> = (join == Join::Inner && !all_found).then(|| {
+        let kept: Option<Vec<u32>> = (join != Join::Left && !all_found).then(|| {
             // Rows of a batch are bounded far below u32::MAX.
             (0u32..).take(batch.rows).filter(|row| answer_of(*row as usize).is_some()).collect()
         });

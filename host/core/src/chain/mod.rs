@@ -3,6 +3,7 @@
 //! A chain is a function of its records, its operators' answers and its lookups' answers. It runs in one thread, keeps the
 //! fold's groups, and knows nothing of sources, sinks and time.
 
+mod halving;
 mod join;
 mod needs;
 mod transform;
@@ -12,12 +13,15 @@ use arrow_array::ArrayRef;
 
 use crate::batch::{Batch, RowOrigins};
 use crate::checkpoint::StoreError;
-use crate::decode::{BadRecord, Decoder, JsonOptions, SourceColumn};
+use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, SourceColumn};
 use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
-use crate::operator::{Operator, OperatorError};
+use crate::operator::{Operator, OperatorError, Rejection};
 use crate::records::Records;
+use crate::rejected::{self, RejectedRow, Stage};
 use crate::schema::{Field, Kind};
+use crate::window::Unplaced;
+use halving::{Halving, Spent};
 use join::Joiner;
 pub use window::FoldWindow;
 use window::TimeColumn;
@@ -29,6 +33,8 @@ pub enum Join {
     Inner,
     /// The lookup's columns are null.
     Left,
+    /// They are at fault.
+    Required,
 }
 
 /// A stretch of the chain.
@@ -122,17 +128,6 @@ pub enum ProcessError {
     Lookup(#[from] LookupError),
 }
 
-/// A row that was left out because it is at fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedRow {
-    /// The record that it came from.
-    pub record: usize,
-    /// The step that refused it.
-    pub step: usize,
-    /// Why.
-    pub reason: String,
-}
-
 /// Rows for the sink, with the record of each.
 #[derive(Debug, Clone)]
 pub struct OutputRows {
@@ -149,7 +144,7 @@ pub struct OutputRows {
 pub struct Outcome {
     /// The rows of a chain without a fold.
     pub output: Option<OutputRows>,
-    /// Rows that were left out because they are at fault.
+    /// Records that were left out because a row of them is at fault: each once, in their order.
     pub rejected: Vec<RejectedRow>,
     /// The first record that is not yet processed.
     pub next: usize,
@@ -169,6 +164,21 @@ pub struct Chain {
     /// Where the times are, for a fold with windows.
     time: Option<TimeColumn>,
     output_fields: Vec<Field>,
+    bad_row: AtFault,
+}
+
+/// What came of a try.
+enum Attempt {
+    Done(Outcome),
+    /// Nothing was kept: this record stops the pipeline.
+    StoppedBy(RejectedRow),
+}
+
+/// What the end of the chain did with a batch.
+enum End {
+    Output(Option<OutputRows>),
+    /// Nothing was kept: these rows are at fault.
+    AtFault(Vec<RejectedRow>),
 }
 
 struct StepState {
@@ -215,7 +225,35 @@ impl Chain {
         }
         states.reverse();
         let output_fields = fold.as_ref().map_or(last, Fold::output_fields);
-        Ok(Chain { decoder: Decoder::new(source, &needed, json), steps: states, fold, time, output_fields })
+        Ok(Chain {
+            decoder: Decoder::new(source, &needed, json),
+            steps: states,
+            fold,
+            time,
+            output_fields,
+            bad_row: AtFault::IsLeftOut,
+        })
+    }
+
+    /// From now on, a record that can't be decoded and one of which a row is at fault do this. Without a call the first stops,
+    /// the other is left out.
+    pub fn when_bad(&mut self, record: AtFault, row: AtFault) {
+        self.decoder.when_bad(record);
+        self.bad_row = row;
+    }
+
+    /// The operator at this place of the chain.
+    pub fn operator(&self, stage: Stage) -> Option<&str> {
+        let Stage::Step(index) = stage else { return None };
+        match &self.steps.get(index)?.step {
+            Step::Operator { name, .. } => Some(name),
+            Step::Lookup { .. } => None,
+        }
+    }
+
+    /// What records at fault do.
+    pub fn at_fault(&self) -> (AtFault, AtFault) {
+        (self.decoder.bad_record(), self.bad_row)
     }
 
     /// The columns that go to the sinks.
@@ -250,20 +288,52 @@ impl Chain {
     }
 
     /// Takes records from `start` on through all steps, at most `max_rows` of them; rows that reach the end are added
-    /// to the fold, or answered.
+    /// to the fold, or answered. A record at fault leaves nothing behind; if it stops, the call ends before it.
     pub fn process(&mut self, records: &dyn Records, start: usize, max_rows: usize) -> Result<Outcome, ProcessError> {
-        let decoded = self.decoder.decode(records, start, max_rows);
-        let mut rejected = Vec::new();
-        let mut batch = decoded.batch;
+        let mut spent = Spent::default();
+        let (mut max_rows, mut stopped) = (max_rows, None);
+        loop {
+            match self.attempt(records, start, max_rows, &mut spent)? {
+                Attempt::Done(outcome) => return Ok(Outcome { stopped: stopped.or(outcome.stopped), ..outcome }),
+                // Again, as if the records had ended there.
+                Attempt::StoppedBy(bad) => {
+                    max_rows = bad.record - start;
+                    stopped = Some(BadRecord::rejected(records, bad));
+                }
+            }
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        records: &dyn Records,
+        start: usize,
+        max_rows: usize,
+        spent: &mut Spent,
+    ) -> Result<Attempt, ProcessError> {
+        let Decoded { mut batch, next, ignored, mut rejected, stopped } = self.decoder.decode(records, start, max_rows);
         for (index, state) in self.steps.iter_mut().enumerate() {
             if batch.rows == 0 {
                 break;
             }
-            batch = state.apply(index, batch, &mut rejected)?;
+            batch = state.apply(index, batch, &mut rejected, spent)?;
         }
-        let (output, late) = self.end(records, batch, &mut rejected)?;
-        let (next, ignored, stopped) = (decoded.next, decoded.ignored, decoded.stopped);
-        Ok(Outcome { output, rejected, next, ignored, late, stopped })
+        let mut late = 0;
+        let output = loop {
+            rejected::one_for_each_record(&mut rejected);
+            let at_fault = |rejected: &&RejectedRow| rejected.stage != Stage::Decode;
+            if self.bad_row == AtFault::Stops
+                && let Some(first) = rejected.iter().find(at_fault)
+            {
+                return Ok(Attempt::StoppedBy(first.clone()));
+            }
+            batch = rejected::without_rejected(batch, &rejected);
+            match self.end(records, &batch, &mut late, spent)? {
+                End::Output(output) => break output,
+                End::AtFault(more) => rejected.extend(more),
+            }
+        };
+        Ok(Attempt::Done(Outcome { output, rejected, next, ignored, late, stopped }))
     }
 
     /// The fold, for what its keeper has to say to it.
@@ -282,15 +352,16 @@ impl Chain {
         fold.seal(instance.as_mut(), flush).map_err(|error| fold_error(name, error))
     }
 
-    /// Adds rows to the fold, or answers them; and how many of them were late.
+    /// Adds the rows to the fold, or answers them; or finds some at fault, and has added none. Counts those that are late.
     fn end(
         &mut self,
         records: &dyn Records,
-        batch: Batch,
-        rejected: &mut Vec<RejectedRow>,
-    ) -> Result<(Option<OutputRows>, usize), ProcessError> {
+        batch: &Batch,
+        late: &mut usize,
+        spent: &mut Spent,
+    ) -> Result<End, ProcessError> {
         if batch.rows == 0 {
-            return Ok((None, 0));
+            return Ok(End::Output(None));
         }
         let last = self.steps.len().saturating_sub(1);
         if let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
@@ -298,34 +369,63 @@ impl Chain {
         {
             let at_fault = |error| fold_error(name, error);
             let placed = match self.time {
-                Some(time) => time.place(fold, records, &batch).map_err(|error| at_fault(error.into()))?,
+                Some(time) => time.place(fold, records, batch).map_err(|error| at_fault(error.into()))?,
                 None => None,
             };
-            let Some(placed) = placed else {
-                fold.accumulate(instance.as_mut(), batch.rows, &batch.columns).map_err(at_fault)?;
-                return Ok((None, 0));
+            if let Some(placed) = placed.as_ref().filter(|placed| !placed.unplaced.is_empty()) {
+                // What has no place doesn't move time: the others are placed as if it hadn't been there.
+                *late += placed.unplaced.iter().filter(|(_, reason)| *reason == Unplaced::Late).count();
+                return Ok(End::AtFault(window::rejected(placed, batch, last).collect()));
+            }
+            let places = placed.as_ref().map(|placed| (placed.rows.clone(), placed.late));
+            let mut operator = Halving::new(instance.as_mut(), spent);
+            let added = match placed {
+                Some(placed) => fold.accumulate_placed(&mut operator, &batch.columns, placed),
+                None => fold.accumulate(&mut operator, batch.rows, &batch.columns),
             };
-            let late = placed.late;
-            let unplaced: Vec<RejectedRow> = window::rejected(&placed, &batch, last).collect();
-            fold.accumulate_placed(instance.as_mut(), &batch.columns, placed).map_err(at_fault)?;
-            rejected.extend(unplaced);
-            return Ok((None, late));
+            return match added {
+                Ok(()) => {
+                    *late += places.map_or(0, |(_, late)| late);
+                    Ok(End::Output(None))
+                }
+                Err(FoldError::Operator(OperatorError::Rows(rows))) => {
+                    // A row that counts in several windows is several rows to the fold.
+                    let row = |row: u32| places.as_ref().map_or(row, |(places, _)| places[row as usize]);
+                    let rejected = rows.into_iter().map(|rejection| {
+                        let rejection = Rejection { row: row(rejection.row), ..rejection };
+                        transform::rejected_row(rejection, &batch.origins, last)
+                    });
+                    Ok(End::AtFault(rejected.collect()))
+                }
+                Err(error) => Err(at_fault(error)),
+            };
         }
         // Without a fold every column of the result is needed, so that none is missing here.
-        let columns = batch.columns.into_iter().flatten().collect();
-        Ok((Some(OutputRows { rows: batch.rows, columns, origins: batch.origins }), 0))
+        let columns = batch.columns.iter().flatten().cloned().collect();
+        Ok(End::Output(Some(OutputRows { rows: batch.rows, columns, origins: batch.origins.clone() })))
     }
 }
 
 impl StepState {
-    fn apply(&mut self, index: usize, batch: Batch, rejected: &mut Vec<RejectedRow>) -> Result<Batch, ProcessError> {
+    fn apply(
+        &mut self,
+        index: usize,
+        batch: Batch,
+        rejected: &mut Vec<RejectedRow>,
+        spent: &mut Spent,
+    ) -> Result<Batch, ProcessError> {
         match &mut self.step {
             Step::Operator { name, instance } => {
-                transform::apply(instance.as_mut(), index, batch, (&self.needed, self.carried), rejected)
+                let mut operator = Halving::new(instance.as_mut(), spent);
+                transform::apply(&mut operator, index, batch, (&self.needed, self.carried), rejected)
                     .map_err(|error| ProcessError::Operator { name: name.clone(), error })
             }
             Step::Lookup { key, columns, join, lookup } => {
-                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch)?)
+                let missing = |record| {
+                    let reason = "the lookup has no row for its key".to_owned();
+                    rejected.push(RejectedRow { record, stage: Stage::Step(index), reason });
+                };
+                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch, missing)?)
             }
         }
     }
@@ -370,5 +470,7 @@ fn check(index: usize, step: &Step, input: &[Field], last: bool) -> Result<(), C
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

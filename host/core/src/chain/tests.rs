@@ -92,3 +92,12 @@ fn a_left_join_keeps_every_row() {
     let modules: Vec<_> = rows.into_iter().map(|row| row.1).collect();
     assert_eq!(modules, [module("0007"), None, None, module("0008"), module("0007")]);
 }
+
+#[test]
+fn a_required_join_rejects_each_record_whose_key_is_null_or_unknown() {
+    let records = Lines(vec![r#"{"user":1,"room":7}"#, r#"{"user":2,"room":9}"#, r#"{"user":3,"room":null}"#]);
+    let outcome = chain(Join::Required).process(&records, 0, 100).unwrap();
+    let rejected: Vec<_> = outcome.rejected.iter().map(|rejected| (rejected.record, rejected.stage)).collect();
+    assert_eq!(rejected, [(1, Stage::Step(0)), (2, Stage::Step(0))]);
+    assert_eq!(outcome.output.unwrap().rows, 1);
+}

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_select::take::take;
 
-use super::RejectedRow;
-use crate::batch::Batch;
-use crate::operator::{Columns, Operator, OperatorError, Origin, Produced, TransformPlan};
+use super::halving::Halving;
+use crate::batch::{Batch, RowOrigins};
+use crate::operator::{Columns, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
+use crate::rejected::{RejectedRow, Stage};
 
 /// Which of the plan's outputs are read, and the input column that follows them.
 pub(super) type Kept<'a> = (&'a [bool], Option<usize>);
 
 /// Calls `process` if the plan computes anything, and puts its columns together with the untouched ones.
 pub(super) fn apply(
-    operator: &mut dyn Operator,
+    operator: &mut Halving<'_>,
     step: usize,
     batch: Batch,
     kept: Kept<'_>,
@@ -28,12 +29,7 @@ pub(super) fn apply(
     let read = plan.reads.iter().map(|i| present(&batch, *i)).collect::<Result<Vec<_>, _>>()?;
     let produced = operator.process(Columns { rows: batch.rows, arrays: &read })?;
     let plan = operator.transform_plan();
-    check(plan, &produced, batch.rows)?;
-    rejected.extend(produced.rejected.into_iter().map(|rejection| RejectedRow {
-        record: batch.origins.record(rejection.row as usize),
-        step,
-        reason: rejection.reason,
-    }));
+    rejected.extend(produced.rejected.into_iter().map(|rejection| rejected_row(rejection, &batch.origins, step)));
     let selection = produced.selection.map(|rows| selected(&rows, batch.rows)).transpose()?;
     let columns = outputs(plan, &batch, produced.columns, kept, selection.as_ref())?;
     let origins = match &selection {
@@ -43,7 +39,14 @@ pub(super) fn apply(
     Ok(Batch { rows: produced.rows, columns, origins })
 }
 
-fn check(plan: &TransformPlan, produced: &Produced, rows: usize) -> Result<(), OperatorError> {
+/// A row that an operator refuses, as the record that it is of.
+pub(super) fn rejected_row(rejection: Rejection, origins: &RowOrigins, step: usize) -> RejectedRow {
+    let record = origins.record(rejection.row as usize);
+    RejectedRow { record, stage: Stage::Step(step), reason: rejection.reason }
+}
+
+/// Whether an answer to `rows` rows is one.
+pub(super) fn check(plan: &TransformPlan, produced: &Produced, rows: usize) -> Result<(), OperatorError> {
     let kinds = plan.outputs.iter().filter_map(|(_, origin)| match origin {
         Origin::Computed(kind) => Some(kind.data_type()),
         Origin::Input(_) => None,
@@ -67,7 +70,8 @@ fn check(plan: &TransformPlan, produced: &Produced, rows: usize) -> Result<(), O
         Some(selection) if selection.len() != produced.rows => {
             Err(contract(format!("the selection has {} rows, the result {}", selection.len(), produced.rows)))
         }
-        _ => Ok(()),
+        Some(selection) => selected(selection, rows).map(drop),
+        None => Ok(()),
     }
 }
 

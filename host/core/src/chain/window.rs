@@ -4,12 +4,13 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 
-use super::{RejectedRow, list};
+use super::list;
 use crate::batch::Batch;
 use crate::fold::{Fold, WINDOW_COLUMNS};
 use crate::interval::Partition;
 use crate::operator::OperatorError;
 use crate::records::Records;
+use crate::rejected::{RejectedRow, Stage};
 use crate::schema::{Field, Kind};
 use crate::window::{Placed, WindowOptions};
 
@@ -86,7 +87,7 @@ pub(super) fn windowed(fold: Option<Fold>, window: Option<&FoldWindow>) -> Resul
 pub(super) fn rejected(placed: &Placed, batch: &Batch, step: usize) -> impl Iterator<Item = RejectedRow> {
     placed.unplaced.iter().map(move |(row, reason)| RejectedRow {
         record: batch.origins.record(*row as usize),
-        step,
+        stage: Stage::Step(step),
         reason: reason.to_string(),
     })
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dead_letter::LetterId;
 use crate::interval::Intervals;
 use crate::schema::Field;
 use crate::window::{EventTimes, Window};
@@ -45,6 +46,10 @@ pub struct Checkpoint {
     /// For a fold with windows: how far time was.
     #[serde(default)]
     pub event_times: EventTimes,
+    /// The dead letters whose records this commit took in, and which are removed once it is durable: at the next start, if not
+    /// before. So a record that is driven through again counts once, whenever the host is killed.
+    #[serde(default)]
+    pub retried: Vec<LetterId>,
     /// Commits so far.
     pub commits: u64,
 }

@@ -16,6 +16,7 @@ use arrow_array::ArrayRef;
 use crate::batch::{Batch, RowOrigins};
 use crate::interval::{Offset, Partition};
 use crate::records::Records;
+use crate::rejected::{RejectedRow, Stage};
 use crate::schema::{Field, Kind};
 use convert::{Builder, ValueError};
 use scan::{Scanner, Slot};
@@ -60,6 +61,16 @@ pub struct JsonOptions {
     pub fail_on_missing_field: bool,
 }
 
+/// What a record at fault does to its pipeline.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AtFault {
+    /// It ends the call, and so the pipeline.
+    #[default]
+    Stops,
+    /// It is left out, and is said to be.
+    IsLeftOut,
+}
+
 /// A record that stops the pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{topic}, partition {partition}, offset {offset}: {problem}")]
@@ -72,6 +83,15 @@ pub struct BadRecord {
     pub offset: Offset,
     /// What is wrong with it.
     pub problem: Problem,
+}
+
+impl BadRecord {
+    /// A record that stops the pipeline after it was decoded.
+    pub fn rejected(records: &dyn Records, row: RejectedRow) -> BadRecord {
+        let (partition, offset) = records.position(row.record);
+        let problem = Problem::Rejected { stage: row.stage, reason: row.reason };
+        BadRecord { topic: records.topic().to_owned(), partition, offset, problem }
+    }
 }
 
 /// What can be wrong with a record.
@@ -89,6 +109,14 @@ pub enum Problem {
     /// A declared field isn't there and `fail_on_missing_field` is set.
     #[error("field `{0}` is missing")]
     MissingField(String),
+    /// A row of it is refused after decoding.
+    #[error("{stage}: {reason}")]
+    Rejected {
+        /// Where.
+        stage: Stage,
+        /// Why.
+        reason: String,
+    },
     /// A field's value can't become its column's kind.
     #[error("field `{field}`: {reason}")]
     Value {
@@ -108,6 +136,8 @@ pub struct Decoded {
     pub next: usize,
     /// Records that were left out because of `ignore_parse_errors`.
     pub ignored: usize,
+    /// Records that can't be decoded and were left out, since [`AtFault::IsLeftOut`].
+    pub rejected: Vec<RejectedRow>,
     /// The record that ended the decoding early, with `next` pointing at it.
     pub stopped: Option<BadRecord>,
 }
@@ -116,6 +146,7 @@ pub struct Decoded {
 #[derive(Debug)]
 pub struct Decoder {
     options: JsonOptions,
+    bad_record: AtFault,
     scanner: Scanner,
     slots: Vec<Slot>,
     /// For each scanned field, its column (none where only its presence is checked).
@@ -147,19 +178,35 @@ impl Decoder {
             }
         }
         let slots = vec![Slot::Missing; names.len()];
-        Decoder { options, scanner: Scanner::new(names), slots, field_columns, facts, builders }
+        let bad_record = AtFault::default();
+        Decoder { options, bad_record, scanner: Scanner::new(names), slots, field_columns, facts, builders }
     }
 
-    /// Decodes records from `start` on, at most `max_rows` and [`MAX_BATCH_BYTES`] of them, up to the first bad one.
+    /// From now on, a record that can't be decoded does this; without a call it stops.
+    pub fn when_bad(&mut self, record: AtFault) {
+        self.bad_record = record;
+    }
+
+    /// What a record that can't be decoded does.
+    pub fn bad_record(&self) -> AtFault {
+        self.bad_record
+    }
+
+    /// Decodes records from `start` on, at most `max_rows` and [`MAX_BATCH_BYTES`] of them, up to the first that stops.
     pub fn decode(&mut self, records: &dyn Records, start: usize, max_rows: usize) -> Decoded {
         let mut origins = RowOrigins::from_record(start);
-        let mut decoded = Decoded { batch: Batch::empty(), next: start, ignored: 0, stopped: None };
+        let mut decoded =
+            Decoded { batch: Batch::empty(), next: start, ignored: 0, rejected: Vec::new(), stopped: None };
         let mut bytes = 0;
         while decoded.next < records.len() && decoded.next - start < max_rows && bytes < MAX_BATCH_BYTES {
             bytes += records.value(decoded.next).map_or(0, <[u8]>::len);
             match self.record(records, decoded.next) {
                 Ok(()) => origins.push(decoded.next),
                 Err(_) if self.options.ignore_parse_errors => decoded.ignored += 1,
+                Err(problem) if self.bad_record == AtFault::IsLeftOut => {
+                    let (stage, reason) = (Stage::Decode, problem.to_string());
+                    decoded.rejected.push(RejectedRow { record: decoded.next, stage, reason });
+                }
                 Err(problem) => {
                     let (partition, offset) = records.position(decoded.next);
                     let topic = records.topic().to_owned();

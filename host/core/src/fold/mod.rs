@@ -191,8 +191,10 @@ impl Fold {
         }
         let keys = picked(columns, &self.plan.keys)?;
         let values = picked(columns, &self.plan.values)?;
-        self.assign(&keys, rows)?;
-        self.add(operator, rows, &values)
+        let known = self.groups.len();
+        self.assign(&keys, rows)
+            .and_then(|()| self.add(operator, rows, &values))
+            .inspect_err(|_| self.forget_from(known))
     }
 
     /// Adds rows to the groups that were assigned to them.
@@ -228,11 +230,13 @@ impl Fold {
         self.resize(self.groups.len());
         let Some(backing) = &self.backing else { return Ok(()) };
         let answer = backing.load(&self.groups, known, &mut self.states, &mut self.marks);
-        if answer.is_err() {
-            self.groups.truncate(known);
-            self.resize(known);
-        }
-        Ok(answer?)
+        Ok(answer.inspect_err(|_| self.forget_from(known))?)
+    }
+
+    /// Forgets the groups from this number on, which only a failed call had brought.
+    fn forget_from(&mut self, known: usize) {
+        self.groups.truncate(known);
+        self.resize(known);
     }
 
     /// Gives each group its places, or takes the last away.

@@ -209,13 +209,6 @@ impl Fold {
         }
         Ok(())
     }
-
-    /// Forgets the groups from this number on, which only a failed call had brought.
-    fn forget_from(&mut self, known: usize) {
-        self.groups.truncate(known);
-        self.states.resize(known);
-        self.marks.truncate(known);
-    }
 }
 
 /// The window's columns, for each span.

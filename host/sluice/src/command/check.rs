@@ -134,15 +134,24 @@ async fn check_servers(
             problems.push(problem(pipeline, key, reason, "a table that can be looked up in"));
         }
     }
+    if let Some(letters) = &pipeline.dead_letters {
+        let reasons = reasons(connections.check_letters(letters).await);
+        let found = |reason| problem(pipeline, "dead_letters".to_owned(), reason, "a place that takes dead letters");
+        problems.extend(reasons.into_iter().map(found));
+    }
     let Some(fields) = fields else { return };
     for (index, sink) in pipeline.sinks.iter().enumerate() {
-        let reasons = match connections.check_sink(sink, fields).await {
-            Ok(()) => Vec::new(),
-            Err(SinkError::Mismatch(reasons)) => reasons,
-            Err(error) => vec![error.to_string()],
-        };
+        let reasons = reasons(connections.check_sink(sink, fields).await);
         let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");
         problems.extend(reasons.into_iter().map(found));
+    }
+}
+
+fn reasons(answer: Result<(), SinkError>) -> Vec<String> {
+    match answer {
+        Ok(()) => Vec::new(),
+        Err(SinkError::Mismatch(reasons)) => reasons,
+        Err(error) => vec![error.to_string()],
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod componentize;
+mod dead_letters;
 mod demo;
 mod generate;
 mod inspect;
@@ -49,6 +50,8 @@ enum Verb {
     Componentize(componentize::Componentize),
     /// Look at the checkpoints of a service that isn't running, move them, start over.
     State(state::State),
+    /// Look at records that were left out, drive them through again, or forget them.
+    DeadLetters(dead_letters::DeadLetters),
     /// Run the pipelines on generated records and show the results growing.
     Demo(demo::Demo),
 }
@@ -80,6 +83,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Generate(generate) => generate.execute(),
         Verb::Componentize(componentize) => componentize.execute(),
         Verb::State(state) => state.execute(),
+        Verb::DeadLetters(letters) => letters.execute(),
         Verb::Demo(demo) => demo.execute(),
     }
 }

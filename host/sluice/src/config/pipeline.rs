@@ -6,6 +6,7 @@ use sluice_core::Field;
 
 use super::connection::Declared;
 use super::environment::Env;
+use super::on_error::{self, DeadLetters, OnError};
 use super::problem::Problem;
 use super::reader::{self, Section};
 use super::sink::{self, MAX_SINKS, Sink};
@@ -29,6 +30,11 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// How the groups of its fold are kept.
     pub state: State,
+    /// What becomes of records at fault. Unset: those that can't be decoded do what the source's options say, and others
+    /// become dead letters.
+    pub on_error: Option<OnError>,
+    /// Where dead letters go; none if it makes none.
+    pub dead_letters: Option<DeadLetters>,
 }
 
 /// Reads one pipeline's file.
@@ -39,16 +45,14 @@ pub fn load(path: &Path, declared: &Declared, env: Env<'_>) -> Result<Pipeline, 
         return Err(vec![Problem::of_file(path, "this file name", want)]);
     }
     let text = file::read_text(path).map_err(|problem| vec![problem])?;
-    let reading = reader::read(path, &text, env, |section| parts(section, declared));
+    let reading = reader::read(path, &text, env, |section| pipeline(section, name, path, declared));
     match reading.value {
-        Some((source, steps, sinks, state)) if reading.problems.is_empty() => {
-            Ok(Pipeline { name: name.to_owned(), file: path.to_owned(), source, steps, sinks, state })
-        }
+        Some(pipeline) if reading.problems.is_empty() => Ok(pipeline),
         _ => Err(reading.problems),
     }
 }
 
-fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step>, Vec<Sink>, State)> {
+fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared) -> Option<Pipeline> {
     let source = section.required("source", "a table [source]", |item| {
         item.table("a table [source]", |section| source::read(section, declared))
     });
@@ -64,7 +68,7 @@ fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step
         let steps: Vec<_> = items?.iter().map(|item| step::read(item, declared, &mut flow)).collect();
         steps.into_iter().collect()
     });
-    let sinks = section.required("sink", "at least one table [[sink]]", |item| {
+    let sinks: Option<Vec<Sink>> = section.required("sink", "at least one table [[sink]]", |item| {
         let items = item.list("tables [[sink]]", MAX_SINKS)?;
         let read = |section: &Section<'_>| sink::read(section, declared, flow.as_deref());
         let mut sinks: Vec<Option<Sink>> = Vec::new();
@@ -87,7 +91,19 @@ fn parts(section: &Section<'_>, declared: &Declared) -> Option<(Source, Vec<Step
         }
         state
     });
-    Some((source?, steps?, sinks?, state?))
+    let on_error = section.or("on_error", None, |item| on_error::read_policy(&item).map(Some));
+    let policy = on_error.flatten();
+    let dead_letters = on_error::read_letters(section, declared, policy, sinks.as_deref());
+    Some(Pipeline {
+        name: name.to_owned(),
+        file: file.to_owned(),
+        source: source?,
+        steps: steps?,
+        sinks: sinks?,
+        state: state?,
+        on_error: on_error?,
+        dead_letters: dead_letters?,
+    })
 }
 
 fn windowed(steps: &Option<Vec<Step>>) -> bool {

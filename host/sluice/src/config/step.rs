@@ -61,6 +61,8 @@ pub enum Join {
     Inner,
     /// They stay, with nulls.
     Left,
+    /// They are at fault.
+    Required,
 }
 
 /// A pass through a deployed operator.
@@ -164,8 +166,8 @@ fn lookup(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) ->
     let table = section.required("table", "a table's name", |item| value::table(&item));
     let key = section.required("key", "the column whose values are the table's keys", |item| key(&item, flow));
     let columns = section.required("columns", LOOKUP_COLUMNS, |item| columns(&item, of, flow));
-    let joins = [("inner", Join::Inner), ("left", Join::Left)];
-    let join = section.required("join", r#""inner" or "left""#, |item| item.choice(&joins));
+    let joins = [("inner", Join::Inner), ("left", Join::Left), ("required", Join::Required)];
+    let join = section.required("join", r#"one of "inner", "left" or "required""#, |item| item.choice(&joins));
     let (connection, _) = connection?;
     Some(Lookup { connection, table: table?, key: key?, columns: columns?, join: join? })
 }

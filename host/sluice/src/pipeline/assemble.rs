@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sluice_connectors::sink::SinkError;
 use sluice_core::chain::{Chain, FoldWindow, Join, Step};
-use sluice_core::decode::{JsonOptions, Origin, SourceColumn};
+use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, Limits};
@@ -72,8 +72,20 @@ pub fn chain(
         ignore_parse_errors: pipeline.source.json.ignore_parse_errors,
         fail_on_missing_field: pipeline.source.json.fail_on_missing_field,
     };
-    Chain::windowed(&columns, json, steps, window(pipeline)?.as_ref())
-        .map_err(|error| Trouble::wrong(error.to_string()))
+    let chain = Chain::windowed(&columns, json, steps, window(pipeline)?.as_ref());
+    let mut chain = chain.map_err(|error| Trouble::wrong(error.to_string()))?;
+    let (record, row) = at_fault(pipeline.on_error);
+    chain.when_bad(record, row);
+    Ok(chain)
+}
+
+/// What a record that can't be decoded does, and one of which a row is at fault.
+fn at_fault(on_error: Option<config::OnError>) -> (AtFault, AtFault) {
+    match on_error {
+        None => (AtFault::Stops, AtFault::IsLeftOut),
+        Some(config::OnError::Stop) => (AtFault::Stops, AtFault::Stops),
+        Some(config::OnError::Skip | config::OnError::DeadLetter) => (AtFault::IsLeftOut, AtFault::IsLeftOut),
+    }
 }
 
 /// The window of the last step; no other step may have one.
@@ -135,6 +147,7 @@ fn open_lookup(lookup: &config::Lookup, connections: &Connections, fields: &[Fie
     let join = match lookup.join {
         config::Join::Inner => Join::Inner,
         config::Join::Left => Join::Left,
+        config::Join::Required => Join::Required,
     };
     let lookup = connections.open_lookup(lookup).map_err(lookup_trouble)?;
     Ok(Step::Lookup { key, columns, join, lookup })

@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::DataType;
 use arrow_select::take::take;
 use sluice_connectors::sink::Constraint;
-use sluice_core::Field;
+use sluice_core::{Field, time};
 
 /// A row that a table can't take.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +50,24 @@ pub fn without(columns: &[ArrayRef], rows: usize, refused: &[Refused]) -> Result
     let selection = UInt32Array::from(kept.clone());
     let columns = columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));
     Ok((columns.collect::<Result<_, _>>()?, kept))
+}
+
+/// A row's values as people read them, such as `7, Paris, null`.
+pub fn shown_row(columns: &[ArrayRef], row: usize) -> String {
+    let shown = |column: &ArrayRef| match column.data_type() {
+        _ if column.is_null(row) => "null".to_owned(),
+        DataType::Boolean => column.as_boolean().value(row).to_string(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Binary => column.as_binary::<i32>().value(row).iter().map(|byte| format!("{byte:02x}")).collect(),
+        DataType::Timestamp(..) => {
+            let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
+            time::shown(micros).unwrap_or_else(|| micros.to_string())
+        }
+        other => other.to_string(),
+    };
+    columns.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 fn strictest(a: Constraint, b: &Constraint) -> Constraint {

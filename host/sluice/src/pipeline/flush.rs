@@ -1,7 +1,8 @@
 //! The flusher: takes what a lane hands over, writes it to every sink, makes the checkpoint, then commits the offsets.
 //!
-//! Order of effects: (1) upserts to the sinks, (2) the checkpoint: changed states and consumed intervals, as one, (3) the group's
-//! offsets at the source. Why a crash between any two is harmless:
+//! Order of effects: (1) upserts to the sinks, then the dead letters, (2) the checkpoint: changed states and consumed intervals, as
+//! one, (3) the letters of retried records are removed (see [`super::letters`]), then the group's offsets at the source. Why a
+//! crash between any two is harmless:
 //!
 //! | crash               | what the next start finds                                                                        |
 //! |---------------------|--------------------------------------------------------------------------------------------------|
@@ -20,10 +21,12 @@ use std::time::Duration;
 use sluice_connectors::sink::{Rows, Sink, SinkError};
 use sluice_connectors::source::Committer;
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
+use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::latest::latest;
+use super::letters::OpenLetters;
 use super::patience::Backoff;
 use super::status::{State, Status};
 
@@ -33,6 +36,10 @@ pub const QUEUE: usize = 1;
 /// How long a flush waits for the group's commit. Shorter: a coordinator that moves costs the monitors a commit. Longer: rows
 /// of the next flush wait for something that no row depends on.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Failed tries to reach the dead letters' place after which the pipeline says that it is holding: as many as a sink has unless
+/// told otherwise.
+const LETTER_RETRIES: u32 = 3;
 
 /// What a lane hands over.
 pub enum Work {
@@ -45,8 +52,12 @@ pub enum Work {
 /// All that changed up to one batch boundary.
 pub struct Flush {
     pub batches: Vec<Rows>,
+    /// Records that were left out.
+    pub letters: Vec<DeadLetter>,
     pub head: Checkpoint,
     pub changes: Changes,
+    /// Who waits until the letters of the retried records are removed.
+    pub retried: Vec<oneshot::Sender<()>>,
 }
 
 /// A sink and how a pipeline uses it.
@@ -74,6 +85,8 @@ pub enum FlushError {
 /// Writes flushes until the lane is gone.
 pub struct Flusher {
     pub sinks: Vec<OpenSink>,
+    /// None if the pipeline makes no letters.
+    pub letters: Option<OpenLetters>,
     pub store: Arc<dyn CheckpointStore>,
     /// The last flush whose checkpoint is made, for the lane.
     pub committed: Arc<AtomicU64>,
@@ -104,9 +117,40 @@ impl Flusher {
             }
             self.status.flushed(rows);
         }
+        self.write_letters(&flush.letters).await?;
         let ends = flush.head.intervals.ends();
+        let retried = flush.head.retried.clone();
         self.checkpoint(flush.head, flush.changes).await?;
+        self.remove_letters(&retried).await?;
+        for waiting in flush.retried {
+            // Who waited may have gone.
+            let _ = waiting.send(());
+        }
         commit(&self.committer, &self.status, ends).await;
+        Ok(())
+    }
+
+    async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
+        let Some(open) = self.letters.as_mut().filter(|_| !letters.is_empty()) else { return Ok(()) };
+        let pipeline = self.status.name();
+        let mut patience = Patience::new(&open.name, LETTER_RETRIES, &self.status, &mut self.ending);
+        while let Err(error) = open.letters.write(pipeline, letters).await {
+            patience.wait(error, letters.len()).await?;
+        }
+        patience.end();
+        self.status.add_dead_letters(letters.len());
+        Ok(())
+    }
+
+    /// A removal that is given up is made at the next start: the checkpoint says what it is.
+    async fn remove_letters(&mut self, retried: &[LetterId]) -> Result<(), FlushError> {
+        let Some(open) = self.letters.as_mut().filter(|_| !retried.is_empty()) else { return Ok(()) };
+        let pipeline = self.status.name();
+        let mut patience = Patience::new(&open.name, LETTER_RETRIES, &self.status, &mut self.ending);
+        while let Err(error) = open.letters.remove(pipeline, retried).await {
+            patience.wait(error, 0).await?;
+        }
+        patience.end();
         Ok(())
     }
 
@@ -164,25 +208,52 @@ async fn write(
     status: &Status,
     ending: &mut watch::Receiver<bool>,
 ) -> Result<(), FlushError> {
-    let mut backoff = Backoff::new();
-    loop {
-        let reason = match sink.sink.upsert(rows).await {
-            Ok(()) => break,
-            Err(SinkError::Unavailable(reason)) => reason,
-            Err(error) => return Err(FlushError::Unusable { sink: sink.name.clone(), reason: error.to_string() }),
+    let mut patience = Patience::new(&sink.name, sink.retries, status, ending);
+    while let Err(error) = sink.sink.upsert(rows).await {
+        patience.wait(error, rows.rows).await?;
+    }
+    patience.end();
+    Ok(())
+}
+
+/// Waits for a table's server that is away, and says so.
+struct Patience<'a> {
+    /// Of the table.
+    name: &'a str,
+    retries: u32,
+    status: &'a Status,
+    ending: &'a mut watch::Receiver<bool>,
+    backoff: Backoff,
+}
+
+impl<'a> Patience<'a> {
+    fn new(name: &'a str, retries: u32, status: &'a Status, ending: &'a mut watch::Receiver<bool>) -> Patience<'a> {
+        Patience { name, retries, status, ending, backoff: Backoff::new() }
+    }
+
+    /// Returns when it is time to try again; or says why that would not help. `rows` are those that wait.
+    async fn wait(&mut self, error: SinkError, rows: usize) -> Result<(), FlushError> {
+        let sink = self.name;
+        let SinkError::Unavailable(reason) = error else {
+            return Err(FlushError::Unusable { sink: sink.to_owned(), reason: error.to_string() });
         };
-        let wait = backoff.wait();
-        if *ending.borrow() && backoff.tries() > sink.retries {
-            return Err(FlushError::GaveUp { sink: sink.name.clone(), reason, rows: rows.rows });
+        let wait = self.backoff.wait();
+        let long = self.backoff.tries() > self.retries;
+        if *self.ending.borrow() && long {
+            return Err(FlushError::GaveUp { sink: sink.to_owned(), reason, rows });
         }
-        if backoff.tries() > sink.retries && status.set(State::Holding, Some(format!("{}: {reason}", sink.name))) {
-            tracing::warn!(pipeline = status.name(), "holding, nothing is lost: {}: {reason}", sink.name);
+        if long && self.status.set(State::Holding, Some(format!("{sink}: {reason}"))) {
+            tracing::warn!(pipeline = self.status.name(), "holding, nothing is lost: {sink}: {reason}");
         }
         // A change of `ending` cuts the wait short; its sender outlives every flusher.
-        let _ = tokio::time::timeout(wait, ending.changed()).await;
+        let _ = tokio::time::timeout(wait, self.ending.changed()).await;
+        Ok(())
     }
-    if backoff.tries() > sink.retries && status.set(State::Running, None) {
-        tracing::info!(pipeline = status.name(), "{} is back", sink.name);
+
+    /// The table took what it was given.
+    fn end(self) {
+        if self.backoff.tries() > self.retries && self.status.set(State::Running, None) {
+            tracing::info!(pipeline = self.status.name(), "{} is back", self.name);
+        }
     }
-    Ok(())
 }

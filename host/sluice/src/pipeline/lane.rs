@@ -7,16 +7,17 @@
 //! A lane never waits for the flusher while it has room: rows gather (or groups change) until the flusher takes them. When
 //! there is no room it stops polling, and the source's bounded buffer stops the fetching.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
 
-use sluice_connectors::sink::Rows;
 use sluice_connectors::source::{Source, SourceError};
-use sluice_core::chain::{Chain, Outcome, OutputRows, ProcessError};
+use sluice_core::chain::{Chain, Outcome, ProcessError};
 use sluice_core::checkpoint::{Checkpoint, StoreError};
+use sluice_core::dead_letter::LetterId;
+use sluice_core::decode::BadRecord;
 use sluice_core::fold::{Fold, FoldError};
 use sluice_core::interval::Intervals;
 use sluice_core::lookup::LookupError;
@@ -24,12 +25,15 @@ use sluice_core::records::{Records, consumed};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot};
 
-use super::constraint::{self, Constraints};
+use super::constraint::Constraints;
 use super::flush::{Flush, OpenSink, Work};
+use super::letters::Retry;
 use super::patience::Backoff;
 use super::pending::Pending;
 use super::rejects::Rejects;
 use super::status::{State, Status};
+
+mod left_out;
 
 /// The longest a lane is deaf to control while no record comes. Shorter: idle pipelines wake more often. Longer: stopping
 /// and swapping take that much longer.
@@ -42,6 +46,8 @@ const LAG_INTERVAL: Duration = Duration::from_secs(1);
 pub enum Control {
     /// At the next batch boundary, run this chain; the answer says why not, if it can't.
     Swap(Box<Swap>),
+    /// At the next batch boundary, take these letters' records in.
+    Retry(Box<Retry>),
     /// Flush what there is, and end.
     Stop,
 }
@@ -78,8 +84,12 @@ pub struct Lane {
     pub committed: Arc<AtomicU64>,
     /// The most rows of a batch.
     pub batch_rows: usize,
+    /// Whether a record at fault ends it.
+    pub stops: bool,
     /// Where to end, if the lane is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
+    /// There is no letter to retry.
+    pub retries_idle: Arc<AtomicBool>,
     pub progress: Progress,
 }
 
@@ -90,23 +100,29 @@ pub struct Progress {
     /// What the last flush covered; none before the first, which keeps where reading began.
     flushed: Option<Intervals>,
     rejects: Rejects,
+    /// Letters whose records are taken in again since the last flush, and who waits for that.
+    retried: (BTreeSet<LetterId>, Vec<oneshot::Sender<()>>),
     lag_asked: Option<Instant>,
     /// When the lane began: the moment that windows count the host's time from.
     begun: Instant,
     /// The source has said that it is away.
     source_away: bool,
+    /// A flush was begun that can't be handed over; no other may follow.
+    torn: bool,
 }
 
 impl Progress {
     /// Of a lane that goes on from this checkpoint.
-    pub fn from(head: Checkpoint) -> Progress {
+    pub fn from(head: Checkpoint, rejects: Rejects) -> Progress {
         Progress {
             head,
             flushed: None,
-            rejects: Rejects::default(),
+            rejects,
+            retried: Default::default(),
             lag_asked: None,
             begun: Instant::now(),
             source_away: false,
+            torn: false,
         }
     }
 }
@@ -137,7 +153,7 @@ impl Lane {
             return self.listen(LISTEN);
         }
         self.refresh()?;
-        if self.until.as_ref().is_some_and(|ends| self.progress.head.intervals.reaches(ends)) && !self.is_refreshing() {
+        if self.has_caught_up() {
             return Err(End::Done);
         }
         self.ask_lag()?;
@@ -160,7 +176,13 @@ impl Lane {
 
     /// Whether nothing more may be taken in before a flush.
     fn is_full(&self) -> bool {
-        self.pending.is_full() || self.chain.fold().is_some_and(Fold::is_over)
+        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_over)
+    }
+
+    /// Whether a lane that is to end by itself has nothing left to do.
+    fn has_caught_up(&self) -> bool {
+        let caught_up = self.until.as_ref().is_some_and(|ends| self.progress.head.intervals.reaches(ends));
+        caught_up && !self.is_refreshing() && self.retries_idle.load(Ordering::Acquire)
     }
 
     fn is_refreshing(&self) -> bool {
@@ -186,6 +208,7 @@ impl Lane {
         };
         match heard {
             Ok(Control::Swap(swap)) => self.swap(*swap),
+            Ok(Control::Retry(retry)) => self.retry(*retry),
             Ok(Control::Stop) | Err(true) => Err(End::Done),
             Err(false) => Ok(()),
         }
@@ -240,13 +263,20 @@ impl Lane {
     /// One call to the chain; while a lookup's server or the disk is away, again and again.
     fn process(&mut self, records: &dyn Records, start: usize) -> Result<Outcome, End> {
         let mut backoff = Backoff::new();
+        let (mut max_rows, mut stopped) = (self.batch_rows, None);
         loop {
-            let error = match self.chain.process(records, start, self.batch_rows) {
+            let error = match self.chain.process(records, start, max_rows) {
                 Ok(outcome) => {
                     if backoff.tries() > 0 {
                         self.status.set(State::Running, None);
                     }
-                    return Ok(outcome);
+                    let Some(refused) = self.stopping(&outcome) else {
+                        return Ok(Outcome { stopped: stopped.or(outcome.stopped), ..outcome });
+                    };
+                    // Again, as if the records had ended there: a chain that answers rows keeps none.
+                    max_rows = refused.record - start;
+                    stopped = Some(BadRecord::rejected(records, refused));
+                    continue;
                 }
                 Err(error) => error,
             };
@@ -265,6 +295,8 @@ impl Lane {
         }
         match self.control.recv_timeout(backoff.wait()) {
             Ok(Control::Stop) | Err(RecvTimeoutError::Disconnected) => Err(End::Done),
+            // Who asked waits in vain, and asks again.
+            Ok(Control::Retry(_)) => Ok(()),
             Ok(Control::Swap(swap)) => {
                 let _ = swap.outcome.send(Err("a server is away, in the middle of a batch; try again".to_owned()));
                 Ok(())
@@ -274,43 +306,23 @@ impl Lane {
     }
 
     fn account(&mut self, records: &dyn Records, outcome: Outcome) -> Step {
-        let now = Instant::now();
         for rejected in &outcome.rejected {
-            self.reject(records, rejected.record, &rejected.reason, now);
+            self.reject(records, rejected);
         }
         self.status.add_late(outcome.late);
         if outcome.ignored > 0 {
-            self.status.add_rejected(outcome.ignored);
+            self.status.add_rejected("ignored, since it can't be decoded", outcome.ignored);
         }
         if let Some(output) = outcome.output {
-            let output = self.fitting(records, output, now)?;
-            self.pending.push(output);
+            self.deliver(records, output);
         }
         outcome.stopped.map_or(Ok(()), |bad| Err(End::Fault(bad.to_string())))
     }
 
-    /// The rows that the tables take.
-    fn fitting(&mut self, records: &dyn Records, output: OutputRows, now: Instant) -> Result<OutputRows, End> {
-        let refused = self.constraints.refused(&output.columns);
-        if refused.is_empty() {
-            return Ok(output);
-        }
-        for refused in &refused {
-            self.reject(records, output.origins.record(refused.row), &refused.reason, now);
-        }
-        let (columns, kept) = constraint::without(&output.columns, output.rows, &refused).map_err(End::Fault)?;
-        Ok(OutputRows { rows: kept.len(), columns, origins: output.origins.select(&kept) })
-    }
-
-    fn reject(&mut self, records: &dyn Records, record: usize, reason: &str, now: Instant) {
-        let (partition, offset) = records.position(record);
-        let place = format!("{}, partition {partition}, offset {offset}", records.topic());
-        self.progress.rejects.add(&self.status, &place, reason, now);
-    }
-
-    /// Rows or changed groups that wait for a flush.
+    /// Rows, changed groups or letters that wait for a flush.
     fn waiting(&self) -> usize {
-        self.pending.rows() + self.chain.fold().map_or(0, Fold::waiting)
+        let letters = self.progress.rejects.waiting() + self.progress.retried.1.len();
+        self.pending.rows() + self.chain.fold().map_or(0, Fold::waiting) + letters
     }
 
     fn flush_if_due(&mut self) -> Step {
@@ -332,7 +344,7 @@ impl Lane {
 
     /// Hands over everything that waits, however long the flusher takes to have a place.
     fn flush_all(&mut self) -> Step {
-        if !self.has_news() {
+        if !self.has_news() || self.progress.torn {
             return Ok(());
         }
         let flush = self.seal()?;
@@ -351,24 +363,22 @@ impl Lane {
         self.progress.head.commits += 1;
         let sealed = self.chain.seal(self.progress.head.commits).map_err(|error| End::Fault(error.to_string()))?;
         for emitted in sealed.emitted {
-            let refused = self.constraints.refused(&emitted.columns);
-            let (columns, rows) = if refused.is_empty() {
-                (emitted.columns, emitted.rows)
-            } else {
-                for refused in &refused {
-                    self.progress.rejects.add(&self.status, "a group", &refused.reason, now);
-                }
-                let left = constraint::without(&emitted.columns, emitted.rows, &refused).map_err(End::Fault)?;
-                (left.0, left.1.len())
-            };
-            batches.push(Rows { rows, columns });
+            batches.push(self.fitting(emitted, now)?);
         }
+        let letters = self.progress.rejects.take();
+        let (mut retried, waiting) = std::mem::take(&mut self.progress.retried);
+        // Left out again: the letter is written anew.
+        for letter in &letters {
+            retried.remove(&letter.id);
+        }
+        self.progress.head.retried = retried.into_iter().collect();
         self.status.set_pending(0);
         if let Some(fold) = self.chain.fold() {
             self.progress.head.event_times = fold.event_times();
         }
         self.progress.flushed = Some(self.progress.head.intervals.clone());
-        Ok(Flush { batches, head: self.progress.head.clone(), changes: sealed.changes })
+        let head = self.progress.head.clone();
+        Ok(Flush { batches, letters, head, changes: sealed.changes, retried: waiting })
     }
 
     fn source_failed(&mut self, error: SourceError) -> Step {

@@ -4,7 +4,8 @@
 //! supervisor (tokio task)
 //!   ├─ opens checkpoint, source, operators, lookups, sinks; again and again while a server is away
 //!   ├─ lane (thread): source → chain → queue
-//!   ├─ flusher (tokio task): queue → sinks → checkpoint → offsets
+//!   ├─ flusher (tokio task): queue → sinks → dead letters → checkpoint → offsets
+//!   ├─ retrier (tokio task): letters that are to be driven through again → lane
 //!   └─ on a new artifact: a new chain, handed to the lane at a batch boundary
 //! ```
 
@@ -13,6 +14,7 @@ mod constraint;
 mod flush;
 mod lane;
 mod latest;
+mod letters;
 mod patience;
 mod pending;
 mod rejects;

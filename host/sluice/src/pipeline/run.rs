@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::Sender;
 
+use sluice_connectors::letters::Letterbox;
 use sluice_connectors::source::Source;
 use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::constraint::Constraints;
 use super::flush::{self, FlushError, Flusher, OpenSink};
 use super::lane::{Control, End, Lane, Progress, Swap};
+use super::letters::{OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
+use super::rejects::Rejects;
 use super::status::Status;
 
 /// Everything that is open.
@@ -26,6 +29,8 @@ pub struct Opened {
     pub constraints: Constraints,
     /// Where to end, if the run is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
+    /// Where records that are left out are kept, if they are; and the same for whoever looks for those to retry.
+    pub letters: Option<(OpenLetters, Box<dyn Letterbox>)>,
     /// Where the run goes on.
     pub head: Checkpoint,
     pub store: Arc<dyn CheckpointStore>,
@@ -43,6 +48,8 @@ pub struct Prepared {
 pub struct Settings {
     pub flush: FlushPolicy,
     pub batch_rows: usize,
+    /// Whether a record at fault stops the pipeline.
+    pub stops: bool,
 }
 
 /// A lane and a flusher at work.
@@ -50,6 +57,8 @@ pub struct Run {
     control: Sender<Control>,
     lane: oneshot::Receiver<End>,
     flusher: JoinHandle<Result<(), FlushError>>,
+    /// Ends with this object.
+    _retrier: JoinSet<()>,
 }
 
 impl Run {
@@ -63,8 +72,19 @@ impl Run {
         let (control, controlled) = std::sync::mpsc::channel();
         let (flushes, work) = mpsc::channel(flush::QUEUE);
         let committed = Arc::new(AtomicU64::new(opened.head.commits));
+        let (letters, marked) = opened.letters.unzip();
+        let retries_idle = Arc::new(AtomicBool::new(marked.is_none()));
+        let retrier = marked.map(|letters| Retrier {
+            letters,
+            control: control.clone(),
+            status: Arc::clone(status),
+            idle: Arc::clone(&retries_idle),
+            ending: ending.clone(),
+        });
+        let rejects = Rejects::new(letters.is_some());
         let flusher = Flusher {
             sinks: opened.sinks,
+            letters,
             store: opened.store,
             committed: Arc::clone(&committed),
             committer: opened.source.committer(),
@@ -72,7 +92,7 @@ impl Run {
             ending,
         };
         let lane = Lane {
-            progress: Progress::from(opened.head),
+            progress: Progress::from(opened.head, rejects),
             source: opened.source,
             chain: opened.chain,
             constraints: opened.constraints,
@@ -82,14 +102,17 @@ impl Run {
             flushes,
             committed,
             batch_rows: settings.batch_rows,
+            stops: settings.stops,
             until: opened.until,
+            retries_idle,
         };
         let (ended, lane_end) = oneshot::channel();
         std::thread::Builder::new().name(thread_name(status.name())).spawn(move || {
             // Nobody listens once the supervisor is gone.
             let _ = ended.send(lane.run());
         })?;
-        Ok(Run { control, lane: lane_end, flusher: tokio::spawn(flusher.run(work)) })
+        let retrier = retrier.into_iter().map(Retrier::run).collect();
+        Ok(Run { control, lane: lane_end, flusher: tokio::spawn(flusher.run(work)), _retrier: retrier })
     }
 
     /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't.

@@ -1,5 +1,6 @@
 //! What a pipeline says of itself: counters that its lane and its flusher raise, read by the admin API and the board.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -45,10 +46,14 @@ pub struct Snapshot {
     pub records: u64,
     /// Rows written to the sinks.
     pub rows: u64,
-    /// Rows and records left out because they are at fault.
+    /// Records left out because they are at fault, and groups that a table didn't take.
     pub rejected: u64,
     /// Rows that came after the end of one of their windows, whatever became of them.
     pub late: u64,
+    /// How many of them for each reason; those past a bound of different ones share one.
+    pub reasons: BTreeMap<String, u64>,
+    /// How many of them were written as dead letters.
+    pub dead_letters: u64,
     /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
     /// Flushes that every sink has taken.
@@ -69,6 +74,7 @@ pub struct Status {
     rows: AtomicU64,
     rejected: AtomicU64,
     late: AtomicU64,
+    dead_letters: AtomicU64,
     flushes: AtomicU64,
     pending: AtomicU64,
     lag: AtomicI64,
@@ -81,6 +87,7 @@ struct Now {
     reason: Option<String>,
     operator: Option<RunningOperator>,
     refused: Option<String>,
+    reasons: BTreeMap<String, u64>,
 }
 
 /// `lag` while nobody knows it.
@@ -95,10 +102,17 @@ impl Status {
             rows: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             late: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             lag: AtomicI64::new(UNKNOWN),
-            now: Mutex::new(Now { state: State::Waiting, reason: None, operator: None, refused: None }),
+            now: Mutex::new(Now {
+                state: State::Waiting,
+                reason: None,
+                operator: None,
+                refused: None,
+                reasons: BTreeMap::new(),
+            }),
         }
     }
 
@@ -106,8 +120,19 @@ impl Status {
         self.records.fetch_add(records as u64, Ordering::Relaxed);
     }
 
-    pub fn add_rejected(&self, rows: usize) {
-        self.rejected.fetch_add(rows as u64, Ordering::Relaxed);
+    /// Records or groups that were left out for a reason, of which there are few.
+    pub fn add_rejected(&self, reason: &str, number: usize) {
+        self.rejected.fetch_add(number as u64, Ordering::Relaxed);
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        match now.reasons.get_mut(reason) {
+            Some(counted) => *counted += number as u64,
+            None => drop(now.reasons.insert(reason.to_owned(), number as u64)),
+        }
+    }
+
+    /// Dead letters that were written.
+    pub fn add_dead_letters(&self, number: usize) {
+        self.dead_letters.fetch_add(number as u64, Ordering::Relaxed);
     }
 
     pub fn add_late(&self, rows: usize) {
@@ -164,6 +189,8 @@ impl Status {
             rows: self.rows.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
             late: self.late.load(Ordering::Relaxed),
+            reasons: now.reasons.clone(),
+            dead_letters: self.dead_letters.load(Ordering::Relaxed),
             lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
             flushes: self.flushes.load(Ordering::Relaxed),
             pending: self.pending.load(Ordering::Relaxed),

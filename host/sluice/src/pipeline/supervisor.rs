@@ -11,11 +11,12 @@ use tokio::sync::watch;
 
 use super::assemble::{self, Trouble};
 use super::lane::End;
+use super::letters;
 use super::patience::Backoff;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Settings};
 use super::status::{RunningOperator, State, Status};
-use crate::config::Pipeline;
+use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
 use crate::operators::Deployed;
 
@@ -130,7 +131,8 @@ impl Supervisor {
         let Prepared { mut chain, sinks, constraints } = prepared?;
         let operators = restore::digests(artifacts);
         let head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
-        Ok(Opened { source, chain, sinks, constraints, until, head, store: Arc::clone(&self.store) })
+        let letters = letters::open(&self.pipeline, &self.connections, &head).await?;
+        Ok(Opened { source, chain, sinks, constraints, until, letters, head, store: Arc::clone(&self.store) })
     }
 
     /// From the first record to the last flush.
@@ -138,6 +140,7 @@ impl Supervisor {
         let settings = Settings {
             flush: assemble::flush_policy(&self.pipeline),
             batch_rows: self.pipeline.source.batch.rows as usize,
+            stops: self.pipeline.on_error == Some(OnError::Stop),
         };
         let mut generation = opened.head.generation;
         self.show_operator(&artifacts, generation);

@@ -43,7 +43,8 @@ impl Case {
             pipeline["source"].as_table_mut().unwrap().insert("batch".into(), toml(&format!("rows = {batch}")));
             pipeline["sink"][0]["flush"] = toml("rows = 5\ninterval = '20ms'");
             // A partition of a case is never idle, however slow the machine is.
-            if let Some(window) = pipeline["step"].as_array_mut().and_then(|steps| steps.last_mut()?.get_mut("window")) {
+            if let Some(window) = pipeline["step"].as_array_mut().and_then(|steps| steps.last_mut()?.get_mut("window"))
+            {
                 window.as_table_mut().unwrap().insert("idle_after".into(), "1d".into());
             }
         });

@@ -1,10 +1,7 @@
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::json;
-use sluice_e2e::{GIFTS, Host, Metric, Site, World, metric, root, sluice};
+use sluice_e2e::{GIFTS, Host, Metric, Site, World, guest, metric};
 
 const GIFT: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -14,23 +11,7 @@ fn gifts() -> &'static Metric {
 
 /// A version of gift_sum to which each gift counts twice; its state has the same form.
 fn doubled() -> Vec<u8> {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let component = BUILT.get_or_init(|| {
-        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guests");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked", "--target", "wasm32-unknown-unknown", "--manifest-path"])
-            .arg(root().join("tests/e2e/guests/Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&target)
-            .status();
-        assert!(built.unwrap().success());
-        let module = target.join("wasm32-unknown-unknown/release/gift_sum_doubled.wasm");
-        let component = target.join("component.wasm");
-        let finished = sluice(&["componentize".as_ref(), module.as_os_str(), "-o".as_ref(), component.as_os_str()]);
-        assert_eq!(finished.code, Some(0), "{}", finished.output);
-        component
-    });
-    fs::read(component).unwrap()
+    guest("gift_sum_doubled")
 }
 
 /// A host that has summed one gift of type 1.

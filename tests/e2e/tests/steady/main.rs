@@ -8,6 +8,7 @@
 )]
 
 mod configuration;
+mod dead_letters;
 mod deployment;
 mod generator;
 mod pipelines;

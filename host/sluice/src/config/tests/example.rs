@@ -95,7 +95,30 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             create: false,
             flush: Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 },
         }],
+        on_error: None,
+        dead_letters: Some(beside("livedb")),
     }
+}
+
+/// The letters of a pipeline that says nothing of them.
+fn beside(connection: &str) -> DeadLetters {
+    DeadLetters { connection: connection.to_owned(), table: "sluice_dead_letters".to_owned(), create: true }
+}
+
+#[test]
+fn letters_go_where_the_pipeline_says_and_nowhere_where_it_makes_none() {
+    let read = |text: &str| {
+        let directory = directory(SERVICE, &[("p.toml", &format!("{text}\n{PIPELINE}"))]);
+        let pipeline = load_from(directory.path()).unwrap_or_else(|problems| panic!("{problems}")).pipelines.remove(0);
+        (pipeline.on_error, pipeline.dead_letters)
+    };
+    assert_eq!(read(""), (None, Some(beside("livedb"))));
+    assert_eq!(read("on_error = 'stop'"), (Some(OnError::Stop), None));
+    assert_eq!(read("on_error = 'skip'"), (Some(OnError::Skip), None));
+    assert_eq!(read("on_error = 'dead_letter'"), (Some(OnError::DeadLetter), Some(beside("livedb"))));
+    assert_eq!(read("dead_letters = { connection = 'lite' }"), (None, Some(beside("lite"))));
+    let bad = "dead_letters = { connection = 'lite', table = 'bad', create = false }";
+    assert_eq!(read(bad).1, Some(DeadLetters { table: "bad".to_owned(), create: false, ..beside("lite") }));
 }
 
 #[test]

@@ -73,6 +73,8 @@ const WORDS: &[&str] = &[
     "_key",
     "events",
     "livedb",
+    "on_error",
+    "dead_letters",
 ];
 
 const TEXTS: &[&str] = &[

@@ -170,10 +170,10 @@ pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name o
 pipelines/p.toml:10: step[0].lookup.key: found "di", want a column that is there: "id"
 pipelines/p.toml:10: step[0].lookup.columns.id: found a column that is there already, want another name for the column that is added
 pipelines/p.toml:10: step[0].lookup.columns.y: found "", want a column's name in the table such as "cf:module_id"
-pipelines/p.toml:10: step[0].lookup.join: found "outer", want "inner" or "left"
+pipelines/p.toml:10: step[0].lookup.join: found "outer", want one of "inner", "left" or "required"
 pipelines/p.toml:12: step[1].lookup.columns.m: found "module_id", want family:qualifier such as "cf:module_id"
 pipelines/p.toml:12: step[1].lookup.columns.n.kind: found "int64", want "utf8" or "binary"
-pipelines/p.toml:12: step[1].lookup.join: found nothing, want "inner" or "left"
+pipelines/p.toml:12: step[1].lookup.join: found nothing, want one of "inner", "left" or "required"
 pipelines/p.toml:12: step[1].lookup.cache: found an unknown key, want one of "connection", "table", "key", "columns" or "join"
 pipelines/p.toml:14: step[2].operator: found "module count", want the operator's name of letters, digits, _ and - (at most 100)
 pipelines/p.toml:15: step[2].limits.memory: found "64MB", want a size such as "64MiB", "512KiB" or "1GiB"
@@ -317,7 +317,7 @@ pipelines/p.toml:8: sink: found a table, want tables [[sink]]
         r#"
 pipelines/p.toml: source: found nothing, want a table [source]
 pipelines/p.toml: sink: found nothing, want at least one table [[sink]]
-pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step", "sink" or "state": did you mean "source"?
+pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step", "sink", "state", "on_error" or "dead_letters": did you mean "source"?
 "#,
     );
 }
@@ -362,6 +362,33 @@ sluice.toml: pipelines: found p, which can't be listed (No such file or director
         r#"
 sluice.toml:2: connections.livedb.sqlite.path: found nothing, want a database's file such as "live.db"
 pipelines/p.toml:3: source.connection: found "events", want a connection to kafka or log, of which sluice.toml has none
+"#,
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_the_place_of_dead_letters_is_said_at_once() {
+    let of = |text: &str| of_pipeline(&format!("{text}\n{}", PIPELINE.trim_start()));
+    check(
+        of("on_error = 'ignore'\ndead_letters = { conection = 'dimensions', table = 'a b' }"),
+        r#"
+pipelines/p.toml:1: on_error: found "ignore", want one of "stop", "skip" or "dead_letter"
+pipelines/p.toml:2: dead_letters.connection: found nothing, want a connection's name
+pipelines/p.toml:2: dead_letters.table: found "a b", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:2: dead_letters.conection: found an unknown key, want one of "connection", "table" or "create": did you mean "connection"?
+"#,
+    );
+    check(
+        of("dead_letters = { connection = 'dimensions' }"),
+        r#"
+pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to hbase, want a connection to mysql or sqlite: "lite" or "livedb"
+"#,
+    );
+    check(
+        of("on_error = 'skip'\ndead_letters = { connection = 'livedb', table = 'gifts' }"),
+        r#"
+pipelines/p.toml:2: dead_letters: found a place for dead letters, want none, or on_error = "dead_letter": this pipeline makes no letters
+pipelines/p.toml:2: dead_letters: found a table that a sink of this pipeline writes, want a table of its own
 "#,
     );
 }

@@ -1,0 +1,90 @@
+//! Where dead letters are kept, and how they are looked for.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sluice_core::dead_letter::{DeadLetter, LetterId};
+use sluice_core::{Offset, Partition};
+
+use crate::sink::SinkError;
+
+/// How many letters a search answers at most: a page, which is held in memory.
+pub const MAX_FOUND: usize = 1_000;
+
+/// How much of a record's key and value a search shows, in bytes. A letter that is read has all of it.
+pub const PREVIEW_BYTES: usize = 256;
+
+/// Which letters are meant: those that fit everything that is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The pipeline.
+    pub pipeline: Option<String>,
+    /// A part of the reason.
+    pub reason: Option<String>,
+    /// Left out at this time or later, in microseconds since 1970-01-01T00:00:00 UTC.
+    pub since: Option<i64>,
+    /// Left out before this time.
+    pub until: Option<i64>,
+    /// The record's topic.
+    pub topic: Option<String>,
+    /// The record's partition.
+    pub partition: Option<Partition>,
+    /// The record's offset.
+    pub offset: Option<Offset>,
+    /// Whether a retry was asked for.
+    pub retry: Option<bool>,
+}
+
+/// A letter and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The pipeline that left the record out.
+    pub pipeline: String,
+    /// The letter.
+    pub letter: DeadLetter,
+}
+
+impl Letter {
+    /// What it is known by among all pipelines'.
+    pub fn place(&self) -> Place {
+        (self.pipeline.clone(), self.letter.id.clone())
+    }
+}
+
+/// A pipeline, and what a letter is known by within it.
+pub type Place = (String, LetterId);
+
+/// A place for letters.
+///
+/// **Delivery**: when a call answers `Ok`, what it did is durable. Each may be made again after an error and then ends in the
+/// same letters. **Order**: calls come one after another; each sees what those before it did. **Sharing**: the host and people's
+/// commands use one place at the same time.
+#[async_trait]
+pub trait Letterbox: Send {
+    /// Keeps these, in the place of those of the same records.
+    async fn write(&mut self, pipeline: &str, letters: &[DeadLetter]) -> Result<(), SinkError>;
+
+    /// Removes the letters of these records.
+    async fn remove(&mut self, pipeline: &str, ids: &[LetterId]) -> Result<(), SinkError>;
+
+    /// Removes the letters of the topic's records at these offsets and after them.
+    async fn remove_from(
+        &mut self,
+        pipeline: &str,
+        topic: &str,
+        from: &BTreeMap<Partition, Offset>,
+    ) -> Result<(), SinkError>;
+
+    /// The next letters that fit, after this place, in the order of their places, [`MAX_FOUND`] at most. Of keys and values
+    /// the first [`PREVIEW_BYTES`].
+    async fn find(&mut self, filter: &Filter, after: Option<&Place>) -> Result<Vec<Letter>, SinkError>;
+
+    /// A letter with all of its key and value.
+    async fn read(&mut self, place: &Place) -> Result<Option<DeadLetter>, SinkError>;
+
+    /// Asks for a retry of the letters that fit and have a record; says how many were not yet asked for.
+    async fn mark(&mut self, filter: &Filter) -> Result<u64, SinkError>;
+
+    /// Removes the letters that fit; says how many.
+    async fn discard(&mut self, filter: &Filter) -> Result<u64, SinkError>;
+}

@@ -1,0 +1,133 @@
+//! Dead letters in the order of effects, and driving them through again.
+//!
+//! A flush's letters are written after its rows and before its checkpoint, in which their records count as consumed: a
+//! crash between the two writes the same letters again, in the place of the first. Where a crash came before the
+//! checkpoint, its records are read again, perhaps by another operator, which may take them: so a start first removes
+//! the letters of records at or after the checkpoint's ends.
+//!
+//! **A retry counts once.** People mark letters; nothing else happens until the pipeline's own host sees that.
+//!
+//! ```text
+//! marked letters ──Retrier──▶ lane: through the chain, at a batch boundary ──▶ flush ──▶ checkpoint ──▶ letters removed
+//!        ▲                                                                  rows, letters anew │ with their ids in `retried`
+//!        └────────────────────── the next ones, once those are removed ────────────────────────┘
+//! ```
+//!
+//! | crash                          | the next start finds                                                           |
+//! |--------------------------------|--------------------------------------------------------------------------------|
+//! | before the checkpoint          | states without the records, letters still marked: they are driven through again |
+//! | checkpoint made, letters there | states with the records, their ids in the checkpoint: their letters are removed |
+//!
+//! A record that is left out again has its letter written anew, unmarked, and is not in `retried`. Either way there is
+//! no moment at which a record is both counted and free to be counted again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use sluice_connectors::letters::{Filter, Letterbox};
+use sluice_connectors::sink::SinkError;
+use sluice_core::checkpoint::Checkpoint;
+use sluice_core::dead_letter::{DeadLetter, MAX_HELD_BYTES};
+use tokio::sync::{oneshot, watch};
+
+use super::assemble::Trouble;
+use super::lane::Control;
+use super::status::Status;
+use crate::config::Pipeline;
+use crate::connections::Connections;
+
+/// How often marked letters are looked for. Shorter: a query of the table for nothing. Longer: people wait for their retry.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A place for letters, open.
+pub struct OpenLetters {
+    pub letters: Box<dyn Letterbox>,
+    /// `connection.table`, for messages.
+    pub name: String,
+}
+
+/// Letters to be driven through again; `done` once they are removed, or written anew.
+pub struct Retry {
+    pub letters: Vec<DeadLetter>,
+    pub done: oneshot::Sender<()>,
+}
+
+/// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on. Once for the
+/// flusher and once for the [`Retrier`].
+pub async fn open(
+    pipeline: &Pipeline,
+    connections: &Connections,
+    head: &Checkpoint,
+) -> Result<Option<(OpenLetters, Box<dyn Letterbox>)>, Trouble> {
+    let Some(destination) = &pipeline.dead_letters else { return Ok(None) };
+    let name = format!("{}.{}", destination.connection, destination.table);
+    let trouble = |error| match error {
+        SinkError::Unavailable(reason) => Trouble::Away(reason),
+        error => Trouble::wrong(format!("dead letters: {error}")),
+    };
+    let mut letters = connections.open_letters(destination).await.map_err(trouble)?;
+    letters.remove(&pipeline.name, &head.retried).await.map_err(trouble)?;
+    letters.remove_from(&pipeline.name, &head.topic, &head.intervals.ends()).await.map_err(trouble)?;
+    let marked = connections.letters(destination).map_err(trouble)?;
+    Ok(Some((OpenLetters { letters, name }, marked)))
+}
+
+/// Finds marked letters and hands them to the lane, a few at a time.
+pub struct Retrier {
+    pub letters: Box<dyn Letterbox>,
+    pub control: Sender<Control>,
+    pub status: Arc<Status>,
+    /// Raised once there was nothing to hand over.
+    pub idle: Arc<AtomicBool>,
+    pub ending: watch::Receiver<bool>,
+}
+
+impl Retrier {
+    /// Until the lane is gone, or the host is asked to end.
+    pub async fn run(mut self) {
+        let mut said = None;
+        while !*self.ending.borrow() {
+            match self.marked().await {
+                Ok(letters) if !letters.is_empty() => {
+                    let (done, answer) = oneshot::channel();
+                    let retry = Box::new(Retry { letters, done });
+                    if self.control.send(Control::Retry(retry)).is_err() {
+                        return;
+                    }
+                    // Without an answer the lane had no ear for it, and is asked again later.
+                    if answer.await.is_ok() {
+                        continue;
+                    }
+                }
+                Ok(_) => self.idle.store(true, Ordering::Release),
+                // Said once: whoever writes letters holds the pipeline for the same reason.
+                Err(error) => {
+                    let reason = error.to_string();
+                    if said.replace(reason.clone()).as_ref() != Some(&reason) {
+                        tracing::warn!(pipeline = self.status.name(), "can't look for letters to retry: {reason}");
+                    }
+                }
+            }
+            // A change of `ending` cuts the wait short; its sender outlives every pipeline.
+            let _ = tokio::time::timeout(LOOK_EVERY, self.ending.changed()).await;
+        }
+    }
+
+    /// The first marked letters with all of their records, as many as may be held.
+    async fn marked(&mut self) -> Result<Vec<DeadLetter>, SinkError> {
+        let filter = Filter { pipeline: Some(self.status.name().to_owned()), retry: Some(true), ..Filter::default() };
+        let (mut marked, mut bytes) = (Vec::new(), 0);
+        for found in self.letters.find(&filter, None).await? {
+            if bytes >= MAX_HELD_BYTES {
+                break;
+            }
+            if let Some(letter) = self.letters.read(&found.place()).await? {
+                bytes += letter.bytes();
+                marked.push(letter);
+            }
+        }
+        Ok(marked)
+    }
+}
