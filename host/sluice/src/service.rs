@@ -7,10 +7,10 @@ use std::time::Instant;
 use anyhow::Context;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_runtime::{Runtime, RuntimeConfig};
-use sluice_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::checkpoints;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
@@ -30,14 +30,10 @@ pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     runtime.context("the WebAssembly runtime can't start")
 }
 
-/// What committed states take of memory at most, once they were read, for all pipelines: groups that are in use are in the folds'
-/// own memory. Less: groups that come back are read from the disk again. More: it is missing elsewhere.
-const STATES_READ: u64 = 32 << 20;
-
 /// The service's checkpoints, which are this process's alone.
 async fn store(config: &Config) -> anyhow::Result<Arc<dyn CheckpointStore>> {
-    let directory = config.state.join("checkpoints");
-    let store = tokio::task::spawn_blocking(move || Store::open(&directory, STATES_READ)).await??;
+    let config = config.clone();
+    let store = tokio::task::spawn_blocking(move || checkpoints::open(&config)).await??;
     Ok(Arc::new(store))
 }
 

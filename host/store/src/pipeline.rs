@@ -91,25 +91,30 @@ impl Pipeline {
         self.all_whole(stored.into_iter().map(decoded).collect())
     }
 
-    /// Begins a new log and sets the tree's memory aside, once the log is long enough and nothing is set aside. Answers
-    /// whether something is, to be written.
+    /// Begins a new log and sets the tree's memory aside, once the logs that it was read from are long enough together (after a
+    /// start there may be several) and nothing is set aside. Answers whether something is, to be written.
     pub(crate) fn seal_if_due(&self) -> bool {
         let mut writer = self.lock();
-        if writer.sealed || writer.closed || writer.log.bytes() < LOG_BYTES {
+        if writer.sealed || writer.closed || writer.earlier_bytes + writer.log.bytes() < LOG_BYTES {
             return writer.sealed;
         }
-        match Log::create(log_path(&self.directory, writer.sequence + 1), LOG_BYTES) {
-            Ok(log) => {
-                let full = std::mem::replace(&mut writer.log, log);
-                writer.earlier_bytes += full.bytes();
-                writer.earlier.push(full.path().to_path_buf());
-                writer.sealed = true;
-                self.tree.seal();
-            }
-            // The old log goes on, until the next try.
-            Err(error) => writer.trouble = Some(error),
+        // One without a commit has the name that the next one would have.
+        if writer.log.bytes() > 0 {
+            let log = match Log::create(log_path(&self.directory, writer.sequence + 1), LOG_BYTES) {
+                Ok(log) => log,
+                Err(error) => {
+                    // The old log goes on, until the next try.
+                    writer.trouble = Some(error);
+                    return false;
+                }
+            };
+            let full = std::mem::replace(&mut writer.log, log);
+            writer.earlier_bytes += full.bytes();
+            writer.earlier.push(full.path().to_path_buf());
         }
-        writer.sealed
+        writer.sealed = true;
+        self.tree.seal();
+        true
     }
 
     /// Makes the commit durable.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::numbered::{CACHE, at_one_commit, commit};
+use sluice_core::checkpoint::StoreError;
 use sluice_store::Store;
 
 const CHILD: &str = "SLUICE_STORE_TEST_DIRECTORY";
@@ -17,7 +18,14 @@ fn commit_for_ever(directory: &Path) {
     let mut number = at_one_commit(&store).unwrap();
     loop {
         number += 1;
-        commit(&store, number).unwrap();
+        // A disk that doesn't keep up says so; the same commit may be made again.
+        loop {
+            match commit(&store, number) {
+                Ok(()) => break,
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
         println!("answered {number}");
         std::io::stdout().flush().unwrap();
     }

@@ -14,5 +14,6 @@ mod generator;
 mod pipelines;
 mod records;
 mod restart;
+mod state;
 mod straight;
 mod windows;

@@ -63,6 +63,7 @@ mod tests {
             keys: vec![Field::new("room_id", Kind::Int64)],
             version: 2,
             columns: vec![Field::new("total", Kind::Int64)],
+            window: None,
         };
         let store = MemoryStore::default();
         let mut changes = Changes::default();

@@ -109,7 +109,10 @@ fn value(kind: Kind, column: &ArrayRef, row: usize) -> Value {
         Kind::Int64 => Value::from(column.as_primitive::<Int64Type>().value(row)),
         Kind::Float64 => float(column.as_primitive::<Float64Type>().value(row)),
         Kind::Utf8 => Value::from(column.as_string::<i32>().value(row)),
-        Kind::Binary => column.as_binary::<i32>().value(row).iter().map(|byte| format!("{byte:02x}")).collect(),
+        Kind::Binary => {
+            let bytes = column.as_binary::<i32>().value(row);
+            Value::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
         Kind::Timestamp => wall_clock(column.as_primitive::<TimestampMicrosecondType>().value(row)),
     }
 }
@@ -159,7 +162,7 @@ fn read_float(json: &str) -> anyhow::Result<f64> {
 
 fn bytes(json: &str) -> anyhow::Result<Vec<u8>> {
     let digits: String = serde_json::from_str(json)?;
-    if digits.len() % 2 != 0 || !digits.is_ascii() {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         bail!("want an even number of hexadecimal digits");
     }
     (0..digits.len()).step_by(2).map(|at| Ok(u8::from_str_radix(&digits[at..at + 2], 16)?)).collect()
@@ -180,7 +183,7 @@ mod tests {
 
     fn form() -> StateForm {
         let all = |prefix: &str| Kind::ALL.iter().map(|kind| Field::new(format!("{prefix}_{kind}"), *kind)).collect();
-        StateForm { keys: all("key"), version: 1, columns: all("state") }
+        StateForm { keys: all("key"), version: 1, columns: all("state"), window: None }
     }
 
     prop_compose! {
@@ -193,7 +196,7 @@ mod tests {
             timestamp: Option<i64>,
         ) -> Vec<ArrayRef> {
             vec![
-                Arc::new(BooleanArray::from(vec![boolean])),
+                Arc::new(BooleanArray::from(vec![boolean])) as ArrayRef,
                 Arc::new(Int64Array::from(vec![int64])),
                 // One NaN is as good as another.
                 Arc::new(Float64Array::from(vec![float64.map(|value| if value.is_nan() { f64::NAN } else { value })])),
@@ -224,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_key_with_a_wrong_column_is_refused_by_its_name() {
-        let form = StateForm { keys: vec![Field::new("room_id", Kind::Int64)], version: 1, columns: vec![] };
+        let form =
+            StateForm { keys: vec![Field::new("room_id", Kind::Int64)], version: 1, columns: vec![], window: None };
         let refused = |json: &str| format!("{:#}", Groups::new(&form).key(json).unwrap_err());
         assert!(refused("{}").contains("room_id: is missing"));
         assert!(refused("{\"room_id\": \"x\"}").contains("room_id:int64"));
