@@ -40,6 +40,8 @@ JOBS = [
 ]
 MOST_MEMORY = 150
 MOST_FIRST_ROW = 0.5
+# Seconds without a row after which something is wrong.
+LONGEST_WAIT = 60
 TOPICS = {"gifts": "live_gift_total", "entries": "live_streaming_log"}
 
 
@@ -57,7 +59,10 @@ class Database:
     def ask(self, sql):
         """The first line of the answer to a statement that answers one line."""
         print(sql + ";", file=self.client.stdin, flush=True)
-        return self.client.stdout.readline().strip()
+        answer = self.client.stdout.readline()
+        if not answer:
+            raise SystemExit(f"the database refused: {sql}")
+        return answer.strip()
 
     def empty(self):
         self.ask("DROP DATABASE IF EXISTS bench; CREATE DATABASE bench CHARACTER SET utf8mb4; SELECT 1")
@@ -72,7 +77,8 @@ class Run:
     seconds: float
     cpu: float
     memory: float
-    output: str
+    records: int
+    said: str
 
 
 class Site:
@@ -100,6 +106,7 @@ livedb = {{ mysql = {{ url = "{self.url}", time_zone = "Asia/Shanghai" }} }}
         return path
 
     def load(self, records, count, partitions):
+        progress(f"loading {count:,} {records}")
         subprocess.run([SLUICE, "generate", "--config", self.config(JOBS[0]), "--connection", "events", "--rate", "0",
                         "--topic", TOPICS[records], "--count", str(count), "--partitions", str(partitions),
                         "--rooms", str(ROOMS)], check=True, stderr=subprocess.DEVNULL)
@@ -112,16 +119,20 @@ def fill_dimension():
                    input="rowkey,cf:module_id\n" + rows, text=True, check=True)
 
 
-def until_caught_up(config):
+def until_caught_up(config, pipeline):
     start = time.monotonic()
+    # One pipe for both: two that are read one after the other block a host that fills the second.
     process = subprocess.Popen([SLUICE, "run", "--until-caught-up", "--config", config], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
-    output = process.stdout.read() + process.stderr.read()
+                               stderr=subprocess.STDOUT, text=True)
+    output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.monotonic() - start
     if status:
         raise SystemExit(f"{config}: failed\n{output}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+    said = next(line for line in output.splitlines() if line.startswith(f"{pipeline}: "))
+    # As it says, not as were loaded: servers that are used again have more.
+    records = int(said.split()[1])
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, records, said)
 
 
 def first_row(config, database, table):
@@ -129,12 +140,17 @@ def first_row(config, database, table):
     start = time.monotonic()
     process = subprocess.Popen([SLUICE, "run", "--config", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not database.rows(table):
-        if process.poll() is not None:
-            raise SystemExit(f"{config}: the host ended")
+        if process.poll() is not None or time.monotonic() - start > LONGEST_WAIT:
+            process.kill()
+            raise SystemExit(f"{config}: no row in {table} after {time.monotonic() - start:.0f} s")
     seconds = time.monotonic() - start
     process.send_signal(signal.SIGTERM)
     process.wait()
     return seconds
+
+
+def progress(what):
+    print(what, file=sys.stderr, flush=True)
 
 
 def spread(values, form):
@@ -142,24 +158,28 @@ def spread(values, form):
     return f"{form(middle)} ({form(low)} – {form(high)})"
 
 
-def measure(job, site, database, counts, runs):
+def measure(job, site, database, runs):
     config = site.config(job)
-    database.empty()
-    until_caught_up(config)  # Compiles the operator, and warms the broker's cache.
     took = []
-    for _ in range(runs):
+    for i in range(runs + 1):
         database.empty()
-        took.append(until_caught_up(config))
+        run = until_caught_up(config, job.pipeline)
+        # The first compiles the operator, and warms the broker's cache.
+        progress(f"{job.pipeline}: run {i} of {runs}, {run.seconds:.1f} s, {run.cpu / run.records * 1e6:.2f} CPU s/M"
+                 + ("" if i else ", not counted"))
+        if i:
+            took.append(run)
     short = site.config(job, "50ms")
+    progress(f"{job.pipeline}: {runs} runs to the first row")
     firsts = [first_row(short, database, job.table) for _ in range(runs)]
-    count = counts[job.records]
-    rates, cpu = [count / run.seconds for run in took], [run.cpu / count * 1e6 for run in took]
+    rates = [run.records / run.seconds for run in took]
+    cpu = [run.cpu / run.records * 1e6 for run in took]
     memory = [run.memory for run in took]
 
     def verdict(value, wanted, least=False):
         ok = wanted is None or (value >= wanted if least else value <= wanted)
         return "" if ok else "  ← misses its target"
-    print(f"\n{job.pipeline}: {count:,} records, {runs} runs, median (least – most)")
+    print(f"\n{job.pipeline}: {took[-1].records:,} records, {runs} runs, median (least – most)")
     print(f"  records/s            {spread(rates, lambda v: f'{v:,.0f}')}; target at least {job.least_rate:,.0f}"
           + verdict(statistics.median(rates), job.least_rate, True))
     wanted = f"; target at most {job.most_cpu}" if job.most_cpu else ""
@@ -168,7 +188,7 @@ def measure(job, site, database, counts, runs):
           + verdict(max(memory), MOST_MEMORY))
     print(f"  first row after, s   {spread(firsts, lambda v: f'{v:.2f}')}; target at most {MOST_FIRST_ROW}"
           + verdict(statistics.median(firsts), MOST_FIRST_ROW))
-    print(f"  the last run said    {took[-1].output.strip().splitlines()[0]}", flush=True)
+    print(f"  the last run said    {took[-1].said}", flush=True)
 
 
 def main():
@@ -190,7 +210,7 @@ def main():
         for records in sorted({job.records for job in jobs}):
             site.load(records, counts[records], options.partitions)
         for job in jobs:
-            measure(job, site, database, counts, options.runs)
+            measure(job, site, database, options.runs)
 
 
 if __name__ == "__main__":

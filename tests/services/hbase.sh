@@ -8,6 +8,7 @@ server=hbase
 port="$HBASE_RS_PORT"
 mark="-Dsluice.service=hbase-$HBASE_ZK_PORT"
 
+# Thrift closes connections that are idle for 3 s, not 60: a test waits for that, and all tests meet it.
 configure() {
   mkdir -p "$data/conf" "$data/root" "$data/zookeeper" "$data/tmp"
   {
@@ -42,6 +43,7 @@ hbase.master.wait.on.regionservers.maxtostart 1
 hbase.regionserver.handler.count 10
 hbase.regionserver.thrift.port $THRIFT_PORT
 hbase.regionserver.thrift.ipaddress 127.0.0.1
+hbase.thrift.server.socket.read.timeout 3000
 P
 }
 
