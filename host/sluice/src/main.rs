@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn start_log(format: LogFormat) {
-    let levels = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let levels = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info,lsm_tree=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
     match format {
         LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
