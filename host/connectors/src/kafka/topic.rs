@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -17,6 +18,10 @@ use crate::source::SourceError;
 
 /// How long one question waits before credentials are looked at: a broker that refuses them never answers.
 const ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How long a question about commits waits for the group's coordinator to be where it was said to be. Shorter: a cluster that
+/// starts is asked more often. Longer: a pipeline starts that much later.
+const COORDINATOR_MOVES: Duration = Duration::from_millis(100);
 
 /// What to ask of a topic.
 #[derive(Clone, Copy)]
@@ -100,7 +105,14 @@ impl Topic {
         timeout: Duration,
     ) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         let list = self.list(partitions.iter().map(|partition| (*partition, rdkafka::Offset::Invalid)))?;
-        let answer = self.consumer.committed_offsets(list, timeout).map_err(|error| self.unanswered(&error))?;
+        let asked = Instant::now();
+        let answer = loop {
+            match self.consumer.committed_offsets(list.clone(), timeout) {
+                // A cluster that has just started moves coordinators about: librdkafka asks the next time.
+                Err(error) if is_moving(&error) && asked.elapsed() < timeout => thread::sleep(COORDINATOR_MOVES),
+                answer => break answer.map_err(|error| self.unanswered(&error))?,
+            }
+        };
         let mut offsets = BTreeMap::new();
         for element in answer.elements_for_topic(&self.name) {
             element.error().map_err(|error| self.unanswered(&error))?;
@@ -186,4 +198,10 @@ pub(super) fn silent(brokers: &str, patience: Duration, trouble: Option<String>,
 
 pub(super) fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
     error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+}
+
+/// Whether another broker is about to answer for the group.
+fn is_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    matches!(code_of(error), CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator)
 }

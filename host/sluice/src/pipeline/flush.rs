@@ -91,6 +91,8 @@ pub struct Flusher {
     /// The last flush whose checkpoint is made, for the lane.
     pub committed: Arc<AtomicU64>,
     pub committer: Arc<dyn Committer>,
+    /// The offsets that the group was told last; at first those that reading begins at.
+    pub told: BTreeMap<Partition, Offset>,
     pub status: Arc<Status>,
     /// True once the host is asked to end: then a sink that is away is given up at the next failure.
     pub ending: watch::Receiver<bool>,
@@ -126,7 +128,11 @@ impl Flusher {
             // Who waited may have gone.
             let _ = waiting.send(());
         }
-        commit(&self.committer, &self.status, ends).await;
+        // The first flush only keeps where reading begins: rows must not wait for a coordinator to be told nothing new.
+        if ends != self.told {
+            commit(&self.committer, &self.status, ends.clone()).await;
+            self.told = ends;
+        }
         Ok(())
     }
 

@@ -88,6 +88,7 @@ impl Run {
             store: opened.store,
             committed: Arc::clone(&committed),
             committer: opened.source.committer(),
+            told: opened.head.intervals.ends(),
             status: Arc::clone(status),
             ending,
         };
