@@ -43,6 +43,9 @@ pub struct Checkpoint {
     pub generation: u64,
     /// Where the pipeline's rows went: `connection.table` of each sink.
     pub sinks: Vec<String>,
+    /// Groups were still to be written again, for a changed operator or sink.
+    #[serde(default)]
+    pub refreshing: bool,
     /// For a fold with windows: how far time was.
     #[serde(default)]
     pub event_times: EventTimes,

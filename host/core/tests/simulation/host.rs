@@ -41,12 +41,16 @@ impl Host {
         world.note(&format!("start from {:?}", stored.as_ref().map(|head| head.commits)));
         let mut chain = chain(world.folds);
         let empty = stored.is_none();
-        let head = stored.unwrap_or_default();
+        let mut head = stored.unwrap_or_default();
+        world.change_sink();
+        let sinks = vec![world.sink.clone()];
+        let show_all = head.refreshing || !empty && head.sinks != sinks;
+        head.sinks = sinks;
         if let Some(fold) = chain.fold_mut() {
             let store = Arc::clone(&world.store) as Arc<dyn CheckpointStore>;
             fold.keep(Keeping { memory: world.memory, ttl: None }, Backing::new(store, PIPELINE, empty));
             fold.set_committed(head.commits);
-            if world.rng.bool() {
+            if show_all {
                 fold.touch_all();
             }
         }
@@ -137,6 +141,7 @@ impl Host {
         }
         self.head.commits += 1;
         let sealed = self.chain.seal(self.head.commits).unwrap();
+        self.head.refreshing = self.chain.fold().is_some_and(|fold| fold.is_refreshing());
         let mut rows = std::mem::take(&mut self.pending);
         rows.extend(sealed.emitted.iter().flat_map(|emitted| pairs(&emitted.columns)));
         world.note(&format!("seal {} rows", rows.len()));

@@ -20,7 +20,8 @@ pub struct World {
     pub rng: Rng,
     /// For each partition, its records.
     pub topic: Vec<Vec<Pair>>,
-    /// The rows of the sink's table.
+    /// The sink's name, and the rows of its table.
+    pub sink: String,
     pub table: BTreeMap<i64, i64>,
     pub store: Arc<MemoryStore>,
     /// Whether the pipeline folds.
@@ -48,6 +49,7 @@ impl World {
         let partitions = rng.usize(1..=4);
         World {
             topic: vec![Vec::new(); partitions],
+            sink: "table 0".to_owned(),
             table: BTreeMap::new(),
             store: Arc::new(MemoryStore::default()),
             folds: rng.u8(0..4) > 0,
@@ -67,6 +69,15 @@ impl World {
             let key = self.rng.i64(0..40) * 4 + i64::try_from(partition).unwrap() * i64::from(!self.folds);
             let value = self.rng.i64(-50..50);
             self.topic[partition].push((key, value));
+        }
+    }
+
+    /// Now and then somebody names another table, which is empty; a fold has to write all of its groups there.
+    pub fn change_sink(&mut self) {
+        if self.folds && self.happens(3) {
+            self.sink = format!("table {}", self.trace.len());
+            self.table.clear();
+            self.note("another sink");
         }
     }
 

@@ -374,6 +374,7 @@ impl Lane {
         self.progress.head.retried = retried.into_iter().collect();
         self.status.set_pending(0);
         if let Some(fold) = self.chain.fold() {
+            self.progress.head.refreshing = fold.is_refreshing();
             self.progress.head.event_times = fold.event_times();
         }
         self.progress.flushed = Some(self.progress.head.intervals.clone());

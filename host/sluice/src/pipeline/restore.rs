@@ -34,7 +34,7 @@ pub fn start(head: Option<&Checkpoint>) -> Option<Start> {
 }
 
 /// Gives the chain its groups back; answers the checkpoint that the run goes on from. Operators or sinks other than the
-/// checkpoint's write every group again.
+/// checkpoint's write every group again, also where a crash came before that was done.
 pub fn resume(
     pipeline: &Pipeline,
     store: &Arc<dyn CheckpointStore>,
@@ -53,7 +53,7 @@ pub fn resume(
     });
     check_form(pipeline, form.as_ref(), head.form.as_ref())?;
     let changed = head.operators != operators;
-    let show_all = !empty && (changed || head.sinks != sinks);
+    let show_all = head.refreshing || !empty && (changed || head.sinks != sinks);
     if let Some(fold) = chain.fold_mut() {
         fold.keep(keeping(pipeline), Backing::new(Arc::clone(store), &pipeline.name, empty));
         fold.set_committed(head.commits);
