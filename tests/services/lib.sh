@@ -62,8 +62,9 @@ wait_ready() {
   done
 }
 
-# The process `pid` has ended: it is gone, or a zombie. One that is about to end has no arguments any more, but its ports.
-ended() { ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null; }
+# The process `pid` has ended: none of its threads is anything but a zombie. The first one may be one long before the last
+# has let go of the ports.
+ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/task/"*/status; }
 
 # Ends the server and waits for its end.
 stop() {
