@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use sluice_connectors::generator::{Generator, GeneratorOptions, Stream};
+use sluice_core::checkpoint::CheckpointStore as _;
 use tokio::sync::watch;
 
 use super::block_on;
@@ -16,7 +17,7 @@ use crate::config::{Config, Connection};
 use crate::connections::Connections;
 use crate::pipeline::Ended;
 use crate::service::Service;
-use crate::{admin, config};
+use crate::{admin, checkpoints, config};
 
 /// How many rooms visitors enter: as many as the demo's dimension has modules.
 const ROOMS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
@@ -42,6 +43,7 @@ impl Demo {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = super::load(&self.config)?;
         let places = Places::of(&config)?;
+        forget(&config)?;
         places.clear()?;
         block_on(self.show(&config, &places))
     }
@@ -93,6 +95,14 @@ impl Demo {
         let thread = std::thread::Builder::new().name("generator".to_owned());
         Ok(thread.spawn(move || paced.run(writer.as_mut(), &ending))?)
     }
+}
+
+/// Forgets the last demo's checkpoints, which are of records that are about to go. Fails while another host has them, before
+/// anything of that host's is removed.
+fn forget(config: &Config) -> anyhow::Result<()> {
+    let store = checkpoints::open(config)?;
+    config.pipelines.iter().try_for_each(|pipeline| store.reset(&pipeline.name))?;
+    Ok(())
 }
 
 /// Where the demo's files are.

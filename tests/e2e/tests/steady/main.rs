@@ -9,6 +9,7 @@
 
 mod configuration;
 mod dead_letters;
+mod demo;
 mod deployment;
 mod generator;
 mod pipelines;

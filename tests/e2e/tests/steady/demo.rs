@@ -1,0 +1,36 @@
+use sluice_e2e::{Finished, Host, METRICS, Site, World, sluice};
+
+fn demo(site: &Site) -> Finished {
+    let config = site.config();
+    sluice(&["demo", "--seconds", "2", "--rate", "1000", "--config", config.to_str().unwrap()])
+}
+
+/// The records of each pipeline in the last table: one line a pipeline, with its name, state and records.
+fn records(finished: &Finished) -> Vec<(String, u64)> {
+    let columns = finished.output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ended = columns.filter(|columns| columns.get(1) == Some(&"finished"));
+    ended.map(|columns| (columns[0].to_owned(), columns[2].replace(',', "").parse().unwrap())).collect()
+}
+
+#[test]
+fn every_demo_begins_with_nothing_and_ends_with_a_table() {
+    let site = Site::new(World::Embedded, 1);
+    for _ in 0..2 {
+        let finished = demo(&site);
+        assert_eq!(finished.code, Some(0), "{}", finished.output);
+        let records = records(&finished);
+        assert_eq!(records.len(), METRICS.len(), "{}", finished.output);
+        assert!(records.iter().all(|(_, records)| *records > 0), "{}", finished.output);
+    }
+}
+
+#[test]
+fn a_demo_leaves_another_running_one_alone() {
+    let site = Site::new(World::Embedded, 1);
+    let mut host = Host::start(&site);
+    host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running");
+    let finished = demo(&site);
+    assert_eq!(finished.code, Some(1), "{}", finished.output);
+    host.assert_runs();
+    assert_eq!(host.terminate().code, Some(0));
+}
