@@ -38,7 +38,7 @@ plugins: host
 test: build
 	python3 tests/oracle/test_oracle.py
 	cargo test --release --workspace $(IN_PLUGINS)
-	tests/services/with cargo test --release --workspace
+	tests/services/with cargo test --release
 
 lint: setup
 	cargo fmt --all --check
@@ -48,12 +48,12 @@ lint: setup
 	cargo clippy --release --workspace --all-targets $(IN_PLUGINS) -- -D warnings
 
 check: lint
-	cargo test --release --lib --bins -p sluice-core -p sluice-runtime -p sluice-connectors -p sluice
+	cargo test --release --lib --bins
 	cargo test --release --workspace $(IN_PLUGINS)
 	python3 tests/oracle/test_oracle.py
 
 bench: build
-	cargo bench --workspace --bench decode --bench grouping --bench boundary
+	cargo bench -p sluice-bench --bench decode --bench grouping --bench boundary
 	tests/services/with python3 bench/jobs.py
 
 soak: build

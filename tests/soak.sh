@@ -5,8 +5,8 @@ set -euo pipefail
 end=$((SECONDS + ${1:?minutes} * 60))
 rounds=0
 while [ "$SECONDS" -lt "$end" ]; do
-  SLUICE_SEEDS=2000 cargo test --release --workspace --test simulation whatever
-  cargo test --release --workspace --test disturbed
+  SLUICE_SEEDS=2000 cargo test --release --test simulation whatever
+  cargo test --release --test disturbed
   rounds=$((rounds + 1))
   echo "soak: $rounds rounds, $(((end - SECONDS) / 60)) minutes left"
 done

@@ -50,7 +50,7 @@ fn run(seed: u64) -> Vec<String> {
 fn run_and_name(seed: u64) {
     let outcome = std::panic::catch_unwind(|| run(seed));
     if outcome.is_err() {
-        panic!("seed {seed}; again: SLUICE_SEED={seed} cargo test --release --workspace --test simulation");
+        panic!("seed {seed}; again: SLUICE_SEED={seed} cargo test --release --test simulation");
     }
 }
 
