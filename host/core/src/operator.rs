@@ -152,3 +152,25 @@ pub enum OperatorError {
     #[error("the operator fails on {} rows, the first because {}", .0.len(), .0.first().map_or("", |row| row.reason.as_str()))]
     Rows(Vec<Rejection>),
 }
+
+impl OperatorError {
+    /// Whether the instance is unfit for another call until it is renewed.
+    pub fn spends(&self) -> bool {
+        !matches!(self, OperatorError::Refused(_) | OperatorError::Rows(_))
+    }
+}
+
+/// Makes a call; one that spends the instance is made again by a fresh one, since what the old one had gathered in its life is no
+/// fault of the call's.
+pub fn on_a_fresh_one<T>(
+    operator: &mut dyn Operator,
+    call: impl Fn(&mut dyn Operator) -> Result<T, OperatorError>,
+) -> Result<T, OperatorError> {
+    match call(operator) {
+        Err(error) if error.spends() => {
+            operator.renew()?;
+            call(operator)
+        }
+        answer => answer,
+    }
+}

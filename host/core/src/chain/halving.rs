@@ -1,7 +1,10 @@
 //! Rows that make an operator fail, found by halving.
 //!
-//! A call that fails is made again on each half of its rows, by a fresh instance, until a single row is left to blame. An
-//! operator that fails because a call is too large for its limits so gets smaller calls, and no row is blamed.
+//! A call that spends its instance is made again by a fresh one: what the old one had gathered in its life is no fault of the
+//! rows. If it fails again, it is made on each half of its rows, each time by a fresh instance, until a single row is left to
+//! blame. An operator that fails because a call is too large for its limits so gets smaller calls, and no row is blamed.
+//!
+//! Where most of a batch is to blame, or finding the rows costs too much, it isn't the rows: the operator is at fault.
 
 use std::ops::Range;
 
@@ -9,15 +12,28 @@ use arrow_array::ArrayRef;
 use arrow_select::concat::concat;
 
 use super::transform;
-use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan};
+use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan, on_a_fresh_one};
 
 /// What the failed calls of one batch may cost together. Less: a few bad rows in a full batch (13 failed calls for each)
-/// stop the pipeline. More: an operator that fails on every row holds it up for longer before it says so.
+/// disable the operator. More: an operator that fails on every row holds it up for longer before it says so.
 const MAX_COST: usize = 2_048;
 
 /// A call that exceeds a limit may have run for a second or more, where a trap takes microseconds: so the pipeline is deaf
 /// for 32 such calls at most.
 const COST_OF_A_LIMIT: usize = 64;
+
+/// The share of a batch that may be at fault: one row of so many. More rows than that are no accident of the data, and an operator
+/// that would leave out most of what it is given does less harm while it is disabled. Less than half: a producer's bad hour would
+/// disable a good operator.
+const SHARE_AT_FAULT: usize = 2;
+
+/// The rows of a batch that may be at fault whatever its size: the only row of a batch is no large share of anything.
+pub const ALWAYS_AT_FAULT: usize = 32;
+
+/// The rows of a batch of so many that may be at fault; with more of them, the operator is.
+fn most_at_fault(rows: usize) -> usize {
+    (rows / SHARE_AT_FAULT).max(ALWAYS_AT_FAULT)
+}
 
 /// What failed calls have cost in this batch.
 #[derive(Debug, Default)]
@@ -49,21 +65,34 @@ impl<'a> Halving<'a> {
         rows: usize,
         mut call: impl FnMut(&mut dyn Operator, Range<usize>) -> Result<(), OperatorError>,
     ) -> Result<Vec<Rejection>, OperatorError> {
-        let mut at_fault = Vec::new();
+        let (mut at_fault, most) = (Vec::new(), most_at_fault(rows));
         // The next part is the last.
         let mut parts: Vec<Range<usize>> = std::iter::once(0..rows).collect();
+        let (mut failed, mut fresh) = (false, false);
         while let Some(part) = parts.pop() {
-            let Err(error) = call(self.operator, part.clone()) else { continue };
+            if failed && !fresh {
+                self.operator.renew()?;
+            }
+            let Err(error) = call(self.operator, part.clone()) else {
+                fresh = false;
+                continue;
+            };
             if !self.spent.afford(&error) {
                 return Err(error);
             }
             self.operator.renew()?;
-            if part.len() == 1 {
+            fresh = true;
+            let had_a_past = !std::mem::replace(&mut failed, true);
+            if had_a_past && error.spends() {
+                parts.push(part);
+            } else if part.len() > 1 {
+                let middle = part.start + part.len() / 2;
+                parts.extend([middle..part.end, part.start..middle]);
+            } else if at_fault.len() < most {
                 // A batch has far fewer rows than u32::MAX.
                 at_fault.push(Rejection { row: part.start as u32, reason: error.to_string() });
             } else {
-                let middle = part.start + part.len() / 2;
-                parts.extend([middle..part.end, part.start..middle]);
+                return Err(error);
             }
         }
         Ok(at_fault)
@@ -111,11 +140,11 @@ impl Operator for Halving<'_> {
     }
 
     fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.operator.merge(left, right)
+        on_a_fresh_one(self.operator, |operator| operator.merge(left, right))
     }
 
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.operator.emit(states)
+        on_a_fresh_one(self.operator, |operator| operator.emit(states))
     }
 
     fn renew(&mut self) -> Result<(), OperatorError> {
@@ -127,8 +156,8 @@ fn sliced(columns: Columns<'_>, part: &Range<usize>) -> Vec<ArrayRef> {
     columns.arrays.iter().map(|array| array.slice(part.start, part.len())).collect()
 }
 
-/// The answers to parts as the answer to the whole.
-fn joined(
+/// The answers to parts as the answer to the whole, `at_fault` being rejected of it.
+pub fn joined(
     parts: Vec<(Range<usize>, Produced)>,
     plan: &TransformPlan,
     at_fault: Vec<Rejection>,
@@ -319,6 +348,29 @@ mod tests {
         let arrays = column(&[2; 100]);
         Halving::new(&mut fragile, &mut spent).process(Columns { rows: 100, arrays: &arrays }).unwrap();
         assert_eq!(fragile.calls, 1);
+    }
+
+    #[test]
+    fn an_instance_that_has_had_enough_is_replaced_and_no_row_is_blamed() {
+        let (mut fragile, mut spent) = (Fragile::new(100), Spent::default());
+        fragile.spent = true;
+        let arrays = column(&[2]);
+        let answer = Halving::new(&mut fragile, &mut spent).process(Columns { rows: 1, arrays: &arrays }).unwrap();
+        assert_eq!((answer.rows, answer.rejected, fragile.calls), (1, vec![], 2));
+    }
+
+    #[test]
+    fn an_operator_that_fails_on_most_of_a_batch_is_at_fault_and_on_as_many_as_it_may_the_rows_are() {
+        for (rows, bad, blamed) in [(32, 32, true), (33, 33, false), (100, 50, true), (100, 51, false)] {
+            let numbers: Vec<i64> = (0..rows).map(|row| if row < bad { -1 } else { 2 }).collect();
+            let (mut fragile, mut spent, arrays) = (Fragile::new(100), Spent::default(), column(&numbers));
+            let answer =
+                Halving::new(&mut fragile, &mut spent).process(Columns { rows: numbers.len(), arrays: &arrays });
+            match answer {
+                Ok(produced) => assert!(blamed && produced.rejected.len() == bad as usize, "{rows} {bad}"),
+                Err(error) => assert!(!blamed && matches!(error, OperatorError::Trap(_)), "{rows} {bad}: {error}"),
+            }
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::records::Records;
 use crate::rejected::{self, RejectedRow, Stage};
 use crate::schema::{Field, Kind};
 use crate::window::Unplaced;
+pub use halving::{ALWAYS_AT_FAULT, joined};
 use halving::{Halving, Spent};
 use join::Joiner;
 pub use window::FoldWindow;
@@ -126,6 +127,13 @@ pub enum ProcessError {
     /// A lookup has no answer; if it says that it is unavailable, the same call may be made again.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+}
+
+impl ProcessError {
+    /// Whether an operator is at fault, whatever the records: it is to be disabled.
+    pub fn is_the_operators(&self) -> bool {
+        matches!(self, ProcessError::Operator { .. })
+    }
 }
 
 /// Rows for the sink, with the record of each.

@@ -5,7 +5,7 @@ use arrow_array::{Array, ArrayRef};
 use super::stored::encode_state;
 use super::{Fold, FoldError, Mark, unplanned};
 use crate::checkpoint::Changes;
-use crate::operator::{Columns, Operator, OperatorError};
+use crate::operator::{Columns, Operator, OperatorError, on_a_fresh_one};
 use crate::row::RowColumn;
 
 /// The most states that one call to `emit` is given, so that an answer stays within an instance's limits.
@@ -116,7 +116,8 @@ impl Fold {
     }
 
     fn emit(&self, operator: &mut dyn Operator, groups: &[u32], states: &[ArrayRef]) -> Result<Emitted, FoldError> {
-        let outputs = operator.emit(Columns { rows: groups.len(), arrays: states })?;
+        let states = Columns { rows: groups.len(), arrays: states };
+        let outputs = on_a_fresh_one(operator, |operator| operator.emit(states))?;
         let planned = outputs.len() == self.plan.outputs.len()
             && outputs
                 .iter()
