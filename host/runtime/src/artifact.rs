@@ -11,6 +11,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::anatomy::Anatomy;
 use crate::boundary::ExportIndices;
+use crate::compiling::CompileLimits;
 use crate::guest::Guest;
 use crate::instance::{Instance, OpenError};
 use crate::limits::{Limits, MAX_ARTIFACT_BYTES};
@@ -127,9 +128,28 @@ pub enum ArtifactError {
     /// The compiler refuses it.
     #[error("it can't be compiled ({0}): build it again with a current toolchain")]
     Uncompilable(String),
+    /// The compiler was given up.
+    #[error(
+        "compiling it takes more than {}: split what is large in it, leave out what isn't used, or raise `compile.{what}`",
+        taken(what, limits)
+    )]
+    TooHard {
+        /// What it takes too much of: `time` or `memory`.
+        what: &'static str,
+        /// What it may take.
+        limits: CompileLimits,
+    },
     /// An instance for trying it can't be made.
     #[error("no instance of it can be made: {0}")]
     Unstartable(String),
+}
+
+fn taken(what: &str, limits: &CompileLimits) -> String {
+    if what == "time" {
+        format!("{:?} of processor time", limits.time)
+    } else {
+        format!("{} bytes of memory", limits.memory)
+    }
 }
 
 fn listed(names: &[String]) -> String {
@@ -151,17 +171,20 @@ pub(crate) struct Compiled {
 }
 
 impl Artifact {
+    /// `warm` is called before the compiler is: it may have the code brought into the cache.
     pub(crate) fn compile(
         linker: &Linker<Guest>,
         ticker: &Arc<Ticker>,
         bytes: &[u8],
+        warm: impl FnOnce(Digest) -> Result<(), ArtifactError>,
     ) -> Result<Artifact, ArtifactError> {
         let world = Anatomy::read(bytes)?.check()?;
+        let (digest, size) = (Digest::of(bytes), bytes.len());
+        warm(digest)?;
         let component = compile_component(linker.engine(), bytes)?;
         let other_types = |error: wasmtime::Error| ArtifactError::OtherTypes(format!("{error:#}"));
         let pre = linker.instantiate_pre(&component).map_err(other_types)?;
         let exports = ExportIndices::new(&pre, world).map_err(other_types)?;
-        let (digest, size) = (Digest::of(bytes), bytes.len());
         let artifact = Artifact(Arc::new(Compiled { digest, world, size, pre, exports, _ticker: Arc::clone(ticker) }));
         artifact.try_out()?;
         Ok(artifact)

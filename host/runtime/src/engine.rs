@@ -1,5 +1,6 @@
 //! The engine that all operators share: how code is compiled, where instances live, what they are linked to.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +10,9 @@ use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-use crate::artifact::{Artifact, ArtifactError};
+use crate::artifact::{Artifact, ArtifactError, Digest};
 use crate::boundary;
+use crate::compiling::Helper as CompileHelper;
 use crate::guest::Guest;
 use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use crate::ticker::Ticker;
@@ -35,13 +37,16 @@ pub struct RuntimeConfig {
     /// Where compiled code is kept, so that a warm start loads an operator in milliseconds; made if it isn't there.
     /// None: each start compiles. The code in it is run unchecked, so nobody else may write there.
     pub cache_dir: Option<PathBuf>,
+    /// Who compiles what isn't in the cache, so that it can be given up. None, or without a cache: this process itself, however long
+    /// that takes and whatever memory.
+    pub helper: Option<CompileHelper>,
     /// Instances that there may be at one time.
     pub instances: u32,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> RuntimeConfig {
-        RuntimeConfig { cache_dir: None, instances: DEFAULT_INSTANCES }
+        RuntimeConfig { cache_dir: None, helper: None, instances: DEFAULT_INSTANCES }
     }
 }
 
@@ -72,6 +77,7 @@ pub struct Runtime {
     linker: Linker<Guest>,
     ticker: Arc<Ticker>,
     cache: Option<Cache>,
+    helper: Option<(CompileHelper, Known)>,
 }
 
 impl Runtime {
@@ -82,13 +88,21 @@ impl Runtime {
             .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
-        Ok(Runtime { linker, ticker, cache })
+        let known = config.cache_dir.as_deref().map(|path| Known::new(path, &engine));
+        Ok(Runtime { linker, ticker, cache, helper: config.helper.zip(known) })
     }
 
     /// Checks that these bytes are an operator that this host can run, and compiles them (or takes the code from the
     /// cache). Blocks for 10 ms a component of 20 kB to seconds for an interpreter, on all cores: keep it off lanes.
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
-        Artifact::compile(&self.linker, &self.ticker, bytes)
+        Artifact::compile(&self.linker, &self.ticker, bytes, |digest| match &self.helper {
+            Some((helper, known)) if !known.has(digest) => {
+                helper.compile(bytes)?;
+                known.add(digest);
+                Ok(())
+            }
+            _ => Ok(()),
+        })
     }
 
     /// How many artifacts needed no compiling since the start, as the cache had their code.
@@ -103,20 +117,58 @@ impl std::fmt::Debug for Runtime {
     }
 }
 
+/// Which artifacts were compiled within their limits before, by this very compiler: a file for each, beside the cache. The cache may
+/// have dropped their code meanwhile; they are compiled again without a helper, as they are known to be harmless.
+struct Known {
+    directory: PathBuf,
+    compiler: u64,
+}
+
+impl Known {
+    fn new(cache_dir: &Path, engine: &Engine) -> Known {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Known { directory: cache_dir.join("known"), compiler: hasher.finish() }
+    }
+
+    fn has(&self, artifact: Digest) -> bool {
+        self.file(artifact).exists()
+    }
+
+    /// What can't be noted is compiled by the helper again.
+    fn add(&self, artifact: Digest) {
+        let noted = std::fs::create_dir_all(&self.directory).and_then(|()| std::fs::write(self.file(artifact), b""));
+        if let Err(error) = noted {
+            tracing::warn!("{}: {error}", self.directory.display());
+        }
+    }
+
+    fn file(&self, artifact: Digest) -> PathBuf {
+        self.directory.join(format!("{artifact}-{:016x}", self.compiler))
+    }
+}
+
 /// wasmtime's own cache: keyed by the code's SHA-256, wasmtime's version and the engine's settings; it bounds itself to
 /// 512 MiB by dropping what was used least lately.
-fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
+pub(crate) fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
     let refused = |reason: String| RuntimeError::Cache { path: path.to_owned(), reason };
     std::fs::create_dir_all(path).map_err(|error| refused(error.to_string()))?;
     // wasmtime passes over what it can't write, and each start would compile everything without a word.
     tempfile::tempfile_in(path).map_err(|error| refused(error.to_string()))?;
     let absolute = path.canonicalize().map_err(|error| refused(error.to_string()))?;
     let mut config = CacheConfig::new();
-    config.with_directory(absolute);
+    config.with_directory(absolute.join("code"));
     Cache::new(config).map_err(|error| refused(format!("{error:#}")))
 }
 
 fn engine_config(runtime: &RuntimeConfig, cache: Option<Cache>) -> Config {
+    let mut config = compiler_config(cache);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
+    config
+}
+
+/// What the code depends on: the same for the host and for whoever compiles for it.
+pub(crate) fn compiler_config(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config
         .cache(cache)
@@ -127,8 +179,7 @@ fn engine_config(runtime: &RuntimeConfig, cache: Option<Cache>) -> Config {
         .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
         // Names of functions are enough for a sentence; lines would need the debug information parsed in the host.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .generate_address_map(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
+        .generate_address_map(false);
     config
 }
 

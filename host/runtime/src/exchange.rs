@@ -2,13 +2,14 @@
 //!
 //! A sentence names the call and the column, since its reader is the operator's author.
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use sluice_core::operator::{Columns, OperatorError, Origin, Produced, Rejection, TransformPlan};
 use sluice_core::{Field, Kind};
 
 use crate::boundary::{LentBatch, Processed};
 use crate::buffers::{Answered, accept, accept_selection, lend};
-use crate::limits::{MAX_REASON_BYTES, MAX_ROWS_OUT_EACH, MAX_ROWS_OUT_EXTRA, truncated};
+use crate::limits::{Limits, MAX_REASON_BYTES, MAX_ROWS_OUT_EXTRA, truncated};
 
 /// The host itself calls against the plan: a bug of ours, told apart from the operator's.
 pub(crate) fn misused(call: &str, what: &str) -> OperatorError {
@@ -40,13 +41,13 @@ pub(crate) fn accept_processed(
     answered: Processed,
     plan: &TransformPlan,
     rows_in: usize,
+    limits: &Limits,
 ) -> Result<Produced, OperatorError> {
-    let rows = answered.rows as usize;
-    let most = rows_in.saturating_mul(MAX_ROWS_OUT_EACH).saturating_add(MAX_ROWS_OUT_EXTRA);
+    let (rows, each) = (answered.rows as usize, limits.rows_out);
+    let most = rows_in.saturating_mul(each).saturating_add(MAX_ROWS_OUT_EXTRA);
     if rows > most {
         return Err(OperatorError::Limit(format!(
-            "`process` answered {rows} rows to {rows_in}, and may answer {most}: \
-             {MAX_ROWS_OUT_EACH} for each, and {MAX_ROWS_OUT_EXTRA}"
+            "`process` answered {rows} rows to {rows_in}, and may answer {most}: {each} for each, and {MAX_ROWS_OUT_EXTRA}"
         )));
     }
     let computed: Vec<_> = plan.outputs.iter().filter_map(computed).collect();
@@ -65,6 +66,39 @@ pub(crate) fn accept_fields(
 ) -> Result<Vec<ArrayRef>, OperatorError> {
     let planned: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.kind)).collect();
     accept_columns(call, answered, &planned, rows)
+}
+
+/// The states that a call of the fold answered, none of them larger than it may be.
+pub(crate) fn accept_states(
+    call: &str,
+    answered: Vec<Answered>,
+    fields: &[Field],
+    rows: usize,
+    limits: &Limits,
+) -> Result<Vec<ArrayRef>, OperatorError> {
+    let states = accept_fields(call, answered, fields, rows)?;
+    match oversized(&states, rows, limits.state_bytes) {
+        None => Ok(states),
+        Some(bytes) => Err(OperatorError::Limit(format!(
+            "`{call}` answered a state of {bytes} bytes of text and binary, and a group's may have {}: keep less of each \
+             group, or raise its state limit",
+            limits.state_bytes
+        ))),
+    }
+}
+
+/// The size of the first state of more bytes than `most`.
+fn oversized(states: &[ArrayRef], rows: usize, most: usize) -> Option<usize> {
+    let offsets: Vec<&[i32]> = states.iter().filter_map(offsets).collect();
+    // Offsets are checked: they begin with 0 and never fall.
+    let size = |row: usize| offsets.iter().map(|offsets| (offsets[row + 1] - offsets[row]) as usize).sum();
+    let all: usize = offsets.iter().map(|offsets| offsets[rows] as usize).sum();
+    if all <= most { None } else { (0..rows).map(size).find(|bytes: &usize| *bytes > most) }
+}
+
+fn offsets(array: &ArrayRef) -> Option<&[i32]> {
+    let texts = array.as_string_opt::<i32>().map(|array| array.value_offsets());
+    texts.or_else(|| array.as_binary_opt::<i32>().map(|array| array.value_offsets()))
 }
 
 fn computed((name, origin): &(String, Origin)) -> Option<(&str, Kind)> {

@@ -8,7 +8,7 @@ use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced
 use sluice_core::{Field, Kind};
 
 use crate::artifact::{Artifact, World};
-use crate::exchange::{accept_fields, accept_processed, lend_batch, misused};
+use crate::exchange::{accept_fields, accept_processed, accept_states, lend_batch, misused};
 use crate::limits::Limits;
 use crate::plan::{check_fold, check_transform};
 use crate::running::{Running, StartError};
@@ -149,7 +149,7 @@ impl Instance {
         self.attempt(|running, agreed| {
             let lent = lend_batch("migrate", states, kinds_of(state))?;
             let answered = running.call(|guest, store| guest.migrate(store, version, state, &lent))?;
-            accept_fields("migrate", answered, &agreed.fold()?.state, states.rows)
+            accept_states("migrate", answered, &agreed.fold()?.state, states.rows, running.limits())
         })
     }
 
@@ -161,7 +161,7 @@ impl Instance {
         let running = self.running.as_mut().map_err(|spent| spent.clone())?;
         let result = call(running, &self.agreed);
         if let Err(error) = &result
-            && !matches!(error, OperatorError::Refused(_))
+            && error.spends()
         {
             self.running = Err(error.clone());
         }
@@ -199,7 +199,7 @@ impl Operator for Instance {
         self.attempt(|running, agreed| {
             let lent = lend_batch("process", input, agreed.reads.iter().copied())?;
             let processed = running.call(|guest, store| guest.process(store, &lent))?;
-            accept_processed(processed, &agreed.transform, input.rows)
+            accept_processed(processed, &agreed.transform, input.rows, running.limits())
         })
     }
 
@@ -217,7 +217,7 @@ impl Operator for Instance {
             let lent_values = lend_batch("accumulate", values, agreed.values.iter().copied())?;
             let lent_states = lend_batch("accumulate", states, kinds_of(state))?;
             let answered = running.call(|guest, store| guest.accumulate(store, groups, &lent_values, &lent_states))?;
-            accept_fields("accumulate", answered, state, states.rows)
+            accept_states("accumulate", answered, state, states.rows, running.limits())
         })
     }
 
@@ -231,7 +231,7 @@ impl Operator for Instance {
             let lent_left = lend_batch("merge", left, kinds_of(state))?;
             let lent_right = lend_batch("merge", right, kinds_of(state))?;
             let answered = running.call(|guest, store| guest.merge(store, &lent_left, &lent_right))?;
-            accept_fields("merge", answered, state, left.rows)
+            accept_states("merge", answered, state, left.rows, running.limits())
         })
     }
 

@@ -14,6 +14,7 @@ mod anatomy;
 mod artifact;
 mod boundary;
 mod buffers;
+mod compiling;
 mod componentize;
 mod engine;
 mod exchange;
@@ -23,14 +24,19 @@ pub mod inspect;
 mod instance;
 mod limits;
 mod plan;
+mod probe;
 mod running;
 mod ticker;
 
 pub use artifact::{Artifact, ArtifactError, Digest, World};
+pub use compiling::{
+    CompileLimits, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, Helper as CompileHelper, compile_within,
+};
 pub use componentize::{ComponentizeError, componentize};
 pub use engine::{DEFAULT_INSTANCES, Runtime, RuntimeConfig, RuntimeError};
 pub use instance::{Instance, OpenError};
 pub use limits::{
-    DEFAULT_CALL_TIME, DEFAULT_LOG_LINES, DEFAULT_MEMORY, DEFAULT_OPEN_TIME, DEFAULT_OUTPUT_BYTES, Limits,
-    MAX_ARTIFACT_BYTES,
+    DEFAULT_CALL_TIME, DEFAULT_LOG_LINES, DEFAULT_MEMORY, DEFAULT_OPEN_TIME, DEFAULT_OUTPUT_BYTES, DEFAULT_ROWS_OUT,
+    DEFAULT_STATE_BYTES, Limits, MAX_ARTIFACT_BYTES,
 };
+pub use probe::{PROBE_ROWS, probe};

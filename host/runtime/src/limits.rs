@@ -50,7 +50,11 @@ pub(crate) const MAX_NAME_BYTES: usize = 256;
 
 /// The rows that `process` may answer for each row it was given. Exploding a list makes tens; without a bound, a row
 /// could become a gigabyte a few operators later.
-pub(crate) const MAX_ROWS_OUT_EACH: usize = 64;
+pub const DEFAULT_ROWS_OUT: usize = 64;
+
+/// The bytes of text and binary in one group's state. A sketch or a short list of what was seen last takes kilobytes; a state that
+/// gathers all rows grows until each batch moves megabytes for a few bytes of news, and fills the store.
+pub const DEFAULT_STATE_BYTES: usize = 1 << 20;
 
 /// The rows that `process` may answer on top of that, so that a batch of one row with one long list is no fault.
 pub(crate) const MAX_ROWS_OUT_EXTRA: usize = 1024;
@@ -79,6 +83,10 @@ pub struct Limits {
     pub open_time: Duration,
     /// Bytes that one call may hand to the host, in a result or to the log.
     pub output_bytes: usize,
+    /// Rows that `process` may answer for each row it was given, beside some more.
+    pub rows_out: usize,
+    /// Bytes of text and binary that the state of one group may have.
+    pub state_bytes: usize,
     /// Lines a second into the host's log; more are counted, not written.
     pub log_lines: u32,
 }
@@ -90,6 +98,8 @@ impl Default for Limits {
             call_time: DEFAULT_CALL_TIME,
             open_time: DEFAULT_OPEN_TIME,
             output_bytes: DEFAULT_OUTPUT_BYTES,
+            rows_out: DEFAULT_ROWS_OUT,
+            state_bytes: DEFAULT_STATE_BYTES,
             log_lines: DEFAULT_LOG_LINES,
         }
     }

@@ -52,6 +52,11 @@ impl Running {
         Ok(Running { store, exports, limits: limits.clone() })
     }
 
+    /// What it may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Calls with the time that a call has. After an error that isn't the operator's own word, the guest must be dropped.
     pub(crate) fn call<T>(
         &mut self,

@@ -1,7 +1,13 @@
 //! Compiled code is kept between processes.
 
+use std::ffi::OsString;
+use std::time::Duration;
+
 use sluice_core::operator::Operator;
-use sluice_runtime::{Limits, Runtime, RuntimeConfig, RuntimeError, componentize};
+use sluice_runtime::{
+    ArtifactError, CompileHelper, CompileLimits, Limits, Runtime, RuntimeConfig, RuntimeError, compile_within,
+    componentize,
+};
 
 use crate::guests::{columns, config, fields, module, rows};
 
@@ -47,4 +53,60 @@ fn a_cache_that_can_not_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = runtime(file.path()).unwrap_err();
     assert!(error.to_string().contains(&file.path().display().to_string()), "{error}");
+}
+
+/// A runtime whose helper runs this script instead of compiling.
+fn helped(directory: &std::path::Path, script: &str, time: Duration) -> Runtime {
+    let arguments = ["-c", script].map(OsString::from).to_vec();
+    let limits = CompileLimits { time, ..CompileLimits::default() };
+    let helper = Some(CompileHelper { program: "/bin/sh".into(), arguments, limits });
+    let cache_dir = Some(directory.to_owned());
+    Runtime::new(RuntimeConfig { cache_dir, helper, ..RuntimeConfig::default() }).unwrap()
+}
+
+#[test]
+fn what_becomes_of_a_helper_is_said_of_the_artifact() {
+    let component = componentize(&module("guest_transformer")).unwrap();
+    let answer = |script: &str, time| {
+        let directory = tempfile::tempdir().unwrap();
+        helped(directory.path(), script, time).compile(&component).unwrap_err()
+    };
+    let (minute, no_time) = (Duration::from_secs(60), Duration::from_millis(5));
+    let given_up = |error: ArtifactError| match error {
+        ArtifactError::TooHard { what, .. } => what,
+        other => panic!("{other}"),
+    };
+    assert_eq!(given_up(answer("exec sleep 600", no_time)), "time");
+    assert_eq!(given_up(answer("cat > /dev/null; kill -XCPU $$", minute)), "time");
+    assert_eq!(given_up(answer("echo memory allocation of 7 bytes failed >&2; kill -ABRT $$", minute)), "memory");
+    let said = |script| match answer(script, minute) {
+        ArtifactError::Uncompilable(said) => said,
+        other => panic!("{other}"),
+    };
+    assert_eq!(said("echo ' it has no end ' >&2; exit 1"), "it has no end");
+    assert!(said("kill -SEGV $$").contains("died of signal 11"));
+}
+
+#[test]
+fn an_artifact_that_was_compiled_within_its_limits_needs_no_helper_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    let runs = directory.path().join("runs");
+    let script = format!("cat > /dev/null; echo once >> {}", runs.display());
+    for _ in 0..2 {
+        helped(directory.path(), &script, Duration::from_secs(60)).compile(&component).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&runs).unwrap(), "once\n");
+}
+
+#[test]
+fn a_helper_leaves_its_code_where_the_host_finds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    // This very process is the helper here, and stays limited: to more than the tests take.
+    let limits = CompileLimits { time: Duration::from_secs(3_600), memory: 1 << 40 };
+    compile_within(directory.path(), limits, component.as_slice()).unwrap();
+    let host = runtime(directory.path()).unwrap();
+    host.compile(&component).unwrap();
+    assert_eq!(host.cache_hits(), 1);
 }

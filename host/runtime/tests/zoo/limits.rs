@@ -1,7 +1,9 @@
 //! Operators that take more than they may have, or die: the host goes on, and so does the pipeline after a renewal.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow_array::{ArrayRef, Int64Array};
 use sluice_core::operator::{Operator, OperatorError};
 use sluice_runtime::{Limits, OpenError, Runtime, RuntimeConfig, componentize};
 
@@ -111,4 +113,40 @@ fn instances_run_on_many_threads_at_once() {
         }
     };
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(run))));
+}
+
+/// A row that some behaviours are afraid of, and one that they aren't.
+fn afraid(behaviour: &str) -> OperatorError {
+    let limits = Limits { call_time: Duration::from_millis(20), memory: 4 << 20, ..Limits::default() };
+    let mut instance = open_within(behaviour, &limits).unwrap();
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![-7]));
+    assert_eq!(instance.process(columns(&rows())).unwrap().columns, rows());
+    instance.process(columns(&[numbers, rows()[1].slice(0, 1)])).unwrap_err()
+}
+
+#[test]
+fn an_operator_that_fails_on_a_row_does_the_others() {
+    assert!(matches!(afraid("trap on a row"), OperatorError::Trap(_)));
+    assert!(matches!(afraid("spin on a row"), OperatorError::Limit(_)));
+    assert!(matches!(afraid("hoard on a row"), OperatorError::Limit(_)));
+}
+
+#[test]
+fn what_an_instance_gathers_in_its_life_is_gone_after_a_renewal() {
+    let limits = Limits { memory: 4 << 20, ..Limits::default() };
+    for behaviour in ["trap after much good work", "leak", "remember"] {
+        let mut instance = open_within(behaviour, &limits).unwrap();
+        for _ in 0..3 {
+            let mut first = None;
+            let other = (0..100).find_map(|_| {
+                let answer = instance.process(columns(&rows())).map(|produced| produced.columns);
+                let other = first.as_ref().is_some_and(|first| *first != answer);
+                first.get_or_insert_with(|| answer.clone());
+                other.then_some(answer)
+            });
+            assert_eq!(first.unwrap().unwrap(), rows(), "{behaviour}");
+            assert_eq!(other.unwrap().is_ok(), behaviour == "remember", "{behaviour}");
+            instance.renew().unwrap();
+        }
+    }
 }

@@ -10,4 +10,5 @@ mod guests;
 mod limits;
 mod log_lines;
 mod opening;
+mod probing;
 mod processing;

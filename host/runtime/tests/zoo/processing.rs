@@ -11,7 +11,7 @@ use sluice_core::operator::{Columns, Operator, OperatorError};
 use sluice_core::{Field, Kind};
 use sluice_runtime::Limits;
 
-use crate::guests::{TRANSFORMER, columns, config, contract, limit, open_transformer, process, rows};
+use crate::guests::{TRANSFORMER, columns, config, contract, limit, open_transformer, open_within, process, rows};
 
 /// Twelve rows of every kind, with nulls.
 fn every_kind() -> (Vec<Field>, Vec<ArrayRef>) {
@@ -109,6 +109,9 @@ fn an_answer_that_breaks_the_contract_is_refused_with_the_reason() {
         ("add offsets to a number", "its offsets must be 0 bytes for 4 rows and are 4"),
         ("cut the offsets", "column `t` (utf8): its offsets must be 20 bytes for 4 rows and are 16"),
         ("cut an offset", "its offsets must be 20 bytes for 4 rows and are 19"),
+        ("add an offset", "its offsets must be 20 bytes for 4 rows and are 24"),
+        ("overlap the offsets", "its offsets must never fall: row 1 goes from 2 to 1"),
+        ("answer numbers for text", "its offsets must be 20 bytes for 4 rows and are 0"),
         ("start the offsets at 1", "its first offset must be 0 and is 1"),
         ("let an offset fall", "row 1 goes from 2147483647 to 3"),
         ("let an offset be negative", "row 0 goes from 0 to -1"),
@@ -149,4 +152,25 @@ fn a_transformer_has_no_fold() {
     let emitted = open_transformer("echo").unwrap().emit(columns(&rows));
     assert!(contract(emitted).contains("has no fold"));
     assert_eq!(rows[0].as_primitive::<Int64Type>().value(0), 1);
+}
+
+#[test]
+fn what_is_said_of_the_inputs_rows_is_the_chains_to_check() {
+    assert_eq!(process("select a row outside").unwrap().selection, Some(vec![1, 2, 3, 4]));
+    assert_eq!(process("select a row below").unwrap().selection, Some(vec![-1, 0, 1, 2]));
+    assert_eq!(process("reject a row outside").unwrap().rejected[0].row, 4);
+}
+
+#[test]
+fn rows_out_are_bounded_as_the_limit_says() {
+    let answer = |rows_out| {
+        let mut instance = open_within("explode each row", &Limits { rows_out, ..Limits::default() }).unwrap();
+        instance.process(columns(&many(200)))
+    };
+    assert!(limit(answer(1)).contains("answered 1600 rows to 200, and may answer 1224: 1 for each, and 1024"));
+    assert_eq!(answer(8).unwrap().rows, 1600);
+}
+
+fn many(rows: i64) -> [ArrayRef; 2] {
+    [Arc::new(Int64Array::from_iter_values(0..rows)), Arc::new(StringArray::from_iter_values((0..rows).map(|_| "a")))]
 }

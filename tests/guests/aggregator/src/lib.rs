@@ -25,13 +25,25 @@ impl transform::Guest for Aggregator {
             let index = input.iter().position(|field| field.name == name);
             index.map(|index| index as u32).ok_or_else(|| format!("no column `{name}`"))
         };
-        let gift = transform::Output { name: "gift".into(), origin: transform::Origin::Computed(Kind::Utf8) };
+        let kind = if behaviour() == "answer NaN keys" { Kind::Float64 } else { Kind::Utf8 };
+        let gift = transform::Output { name: "gift".into(), origin: transform::Origin::Computed(kind) };
         let amount = transform::Output { name: "amount".into(), origin: transform::Origin::Input(column("amount")?) };
         Ok(transform::Plan { reads: vec![column("gift")?], outputs: vec![gift, amount] })
     }
 
     fn process(input: Batch) -> Result<transform::Produced, String> {
         let gifts = &input.columns[0];
+        if behaviour() == "answer NaN keys" {
+            // Each gift another one of the bit patterns that are not a number.
+            let values = int64(gifts).flat_map(|gift| (f64::NAN.to_bits() | gift as u64 & 7).to_le_bytes()).collect();
+            let column = Column { validity: None, offsets: Vec::new(), values };
+            return Ok(transform::Produced {
+                rows: input.rows,
+                columns: vec![column],
+                selection: None,
+                rejected: Vec::new(),
+            });
+        }
         let mut offsets = 0i32.to_le_bytes().to_vec();
         offsets.reserve(4 * input.rows as usize);
         let mut values = Vec::with_capacity(4 * input.rows as usize);
@@ -56,6 +68,7 @@ impl fold::Guest for Aggregator {
             "add a column that is not there" => plan.values[0] = 2,
             "keep no state" => plan.state.clear(),
             "keep two states alike" => plan.state.push(sum()),
+            "grow for ever" => plan.state.push(Field { name: "seen".into(), kind: Kind::Binary }),
             "name an output as a key" => plan.outputs[0].name = "gift".into(),
             "plan no result" => (plan.keys, plan.outputs) = (Vec::new(), Vec::new()),
             _ => {}
@@ -74,6 +87,9 @@ impl fold::Guest for Aggregator {
         }
         match behaviour() {
             "trap in accumulate" => panic!("trap in accumulate"),
+            "trap on an amount" if int64(amounts).any(|amount| amount == -7) => panic!("trap on an amount"),
+            "make up a group" => sums.push(Some(1)),
+            "grow for ever" => return Ok(vec![column(&sums), grown(&groups, &states.columns[1])]),
             "forget a group" => drop(sums.pop()),
             "answer two states" => return Ok(vec![column(&sums), column(&sums)]),
             _ => {}
@@ -82,6 +98,9 @@ impl fold::Guest for Aggregator {
     }
 
     fn merge(left: Batch, right: Batch) -> Result<Vec<Column>, String> {
+        if behaviour() == "prefer the left in merge" {
+            return Ok(left.columns);
+        }
         let both = sums(&left.columns[0]).into_iter().zip(sums(&right.columns[0]));
         let merged = both.map(|pair| match pair {
             (Some(left), Some(right)) => left.checked_add(right).map(Some).ok_or("the sum overflows"),
@@ -91,7 +110,16 @@ impl fold::Guest for Aggregator {
     }
 
     fn emit(states: Batch) -> Result<Vec<Column>, String> {
-        Ok(if behaviour() == "emit nothing" { Vec::new() } else { states.columns })
+        let mut shown = sums(&states.columns[0]);
+        match behaviour() {
+            "emit nothing" => return Ok(Vec::new()),
+            "emit a row more" => shown.push(None),
+            "emit a row less" => drop(shown.pop()),
+            "emit the rows of others" => shown.reverse(),
+            "trap in emit" => panic!("trap in emit"),
+            _ => {}
+        }
+        Ok(vec![column(&shown)])
     }
 
     /// Version 1 kept the sum as a float64.
@@ -101,9 +129,30 @@ impl fold::Guest for Aggregator {
         }
         let old = &states.columns[0];
         let floats = old.values.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
-        let sums: Vec<_> = floats.enumerate().map(|(row, sum)| is_valid(old, row).then_some(sum as i64)).collect();
+        let mut sums: Vec<_> = floats.enumerate().map(|(row, sum)| is_valid(old, row).then_some(sum as i64)).collect();
+        match behaviour() {
+            "trap in migrate" => panic!("trap in migrate"),
+            "refuse to migrate" => return Err("it forgot how".to_owned()),
+            "drop a group in migrate" => drop(sums.pop()),
+            "swap groups in migrate" => sums.reverse(),
+            _ => {}
+        }
         Ok(vec![column(&sums)])
     }
+}
+
+/// Each group's bytes, and 64 more for each row of it.
+fn grown(groups: &[u8], seen: &Column) -> Column {
+    let rows = seen.offsets.len() / 4 - 1;
+    let mut counts = vec![0; rows];
+    groups.as_chunks::<4>().0.iter().for_each(|group| counts[i32::from_le_bytes(*group) as usize] += 1);
+    let ends: Vec<i32> = seen.offsets.as_chunks::<4>().0.iter().map(|end| i32::from_le_bytes(*end)).collect();
+    let (mut offsets, mut end) = (0i32.to_le_bytes().to_vec(), 0);
+    for row in 0..rows {
+        end += ends[row + 1] - ends[row] + 64 * counts[row];
+        offsets.extend_from_slice(&end.to_le_bytes());
+    }
+    Column { validity: None, offsets, values: vec![1; end as usize] }
 }
 
 fn int64(column: &Column) -> impl Iterator<Item = i64> + '_ {

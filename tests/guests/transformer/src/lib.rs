@@ -4,6 +4,7 @@
 mod bindings {
     wit_bindgen::generate!({ path: "../../../wit", world: "transformer" });
 }
+mod memory;
 mod open;
 mod process;
 

@@ -14,6 +14,12 @@ pub fn process(behaviour: &str, input: Batch) -> Result<Produced, String> {
         "trap" => panic!("trap"),
         "spin" => crate::spin(),
         "hoard" => crate::hoard(),
+        "trap on a row" if has_bad_row(&produced.columns) => panic!("trap on a row"),
+        "spin on a row" if has_bad_row(&produced.columns) => crate::spin(),
+        "hoard on a row" if has_bad_row(&produced.columns) => crate::hoard(),
+        "trap after much good work" => crate::memory::tire(rows),
+        "leak" => crate::memory::leak(),
+        "remember" => crate::memory::remember(&mut produced.columns),
         "recurse" => return Err(crate::recurse(0).to_string()),
         "leave a column out" => drop(produced.columns.pop()),
         "claim a row more" => produced.rows += 1,
@@ -24,6 +30,14 @@ pub fn process(behaviour: &str, input: Batch) -> Result<Produced, String> {
         "answer too much" => produced.columns[0].values = vec![0; 8 << 20],
         "cut the selection" => produced.selection = Some(vec![0; 3]),
         "select the first row" => select_first(&mut produced),
+        "select a row outside" => produced.selection = Some((1..=rows as i32).flat_map(i32::to_le_bytes).collect()),
+        "select a row below" => {
+            produced.selection = Some((0..rows as i32).flat_map(|row| (row - 1).to_le_bytes()).collect())
+        }
+        "reject a row outside" => {
+            reject(&mut produced, 1, "bad");
+            produced.rejected[0].row = rows;
+        }
         "reject the first row" => reject(&mut produced, 1, "bad"),
         "reject at length" => reject(&mut produced, 1, &"é".repeat(100_000)),
         "reject more rows than there are" => reject(&mut produced, rows + 1, "bad"),
@@ -48,6 +62,12 @@ fn spoil(behaviour: &str, columns: &mut [Column]) {
         "lengthen the validity" => columns[0].validity = Some(vec![0xff; 64]),
         "add offsets to a number" => columns[0].offsets = vec![0; 4],
         "cut the offsets" => offsets.truncate(offsets.len() - 4),
+        "add an offset" => offsets.extend_from_slice(&i32::MAX.to_le_bytes()),
+        "overlap the offsets" => {
+            let pairs = offsets[4..].chunks_exact_mut(4).zip([2i32, 1].into_iter().cycle());
+            pairs.for_each(|(offset, end)| offset.copy_from_slice(&end.to_le_bytes()));
+        }
+        "answer numbers for text" => (last.offsets, last.values) = (Vec::new(), last.values.repeat(8)),
         "cut an offset" => offsets.truncate(offsets.len() - 1),
         "start the offsets at 1" => offsets[..4].copy_from_slice(&1i32.to_le_bytes()),
         "let an offset fall" => offsets[4..8].copy_from_slice(&i32::MAX.to_le_bytes()),
@@ -56,6 +76,11 @@ fn spoil(behaviour: &str, columns: &mut [Column]) {
         "answer bytes for text" => last.values.fill(0xff),
         _ => {}
     }
+}
+
+/// Whether a number among those of the first column is the one that some behaviours are afraid of.
+fn has_bad_row(columns: &[Column]) -> bool {
+    columns[0].values.as_chunks::<8>().0.contains(&(-7i64).to_le_bytes())
 }
 
 /// Each row `times` times.

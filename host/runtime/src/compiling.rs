@@ -1,0 +1,170 @@
+//! Compiling in a process of its own, which can be given up.
+//!
+//! ```text
+//! host ──component──▶ helper: limits itself, compiles ──code──▶ compile cache ──▶ host loads it
+//!   └──────────────── kills it when its time is up ─────┘
+//! ```
+//!
+//! A component of a few KB can keep the compiler busy for minutes, or want gigabytes. A thread can't be given up, and memory is the
+//! whole process's; so the helper is a process, which the kernel holds to what it may use. The host never reads what the helper says
+//! as code: it finds the code in the cache that both share, under the digest of what it asked for.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy};
+
+use crate::artifact::ArtifactError;
+use crate::engine::{compiler_config, open_cache};
+use crate::limits::{MAX_ARTIFACT_BYTES, MAX_MESSAGE_BYTES, truncated};
+
+/// The processor time that compiling one artifact may take, all cores together. CPython's 18 MB take 8 s; much more is no program
+/// but a trap for compilers, and the next file waits for it.
+pub const DEFAULT_COMPILE_TIME: Duration = Duration::from_secs(60);
+
+/// The memory that compiling one artifact may take, in bytes. Less: a large interpreter doesn't compile on many cores. More: a small
+/// machine's other processes pay for one file.
+pub const DEFAULT_COMPILE_MEMORY: u64 = 2 << 30;
+
+/// The helper is killed when so many times its processor time have passed: it may have had to wait for a core, not for ever.
+const CLOCK_FACTOR: u32 = 4;
+
+/// What the helper's last words may be.
+const MAX_WORDS: u64 = 64 << 10;
+
+/// What compiling one artifact may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Processor time, to within a second.
+    pub time: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> CompileLimits {
+        CompileLimits { time: DEFAULT_COMPILE_TIME, memory: DEFAULT_COMPILE_MEMORY }
+    }
+}
+
+/// A program that reads a component from its standard input and calls [`compile_within`] with it. It ends with 0 once the code is in
+/// the cache; else it says why not on its standard error.
+#[derive(Debug, Clone)]
+pub struct Helper {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments, which tell it the cache and the limits.
+    pub arguments: Vec<OsString>,
+    /// What the program limits itself to.
+    pub limits: CompileLimits,
+}
+
+impl Helper {
+    /// Has a component compiled. Blocks until that is done, or given up.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<(), ArtifactError> {
+        let failed = |error: io::Error| ArtifactError::Uncompilable(format!("the compiler can't be run: {error}"));
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            // The allocator's arenas are to count when they are used, not when they are reserved.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            // Its last words are for the author of the component.
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let words = self.converse(&mut child, bytes);
+        let status = child.wait().map_err(failed)?;
+        match words {
+            None => Err(self.given_up("time")),
+            Some(words) => self.judge(status, &words),
+        }
+    }
+
+    /// Gives the child its input; answers what it said until it ended. None: its time was up, and it is killed.
+    fn converse(&self, child: &mut Child, bytes: &[u8]) -> Option<String> {
+        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+        std::thread::scope(|scope| {
+            let (said, heard) = mpsc::channel();
+            scope.spawn(move || {
+                let mut words = Vec::new();
+                // A child that is gone has said all that it will.
+                let _ = stderr.map(|stderr| stderr.take(MAX_WORDS).read_to_end(&mut words));
+                let _ = said.send(words);
+            });
+            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(bytes)));
+            let words = match heard.recv_timeout(self.limits.time.saturating_mul(CLOCK_FACTOR)) {
+                Ok(words) => Some(words),
+                Err(RecvTimeoutError::Disconnected) => Some(Vec::new()),
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+            if words.is_none() {
+                // It may have ended just now.
+                let _ = child.kill();
+            }
+            words.map(|words| String::from_utf8_lossy(&words).trim().to_owned())
+        })
+    }
+
+    fn judge(&self, status: ExitStatus, words: &str) -> Result<(), ArtifactError> {
+        use std::os::unix::process::ExitStatusExt;
+        match (status.success(), status.signal()) {
+            (true, _) => Ok(()),
+            // The kernel ends what has used up its processor time, first by asking.
+            (_, Some(SIGXCPU | SIGKILL)) => Err(self.given_up("time")),
+            // Rust's allocator ends what gets no memory.
+            (_, Some(SIGABRT)) if words.contains("memory allocation") => Err(self.given_up("memory")),
+            (_, Some(signal)) => Err(ArtifactError::Uncompilable(truncated(
+                format!("the compiler died of signal {signal}: {words}"),
+                MAX_MESSAGE_BYTES,
+            ))),
+            (_, None) => Err(ArtifactError::Uncompilable(truncated(words.to_owned(), MAX_MESSAGE_BYTES))),
+        }
+    }
+
+    fn given_up(&self, what: &'static str) -> ArtifactError {
+        ArtifactError::TooHard { what, limits: self.limits }
+    }
+}
+
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+const SIGXCPU: i32 = 24;
+
+/// The helper's part: holds this process to the limits, then compiles what `component` gives into the cache in this directory.
+///
+/// # Errors
+///
+/// A sentence for whoever made the component. A process that reaches a limit is ended.
+pub fn compile_within(cache_dir: &Path, limits: CompileLimits, component: impl Read) -> Result<(), String> {
+    limit(limits).map_err(|error| format!("this process can't be limited: {error}"))?;
+    let mut bytes = Vec::new();
+    let most = MAX_ARTIFACT_BYTES as u64 + 1;
+    component.take(most).read_to_end(&mut bytes).map_err(|error| format!("it can't be read: {error}"))?;
+    let cache = open_cache(cache_dir).map_err(|error| error.to_string())?;
+    let mut config = compiler_config(Some(cache));
+    // Nothing runs here.
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    compile(&config, &bytes).map_err(|error| format!("{error:#}"))
+}
+
+fn compile(config: &Config, bytes: &[u8]) -> wasmtime::Result<()> {
+    Component::from_binary(&Engine::new(config)?, bytes).map(drop)
+}
+
+fn limit(limits: CompileLimits) -> io::Result<()> {
+    let at_most = |most: u64, at_last: u64| Rlimit { current: Some(most), maximum: Some(at_last) };
+    let seconds = limits.time.as_secs().max(1);
+    setrlimit(Resource::Cpu, at_most(seconds, seconds + 1))?;
+    setrlimit(Resource::Data, at_most(limits.memory, limits.memory))?;
+    // A core file of a compiler that ran out of memory is of no use to anybody.
+    setrlimit(Resource::Core, at_most(0, 0))?;
+    Ok(())
+}

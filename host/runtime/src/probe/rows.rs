@@ -1,0 +1,104 @@
+//! Rows made up from a seed.
+
+use std::sync::Arc;
+
+use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
+use fastrand::Rng;
+use sluice_core::{Field, Kind};
+
+use super::PROBE_ROWS;
+
+/// One value of so many is null.
+const NULL_EVERY: u8 = 8;
+
+/// 2021-08-16T00:00:00, in microseconds.
+const A_DAY: i64 = 1_629_072_000_000_000;
+
+/// Texts that operators cast, trim and look into.
+const TEXTS: [&str; 10] =
+    ["", "a", "B c", " 7 ", "42", "-3", "1.5", "2021-08-16 09:48:01", "2021-08-16 09:48:01.25", "直播é"];
+
+/// Numbers at which arithmetic ends.
+const INTEGERS: [i64; 8] = [i64::MIN, i64::MIN + 1, -1, 0, 1, 1 << 53, i64::MAX - 1, i64::MAX];
+
+/// As [`INTEGERS`].
+const FLOATS: [f64; 10] =
+    [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, f64::MIN, f64::MAX, f64::MIN_POSITIVE, 1e300, 0.1];
+
+/// Texts that are hard on parsers.
+const STRANGE: [&str; 8] = [
+    "\0",
+    "\u{feff}x",
+    "9223372036854775808",
+    "1e999",
+    "0000-00-00 00:00:00",
+    "2021-02-29 24:00:60",
+    "\u{10ffff}",
+    "١٢",
+];
+
+/// The length of a long text.
+const LONG: usize = 4 << 10;
+
+/// Rows as data mostly is: few different values, so that they make groups, and no sum of them is inexact or overflows.
+pub(super) fn ordinary(fields: &[Field], seed: u64) -> Vec<ArrayRef> {
+    let mut random = Rng::with_seed(seed);
+    let column = |field: &Field| -> ArrayRef {
+        match field.kind {
+            Kind::Boolean => Arc::new(BooleanArray::from_iter(values(&mut random, Rng::bool))),
+            Kind::Int64 => Arc::new(PrimitiveArray::<Int64Type>::from_iter(values(&mut random, |r| r.i64(-20..20)))),
+            // Quarters add up exactly, in whatever order.
+            Kind::Float64 => Arc::new(PrimitiveArray::<Float64Type>::from_iter(values(&mut random, |r| {
+                f64::from(r.i32(-80..80)) / 4.0
+            }))),
+            Kind::Utf8 => Arc::new(StringArray::from_iter(values(&mut random, |r| TEXTS[r.usize(..TEXTS.len())]))),
+            Kind::Binary => {
+                Arc::new(BinaryArray::from_iter(values(&mut random, |r| TEXTS[r.usize(..TEXTS.len())].as_bytes())))
+            }
+            Kind::Timestamp => {
+                Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(values(&mut random, |r| {
+                    A_DAY + r.i64(0..86_400) * 1_000_000
+                })))
+            }
+        }
+    };
+    fields.iter().map(column).collect()
+}
+
+/// Rows at the ends of what their types can hold.
+pub(super) fn extreme(fields: &[Field], seed: u64) -> Vec<ArrayRef> {
+    let mut random = Rng::with_seed(seed.wrapping_add(1));
+    let long = "é".repeat(LONG / 2);
+    let texts: Vec<&str> = STRANGE.iter().copied().chain([long.as_str()]).collect();
+    let column = |field: &Field| -> ArrayRef {
+        match field.kind {
+            Kind::Boolean => Arc::new(BooleanArray::from_iter(values(&mut random, Rng::bool))),
+            Kind::Int64 => {
+                Arc::new(PrimitiveArray::<Int64Type>::from_iter(values(&mut random, |r| one_of(r, &INTEGERS))))
+            }
+            Kind::Float64 => {
+                Arc::new(PrimitiveArray::<Float64Type>::from_iter(values(&mut random, |r| one_of(r, &FLOATS))))
+            }
+            Kind::Utf8 => Arc::new(StringArray::from_iter(values(&mut random, |r| one_of(r, &texts)))),
+            Kind::Binary => Arc::new(BinaryArray::from_iter(values(&mut random, |r| {
+                (0..r.usize(..20)).map(|_| r.u8(..)).collect::<Vec<u8>>()
+            }))),
+            Kind::Timestamp => {
+                Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(values(&mut random, |r| {
+                    one_of(r, &INTEGERS)
+                })))
+            }
+        }
+    };
+    fields.iter().map(column).collect()
+}
+
+fn one_of<T: Copy>(random: &mut Rng, values: &[T]) -> T {
+    values[random.usize(..values.len())]
+}
+
+/// A value or null for each row.
+fn values<T>(random: &mut Rng, mut value: impl FnMut(&mut Rng) -> T) -> Vec<Option<T>> {
+    (0..PROBE_ROWS).map(|_| (random.u8(..NULL_EVERY) > 0).then(|| value(random))).collect()
+}
