@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::disabled::Disablings;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -61,6 +62,7 @@ impl Member {
             status: Arc::clone(&status),
             ending: ended,
             until_caught_up: shared.until_caught_up,
+            disablings: Disablings::default(),
         };
         let started = shared.started;
         let supervisor = tokio::spawn(async move {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::checkpoints;
+use crate::command::compile;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
@@ -26,7 +27,8 @@ pub struct Service {
 /// The runtime for operators, with its compile cache in the service's state directory.
 pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     let cache = std::path::absolute(config.state.join("compiled"))?;
-    let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), ..RuntimeConfig::default() });
+    let helper = compile::helper(&cache, config.compile);
+    let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), helper, ..RuntimeConfig::default() });
     runtime.context("the WebAssembly runtime can't start")
 }
 

@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use sluice_core::operator::{FoldPlan, Operator, Origin, TransformPlan};
 use sluice_core::{Field, Kind};
-use sluice_runtime::{Limits, Runtime, RuntimeConfig, inspect};
+use sluice_runtime::inspect::Description;
+use sluice_runtime::{Limits, PROBE_ROWS, Runtime, RuntimeConfig, inspect, probe};
 
 /// Show what an operator is, what it imports and, given input columns, its plan.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,12 @@ pub struct Inspect {
     /// The columns that come in, such as `user_id:int64,ip:utf8`.
     #[arg(long, value_delimiter = ',')]
     input: Vec<String>,
+    /// Try it on rows that are made up for the columns that come in: in other batches, by other instances, and by the fold's laws.
+    #[arg(long, requires = "input")]
+    probe: bool,
+    /// What the rows are made from.
+    #[arg(long, default_value_t = 0, requires = "probe")]
+    seed: u64,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
@@ -31,7 +38,9 @@ impl Inspect {
         let bytes = std::fs::read(&self.file).with_context(|| format!("{shown} can't be read"))?;
         let description = inspect::describe(&bytes).with_context(|| shown.clone())?;
         let refusal = Runtime::new(RuntimeConfig::default())?.compile(&bytes);
+        let mut kept = true;
         let mut answer = serde_json::to_value(&description)?;
+        answer["capabilities"] = json!(capabilities(&description));
         answer["refused"] = refusal.as_ref().err().map_or(Value::Null, |error| json!(error.to_string()));
         if let (Ok(artifact), false) = (&refusal, self.input.is_empty()) {
             let fields = fields(&self.input)?;
@@ -39,9 +48,15 @@ impl Inspect {
             let instance = artifact.open(&self.config, &fields, &Limits::default(), &shown);
             let instance = instance.with_context(|| format!("{shown} refuses these columns"))?;
             answer["plan"] = plan(instance.transform_plan(), instance.fold_plan(), &fields);
+            drop(instance);
+            if self.probe {
+                let findings = probe(artifact, &self.config, &fields, &Limits::default(), self.seed)?;
+                kept = findings.is_empty();
+                answer["probe"] = json!({ "rows": 2 * PROBE_ROWS, "seed": self.seed, "findings": findings });
+            }
         }
         self.print(&answer)?;
-        Ok(if refusal.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if refusal.is_ok() && kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
@@ -55,6 +70,22 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+/// What it could do to the world outside, which follows from its imports: a component has no other way out.
+fn capabilities(description: &Description) -> String {
+    if !description.component {
+        return "unknown: it is a core module, which no host of components runs".to_owned();
+    }
+    if !description.foreign_imports.is_empty() {
+        return format!("it wants {}, which no operator is given", description.foreign_imports.join(", "));
+    }
+    let given =
+        if description.imports.is_empty() { "nothing at all".to_owned() } else { description.imports.join(", ") };
+    format!(
+        "none: no wasi, and no host function besides those of what it imports, which is {given}; so no file, network, clock, \
+         environment or randomness, only a line in the host's log and conversions of text"
+    )
 }
 
 #[expect(clippy::print_stdout, reason = "this is the verb's answer")]

@@ -1,6 +1,7 @@
 //! The command line: one file for each verb.
 
 mod check;
+pub mod compile;
 mod componentize;
 mod dead_letters;
 mod demo;
@@ -46,6 +47,9 @@ enum Verb {
     Inspect(inspect::Inspect),
     /// Write made-up entries and gifts to a connection.
     Generate(generate::Generate),
+    /// Compile an operator from standard input into a cache: the part of `run` that can be given up.
+    #[command(hide = true)]
+    Compile(compile::Compile),
     /// Make a component of a core module that was built for wasm32-unknown-unknown.
     Componentize(componentize::Componentize),
     /// Look at the checkpoints of a service that isn't running, move them, start over.
@@ -81,6 +85,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Check(check) => check.execute(),
         Verb::Inspect(inspect) => inspect.execute(),
         Verb::Generate(generate) => generate.execute(),
+        Verb::Compile(compile) => compile.execute(),
         Verb::Componentize(componentize) => componentize.execute(),
         Verb::State(state) => state.execute(),
         Verb::DeadLetters(letters) => letters.execute(),

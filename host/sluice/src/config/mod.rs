@@ -13,6 +13,7 @@ mod connection;
 mod environment;
 mod file;
 mod json;
+mod limits;
 mod nearest;
 mod on_error;
 mod pipeline;
@@ -44,6 +45,8 @@ pub use sink::Sink;
 pub use source::{Origin, Source, SourceColumn, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
 
+use sluice_runtime::CompileLimits;
+
 use connection::Declared;
 use service::Service;
 
@@ -61,6 +64,8 @@ pub struct Config {
     pub pipelines_dir: PathBuf,
     /// The directory of checkpoints, kept artifacts and the compile cache.
     pub state: PathBuf,
+    /// What compiling one operator may use.
+    pub compile: CompileLimits,
     /// Where the admin API listens, a loopback address; none: nowhere.
     pub admin: Option<SocketAddr>,
     /// The connections, by name.
@@ -154,6 +159,7 @@ fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Con
         operators: service.operators?,
         pipelines_dir: service.pipelines?,
         state: service.state?,
+        compile: service.compile?,
         admin: service.admin?,
         connections: service.connections,
         pipelines,

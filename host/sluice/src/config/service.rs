@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use sluice_runtime::CompileLimits;
+
 use super::connection::{self, Connection, Declared};
+use super::limits;
 use super::reader::{Item, Section};
 use super::value;
 
@@ -13,6 +16,7 @@ pub struct Service {
     pub operators: Option<PathBuf>,
     pub pipelines: Option<PathBuf>,
     pub state: Option<PathBuf>,
+    pub compile: Option<CompileLimits>,
     pub admin: Option<Option<SocketAddr>>,
     pub connections: BTreeMap<String, Connection>,
     pub declared: Declared,
@@ -24,6 +28,8 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
         section.or(key, root.join(key), |item| value::path(&item, root, &format!("a directory such as {key:?}")))
     };
     let (operators, pipelines, state) = (directory("operators"), directory("pipelines"), directory("state"));
+    let compile = section
+        .or("compile", CompileLimits::default(), |item| item.table(limits::COMPILE_LIMITS, limits::read_compile));
     let admin = section.or("admin", None, |item| {
         item.table(r#"a table such as [admin] with listen = "127.0.0.1:7070""#, |section| {
             section.required("listen", LISTEN, |item| listen(&item)).map(Some)
@@ -35,7 +41,7 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
             .table("tables [connections.NAME]", |section| Some(connection::read_all(section, root)))
             .unwrap_or_else(|| (BTreeMap::new(), Declared::unknown())),
     };
-    Service { operators, pipelines, state, admin, connections, declared }
+    Service { operators, pipelines, state, compile, admin, connections, declared }
 }
 
 const LISTEN: &str = r#"a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070""#;

@@ -1,13 +1,14 @@
 //! `[[step]]`: what happens to rows between source and sinks, in the order of the file.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde_json::Value;
 use sluice_core::{Field, Kind};
+use sluice_runtime::Limits;
 
 use super::connection::{ConnectionType, Declared, Role};
 use super::json::to_json;
+use super::limits;
 use super::nearest::suggest;
 use super::reader::{Item, Section};
 use super::value;
@@ -73,7 +74,7 @@ pub struct OperatorStep {
     /// What its `open` is given; an object.
     pub config: Value,
     /// What a call may use.
-    pub limits: OperatorLimits,
+    pub limits: Limits,
     /// How its groups are cut by time, if they are; only for an aggregator.
     pub window: Option<StepWindow>,
 }
@@ -84,24 +85,6 @@ impl fmt::Debug for OperatorStep {
         let mut shown = f.debug_struct("OperatorStep");
         shown.field("name", &self.name).field("limits", &self.limits).field("window", &self.window);
         shown.finish_non_exhaustive()
-    }
-}
-
-/// What an operator may use before it is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OperatorLimits {
-    /// Bytes of linear memory of an instance.
-    pub memory: u64,
-    /// How long one call may run.
-    pub call_time: Duration,
-    /// Bytes that one call may answer.
-    pub output: u64,
-}
-
-impl Default for OperatorLimits {
-    /// The runtime's own, whose reasons are there.
-    fn default() -> OperatorLimits {
-        OperatorLimits { memory: 64 << 20, call_time: Duration::from_secs(1), output: 64 << 20 }
     }
 }
 
@@ -139,22 +122,9 @@ fn operator_step(section: &Section<'_>, operator: &Item<'_>) -> Option<OperatorS
         }
         to_json(&item)
     });
-    let limits = section.or("limits", OperatorLimits::default(), |item| {
-        item.table(r#"a table such as { memory = "64MiB", call_time = "1s" }"#, limits)
-    });
+    let limits = section.or("limits", Limits::default(), |item| item.table(limits::LIMITS, limits::read));
     let window = section.or("window", None, |item| item.table(window::WINDOW, window::read).map(Some));
     Some(OperatorStep { name: name?, config: config?, limits: limits?, window: window? })
-}
-
-fn limits(section: &Section<'_>) -> Option<OperatorLimits> {
-    let default = OperatorLimits::default();
-    // WebAssembly's memory ends at 4 GiB; in less than 1 MiB hardly anything starts. Time is kept to within 20 ms.
-    let memory = section.or("memory", default.memory, |item| value::size(&item, 1 << 20, 4 << 30));
-    let call_time = section.or("call_time", default.call_time, |item| {
-        value::duration(&item, Duration::from_millis(10), Duration::from_secs(600))
-    });
-    let output = section.or("output", default.output, |item| value::size(&item, 64 << 10, 1 << 30));
-    Some(OperatorLimits { memory: memory?, call_time: call_time?, output: output? })
 }
 
 const LOOKUP: &str = r#"a table such as { connection = "dimensions", table = "rooms", key = "room_id", columns = { module_id = "cf:module_id" }, join = "inner" }"#;

@@ -8,7 +8,7 @@ use sluice_core::chain::{Chain, FoldWindow, Join, Step};
 use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
 use sluice_core::{Field, Kind};
-use sluice_runtime::{Artifact, Limits};
+use sluice_runtime::{Artifact, OpenError};
 
 use super::constraint::Constraints;
 use super::flush::OpenSink;
@@ -22,6 +22,9 @@ pub enum Trouble {
     /// A server is away: try again.
     #[error("{0}")]
     Away(String),
+    /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever the configuration says of it.
+    #[error("{0}")]
+    Operator(String),
     /// Somebody must change something. Each is a sentence.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
@@ -106,6 +109,7 @@ fn at(index: usize, trouble: Trouble) -> Trouble {
         Trouble::Wrong(reasons) => {
             Trouble::Wrong(reasons.into_iter().map(|reason| format!("step[{index}]: {reason}")).collect())
         }
+        Trouble::Operator(reason) => Trouble::Operator(format!("step[{index}]: {reason}")),
         away @ Trouble::Away(_) => away,
     }
 }
@@ -119,15 +123,13 @@ fn open_operator(
     let artifact = artifacts
         .get(&name)
         .ok_or_else(|| Trouble::wrong(format!("there is no operator `{name}` in the directory of operators")))?;
-    let limits = Limits {
-        memory: usize::try_from(operator.limits.memory).unwrap_or(usize::MAX),
-        call_time: operator.limits.call_time,
-        output_bytes: usize::try_from(operator.limits.output).unwrap_or(usize::MAX),
-        ..Limits::default()
-    };
-    let instance = artifact
-        .open(&operator.config.to_string(), fields, &limits, &name)
-        .map_err(|error| Trouble::wrong(format!("operator `{name}`: {error}")))?;
+    let instance = artifact.open(&operator.config.to_string(), fields, &operator.limits, &name).map_err(|error| {
+        let reason = format!("operator `{name}`: {error}");
+        match error {
+            OpenError::Trap(_) | OpenError::Limit(_) | OpenError::Contract(_) => Trouble::Operator(reason),
+            OpenError::Refused(_) | OpenError::NoRoom(_) => Trouble::wrong(reason),
+        }
+    })?;
     Ok(Step::Operator { name, instance: Box::new(instance) })
 }
 

@@ -69,6 +69,8 @@ pub enum End {
     Done,
     /// It can't go on until somebody changes something.
     Fault(String),
+    /// An operator fails whatever the records.
+    Disabled(String),
 }
 
 /// One pipeline's thread.
@@ -127,7 +129,7 @@ impl Progress {
     }
 }
 
-/// What ends a lane early; `Done` and `Fault` are [`End`]'s.
+/// What ends a lane early.
 type Step = Result<(), End>;
 
 impl Lane {
@@ -283,7 +285,7 @@ impl Lane {
             match error {
                 ProcessError::Lookup(LookupError::Unavailable(reason))
                 | ProcessError::Store(StoreError::Unavailable(reason)) => self.hold(&reason, &mut backoff)?,
-                error => return Err(End::Fault(error.to_string())),
+                error => return Err(error.into()),
             }
         }
     }
@@ -361,7 +363,7 @@ impl Lane {
         let now = Instant::now();
         let mut batches = self.pending.take(self.waiting(), now);
         self.progress.head.commits += 1;
-        let sealed = self.chain.seal(self.progress.head.commits).map_err(|error| End::Fault(error.to_string()))?;
+        let sealed = self.chain.seal(self.progress.head.commits)?;
         for emitted in sealed.emitted {
             batches.push(self.fitting(emitted, now)?);
         }

@@ -6,11 +6,13 @@
 //!   ├─ lane (thread): source → chain → queue
 //!   ├─ flusher (tokio task): queue → sinks → dead letters → checkpoint → offsets
 //!   ├─ retrier (tokio task): letters that are to be driven through again → lane
+//!   ├─ on an operator that is at fault: waits, then all of it again from the checkpoint
 //!   └─ on a new artifact: a new chain, handed to the lane at a batch boundary
 //! ```
 
 pub mod assemble;
 mod constraint;
+mod disabled;
 mod flush;
 mod lane;
 mod latest;

@@ -18,6 +18,8 @@ pub enum State {
     Holding,
     /// It can't go on until somebody changes something.
     Stopped,
+    /// Its operator fails whatever the records; it is tried again after a while, or with another file.
+    Disabled,
     /// It did what it was asked to do and ended.
     Finished,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::disabled::Disablings;
 use sluice_runtime::Artifact;
 use tokio::sync::watch;
 
@@ -44,6 +45,8 @@ pub struct Supervisor {
     pub ending: watch::Receiver<bool>,
     /// Read up to where the topic ends at the start, then end.
     pub until_caught_up: bool,
+    /// How often its operator was at fault.
+    pub disablings: Disablings,
 }
 
 /// What a running pipeline hears.
@@ -68,13 +71,17 @@ impl Supervisor {
             let mendable = opened.is_err();
             let end = match opened {
                 Ok((opened, artifacts)) => self.live(opened, artifacts).await,
-                Err(reason) => End::Fault(reason),
+                Err(end) => end,
             };
             let reason = match end {
                 End::Done => {
                     self.status.set(State::Finished, None);
                     return Ended::Well;
                 }
+                End::Disabled(reason) => match self.disabled(reason).await {
+                    Some(ended) => return ended,
+                    None => continue,
+                },
                 End::Fault(reason) => reason,
             };
             if self.status.set(State::Stopped, Some(reason.clone())) {
@@ -93,23 +100,24 @@ impl Supervisor {
     }
 
     /// Opens everything, waiting for what isn't there yet.
-    async fn open(&mut self) -> Result<(Opened, Artifacts), String> {
+    async fn open(&mut self) -> Result<(Opened, Artifacts), End> {
         let mut backoff = Backoff::new();
         loop {
             let deployed = self.operators.borrow_and_update().clone();
             let artifacts = match needed(&self.pipeline, &deployed) {
                 Ok(artifacts) => artifacts,
-                Err(reason) if self.until_caught_up => return Err(reason),
+                Err(reason) if self.until_caught_up => return Err(End::Fault(reason)),
                 Err(reason) => {
                     wait(&self.status, &reason);
-                    self.operators.changed().await.map_err(|_| reason)?;
+                    self.operators.changed().await.map_err(|_| End::Fault(reason))?;
                     continue;
                 }
             };
             match self.open_once(&artifacts).await {
                 Ok(opened) => return Ok((opened, artifacts)),
                 Err(Trouble::Away(reason)) => wait(&self.status, &reason),
-                Err(wrong) => return Err(wrong.to_string()),
+                Err(Trouble::Operator(reason)) => return Err(End::Disabled(reason)),
+                Err(wrong) => return Err(End::Fault(wrong.to_string())),
             }
             tokio::time::sleep(backoff.wait()).await;
         }
@@ -212,7 +220,7 @@ impl Supervisor {
 }
 
 /// Returns once the host is asked to end.
-async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
+pub(super) async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
     // The sender outlives every supervisor.
     let _ = ending.wait_for(|ending| *ending).await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use sluice_core::Kind;
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
+use sluice_runtime::{CompileLimits, Limits};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::connection::CacheSettings;
@@ -14,7 +15,7 @@ use crate::config::secret::Secret;
 use crate::config::sink::Flush;
 use crate::config::source::{BatchLimits, JsonOptions};
 use crate::config::state::State;
-use crate::config::step::{LookupColumn, OperatorLimits};
+use crate::config::step::LookupColumn;
 use crate::config::window::StepWindow;
 use crate::config::*;
 
@@ -84,7 +85,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             Step::Operator(OperatorStep {
                 name: "module_count".to_owned(),
                 config: json!({}),
-                limits: OperatorLimits::default(),
+                limits: Limits::default(),
                 window: None,
             }),
         ],
@@ -138,6 +139,7 @@ fn the_example_means_what_it_says() {
         operators: root.join("operators"),
         pipelines_dir: root.join("pipelines"),
         state: Path::new("/var/lib/sluice").to_owned(),
+        compile: CompileLimits::default(),
         admin: Some(([127, 0, 0, 1], 7070).into()),
         connections: connections.map(|(name, connection)| (name.to_owned(), connection)).into(),
         pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],
@@ -216,11 +218,19 @@ fn an_operators_settings_become_json_with_the_environment_put_in() {
 [[step]]
 operator = "o"
 config = { word = "<${WORD}>", literal = "$${WORD}", list = [1, -2.5, true], day = 2026-01-02, deep = { b.c = 0x10 } }
-limits = { memory = "1GiB", call_time = "${FOUR}", output = "128KiB" }
+limits = { memory = "1GiB", call_time = "${FOUR}", output = "128KiB", open_time = "20s", rows_out = 3, state = "4KiB", log_lines = 0 }
 [[sink]]"#;
     let directory = directory(SERVICE, &[("p.toml", &PIPELINE.replace("[[sink]]", step))]);
     let config = load_from(directory.path()).unwrap();
-    let limits = OperatorLimits { memory: 1 << 30, call_time: Duration::from_secs(4), output: 128 << 10 };
+    let limits = Limits {
+        memory: 1 << 30,
+        call_time: Duration::from_secs(4),
+        open_time: Duration::from_secs(20),
+        output_bytes: 128 << 10,
+        rows_out: 3,
+        state_bytes: 4 << 10,
+        log_lines: 0,
+    };
     let config_json = json!({
         "word": "<topsecret>", "literal": "${WORD}", "list": [1, -2.5, true], "day": "2026-01-02",
         "deep": { "b": { "c": 16 } },
@@ -312,9 +322,6 @@ fn a_pipeline_that_is_loaded_again_is_the_same() {
 
 #[test]
 fn defaults_are_those_of_whom_they_are_for() {
-    let (ours, runtimes) = (OperatorLimits::default(), sluice_runtime::Limits::default());
-    let ours = (ours.memory, ours.call_time, ours.output);
-    assert_eq!(ours, (runtimes.memory as u64, runtimes.call_time, runtimes.output_bytes as u64));
     let directory = directory(SERVICE, &[]);
     let config = load_from(directory.path()).unwrap();
     let Connection::Hbase { cache, .. } = &config.connections["dimensions"] else { panic!("an hbase connection") };

@@ -41,7 +41,7 @@ text = "kafka"
     check(
         of_service(text),
         r#"
-sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "admin" or "connections": did you mean "operators"?
+sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "admin" or "connections": did you mean "operators"?
 sluice.toml:3: state: found 3, want a directory such as "state"
 sluice.toml:4: pipelines: found "", want a directory such as "pipelines"
 sluice.toml:6: admin.listen: found "0.0.0.0:7070", want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
@@ -147,7 +147,7 @@ lookup = { connection = "livedb", table = "../dim", key = "di", columns = { id =
 lookup = { connection = "dimensions", table = "dim", key = "at", columns = { m = "module_id", n = { column = "cf:n", kind = "int64" } }, cache = 1 }
 [[step]]
 operator = "module count"
-limits = { memory = "64MB", call_time = "1.5s", output = "1GiB1", time = 3 }
+limits = { memory = "64MB", call_time = "1.5s", output = "1GiB1", rows_out = 0, state = "1GiB", time = 3 }
 confg = 3
 [[step]]
 operator = "o"
@@ -179,7 +179,9 @@ pipelines/p.toml:14: step[2].operator: found "module count", want the operator's
 pipelines/p.toml:15: step[2].limits.memory: found "64MB", want a size such as "64MiB", "512KiB" or "1GiB"
 pipelines/p.toml:15: step[2].limits.call_time: found "1.5s", want a duration such as "2s", "500ms" or "1m"
 pipelines/p.toml:15: step[2].limits.output: found "1GiB1", want a size such as "64MiB", "512KiB" or "1GiB"
-pipelines/p.toml:15: step[2].limits.time: found an unknown key, want one of "memory", "call_time" or "output"
+pipelines/p.toml:15: step[2].limits.rows_out: found 0, want a whole number from 1 to 1000
+pipelines/p.toml:15: step[2].limits.state: found "1GiB", want a size from "1KiB" to "64MiB"
+pipelines/p.toml:15: step[2].limits.time: found an unknown key, want one of "memory", "call_time", "open_time", "output", "rows_out", "state" or "log_lines"
 pipelines/p.toml:16: step[2].confg: found an unknown key, want one of "operator", "lookup", "config", "limits" or "window": did you mean "config"?
 pipelines/p.toml:19: step[3].config.a[0]: found inf, want a finite number, since the operator is given JSON
 pipelines/p.toml:19: step[3].config.a[2]: found 99999999999999999999, want a whole number of 64 bits

@@ -15,6 +15,10 @@ use super::{End, Lane, Step, now_micros};
 use crate::pipeline::constraint::{self, shown_row};
 use crate::pipeline::letters::Retry;
 
+/// How many records are taken in again in one call. Fewer: more calls of operators. More: letters whose records are all at fault
+/// still, and that only with a limit of time, would disable the operator.
+const RETRIED_AT_ONCE: usize = 8;
+
 impl Lane {
     /// Takes in records that were left out before. Those that are at fault again become letters again, whatever others do: the
     /// pipeline would stop at them at each start.
@@ -22,8 +26,9 @@ impl Lane {
         let (record, row) = self.chain.at_fault();
         self.chain.when_bad(AtFault::IsLeftOut, AtFault::IsLeftOut);
         let stops = std::mem::take(&mut self.stops);
+        let batch_rows = std::mem::replace(&mut self.batch_rows, RETRIED_AT_ONCE);
         let step = RetriedRecords::by_topic(&retry.letters).try_for_each(|records| self.retry_records(&records));
-        self.stops = stops;
+        (self.stops, self.batch_rows) = (stops, batch_rows);
         self.chain.when_bad(record, row);
         self.progress.retried.1.push(retry.done);
         step

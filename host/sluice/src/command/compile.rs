@@ -1,0 +1,45 @@
+//! `sluice compile`: what the service runs beside itself for each new operator, since compiling can go wrong in ways that only the end
+//! of a process mends.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sluice_runtime::{CompileHelper, CompileLimits, compile_within};
+
+/// This binary, whatever became of its file meanwhile.
+const SELF: &str = "/proc/self/exe";
+
+/// Compile an operator from standard input into a cache.
+#[derive(Debug, clap::Args)]
+pub struct Compile {
+    /// The directory of the cache.
+    cache: PathBuf,
+    /// The seconds of processor time that it may take.
+    seconds: u64,
+    /// The bytes of memory that it may take.
+    memory: u64,
+}
+
+impl Compile {
+    #[expect(clippy::print_stderr, reason = "this is the verb's answer")]
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let limits = CompileLimits { time: Duration::from_secs(self.seconds), memory: self.memory };
+        Ok(match compile_within(&self.cache, limits, std::io::stdin().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::FAILURE
+            }
+        })
+    }
+}
+
+/// This binary as the helper that compiles into this cache; none where the system doesn't say which file it runs.
+pub fn helper(cache: &Path, limits: CompileLimits) -> Option<CompileHelper> {
+    let program = if Path::new(SELF).exists() { PathBuf::from(SELF) } else { std::env::current_exe().ok()? };
+    let numbers = [limits.time.as_secs(), limits.memory].map(|number| OsString::from(number.to_string()));
+    let arguments = [OsString::from("compile"), cache.into()].into_iter().chain(numbers).collect();
+    Some(CompileHelper { program, arguments, limits })
+}

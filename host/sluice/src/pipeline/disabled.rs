@@ -1,0 +1,68 @@
+//! What becomes of a pipeline whose operator is at fault, whatever the records: it waits, longer each time, or for another file
+//! of the operator, and goes on from the checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sluice_core::chain::ProcessError;
+use sluice_core::interval::Intervals;
+
+use super::assemble;
+use super::lane::End;
+use super::status::State;
+use super::supervisor::{Ended, Supervisor, asked_to_end};
+
+/// An operator that fails whatever the records is disabled; anything else that ends a lane is somebody's to mend.
+impl From<ProcessError> for End {
+    fn from(error: ProcessError) -> End {
+        if error.is_the_operators() { End::Disabled(error.to_string()) } else { End::Fault(error.to_string()) }
+    }
+}
+
+impl Supervisor {
+    /// Waits with the operator disabled; answers how the pipeline ended, if it is not to go on.
+    pub(super) async fn disabled(&mut self, reason: String) -> Option<Ended> {
+        let wait = self.disablings.wait(&self.consumed().await);
+        if self.status.set(State::Disabled, Some(reason.clone())) {
+            tracing::error!(
+                pipeline = self.status.name(),
+                ?wait,
+                "operator disabled, tried again after the wait: {reason}"
+            );
+        }
+        if self.until_caught_up || *self.ending.borrow() {
+            return Some(Ended::Fault(reason));
+        }
+        let before = self.deployed_digests();
+        let over = tokio::time::Instant::now() + wait;
+        loop {
+            tokio::select! {
+                changed = self.operators.changed() => {
+                    if changed.is_err() {
+                        return Some(Ended::Fault(reason));
+                    }
+                    if self.deployed_digests() != before {
+                        self.disablings.forget();
+                        return None;
+                    }
+                }
+                () = tokio::time::sleep_until(over) => return None,
+                () = asked_to_end(&mut self.ending) => return Some(Ended::Well),
+            }
+        }
+    }
+
+    /// What the pipeline's checkpoint covers. A store that can't say it counts as the place where the operator failed last.
+    async fn consumed(&self) -> Intervals {
+        let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
+        let head = tokio::task::spawn_blocking(move || store.head(&name)).await;
+        head.ok().and_then(Result::ok).flatten().map(|head| head.intervals).unwrap_or_default()
+    }
+
+    /// The digests of the files of the pipeline's operators.
+    fn deployed_digests(&self) -> BTreeMap<String, String> {
+        let deployed = self.operators.borrow();
+        let digest = |name: &str| Some((name.to_owned(), deployed.artifacts.get(name)?.digest().to_string()));
+        assemble::operator_names(&self.pipeline).filter_map(digest).collect()
+    }
+}
