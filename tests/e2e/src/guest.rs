@@ -11,20 +11,33 @@ static BUILDING: Mutex<()> = Mutex::new(());
 
 /// The component of this operator of `tests/e2e/guests`.
 pub fn guest(name: &str) -> Vec<u8> {
+    std::fs::read(build("tests/e2e/guests", name)).unwrap()
+}
+
+/// The core module and the component of this operator of `tests/guests`, which does what its configuration says.
+pub fn zoo_guest(name: &str) -> (Vec<u8>, Vec<u8>) {
+    let component = build("tests/guests", name);
+    let module = format!("wasm32-unknown-unknown/release/{}.wasm", name.replace('-', "_"));
+    let module = component.parent().unwrap().join(module);
+    (std::fs::read(module).unwrap(), std::fs::read(component).unwrap())
+}
+
+/// Builds an operator of a workspace of them.
+fn build(workspace: &str, name: &str) -> PathBuf {
     let _alone = BUILDING.lock();
     // This test's own binary is in DIR/release/deps.
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).expect("a target directory").join("tmp/guests");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--target", "wasm32-unknown-unknown", "-p", name, "--manifest-path"])
-        .arg(root().join("tests/e2e/guests/Cargo.toml"))
+        .arg(root().join(workspace).join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
         .status();
     assert!(built.unwrap().success());
-    let module = target.join("wasm32-unknown-unknown/release").join(format!("{name}.wasm"));
-    let component: PathBuf = target.join(format!("{name}.component.wasm"));
+    let module = target.join("wasm32-unknown-unknown/release").join(format!("{}.wasm", name.replace('-', "_")));
+    let component = target.join(format!("{name}.component.wasm"));
     let finished = sluice(&["componentize".as_ref(), module.as_os_str(), "-o".as_ref(), component.as_os_str()]);
     assert_eq!(finished.code, Some(0), "{}", finished.output);
-    std::fs::read(component).unwrap()
+    component
 }
