@@ -1,9 +1,9 @@
 # demo: see it run · build: dist/ · test: everything, on real servers · check: the quick loop · bench: the figures
-# soak: faults at random for MINUTES (10)
+# soak: faults at random for MINUTES (10) · fuzz: bytes at random against the boundary, for MINUTES (5)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build host plugins test lint check bench soak services services-stop setup clean
+.PHONY: demo build host plugins test lint check bench soak fuzz services services-stop setup clean
 
 SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
@@ -12,6 +12,8 @@ WASM := wasm32-unknown-unknown
 # An operator is a folder of plugins/ with a crate of the folder's name in it.
 OPERATORS := $(filter-out sdk template,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 IN_PLUGINS := --manifest-path plugins/Cargo.toml --target-dir $(PLUGINS_TARGET)
+FUZZER := $(SLUICE_CACHE)/tools/bin/cargo-fuzz
+FUZZER_VERSION := 0.13.2
 export SLUICE_CACHE CARGO_TARGET_DIR
 
 demo: build
@@ -44,6 +46,8 @@ lint: setup
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path plugins/Cargo.toml
 	cargo fmt --check --manifest-path tests/e2e/guests/Cargo.toml
+	cargo fmt --all --check --manifest-path tests/guests/Cargo.toml
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cargo clippy --release --workspace --all-targets $(IN_PLUGINS) -- -D warnings
 
@@ -58,6 +62,12 @@ bench: build
 
 soak: build
 	tests/services/with tests/soak.sh $(or $(MINUTES),10)
+
+# libFuzzer's instrumentation needs flags that only a bootstrapping compiler takes.
+fuzz: setup
+	@[ -x $(FUZZER) ] || cargo install --quiet --locked --root $(SLUICE_CACHE)/tools cargo-fuzz@$(FUZZER_VERSION)
+	cd fuzz && PATH="$(dir $(FUZZER)):$$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(SLUICE_CACHE)/fuzz \
+	  cargo fuzz run --fuzz-dir . buffers -- -max_total_time=$$((60 * $(or $(MINUTES),5)))
 
 services:
 	@tests/services/all.sh start
