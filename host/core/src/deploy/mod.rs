@@ -13,13 +13,16 @@
 //! forget what is in memory and to open the last good generation where the checkpoint is; a crash in the middle takes it by
 //! itself.
 
+mod history;
 mod probation;
 mod rollout;
+mod text_time;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use history::{History, KEPT_DEPLOYMENTS, RollBackError};
 pub use probation::{Bounds, Probation, Rate};
 pub use rollout::{Effect, Event, Rollout};
 
@@ -45,10 +48,11 @@ pub struct Deployment {
     pub outcome: Outcome,
     /// The generation that they are, or would have been.
     pub generation: u64,
-    /// The operators that were tried.
+    /// The operators that were tried; none where their files can't be read as operators.
     pub operators: Operators,
-    /// Why, where they don't run.
+    /// Why, where they don't run; or who asked for them.
     pub reason: Option<String>,
-    /// When that was known, in microseconds since 1970-01-01T00:00:00 UTC.
+    /// When that was known, in microseconds since 1970-01-01T00:00:00 UTC; written as a text.
+    #[serde(with = "text_time")]
     pub time: i64,
 }
