@@ -17,6 +17,7 @@ mod latest;
 mod letters;
 mod patience;
 mod pending;
+pub mod provenance;
 mod rejects;
 mod restore;
 mod run;
