@@ -30,7 +30,7 @@ pub use corpus::{Corpus, ENTRIES, GIFTS};
 pub use guest::guest;
 pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
-pub use oracle::{METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
+pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Outage, Server};
 pub use site::{Site, World};
 pub use tables::Tables;

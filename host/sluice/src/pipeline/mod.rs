@@ -6,23 +6,27 @@
 //!   ├─ lane (thread): source → chain → queue
 //!   ├─ flusher (tokio task): queue → sinks → dead letters → checkpoint → offsets
 //!   ├─ retrier (tokio task): letters that are to be driven through again → lane
-//!   └─ on a new artifact: a new chain, handed to the lane at a batch boundary
+//!   └─ on a new artifact, or an order to go back: a new chain, handed to the lane at a batch boundary
 //! ```
 
 pub mod assemble;
 mod constraint;
+pub mod deployments;
 mod flush;
 mod lane;
 mod latest;
 mod letters;
+mod orders;
 mod patience;
 mod pending;
 pub mod provenance;
+mod rate;
 mod rejects;
 mod restore;
 mod run;
 pub mod status;
 mod supervisor;
 
+pub use orders::{Handle, Order};
 pub use status::{Snapshot, Status};
 pub use supervisor::{Ended, Supervisor};
