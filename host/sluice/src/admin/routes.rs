@@ -82,8 +82,8 @@ async fn status(State(service): State<Service>) -> Response {
 }
 
 async fn history(State(service): State<Service>, Path(name): Path<String>) -> Response {
-    if let Err(refusal) = service.pipeline(&name) {
-        return refusal;
+    if let Err(reason) = service.pipeline(&name) {
+        return refusal(StatusCode::NOT_FOUND, &reason);
     }
     let (checkpoints, of) = (service.checkpoints, name.clone());
     let loaded = tokio::task::spawn_blocking(move || checkpoints.histories().load(&of)).await;
@@ -121,20 +121,21 @@ async fn unpin(State(service): State<Service>, Path(name): Path<String>) -> Resp
 }
 
 impl Service {
-    fn pipeline(&self, name: &str) -> Result<Handle, Response> {
+    /// The pipeline of this name, or that there is none.
+    fn pipeline(&self, name: &str) -> Result<Handle, String> {
         let handles = self.statuses.borrow();
         handles.iter().find(|handle| handle.status.name() == name).cloned().ok_or_else(|| {
             let names: Vec<&str> = handles.iter().map(|handle| handle.status.name()).collect();
             let there =
                 if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
-            refusal(StatusCode::NOT_FOUND, &format!("no pipeline {name:?} runs here; {there}"))
+            format!("no pipeline {name:?} runs here; {there}")
         })
     }
 
     async fn order(&self, name: &str, order: Order) -> Response {
         let handle = match self.pipeline(name) {
             Ok(handle) => handle,
-            Err(refusal) => return refusal,
+            Err(reason) => return refusal(StatusCode::NOT_FOUND, &reason),
         };
         match handle.ask(order).await {
             Ok(done) => Json(json!({ "done": done })).into_response(),
