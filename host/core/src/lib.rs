@@ -13,6 +13,7 @@ pub mod chain;
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod decode;
+pub mod deploy;
 pub mod disabled;
 pub mod fold;
 pub mod interval;

@@ -163,7 +163,8 @@ pub struct Artifact(Arc<Compiled>);
 pub(crate) struct Compiled {
     digest: Digest,
     world: World,
-    size: usize,
+    /// The file: whoever runs it may want to keep it for a roll-back, when another has taken its place.
+    bytes: Box<[u8]>,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: ExportIndices,
     /// Calls are ended by it for as long as there may be any.
@@ -179,13 +180,14 @@ impl Artifact {
         warm: impl FnOnce(Digest) -> Result<(), ArtifactError>,
     ) -> Result<Artifact, ArtifactError> {
         let world = Anatomy::read(bytes)?.check()?;
-        let (digest, size) = (Digest::of(bytes), bytes.len());
+        let digest = Digest::of(bytes);
         warm(digest)?;
         let component = compile_component(linker.engine(), bytes)?;
         let other_types = |error: wasmtime::Error| ArtifactError::OtherTypes(format!("{error:#}"));
         let pre = linker.instantiate_pre(&component).map_err(other_types)?;
         let exports = ExportIndices::new(&pre, world).map_err(other_types)?;
-        let artifact = Artifact(Arc::new(Compiled { digest, world, size, pre, exports, _ticker: Arc::clone(ticker) }));
+        let bytes = bytes.into();
+        let artifact = Artifact(Arc::new(Compiled { digest, world, bytes, pre, exports, _ticker: Arc::clone(ticker) }));
         artifact.try_out()?;
         Ok(artifact)
     }
@@ -214,7 +216,12 @@ impl Artifact {
 
     /// Of the file that it was compiled from, in bytes.
     pub fn size(&self) -> usize {
-        self.0.size
+        self.0.bytes.len()
+    }
+
+    /// The file that it was compiled from.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
     }
 
     /// Makes an instance and agrees with it on its plan. `config` is the pipeline's table for the operator, as JSON;

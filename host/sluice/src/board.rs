@@ -5,11 +5,15 @@ use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sluice_core::deploy::Deployment;
+use sluice_core::time;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 use crate::config::Config;
+use crate::figures::grouped;
 use crate::pipeline::Snapshot;
+use crate::pipeline::deployments::{outcome, short, shown as operators};
 use crate::running::Statuses;
 
 /// How often a terminal is drawn again.
@@ -18,6 +22,8 @@ const FRAME: Duration = Duration::from_secs(1);
 const LINES: Duration = Duration::from_secs(5);
 /// How many rows of a result are shown.
 const SHOWN: usize = 10;
+/// How many deployments are shown.
+const SHOWN_DEPLOYMENTS: usize = 4;
 
 /// A result on the board.
 struct Panel {
@@ -46,16 +52,15 @@ pub struct Board {
     database: PathBuf,
     statuses: Statuses,
     started: Instant,
-    before: Option<(Instant, Vec<u64>)>,
 }
 
 impl Board {
     pub fn new(database: PathBuf, statuses: Statuses) -> Board {
-        Board { database, statuses, started: Instant::now(), before: None }
+        Board { database, statuses, started: Instant::now() }
     }
 
     /// Draws until dropped.
-    pub async fn show(&mut self) -> anyhow::Result<()> {
+    pub async fn show(&self) -> anyhow::Result<()> {
         let terminal = std::io::stdout().is_terminal();
         let mut beats = tokio::time::interval(if terminal { FRAME } else { LINES });
         loop {
@@ -68,7 +73,7 @@ impl Board {
     }
 
     /// The last table, and what to do next.
-    pub async fn last(&mut self, config: &Config) -> anyhow::Result<()> {
+    pub async fn last(&self, config: &Config) -> anyhow::Result<()> {
         let frame = self.frame().await;
         let [database, operators, toml, pipelines] =
             [&self.database, &config.operators, &config.file, &config.pipelines_dir].map(|path| shown(path));
@@ -80,18 +85,19 @@ impl Board {
              \x20 dist/sluice run --config {toml}     the service, on the records that are there\n\
              \x20 make demo, and while it runs in another terminal: change a line of plugins/gift_sum/src/lib.rs, then\n\
              \x20 make plugins     the running pipeline takes the new operator over, with its totals (#2 on the board)\n\
+             \x20 dist/sluice status --config {toml}     what runs, since when; then back to what ran before:\n\
+             \x20 dist/sluice rollback gift_sum --config {toml}\n\
              The pipelines are in {pipelines}; docs/author-guide.md shows how to write a metric of your own.\n"
         );
         print(&(frame + &next))
     }
 
-    async fn frame(&mut self) -> String {
-        let now = Instant::now();
-        let snapshots: Vec<Snapshot> = self.statuses.borrow().iter().map(|status| status.snapshot()).collect();
+    async fn frame(&self) -> String {
+        let snapshots: Vec<Snapshot> = self.statuses.borrow().iter().map(|handle| handle.status.snapshot()).collect();
         let mut text = format!("Sluice, {} s\n\n", self.started.elapsed().as_secs());
-        pipelines(&mut text, &snapshots, self.before.as_ref(), now);
-        self.before = Some((now, snapshots.iter().map(|snapshot| snapshot.records).collect()));
+        pipelines(&mut text, &snapshots);
         text.push('\n');
+        deployments(&mut text, &snapshots);
         columns(&mut text, &self.results().await);
         text
     }
@@ -134,24 +140,20 @@ fn named(sql: &str) -> String {
     format!("WITH panel(a, b) AS ({sql}) SELECT a, b FROM panel")
 }
 
-fn pipelines(text: &mut String, snapshots: &[Snapshot], before: Option<&(Instant, Vec<u64>)>, now: Instant) {
+fn pipelines(text: &mut String, snapshots: &[Snapshot]) {
     let _ = writeln!(
         text,
         "{:<21}{:<9}{:>10}{:>10}{:>9}{:>7}{:>10}  operator",
         "pipeline", "state", "records", "a second", "rows", "lag", "rejected"
     );
-    for (i, s) in snapshots.iter().enumerate() {
-        let rate = before.map_or(0.0, |(then, records)| {
-            let seconds = now.duration_since(*then).as_secs_f64().max(0.001);
-            s.records.saturating_sub(records.get(i).copied().unwrap_or(0)) as f64 / seconds
-        });
+    for s in snapshots {
         let lag = s.lag.map_or_else(|| "?".to_owned(), grouped);
         let operator = s.operator.as_ref().map_or_else(String::new, |operator| {
-            let short: String = operator.digest.chars().take(8).collect();
-            format!("{} {short} #{}", operator.name, operator.generation)
+            let pinned = if s.pinned { ", pinned" } else { "" };
+            format!("{} {} #{}{pinned}", operator.name, short(&operator.digest), operator.generation)
         });
         let state = format!("{:?}", s.state).to_lowercase();
-        let counts = [grouped(s.records), grouped(rate.round() as u64), grouped(s.rows), lag, grouped(s.rejected)];
+        let counts = [grouped(s.records), grouped(s.rate.round() as u64), grouped(s.rows), lag, grouped(s.rejected)];
         let [records, rate, rows, lag, rejected] = counts;
         let _ = writeln!(
             text,
@@ -162,6 +164,33 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot], before: Option<&(Instant
             let _ = writeln!(text, "                {reason}");
         }
     }
+}
+
+/// The last deployments of all pipelines but those that began them, the newest first.
+fn deployments<'a>(text: &mut String, snapshots: &'a [Snapshot]) {
+    let of = |s: &'a Snapshot| s.deployments.iter().map(|deployment| (s.name.as_str(), deployment));
+    let mut all: Vec<(&str, &Deployment)> = snapshots.iter().flat_map(of).collect();
+    all.retain(|(_, deployment)| deployment.generation > 1);
+    all.sort_by_key(|(_, deployment)| std::cmp::Reverse(deployment.time));
+    for (pipeline, deployment) in all.iter().take(SHOWN_DEPLOYMENTS) {
+        let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        let _ = writeln!(
+            text,
+            "{pipeline} #{} {} at {} UTC, {}{reason}",
+            deployment.generation,
+            outcome(deployment.outcome),
+            clock(deployment.time),
+            operators(&deployment.operators)
+        );
+    }
+    if !all.is_empty() {
+        text.push('\n');
+    }
+}
+
+/// The time of a day.
+fn clock(micros: i64) -> String {
+    time::shown(micros).and_then(|shown| Some(shown.get(11..19)?.to_owned())).unwrap_or_default()
 }
 
 /// Panels side by side.
@@ -177,31 +206,8 @@ fn columns(text: &mut String, panels: &[Vec<String>]) {
     }
 }
 
-/// 1234567 as 1,234,567.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn digits_are_grouped_by_three() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(super::grouped(number), text);
-        }
-    }
 }

@@ -1,7 +1,9 @@
 //! The service's checkpoint store.
 
+use std::path::{Path, PathBuf};
+
 use sluice_core::checkpoint::StoreError;
-use sluice_store::Store;
+use sluice_store::{Histories, Store};
 
 use crate::config::Config;
 
@@ -12,5 +14,14 @@ const CACHE_BYTES: u64 = 64 << 20;
 
 /// Opens it, and holds it against other hosts until it is dropped.
 pub fn open(config: &Config) -> Result<Store, StoreError> {
-    Store::open(&config.state.join("checkpoints"), CACHE_BYTES)
+    Store::open(&directory(&config.state), CACHE_BYTES)
+}
+
+/// What ran in the pipelines of a service with this state directory; also beside a host that runs.
+pub fn histories(state: &Path) -> Histories {
+    Histories::of(&directory(state))
+}
+
+fn directory(state: &Path) -> PathBuf {
+    state.join("checkpoints")
 }

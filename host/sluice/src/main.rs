@@ -9,6 +9,8 @@ mod checkpoints;
 mod command;
 mod config;
 mod connections;
+mod figures;
+mod kept;
 mod operators;
 mod pipeline;
 mod pipelines;

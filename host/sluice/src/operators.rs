@@ -13,11 +13,14 @@ use tokio::sync::watch;
 
 use crate::changes::{Changes, Stamp};
 
+/// The artifacts of a pipeline's operators, by name.
+pub type Artifacts = BTreeMap<String, Artifact>;
+
 /// What the directory holds, of the names that pipelines use.
 #[derive(Clone, Default)]
 pub struct Deployed {
     /// The newest valid artifact of each name.
-    pub artifacts: BTreeMap<String, Artifact>,
+    pub artifacts: Artifacts,
     /// Why a name's newest file is not among them.
     pub refused: BTreeMap<String, String>,
 }

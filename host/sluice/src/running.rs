@@ -11,11 +11,13 @@ use tokio::task::JoinHandle;
 
 use crate::config::Pipeline;
 use crate::connections::Connections;
+use crate::kept::Kept;
 use crate::operators::Deployed;
-use crate::pipeline::{Ended, Status, Supervisor, assemble};
+use crate::pipeline::deployments::Deployments;
+use crate::pipeline::{Ended, Handle, Status, Supervisor, assemble};
 
-/// What each running pipeline says of itself, at any time.
-pub type Statuses = watch::Receiver<Vec<Arc<Status>>>;
+/// The pipelines that run, at any time.
+pub type Statuses = watch::Receiver<Vec<Handle>>;
 
 /// How one pipeline ended.
 pub struct Outcome {
@@ -29,6 +31,7 @@ pub struct Outcome {
 pub struct Shared {
     pub connections: Arc<Connections>,
     pub store: Arc<dyn CheckpointStore>,
+    pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
     pub until_caught_up: bool,
     pub started: Instant,
@@ -39,37 +42,38 @@ pub struct Running {
     shared: Shared,
     /// The operators that the pipelines name.
     names: watch::Sender<BTreeSet<String>>,
-    statuses: watch::Sender<Vec<Arc<Status>>>,
+    statuses: watch::Sender<Vec<Handle>>,
     pipelines: BTreeMap<String, Member>,
 }
 
 struct Member {
     pipeline: Pipeline,
-    status: Arc<Status>,
+    handle: Handle,
     ending: watch::Sender<bool>,
     supervisor: JoinHandle<(Ended, f64)>,
 }
 
 impl Member {
     fn start(pipeline: &Pipeline, shared: &Shared) -> Member {
-        let status = Arc::new(Status::new(&pipeline.name));
+        let (handle, orders) = Handle::new(&pipeline.name);
         let (ending, ended) = watch::channel(false);
         let supervisor = Supervisor {
             pipeline: pipeline.clone(),
             connections: Arc::clone(&shared.connections),
             store: Arc::clone(&shared.store),
             operators: shared.operators.clone(),
-            status: Arc::clone(&status),
+            status: Arc::clone(&handle.status),
+            deployments: Deployments::new(shared.kept.clone(), Arc::clone(&handle.status)),
             ending: ended,
             until_caught_up: shared.until_caught_up,
             disablings: Disablings::default(),
         };
         let started = shared.started;
         let supervisor = tokio::spawn(async move {
-            let ended = supervisor.run().await;
+            let ended = supervisor.run(orders).await;
             (ended, started.elapsed().as_secs_f64())
         });
-        Member { pipeline: pipeline.clone(), status, ending, supervisor }
+        Member { pipeline: pipeline.clone(), handle, ending, supervisor }
     }
 
     fn ask_to_end(&self) {
@@ -79,7 +83,7 @@ impl Member {
     async fn finished(self) -> Outcome {
         let died = |error| (Ended::Fault(format!("the supervisor died: {error}; this is a defect")), 0.0);
         let (ended, seconds) = self.supervisor.await.unwrap_or_else(died);
-        Outcome { status: self.status, ended, seconds }
+        Outcome { status: self.handle.status, ended, seconds }
     }
 }
 
@@ -116,7 +120,7 @@ impl Running {
             let start = || Member::start(pipeline, &self.shared);
             self.pipelines.entry(pipeline.name.clone()).or_insert_with(start);
         }
-        self.statuses.send_replace(self.pipelines.values().map(|member| Arc::clone(&member.status)).collect());
+        self.statuses.send_replace(self.pipelines.values().map(|member| member.handle.clone()).collect());
     }
 
     /// Runs what is wanted, as that changes, until the service is asked to end.

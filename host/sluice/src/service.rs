@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_runtime::{Runtime, RuntimeConfig};
+use sluice_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -14,12 +15,14 @@ use crate::checkpoints;
 use crate::command::compile;
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::kept::Kept;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
-use crate::{operators, pipelines};
+use crate::{admin, operators, pipelines};
 
 /// A running service.
 pub struct Service {
     statuses: Statuses,
+    store: Arc<Store>,
     pipelines: JoinHandle<Vec<Outcome>>,
     ending: watch::Sender<bool>,
 }
@@ -33,7 +36,7 @@ pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
 }
 
 /// The service's checkpoints, which are this process's alone.
-async fn store(config: &Config) -> anyhow::Result<Arc<dyn CheckpointStore>> {
+async fn store(config: &Config) -> anyhow::Result<Arc<Store>> {
     let config = config.clone();
     let store = tokio::task::spawn_blocking(move || checkpoints::open(&config)).await??;
     Ok(Arc::new(store))
@@ -45,10 +48,14 @@ impl Service {
     pub async fn start(config: &Config, until_caught_up: bool) -> anyhow::Result<Service> {
         let started = Instant::now();
         let (name, names) = watch::channel(operator_names(&config.pipelines));
+        let runtime = Arc::new(runtime(config)?);
+        let operators = deployed(config, names, Arc::clone(&runtime)).await?;
+        let store = store(config).await?;
         let shared = Shared {
-            operators: deployed(config, names).await?,
+            operators,
             connections: Arc::new(Connections::new(&config.connections)?),
-            store: store(config).await?,
+            store: Arc::clone(&store) as Arc<dyn CheckpointStore>,
+            kept: Kept::new(Arc::clone(&store), runtime),
             until_caught_up,
             started,
         };
@@ -63,12 +70,18 @@ impl Service {
             tokio::spawn(pipelines::watch(pipelines::Directory::new(config), publish));
             tokio::spawn(running.follow(wanted, ended))
         };
-        Ok(Service { statuses, pipelines, ending })
+        Ok(Service { statuses, store, pipelines, ending })
     }
 
     /// What each pipeline says of itself, now and later.
     pub fn statuses(&self) -> Statuses {
         self.statuses.clone()
+    }
+
+    /// Answers requests at the configured address, if there is one, for as long as the service runs.
+    pub async fn serve_admin(&self, config: &Config) -> anyhow::Result<()> {
+        let Some(address) = config.admin else { return Ok(()) };
+        admin::serve(address, &config.state, self.statuses(), Arc::clone(&self.store)).await
     }
 
     /// Asks every pipeline to flush and end.
@@ -86,8 +99,8 @@ impl Service {
 async fn deployed(
     config: &Config,
     names: watch::Receiver<BTreeSet<String>>,
+    runtime: Arc<Runtime>,
 ) -> anyhow::Result<watch::Receiver<operators::Deployed>> {
-    let runtime = Arc::new(runtime(config)?);
     let mut directory = operators::Directory::new(&config.operators, names.borrow().clone(), runtime);
     let looked = tokio::task::spawn_blocking(move || {
         directory.look();

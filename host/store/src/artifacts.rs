@@ -1,7 +1,7 @@
 //! Operators that pipelines ran and may be rolled back to.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use sluice_core::checkpoint::StoreError;
 use crate::store::Store;
 use crate::{disk, names};
 
-/// How many artifacts are kept for each pipeline: the last good one is needed for a roll-back, a few more for people who
+/// How many generations' artifacts are kept for each pipeline: the last good one is needed for a roll-back, a few more for people who
 /// notice late. An operator in Python has 18 MB, so that more would be a disk's worth of old code.
 pub const KEPT_ARTIFACTS: usize = 5;
 
@@ -31,10 +31,11 @@ impl Artifacts {
         disk::create_directory(marks)?;
         let file = self.directory.join(digest);
         if !file.exists() {
-            write_whole(&file, bytes)?;
+            disk::write_whole(&file, bytes)?;
         }
         File::create(marks.join(format!("{generation}-{digest}")))?.sync_all()?;
         disk::sync_directory(marks)?;
+        drop_later(marks, generation)?;
         drop_oldest(marks)?;
         self.drop_unmarked()
     }
@@ -99,16 +100,6 @@ fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Under its name there is all of it or nothing.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = path.with_extension("part");
-    let mut file = File::create(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), disk::sync_directory)
-}
-
 /// Generation and digest of each mark, the newest first.
 fn marks_of(marks: &Path) -> io::Result<Vec<(u64, String)>> {
     let parse = |name: &String| {
@@ -120,10 +111,20 @@ fn marks_of(marks: &Path) -> io::Result<Vec<(u64, String)>> {
     Ok(found)
 }
 
+/// A pipeline that was started over counts from 1 again: what it kept before would else be newer for ever.
+fn drop_later(marks: &Path, generation: u64) -> io::Result<()> {
+    remove(marks, marks_of(marks)?.iter().filter(|(other, _)| *other > generation))
+}
+
+/// A generation may have several artifacts, one for each operator of the pipeline.
 fn drop_oldest(marks: &Path) -> io::Result<()> {
     let found = marks_of(marks)?;
-    found
-        .iter()
-        .skip(KEPT_ARTIFACTS)
-        .try_for_each(|(generation, digest)| std::fs::remove_file(marks.join(format!("{generation}-{digest}"))))
+    let mut generations: Vec<u64> = found.iter().map(|(generation, _)| *generation).collect();
+    generations.dedup();
+    let Some(oldest) = generations.get(KEPT_ARTIFACTS - 1) else { return Ok(()) };
+    remove(marks, found.iter().filter(|(generation, _)| generation < oldest))
+}
+
+fn remove<'a>(marks: &Path, mut which: impl Iterator<Item = &'a (u64, String)>) -> io::Result<()> {
+    which.try_for_each(|(generation, digest)| std::fs::remove_file(marks.join(format!("{generation}-{digest}"))))
 }

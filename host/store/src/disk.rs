@@ -1,7 +1,7 @@
 //! What the operating system says, as what the caller can do.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use sluice_core::checkpoint::StoreError;
@@ -28,6 +28,16 @@ pub(crate) fn failed(doing: &str, path: &Path, error: &io::Error) -> StoreError 
 /// Makes what was created, renamed or removed in the directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+/// Under its name there is all of it or what was there before, after a crash as well.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)?;
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Creates the directory and makes that durable; one that is there is fine.

@@ -17,10 +17,12 @@
 //! pipelines/NAME/tree/             groups and head, an LSM tree
 //! artifacts/DIGEST                 operators that may be rolled back to
 //! artifacts/of-NAME/GENERATION-DIGEST  which of them a pipeline keeps
+//! deployments/NAME.json            what ran in a pipeline and what was refused
 //! ```
 
 mod artifacts;
 mod disk;
+mod histories;
 mod log;
 mod names;
 mod pipeline;
@@ -30,5 +32,6 @@ mod tree;
 mod upkeep;
 
 pub use artifacts::KEPT_ARTIFACTS;
+pub use histories::Histories;
 pub use record::{COMMIT_BYTES, KEY_BYTES};
 pub use store::Store;

@@ -91,6 +91,15 @@ impl Pipeline {
         self.all_whole(stored.into_iter().map(decoded).collect())
     }
 
+    /// What it takes on the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        let logs = {
+            let writer = self.lock();
+            writer.earlier_bytes + writer.log.bytes()
+        };
+        logs + self.tree.bytes()
+    }
+
     /// Begins a new log and sets the tree's memory aside, once the logs that it was read from are long enough together (after a
     /// start there may be several) and nothing is set aside. Answers whether something is, to be written.
     pub(crate) fn seal_if_due(&self) -> bool {

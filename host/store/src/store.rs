@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, Group, StoreError};
 
 use crate::artifacts::Artifacts;
+use crate::histories::Histories;
 use crate::pipeline::Pipeline;
 use crate::tree::Shared;
 use crate::upkeep::Upkeep;
@@ -20,6 +21,7 @@ const REMOVED: &str = ".removed-";
 /// Checkpoints in a directory.
 pub struct Store {
     pub(crate) artifacts: Artifacts,
+    histories: Histories,
     directory: PathBuf,
     shared: Shared,
     /// The pipelines that were asked for, by name. Held while one is opened or reset.
@@ -45,12 +47,24 @@ impl Store {
         }
         Ok(Store {
             artifacts: Artifacts::new(directory.join("artifacts")),
+            histories: Histories::of(directory),
             directory: pipelines,
             shared: Shared::new(cache_bytes),
             open: Mutex::default(),
             upkeep: Upkeep::start()?,
             _lock: lock,
         })
+    }
+
+    /// What ran in the pipelines.
+    pub fn histories(&self) -> &Histories {
+        &self.histories
+    }
+
+    /// What the pipeline's checkpoint takes on the disk, in bytes; none while nobody has asked for it. Reads no file.
+    pub fn bytes(&self, pipeline: &str) -> Option<u64> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(pipeline).map(|pipeline| pipeline.bytes())
     }
 
     /// The pipeline; none if it never committed.

@@ -72,6 +72,11 @@ impl Tree {
         })
     }
 
+    /// What its files take, those in use only.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tree.disk_space()
+    }
+
     /// The stored head of the last commit.
     pub(crate) fn head(&self) -> Result<Option<Slice>, StoreError> {
         let _reading = self.reading.read().unwrap_or_else(PoisonError::into_inner);

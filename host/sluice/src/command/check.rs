@@ -13,7 +13,7 @@ use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step};
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
-use crate::pipeline::assemble;
+use crate::pipeline::{assemble, provenance};
 use crate::service;
 
 /// Say everything that is wrong: files, operators and, unless offline, servers, topics and tables.
@@ -141,7 +141,10 @@ async fn check_servers(
     }
     let Some(fields) = fields else { return };
     for (index, sink) in pipeline.sinks.iter().enumerate() {
-        let reasons = reasons(connections.check_sink(sink, fields).await);
+        let reasons = match provenance::written(sink, fields) {
+            Ok(written) => reasons(connections.check_sink(sink, &written).await),
+            Err(reason) => vec![reason],
+        };
         let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");
         problems.extend(reasons.into_iter().map(found));
     }

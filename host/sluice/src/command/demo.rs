@@ -13,11 +13,11 @@ use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
 use super::run::ended_by_signal;
 use crate::board::Board;
-use crate::config::{Config, Connection};
+use crate::checkpoints;
+use crate::config::{self, Config, Connection};
 use crate::connections::Connections;
 use crate::pipeline::Ended;
 use crate::service::Service;
-use crate::{admin, checkpoints, config};
 
 /// How many rooms visitors enter: as many as the demo's dimension has modules.
 const ROOMS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
@@ -53,10 +53,8 @@ impl Demo {
         let (ending, generating) = watch::channel(false);
         let generator = self.generate(config, places, generating)?;
         let mut service = Service::start(config, false).await?;
-        if let Some(address) = config.admin {
-            admin::serve(address, service.statuses()).await?;
-        }
-        let mut board = Board::new(places.database.clone(), service.statuses());
+        service.serve_admin(config).await?;
+        let board = Board::new(places.database.clone(), service.statuses());
         let time_is_up = async {
             match self.seconds {
                 Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -97,11 +95,14 @@ impl Demo {
     }
 }
 
-/// Forgets the last demo's checkpoints, which are of records that are about to go. Fails while another host has them, before
+/// Forgets the last demo's checkpoints, which are of records that are about to go, and what ran in it or was pinned. Fails while another host has them, before
 /// anything of that host's is removed.
 fn forget(config: &Config) -> anyhow::Result<()> {
     let store = checkpoints::open(config)?;
-    config.pipelines.iter().try_for_each(|pipeline| store.reset(&pipeline.name))?;
+    for pipeline in &config.pipelines {
+        store.reset(&pipeline.name)?;
+        store.histories().forget(&pipeline.name)?;
+    }
     Ok(())
 }
 

@@ -5,10 +5,12 @@ pub mod compile;
 mod componentize;
 mod dead_letters;
 mod demo;
+mod deployments;
 mod generate;
 mod inspect;
 mod run;
 mod state;
+mod status;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,6 +54,16 @@ enum Verb {
     Compile(compile::Compile),
     /// Make a component of a core module that was built for wasm32-unknown-unknown.
     Componentize(componentize::Componentize),
+    /// Show what a running service's pipelines are doing.
+    Status(status::Status),
+    /// Show what ran in a pipeline, what was refused and what was rolled back.
+    History(deployments::History),
+    /// Go back to operators that a pipeline ran before, and stay with them.
+    Rollback(deployments::RollBack),
+    /// Let a pipeline stay with the operators that it runs, whatever is deployed.
+    Pin(deployments::Pin),
+    /// Let a pipeline take what is newest again.
+    Unpin(deployments::Unpin),
     /// Look at the checkpoints of a service that isn't running, move them, start over.
     State(state::State),
     /// Look at records that were left out, drive them through again, or forget them.
@@ -72,6 +84,11 @@ impl ConfigFile {
     fn load(&self) -> Result<Config, config::Problems> {
         load(&self.config)
     }
+
+    /// What it takes to reach the service that runs with it.
+    fn load_admin(&self) -> Result<config::Admin, config::Problems> {
+        config::load_admin(&self.config, &|name| std::env::var(name).ok())
+    }
 }
 
 fn load(path: &Path) -> Result<Config, config::Problems> {
@@ -87,6 +104,11 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Generate(generate) => generate.execute(),
         Verb::Compile(compile) => compile.execute(),
         Verb::Componentize(componentize) => componentize.execute(),
+        Verb::Status(status) => status.execute(),
+        Verb::History(history) => history.execute(),
+        Verb::Rollback(rollback) => rollback.execute(),
+        Verb::Pin(pin) => pin.execute(),
+        Verb::Unpin(unpin) => unpin.execute(),
         Verb::State(state) => state.execute(),
         Verb::DeadLetters(letters) => letters.execute(),
         Verb::Demo(demo) => demo.execute(),

@@ -6,7 +6,6 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, block_on};
-use crate::admin;
 use crate::config::Config;
 use crate::pipeline::Ended;
 use crate::running::Outcome;
@@ -32,9 +31,7 @@ impl Run {
         // Before anything starts, so that no signal kills a service that has begun.
         let ended = ended_by_signal()?;
         let mut service = Service::start(config, self.until_caught_up).await?;
-        if let Some(address) = config.admin {
-            admin::serve(address, service.statuses()).await?;
-        }
+        service.serve_admin(config).await?;
         tracing::info!(pipelines = config.pipelines.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
         let outcomes = tokio::select! {
             outcomes = service.finished() => outcomes?,

@@ -94,6 +94,32 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
     config(path, service, pipelines).filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
+/// What it takes to reach a running service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The sluice.toml that it came from.
+    pub file: PathBuf,
+    /// The directory of the service's state.
+    pub state: PathBuf,
+    /// Where its admin API listens; none: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Reads just that from sluice.toml at `path`: all else may be wrong, or want variables that only the service has.
+///
+/// # Errors
+///
+/// All problems of the file, if it is one of these that can't be had.
+pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Admin, Problems> {
+    let root = path.parent().unwrap_or(Path::new(""));
+    let text = file::read_text(path).map_err(|problem| Problems(vec![problem]))?;
+    let reading = reader::read(path, &text, env, |section| Some(service::read(section, root)));
+    let parts =
+        reading.value.filter(|_| reading.well_formed).and_then(|service| Some((service.state?, service.admin?)));
+    let (state, listen) = parts.ok_or(Problems(reading.problems))?;
+    Ok(Admin { file: path.to_owned(), state, listen })
+}
+
 /// Reads one pipeline's file again, for a configuration whose connections are known.
 ///
 /// # Errors

@@ -35,6 +35,8 @@ pub struct Sink {
     pub key: Vec<String>,
     /// Whether a missing table is made.
     pub create: bool,
+    /// Whether the column `_generation` says which generation of the operators wrote a row.
+    pub generation: bool,
     /// When rows are written.
     pub flush: Flush,
 }
@@ -65,10 +67,18 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
     let table = section.required("table", "a table's name", |item| value::table(&item));
     let key = section.required("key", KEY, |item| key(&item, flow));
     let create = section.or("create", false, |item| item.boolean());
+    let generation = section.or("generation", false, |item| item.boolean());
     let flush = section.or("flush", Flush::default(), |item| {
         item.table(r#"a table such as { rows = 5000, interval = "2s", retries = 3 }"#, flush)
     });
-    Some(Sink { connection: connection?, table: table?, key: key?, create: create?, flush: flush? })
+    Some(Sink {
+        connection: connection?,
+        table: table?,
+        key: key?,
+        create: create?,
+        generation: generation?,
+        flush: flush?,
+    })
 }
 
 const KEY: &str = r#"an array of the columns that identify a row, such as ["user_id"]"#;

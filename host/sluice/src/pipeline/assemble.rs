@@ -13,6 +13,7 @@ use sluice_runtime::{Artifact, OpenError};
 use super::constraint::Constraints;
 use super::flush::OpenSink;
 use super::pending::FlushPolicy;
+use super::provenance;
 use crate::config;
 use crate::connections::Connections;
 
@@ -188,10 +189,18 @@ pub async fn sinks(
                 continue;
             }
         };
-        match connections.open_sink(settings, fields).await {
+        let written = match provenance::written(settings, fields) {
+            Ok(written) => written,
+            Err(reason) => {
+                wrong.push(reason);
+                continue;
+            }
+        };
+        match connections.open_sink(settings, &written).await {
             Ok(sink) => {
                 let name = format!("{}.{}", settings.connection, settings.table);
-                open.push(OpenSink { sink, name, key, retries: settings.flush.retries });
+                let (generation, retries) = (settings.generation, settings.flush.retries);
+                open.push(OpenSink { sink, name, key, generation, retries });
             }
             Err(SinkError::Unavailable(reason)) => return Err(Trouble::Away(reason)),
             Err(SinkError::Unusable(reason)) => wrong.push(reason),

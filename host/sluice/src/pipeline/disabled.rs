@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use sluice_core::chain::ProcessError;
 use sluice_core::interval::Intervals;
+use tokio::sync::mpsc;
 
 use super::assemble;
 use super::lane::End;
+use super::orders::Asked;
 use super::status::State;
 use super::supervisor::{Ended, Supervisor, asked_to_end};
 
@@ -21,7 +23,7 @@ impl From<ProcessError> for End {
 
 impl Supervisor {
     /// Waits with the operator disabled; answers how the pipeline ended, if it is not to go on.
-    pub(super) async fn disabled(&mut self, reason: String) -> Option<Ended> {
+    pub(super) async fn disabled(&mut self, reason: String, orders: &mut mpsc::Receiver<Asked>) -> Option<Ended> {
         let wait = self.disablings.wait(&self.consumed().await);
         if self.status.set(State::Disabled, Some(reason.clone())) {
             tracing::error!(
@@ -48,6 +50,11 @@ impl Supervisor {
                 }
                 () = tokio::time::sleep_until(over) => return None,
                 () = asked_to_end(&mut self.ending) => return Some(Ended::Well),
+                // Who sends an order wants to see what comes of it.
+                Some(asked) = orders.recv() => {
+                    self.obey_at_rest(asked).await;
+                    return None;
+                }
             }
         }
     }

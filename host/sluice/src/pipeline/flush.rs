@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::latest::latest;
 use super::letters::OpenLetters;
 use super::patience::Backoff;
+use super::provenance::with_generation;
 use super::status::{State, Status};
 
 /// How many flushes may wait for the flusher: one, so that it finds the next when it is done with the last.
@@ -67,6 +68,8 @@ pub struct OpenSink {
     pub name: String,
     /// The result columns that identify a row.
     pub key: Vec<usize>,
+    /// Whether it writes the generation of a row, too.
+    pub generation: bool,
     /// Failed tries after which the pipeline says that it is holding.
     pub retries: u32,
 }
@@ -113,8 +116,11 @@ impl Flusher {
         let rows: usize = flush.batches.iter().map(|batch| batch.rows).sum();
         if rows > 0 {
             for sink in &mut self.sinks {
-                let rows = latest(&flush.batches, &sink.key)
+                let mut rows = latest(&flush.batches, &sink.key)
                     .map_err(|reason| FlushError::Unusable { sink: sink.name.clone(), reason })?;
+                if sink.generation {
+                    rows = with_generation(rows, flush.head.generation);
+                }
                 write(sink, &rows, &self.status, &mut self.ending).await?;
             }
             self.status.flushed(rows);

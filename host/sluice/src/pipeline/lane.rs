@@ -400,6 +400,7 @@ impl Lane {
         if self.progress.lag_asked.is_some_and(|asked| now.duration_since(asked) < LAG_INTERVAL) {
             return Ok(());
         }
+        self.status.sample(now, self.chain.fold().map(|fold| (fold.size().0, fold.bytes())));
         let answer = self.source.ends();
         self.progress.lag_asked = Some(Instant::now());
         match answer {
@@ -443,7 +444,7 @@ impl Lane {
 }
 
 /// The host's time, in microseconds since 1970-01-01T00:00:00 UTC.
-fn now_micros() -> i64 {
+pub(super) fn now_micros() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

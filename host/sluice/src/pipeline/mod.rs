@@ -7,23 +7,28 @@
 //!   ├─ flusher (tokio task): queue → sinks → dead letters → checkpoint → offsets
 //!   ├─ retrier (tokio task): letters that are to be driven through again → lane
 //!   ├─ on an operator that is at fault: waits, then all of it again from the checkpoint
-//!   └─ on a new artifact: a new chain, handed to the lane at a batch boundary
+//!   └─ on a new artifact, or an order to go back: a new chain, handed to the lane at a batch boundary
 //! ```
 
 pub mod assemble;
 mod constraint;
+pub mod deployments;
 mod disabled;
 mod flush;
 mod lane;
 mod latest;
 mod letters;
+mod orders;
 mod patience;
 mod pending;
+pub mod provenance;
+mod rate;
 mod rejects;
 mod restore;
 mod run;
 pub mod status;
 mod supervisor;
 
+pub use orders::{Handle, Order};
 pub use status::{Snapshot, Status};
 pub use supervisor::{Ended, Supervisor};

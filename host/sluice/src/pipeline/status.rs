@@ -3,11 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sluice_core::deploy::{Deployment, History};
+use sluice_core::time;
+
+use super::rate::Rate;
+
+/// How many of the last deployments are shown with a pipeline; `sluice history` has all.
+const SHOWN_DEPLOYMENTS: usize = 3;
 
 /// What a pipeline is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Something that it needs isn't there yet: an operator's file, a server at the start.
@@ -25,18 +33,27 @@ pub enum State {
 }
 
 /// The operator that a pipeline runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningOperator {
     /// The file's name without `.wasm`.
     pub name: String,
     /// The artifact's SHA-256.
     pub digest: String,
-    /// 1 for the first artifact since the start, one more for each swap.
+    /// 1 for the first that the pipeline ran, one more for each that took over.
     pub generation: u64,
 }
 
+/// What the groups of a pipeline's fold take of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Groups {
+    /// How many are in memory; those that aren't are in the checkpoint store.
+    pub groups: u64,
+    /// What they take, in bytes.
+    pub bytes: u64,
+}
+
 /// One pipeline's line in `GET /status`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The pipeline's name.
     pub name: String,
@@ -46,6 +63,8 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// Records taken from the source.
     pub records: u64,
+    /// Records taken a second, over the last ten seconds.
+    pub rate: f64,
     /// Rows written to the sinks.
     pub rows: u64,
     /// Records left out because they are at fault, and groups that a table didn't take.
@@ -66,6 +85,14 @@ pub struct Snapshot {
     pub operator: Option<RunningOperator>,
     /// Why the newest file of an operator isn't the one that runs.
     pub refused: Option<String>,
+    /// Whether the pipeline stays with its operators, whatever is deployed.
+    pub pinned: bool,
+    /// Since when that generation runs, in UTC.
+    pub since: Option<String>,
+    /// The last deployments, the newest first.
+    pub deployments: Vec<Deployment>,
+    /// The fold's groups in memory; none for a pipeline without a fold, or before it has begun.
+    pub groups: Option<Groups>,
 }
 
 /// A pipeline's counters and state. All methods may be called from any thread.
@@ -90,6 +117,11 @@ struct Now {
     operator: Option<RunningOperator>,
     refused: Option<String>,
     reasons: BTreeMap<String, u64>,
+    pinned: bool,
+    since: Option<String>,
+    deployments: Vec<Deployment>,
+    groups: Option<Groups>,
+    rate: Rate,
 }
 
 /// `lag` while nobody knows it.
@@ -114,6 +146,11 @@ impl Status {
                 operator: None,
                 refused: None,
                 reasons: BTreeMap::new(),
+                pinned: false,
+                since: None,
+                deployments: Vec::new(),
+                groups: None,
+                rate: Rate::default(),
             }),
         }
     }
@@ -161,9 +198,27 @@ impl Status {
         now.refused = None;
     }
 
-    /// Why the newest artifact isn't run, if it isn't.
-    pub fn set_refused(&self, reason: Option<String>) {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).refused = reason;
+    /// Why the newest artifact isn't run, if it isn't; true if there is a reason and it is news.
+    pub fn set_refused(&self, reason: Option<String>) -> bool {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = reason.is_some() && now.refused != reason;
+        now.refused = reason;
+        news
+    }
+
+    /// What ran, and what the pipeline stays with.
+    pub fn set_history(&self, history: &History) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.pinned = history.pinned().is_some();
+        now.since = history.running().and_then(|running| time::shown(running.time));
+        now.deployments = history.deployments().rev().take(SHOWN_DEPLOYMENTS).cloned().collect();
+    }
+
+    /// About once a second: what the rate is measured by, and the fold's groups in memory with their bytes.
+    pub fn sample(&self, at: Instant, groups: Option<(usize, usize)>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.rate.sample(at, self.records.load(Ordering::Relaxed));
+        now.groups = groups.map(|(groups, bytes)| Groups { groups: groups as u64, bytes: bytes as u64 });
     }
 
     /// Says what the pipeline does now; true if that is news.
@@ -183,11 +238,13 @@ impl Status {
     /// Everything at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = self.records.load(Ordering::Relaxed);
         Snapshot {
             name: self.name.clone(),
             state: now.state,
             reason: now.reason.clone(),
-            records: self.records.load(Ordering::Relaxed),
+            records,
+            rate: now.rate.per_second(Instant::now(), records),
             rows: self.rows.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
             late: self.late.load(Ordering::Relaxed),
@@ -198,6 +255,10 @@ impl Status {
             pending: self.pending.load(Ordering::Relaxed),
             operator: now.operator.clone(),
             refused: now.refused.clone(),
+            pinned: now.pinned,
+            since: now.since.clone(),
+            deployments: now.deployments.clone(),
+            groups: now.groups,
         }
     }
 }

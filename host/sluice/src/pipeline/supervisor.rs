@@ -1,25 +1,27 @@
 //! Starts a pipeline, keeps it going, changes its operator, ends it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::disabled::Disablings;
-use sluice_runtime::Artifact;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::assemble::{self, Trouble};
+use super::deployments::Deployments;
 use super::lane::End;
 use super::letters;
+use super::orders::Asked;
 use super::patience::Backoff;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Settings};
 use super::status::{RunningOperator, State, Status};
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
-use crate::operators::Deployed;
+use crate::operators::{Artifacts, Deployed};
+
+mod obey;
 
 /// How long after a pipeline could not be opened, as its table or topic is missing, it is tried again. Shorter: a server is asked
 /// for what isn't there all the time. Longer: whoever makes it waits.
@@ -41,6 +43,8 @@ pub struct Supervisor {
     pub store: Arc<dyn CheckpointStore>,
     pub operators: watch::Receiver<Deployed>,
     pub status: Arc<Status>,
+    /// What ran, and what the pipeline stays with.
+    pub deployments: Deployments,
     /// True once the host is asked to end.
     pub ending: watch::Receiver<bool>,
     /// Read up to where the topic ends at the start, then end.
@@ -54,23 +58,31 @@ enum Event {
     Ended(End),
     Stop,
     Operators,
+    Asked(Asked),
 }
 
-/// The artifacts of a pipeline's operators, by name.
-type Artifacts = BTreeMap<String, Artifact>;
+/// What runs.
+struct Current {
+    artifacts: Artifacts,
+    generation: u64,
+}
 
 impl Supervisor {
     /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
-    pub async fn run(mut self) -> Ended {
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Asked>) -> Ended {
         let mut ending = self.ending.clone();
         loop {
             let opened = tokio::select! {
                 opened = self.open() => opened,
                 () = asked_to_end(&mut ending) => return Ended::Well,
+                Some(asked) = orders.recv() => {
+                    self.obey_at_rest(asked).await;
+                    continue;
+                }
             };
             let mendable = opened.is_err();
             let end = match opened {
-                Ok((opened, artifacts)) => self.live(opened, artifacts).await,
+                Ok((opened, artifacts)) => self.live(opened, artifacts, &mut orders).await,
                 Err(end) => end,
             };
             let reason = match end {
@@ -78,7 +90,7 @@ impl Supervisor {
                     self.status.set(State::Finished, None);
                     return Ended::Well;
                 }
-                End::Disabled(reason) => match self.disabled(reason).await {
+                End::Disabled(reason) => match self.disabled(reason, &mut orders).await {
                     Some(ended) => return ended,
                     None => continue,
                 },
@@ -95,6 +107,7 @@ impl Supervisor {
                 changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
                 () = tokio::time::sleep(OPEN_AGAIN), if mendable => {}
                 () = asked_to_end(&mut self.ending) => return Ended::Well,
+                Some(asked) = orders.recv() => self.obey_at_rest(asked).await,
             }
         }
     }
@@ -103,8 +116,17 @@ impl Supervisor {
     async fn open(&mut self) -> Result<(Opened, Artifacts), End> {
         let mut backoff = Backoff::new();
         loop {
+            match self.deployments.load().await {
+                Ok(()) => {}
+                Err(Trouble::Away(reason)) => {
+                    wait(&self.status, &reason);
+                    tokio::time::sleep(backoff.wait()).await;
+                    continue;
+                }
+                Err(wrong) => return Err(End::Fault(wrong.to_string())),
+            }
             let deployed = self.operators.borrow_and_update().clone();
-            let artifacts = match needed(&self.pipeline, &deployed) {
+            let artifacts = match self.wanted(&deployed).await {
                 Ok(artifacts) => artifacts,
                 Err(reason) if self.until_caught_up => return Err(End::Fault(reason)),
                 Err(reason) => {
@@ -144,24 +166,26 @@ impl Supervisor {
     }
 
     /// From the first record to the last flush.
-    async fn live(&mut self, opened: Opened, mut artifacts: Artifacts) -> End {
+    async fn live(&mut self, opened: Opened, artifacts: Artifacts, orders: &mut mpsc::Receiver<Asked>) -> End {
         let settings = Settings {
             flush: assemble::flush_policy(&self.pipeline),
             batch_rows: self.pipeline.source.batch.rows as usize,
             stops: self.pipeline.on_error == Some(OnError::Stop),
         };
-        let mut generation = opened.head.generation;
-        self.show_operator(&artifacts, generation);
+        let mut current = Current { artifacts, generation: opened.head.generation };
+        self.show_operator(&current);
         self.status.set(State::Running, None);
         let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
             Ok(run) => run,
             Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
         };
+        self.deployments.started(current.generation, &current.artifacts).await;
         let end = loop {
             let event = tokio::select! {
                 end = run.lane_end() => Event::Ended(end),
                 () = asked_to_end(&mut self.ending) => Event::Stop,
                 changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
+                Some(asked) = orders.recv() => Event::Asked(asked),
             };
             match event {
                 Event::Ended(end) => break end,
@@ -169,53 +193,68 @@ impl Supervisor {
                     run.stop();
                     break run.lane_end().await;
                 }
-                Event::Operators => {
-                    if self.swap(&run, &mut artifacts).await {
-                        generation += 1;
-                        self.show_operator(&artifacts, generation);
-                    }
-                }
+                Event::Operators => self.swap(&run, &mut current).await,
+                Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
             }
         };
         run.finish(end).await
     }
 
-    /// Lets a changed operator take over; says whether it did.
-    async fn swap(&mut self, run: &Run, running: &mut Artifacts) -> bool {
+    /// Lets a changed operator take over, unless the pipeline is pinned.
+    async fn swap(&mut self, run: &Run, current: &mut Current) {
         let deployed = self.operators.borrow_and_update().clone();
-        let refused = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name));
-        self.status.set_refused(refused.cloned());
-        let Ok(artifacts) = needed(&self.pipeline, &deployed) else { return false };
-        if artifacts
-            .iter()
-            .all(|(name, artifact)| running.get(name).is_some_and(|old| old.digest() == artifact.digest()))
+        if let Some(reason) = self.passed_over(&deployed) {
+            self.status.set_refused(Some(reason));
+            return;
+        }
+        let unread = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name));
+        if self.status.set_refused(unread.cloned())
+            && let Some(reason) = unread
         {
-            return false;
+            self.deployments.refused(Default::default(), reason.clone()).await;
         }
-        let outcome = match prepare(&self.pipeline, &self.connections, &artifacts).await {
-            Ok(prepared) => run.swap(prepared, restore::digests(&artifacts)).await,
-            Err(trouble) => Err(trouble.to_string()),
-        };
-        match outcome {
-            Ok(()) => {
-                tracing::info!(pipeline = self.status.name(), "swapped");
-                *running = artifacts;
-                true
-            }
-            Err(reason) => {
-                tracing::warn!(pipeline = self.status.name(), "swap refused, the operator before runs on: {reason}");
-                self.status.set_refused(Some(reason));
-                false
-            }
+        let Ok(artifacts) = self.wanted(&deployed).await else { return };
+        if restore::digests(&artifacts) == restore::digests(&current.artifacts) {
+            return;
         }
+        // The reason is shown.
+        let _ = self.cut_over(run, current, artifacts, None).await;
     }
 
-    fn show_operator(&self, artifacts: &Artifacts, generation: u64) {
+    /// Lets these take over at a batch boundary, or says why those before run on. With `asked`, somebody wants it, and why.
+    async fn cut_over(
+        &mut self,
+        run: &Run,
+        current: &mut Current,
+        artifacts: Artifacts,
+        asked: Option<String>,
+    ) -> Result<(), String> {
+        let operators = restore::digests(&artifacts);
+        let outcome = match prepare(&self.pipeline, &self.connections, &artifacts).await {
+            Ok(prepared) => run.swap(prepared, operators.clone()).await,
+            Err(trouble) => Err(trouble.to_string()),
+        };
+        if let Err(reason) = outcome {
+            let said = asked.as_ref().map_or_else(|| reason.clone(), |asked| format!("{asked}: {reason}"));
+            self.deployments.refused(operators, said).await;
+            if asked.is_none() {
+                self.status.set_refused(Some(reason.clone()));
+            }
+            return Err(reason);
+        }
+        *current = Current { artifacts, generation: current.generation + 1 };
+        self.show_operator(current);
+        self.deployments.applied(current.generation, &current.artifacts, asked).await;
+        Ok(())
+    }
+
+    fn show_operator(&self, current: &Current) {
         let operator = assemble::operator_names(&self.pipeline).last().and_then(|name| {
-            let artifact = artifacts.get(name)?;
-            Some(RunningOperator { name: name.to_owned(), digest: artifact.digest().to_string(), generation })
+            let digest = current.artifacts.get(name)?.digest().to_string();
+            Some(RunningOperator { name: name.to_owned(), digest, generation: current.generation })
         });
         self.status.set_operator(operator);
+        self.status.set_refused(self.passed_over(&self.operators.borrow()));
     }
 }
 
@@ -232,7 +271,7 @@ fn wait(status: &Status, reason: &str) {
 }
 
 /// The artifacts that a pipeline's file names.
-fn needed(pipeline: &Pipeline, deployed: &Deployed) -> Result<Artifacts, String> {
+pub(super) fn needed(pipeline: &Pipeline, deployed: &Deployed) -> Result<Artifacts, String> {
     assemble::operator_names(pipeline)
         .map(|name| match (deployed.artifacts.get(name), deployed.refused.get(name)) {
             (Some(artifact), _) => Ok((name.to_owned(), artifact.clone())),
@@ -265,6 +304,6 @@ fn source_trouble(error: SourceError) -> Trouble {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::wrong(format!("{error}; this is a defect")))
 }

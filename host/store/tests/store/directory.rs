@@ -200,3 +200,27 @@ fn an_artifact_is_what_its_digest_says_or_nothing() {
     std::fs::write(directory.path().join("artifacts").join(digest(b"this")), b"that").unwrap();
     assert!(matches!(store.artifact(&digest(b"this")), Err(StoreError::Damaged(_))));
 }
+
+#[test]
+fn a_generation_of_several_operators_is_kept_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    for generation in 1..20 {
+        for operator in ["clean", "sum"] {
+            let bytes = format!("{operator} of generation {generation}").into_bytes();
+            store.keep_artifact("a", generation, &digest(&bytes), &bytes).unwrap();
+        }
+    }
+    let kept: Vec<u64> = store.kept_artifacts("a").unwrap().iter().map(|(generation, _)| *generation).collect();
+    assert_eq!(kept, [19, 19, 18, 18, 17, 17, 16, 16, 15, 15]);
+}
+
+#[test]
+fn a_pipeline_that_counts_from_1_again_keeps_what_it_runs_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    for (generation, bytes) in [(7, b"seven"), (8, b"eight"), (1, b"again")] as [(u64, &[u8; 5]); 3] {
+        store.keep_artifact("a", generation, &digest(bytes), bytes).unwrap();
+    }
+    assert_eq!(store.kept_artifacts("a").unwrap(), [(1, digest(b"again"))]);
+}

@@ -5,5 +5,6 @@
 mod contract;
 mod damage;
 mod directory;
+mod histories;
 mod kill;
 mod numbered;

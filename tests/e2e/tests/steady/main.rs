@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, and their names are their claims"
 )]
 
+mod admin;
 mod configuration;
 mod dead_letters;
 mod demo;

@@ -94,6 +94,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             table: "live_module_number_count".to_owned(),
             key: vec!["module_id".to_owned()],
             create: false,
+            generation: false,
             flush: Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 },
         }],
         on_error: None,
@@ -318,6 +319,31 @@ fn a_pipeline_that_is_loaded_again_is_the_same() {
     let elsewhere = load_pipeline(&pipeline.file, &BTreeMap::new(), &env).unwrap_err();
     let keys: Vec<_> = elsewhere.0.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["source.connection", "sink[0].connection"]);
+}
+
+#[test]
+fn what_reaches_a_service_is_read_whatever_else_is_wrong() {
+    let service =
+        "state = \"s\"\noperatrs = 1\n[admin]\nlisten = \"[::1]:7070\"\n[connections.a]\nmysql = { url = \"${NONE}\" }";
+    let directory = directory(service, &[("p.toml", "nonsense")]);
+    let file = directory.path().join("sluice.toml");
+    let admin = load_admin(&file, &env).unwrap();
+    assert_eq!(
+        admin,
+        Admin { state: directory.path().join("s"), listen: "[::1]:7070".parse().ok(), file: file.clone() }
+    );
+    for (wrong, key) in [("state = 1", "state"), ("[admin]\nlisten = \"0.0.0.0:1\"", "admin.listen"), ("[", "")] {
+        std::fs::write(&file, wrong).unwrap();
+        let problems = load_admin(&file, &env).unwrap_err().0;
+        assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [key]);
+    }
+}
+
+#[test]
+fn a_sink_may_ask_which_generation_wrote_a_row() {
+    let pipeline = format!("{PIPELINE}generation = true\n");
+    let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+    assert!(load_from(directory.path()).unwrap().pipelines[0].sinks[0].generation);
 }
 
 #[test]

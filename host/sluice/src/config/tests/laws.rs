@@ -63,6 +63,7 @@ const WORDS: &[&str] = &[
     "call_time",
     "output",
     "create",
+    "generation",
     "flush",
     "interval",
     "retries",

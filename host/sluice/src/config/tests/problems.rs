@@ -273,6 +273,7 @@ table = "a.b"
 key = []
 flush = { rows = 0, interval = "2 sec", retries = -3, max_rows = 1 }
 create = "yes"
+generation = 3
 [[sink]]
 connection = "lite"
 table = "t"
@@ -292,13 +293,14 @@ pipelines/p.toml:21: sink[2].flush.interval: found "2 sec", want a duration such
 pipelines/p.toml:21: sink[2].flush.retries: found -3, want a whole number from 0 to 1000
 pipelines/p.toml:21: sink[2].flush.max_rows: found an unknown key, want one of "rows", "interval" or "retries"
 pipelines/p.toml:22: sink[2].create: found "yes", want true or false
-pipelines/p.toml:26: sink[3].key[0]: found "idd", want a column that is there: "id" or "at": did you mean "id"?
-pipelines/p.toml:26: sink[3].key[2]: found "at", want each column of the key once
-pipelines/p.toml:26: sink[3].key[3]: found 3, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
-pipelines/p.toml:27: sink[3].flush.interval: found "2h", want a duration from "1ms" to "1h"
-pipelines/p.toml:28: sink[4].connection: found nothing, want a connection's name
-pipelines/p.toml:28: sink[4].table: found nothing, want a table's name
-pipelines/p.toml:28: sink[4].key: found nothing, want an array of the columns that identify a row, such as ["user_id"]
+pipelines/p.toml:23: sink[2].generation: found 3, want true or false
+pipelines/p.toml:27: sink[3].key[0]: found "idd", want a column that is there: "id" or "at": did you mean "id"?
+pipelines/p.toml:27: sink[3].key[2]: found "at", want each column of the key once
+pipelines/p.toml:27: sink[3].key[3]: found 3, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
+pipelines/p.toml:28: sink[3].flush.interval: found "2h", want a duration from "1ms" to "1h"
+pipelines/p.toml:29: sink[4].connection: found nothing, want a connection's name
+pipelines/p.toml:29: sink[4].table: found nothing, want a table's name
+pipelines/p.toml:29: sink[4].key: found nothing, want an array of the columns that identify a row, such as ["user_id"]
 "#,
     );
     let (source, _) = PIPELINE.split_once("[[sink]]").unwrap();

@@ -1,0 +1,171 @@
+//! The time in which new operators have to show that they are no worse than those before.
+
+use std::time::Duration;
+
+/// Fewer rejected records say nothing: the first records of a trial may happen to be bad ones.
+const MIN_REJECTED: u64 = 10;
+
+/// A share of rejected records is "well above" one that is at most half as large. Nearer, and a topic whose records get
+/// somewhat worse rolls good operators back.
+const TIMES_BEFORE: f64 = 2.0;
+
+/// ... and by at least this much of all records, so that a handful of rejections in a clean topic isn't twice nothing.
+const ABOVE_BEFORE: f64 = 0.02;
+
+/// Fewer records say nothing about how many the operators before rejected.
+const MIN_BEFORE: u64 = 100;
+
+/// Where nothing is known of those before (a swap right after a start), this share is too much: less could be the topic's.
+const UNKNOWN_BEFORE: f64 = 0.5;
+
+/// How long a trial lasts: until either bound is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Shorter: faults that need some time are found too late. Longer: checkpoints are made later, and a crash replays more.
+    pub time: Duration,
+    /// Records taken in. Fewer: rare faults are found too late. More: more groups are held in memory, and a roll-back replays
+    /// more.
+    pub rows: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { time: Duration::from_secs(60), rows: 100_000 }
+    }
+}
+
+impl Bounds {
+    /// No trial at all.
+    pub const NONE: Bounds = Bounds { time: Duration::ZERO, rows: 0 };
+
+    /// Whether there is no trial.
+    pub fn is_none(self) -> bool {
+        self.time.is_zero() || self.rows == 0
+    }
+}
+
+/// How many of how many records were left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Records taken in, those that were left out included.
+    pub records: u64,
+    /// Records left out because they are at fault.
+    pub rejected: u64,
+}
+
+impl Rate {
+    /// Counts some more.
+    pub fn add(&mut self, records: usize, rejected: usize) {
+        self.records += records as u64;
+        self.rejected += rejected as u64;
+    }
+
+    fn share(self) -> f64 {
+        if self.records == 0 { 0.0 } else { self.rejected as f64 / self.records as f64 }
+    }
+}
+
+/// A trial of operators that run.
+#[derive(Debug, Clone)]
+pub struct Probation {
+    bounds: Bounds,
+    before: Rate,
+    seen: Rate,
+}
+
+impl Probation {
+    /// Of operators that follow others with this rate of rejections.
+    pub fn new(bounds: Bounds, before: Rate) -> Probation {
+        Probation { bounds, before, seen: Rate::default() }
+    }
+
+    /// Counts records that the operators on trial took in.
+    pub fn count(&mut self, records: usize, rejected: usize) {
+        self.seen.add(records, rejected);
+    }
+
+    /// What those on trial took in so far.
+    pub fn seen(&self) -> Rate {
+        self.seen
+    }
+
+    /// What those before took in: the measure for whoever takes over this trial.
+    pub fn before(&self) -> Rate {
+        self.before
+    }
+
+    /// Whether it has failed by its rejections, and why.
+    pub fn failed(&self) -> Option<String> {
+        let (seen, before) = (self.seen.share(), self.before.share());
+        let too_much = if self.before.records < MIN_BEFORE {
+            UNKNOWN_BEFORE
+        } else {
+            (before * TIMES_BEFORE).max(before + ABOVE_BEFORE)
+        };
+        (self.seen.rejected >= MIN_REJECTED && seen > too_much).then(|| {
+            format!(
+                "it rejects {:.1} % of the records ({} of {}), the one before {:.1} %",
+                seen * 100.0,
+                self.seen.rejected,
+                self.seen.records,
+                before * 100.0
+            )
+        })
+    }
+
+    /// Whether it is over, after so long.
+    pub fn is_over(&self, elapsed: Duration) -> bool {
+        elapsed >= self.bounds.time || self.seen.records >= self.bounds.rows
+    }
+
+    /// How long it may still last.
+    pub fn left(&self, elapsed: Duration) -> Duration {
+        self.bounds.time.saturating_sub(elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn trial(before: (u64, u64), seen: (u64, u64)) -> Probation {
+        let rate = |(records, rejected)| Rate { records, rejected };
+        Probation { bounds: Bounds::default(), before: rate(before), seen: rate(seen) }
+    }
+
+    proptest! {
+        #[test]
+        fn rejecting_no_more_than_before_never_fails(records in 1u64..1_000_000, rejected in 0u64..1_000_000, less in 0u64..1_000) {
+            let rejected = rejected.min(records);
+            let before = (records.max(MIN_BEFORE), rejected);
+            prop_assert_eq!(trial(before, (records.max(MIN_BEFORE), rejected.saturating_sub(less))).failed(), None);
+        }
+
+        #[test]
+        fn rejecting_everything_fails_if_those_before_took_at_least_half(taken in 50u64..=100, records in MIN_REJECTED..1_000_000) {
+            prop_assert!(trial((100, 100 - taken), (records + 1, records + 1)).failed().is_some() || taken == 50);
+        }
+
+        #[test]
+        fn a_trial_is_over_once_either_bound_is_reached(seconds in 0u64..200, records in 0u64..200_000) {
+            let over = trial((0, 0), (records, 0)).is_over(Duration::from_secs(seconds));
+            prop_assert_eq!(over, seconds >= 60 || records >= 100_000);
+        }
+    }
+
+    #[test]
+    fn a_handful_of_rejections_says_nothing() {
+        assert_eq!(trial((100_000, 0), (9, 9)).failed(), None);
+        assert!(trial((100_000, 0), (10, 10)).failed().is_some());
+        assert_eq!(trial((100_000, 0), (1_000, 15)).failed(), None, "less than 2 %");
+    }
+
+    #[test]
+    fn where_nothing_is_known_of_those_before_most_records_must_be_rejected() {
+        assert_eq!(trial((0, 0), (1_000, 400)).failed(), None);
+        let reason = trial((0, 0), (1_000, 600)).failed().unwrap_or_default();
+        assert_eq!(reason, "it rejects 60.0 % of the records (600 of 1000), the one before 0.0 %");
+    }
+}

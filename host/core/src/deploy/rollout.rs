@@ -1,0 +1,384 @@
+//! The state machine of start, swap, roll-back and stop: events in, effects out.
+
+use super::{Deployment, Operators, Outcome};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The pipeline is to run.
+    Start,
+    /// These are the newest valid artifacts that the pipeline names.
+    Wanted(Operators),
+    /// A person wants these to run, whatever is newest, and without a trial.
+    Asked(Operators),
+    /// Nothing but a person's order changes the operators from now on, or no longer so.
+    Pinned(bool),
+    /// The run that was to be opened is: records flow.
+    Opened,
+    /// It can't be, for now.
+    NotOpened,
+    /// The operators that were to be prepared are.
+    Prepared,
+    /// They can't be prepared, or can't take over.
+    Refused(String),
+    /// They took over; with a trial, it begins.
+    CutOver,
+    /// The trial of these is over, and durable.
+    Passed(Operators),
+    /// The run ended: as it was asked to or because there is nothing left to do, or at fault.
+    Ended(Result<(), String>),
+    /// It is time to try again to open what could not be.
+    Again,
+    /// The pipeline is to end.
+    Stop,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Open a run of these from the last checkpoint. Answered with `Opened` or `NotOpened`.
+    Open(Operators),
+    /// Make these ready beside the run. Answered with `Prepared` or `Refused`.
+    Prepare(Operators),
+    /// What was prepared takes over at a batch boundary. Answered with `CutOver` or `Refused`.
+    CutOver {
+        /// Whether it is on trial; else `Passed` follows at once.
+        trial: bool,
+    },
+    /// The run is to end. Answered with `Ended`.
+    Close,
+    /// These are not to be tried again by themselves, not even after a restart; none: any may be.
+    Shun(Option<Operators>),
+    /// Tell people.
+    Say(Deployment),
+}
+
+/// Which operators a pipeline runs, and what it is doing about others.
+///
+/// Invariants: one run is open at most; it is closed before another is opened; `good` is what the checkpoint is of.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    /// The generation that the checkpoint is of; none before the first start.
+    good: Option<(u64, Operators)>,
+    /// Those that run on trial.
+    trial: Option<Operators>,
+    step: Step,
+    /// The newest valid ones.
+    wanted: Option<Operators>,
+    /// Those that a person asked for and that are not yet prepared.
+    asked: Option<Operators>,
+    /// Not to be tried again until others were wanted in between.
+    shunned: Option<Operators>,
+    /// Refused since the last change or opening: the same again would be refused again.
+    refused: Option<Operators>,
+    pinned: bool,
+    /// The good ones stopped at a fault: newer ones are tried before them.
+    faulty: bool,
+    stopping: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// No run.
+    Closed,
+    Opening {
+        operators: Operators,
+        /// What is tried if they can't be opened.
+        otherwise: Option<Operators>,
+    },
+    Open,
+    Preparing {
+        operators: Operators,
+        asked: bool,
+    },
+    CuttingOver {
+        operators: Operators,
+        asked: bool,
+    },
+    /// The run was asked to end; with a reason, to be rolled back.
+    Closing(Option<String>),
+}
+
+impl Rollout {
+    /// Of a pipeline whose checkpoint is of this generation, and that is not to try these again by itself.
+    pub fn new(good: Option<(u64, Operators)>, shunned: Option<Operators>) -> Rollout {
+        Rollout {
+            good,
+            trial: None,
+            step: Step::Closed,
+            wanted: None,
+            asked: None,
+            shunned,
+            refused: None,
+            pinned: false,
+            faulty: false,
+            stopping: false,
+        }
+    }
+
+    /// What runs, or ran last: its generation and its operators.
+    pub fn running(&self) -> Option<(u64, &Operators)> {
+        match &self.trial {
+            Some(operators) => Some((self.next_generation(), operators)),
+            None => self.good.as_ref().map(|(generation, operators)| (*generation, operators)),
+        }
+    }
+
+    /// Whether what runs is on trial.
+    pub fn is_on_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Whether no run is open or being opened: something must happen before there is one.
+    pub fn is_closed(&self) -> bool {
+        self.step == Step::Closed
+    }
+
+    /// What the newest valid artifacts must not be, to be tried.
+    pub fn shunned(&self) -> Option<&Operators> {
+        self.shunned.as_ref()
+    }
+
+    /// Takes an event at this time, in microseconds since 1970-01-01T00:00:00 UTC; answers what is to be done, in this order.
+    /// An event that doesn't belong to the step under way changes nothing.
+    pub fn on(&mut self, event: Event, now: i64) -> Vec<Effect> {
+        match event {
+            Event::Start | Event::Again => self.open(),
+            Event::Wanted(operators) => self.on_wanted(operators),
+            Event::Asked(operators) => self.on_asked(operators),
+            Event::Pinned(pinned) => {
+                self.pinned = pinned;
+                self.go_on()
+            }
+            Event::Opened => self.on_opened(now),
+            Event::NotOpened => self.on_not_opened(),
+            Event::Prepared => self.on_prepared(),
+            Event::Refused(reason) => self.on_refused(reason, now),
+            Event::CutOver => self.on_cut_over(),
+            Event::Passed(operators) => self.on_passed(operators, now),
+            Event::Ended(end) => self.on_ended(end, now),
+            Event::Stop => self.on_stop(),
+        }
+    }
+
+    fn on_wanted(&mut self, operators: Operators) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.wanted.as_ref() != Some(&operators) {
+            self.refused = None;
+        }
+        if self.shunned.is_some() && self.shunned.as_ref() != Some(&operators) {
+            self.shunned = None;
+            effects.push(Effect::Shun(None));
+        }
+        self.wanted = Some(operators);
+        effects.extend(match self.step {
+            Step::Closed => self.open(),
+            _ => self.go_on(),
+        });
+        effects
+    }
+
+    /// What is newest is not to come back by itself: a person wants something else.
+    fn on_asked(&mut self, operators: Operators) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.wanted.as_ref() != Some(&operators) && self.shunned != self.wanted {
+            self.shunned = self.wanted.clone();
+            effects.push(Effect::Shun(self.shunned.clone()));
+        }
+        self.asked = Some(operators);
+        effects.extend(match self.step {
+            Step::Closed => self.open(),
+            _ => self.go_on(),
+        });
+        effects
+    }
+
+    /// Opens what a person asked for, else the good ones, or else the newest; where the good ones stopped at a fault, the newest
+    /// before them.
+    fn open(&mut self) -> Vec<Effect> {
+        if self.step != Step::Closed || self.stopping {
+            return Vec::new();
+        }
+        self.refused = None;
+        let good = self.good.as_ref().map(|(_, operators)| operators.clone());
+        let (newest, asked) = (self.eligible().cloned(), self.asked.take());
+        let (first, second) = if self.faulty { (newest, good) } else { (good, newest) };
+        let mut order = [asked, first, second].into_iter().flatten();
+        let Some(operators) = order.next() else { return Vec::new() };
+        self.step = Step::Opening { operators: operators.clone(), otherwise: order.next() };
+        vec![Effect::Open(operators)]
+    }
+
+    /// The newest ones, if they are others than the good ones and may be tried.
+    fn eligible(&self) -> Option<&Operators> {
+        let others = |operators: &&Operators| {
+            self.good
+                .as_ref()
+                .is_none_or(|(_, good)| good != *operators && !self.pinned && self.shunned.as_ref() != Some(*operators))
+        };
+        self.wanted.as_ref().filter(others)
+    }
+
+    fn on_opened(&mut self, now: i64) -> Vec<Effect> {
+        let Step::Opening { operators, .. } = std::mem::replace(&mut self.step, Step::Open) else {
+            return Vec::new();
+        };
+        self.faulty = false;
+        if self.stopping {
+            self.step = Step::Closing(None);
+            return vec![Effect::Close];
+        }
+        let mut effects = Vec::new();
+        if self.good.as_ref().is_none_or(|(_, good)| *good != operators) {
+            // The one before could not be opened, or there was none: there is nothing to go back to, and no trial.
+            effects.push(self.apply(operators, now));
+        }
+        effects.extend(self.go_on());
+        effects
+    }
+
+    fn on_not_opened(&mut self) -> Vec<Effect> {
+        let Step::Opening { otherwise, .. } = std::mem::replace(&mut self.step, Step::Closed) else {
+            return Vec::new();
+        };
+        match otherwise.filter(|_| !self.stopping) {
+            Some(operators) => {
+                self.step = Step::Opening { operators: operators.clone(), otherwise: None };
+                vec![Effect::Open(operators)]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// With nothing under way: what is next.
+    fn go_on(&mut self) -> Vec<Effect> {
+        if self.step != Step::Open || self.stopping {
+            return Vec::new();
+        }
+        let asked = self.asked.take();
+        let (operators, asked) = match (asked, self.wanted.clone().filter(|_| !self.pinned)) {
+            (Some(operators), _) => (operators, true),
+            (None, Some(operators)) => (operators, false),
+            (None, None) => return Vec::new(),
+        };
+        let passed_over = !asked && [&self.shunned, &self.refused].contains(&&Some(operators.clone()));
+        if self.running().is_some_and(|(_, running)| *running == operators) || passed_over {
+            return Vec::new();
+        }
+        if self.trial.is_some() && self.good.as_ref().is_some_and(|(_, good)| *good == operators) {
+            self.step = Step::Closing(Some("the one before it is wanted again".to_owned()));
+            return vec![Effect::Close];
+        }
+        self.step = Step::Preparing { operators: operators.clone(), asked };
+        vec![Effect::Prepare(operators)]
+    }
+
+    fn on_prepared(&mut self) -> Vec<Effect> {
+        match std::mem::replace(&mut self.step, Step::Open) {
+            Step::Preparing { operators, asked } => {
+                // Those that are no longer the newest needn't run for a moment.
+                let current = asked || self.asked.is_none() && !self.pinned && self.wanted.as_ref() == Some(&operators);
+                if !current || self.stopping {
+                    return self.go_on();
+                }
+                self.step = Step::CuttingOver { operators, asked };
+                vec![Effect::CutOver { trial: !asked }]
+            }
+            step => self.unchanged(step),
+        }
+    }
+
+    fn on_refused(&mut self, reason: String, now: i64) -> Vec<Effect> {
+        match std::mem::replace(&mut self.step, Step::Open) {
+            Step::Preparing { operators, .. } | Step::CuttingOver { operators, .. } => {
+                self.refused = Some(operators.clone());
+                let mut effects = vec![self.say(Outcome::Refused, operators, Some(reason), now)];
+                effects.extend(self.go_on());
+                effects
+            }
+            step => self.unchanged(step),
+        }
+    }
+
+    fn on_cut_over(&mut self) -> Vec<Effect> {
+        match std::mem::replace(&mut self.step, Step::Open) {
+            Step::CuttingOver { operators, .. } => {
+                // On top of others on trial, these take the trial over; the way back stays the same.
+                self.trial = Some(operators);
+                self.go_on()
+            }
+            step => self.unchanged(step),
+        }
+    }
+
+    fn on_passed(&mut self, operators: Operators, now: i64) -> Vec<Effect> {
+        if self.trial.as_ref() == Some(&operators) {
+            self.trial = None;
+        }
+        vec![self.apply(operators, now)]
+    }
+
+    fn on_ended(&mut self, end: Result<(), String>, now: i64) -> Vec<Effect> {
+        let step = std::mem::replace(&mut self.step, Step::Closed);
+        if matches!(step, Step::Closed | Step::Opening { .. }) {
+            return self.unchanged(step);
+        }
+        let (trial, back) = (self.trial.take(), matches!(step, Step::Closing(Some(_))));
+        let reason = match (step, end) {
+            (Step::Closing(Some(reason)), _) | (_, Err(reason)) => reason,
+            (_, Ok(())) => return Vec::new(),
+        };
+        match trial {
+            Some(operators) if !self.stopping => self.roll_back(operators, reason, back, now),
+            _ => {
+                self.faulty = true;
+                Vec::new()
+            }
+        }
+    }
+
+    /// `wanted_again`: the good ones are, so that there is nothing to shun.
+    fn roll_back(&mut self, operators: Operators, reason: String, wanted_again: bool, now: i64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !wanted_again {
+            self.shunned = Some(operators.clone());
+            effects.push(Effect::Shun(self.shunned.clone()));
+        }
+        effects.push(self.say(Outcome::RolledBack, operators, Some(reason), now));
+        effects.extend(self.open());
+        effects
+    }
+
+    fn on_stop(&mut self) -> Vec<Effect> {
+        self.stopping = true;
+        match self.step {
+            Step::Closed | Step::Opening { .. } | Step::Closing(_) => Vec::new(),
+            _ => {
+                self.step = Step::Closing(None);
+                vec![Effect::Close]
+            }
+        }
+    }
+
+    fn apply(&mut self, operators: Operators, now: i64) -> Effect {
+        let said = self.say(Outcome::Applied, operators.clone(), None, now);
+        self.good = Some((self.next_generation(), operators));
+        said
+    }
+
+    fn say(&self, outcome: Outcome, operators: Operators, reason: Option<String>, now: i64) -> Effect {
+        Effect::Say(Deployment { outcome, generation: self.next_generation(), operators, reason, time: now })
+    }
+
+    fn next_generation(&self) -> u64 {
+        self.good.as_ref().map_or(0, |(generation, _)| *generation) + 1
+    }
+
+    fn unchanged(&mut self, step: Step) -> Vec<Effect> {
+        self.step = step;
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What can be asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use sluice_store::Store;
+
+use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus};
+use super::guard::guard;
+use super::token::Token;
+use crate::pipeline::{Handle, Order, Snapshot};
+use crate::running::Statuses;
+
+/// The longest body of a request: a generation has 20 digits at most.
+const MAX_BODY: usize = 1 << 10;
+
+/// How long an answer may take: a roll-back waits for a batch, a flush of what waits, and the tables that are opened for it.
+/// Shorter: people are told that nobody knows what came of it. Longer: they wait for a server that is away.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the API shows and gives orders to.
+#[derive(Clone)]
+pub struct Service {
+    pub statuses: Statuses,
+    pub checkpoints: Arc<Store>,
+}
+
+/// The body of `POST /pipelines/NAME/rollback`; without one, the generation before is meant.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollBack {
+    generation: Option<u64>,
+}
+
+/// All routes, guarded.
+pub fn all(service: Service, token: Token) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/pipelines/{name}/history", get(history))
+        .route("/pipelines/{name}/rollback", post(roll_back))
+        .route("/pipelines/{name}/pin", post(pin))
+        .route("/pipelines/{name}/unpin", post(unpin))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin and unpin"))
+        .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "GET looks, POST changes; this is asked for with the other"))
+        .with_state(service)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Arc::new(token), guard))
+        .layer(from_fn(in_time))
+}
+
+/// An error as all of them are answered.
+pub fn refusal(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = |_| {
+        let why = format!(
+            "no answer within {PATIENCE:?}; it may still be carried out: `sluice history` shows whether it was"
+        );
+        refusal(StatusCode::GATEWAY_TIMEOUT, &why)
+    };
+    tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(late)
+}
+
+async fn status(State(service): State<Service>) -> Response {
+    let snapshots: Vec<Snapshot> = service.statuses.borrow().iter().map(|handle| handle.status.snapshot()).collect();
+    let of =
+        |snapshot: Snapshot| PipelineStatus { checkpoint_bytes: service.checkpoints.bytes(&snapshot.name), snapshot };
+    let pipelines = snapshots.into_iter().map(of).collect();
+    Json(ServiceStatus { version: env!("CARGO_PKG_VERSION").to_owned(), pipelines }).into_response()
+}
+
+async fn history(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    if let Err(reason) = service.pipeline(&name) {
+        return refusal(StatusCode::NOT_FOUND, &reason);
+    }
+    let (checkpoints, of) = (service.checkpoints, name.clone());
+    let loaded = tokio::task::spawn_blocking(move || checkpoints.histories().load(&of)).await;
+    let loaded = loaded.map_err(|error| error.to_string()).and_then(|loaded| loaded.map_err(|error| error.to_string()));
+    match loaded {
+        Ok(history) => Json(PipelineHistory::new(name, &history)).into_response(),
+        Err(reason) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &reason),
+    }
+}
+
+async fn roll_back(
+    State(service): State<Service>,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) if body.is_empty() => Ok(RollBack::default()),
+        Ok(body) => serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string())),
+        Err(error) => Err((error.status(), error.body_text())),
+    };
+    match body {
+        Ok(RollBack { generation }) => service.order(&name, Order::RollBack { generation }).await,
+        Err((status, why)) => {
+            refusal(status, &format!(r#"the body must be {{"generation": NUMBER}} or nothing: {why}"#))
+        }
+    }
+}
+
+async fn pin(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    service.order(&name, Order::Pin).await
+}
+
+async fn unpin(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    service.order(&name, Order::Unpin).await
+}
+
+impl Service {
+    /// The pipeline of this name, or that there is none.
+    fn pipeline(&self, name: &str) -> Result<Handle, String> {
+        let handles = self.statuses.borrow();
+        handles.iter().find(|handle| handle.status.name() == name).cloned().ok_or_else(|| {
+            let names: Vec<&str> = handles.iter().map(|handle| handle.status.name()).collect();
+            let there =
+                if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
+            format!("no pipeline {name:?} runs here; {there}")
+        })
+    }
+
+    async fn order(&self, name: &str, order: Order) -> Response {
+        let handle = match self.pipeline(name) {
+            Ok(handle) => handle,
+            Err(reason) => return refusal(StatusCode::NOT_FOUND, &reason),
+        };
+        match handle.ask(order).await {
+            Ok(done) => Json(json!({ "done": done })).into_response(),
+            Err(reason) => refusal(StatusCode::CONFLICT, &reason),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `sluice status`: what a running service's pipelines are doing.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use sluice_core::deploy::Outcome;
+
+use super::{ConfigFile, block_on};
+use crate::admin::answers::{PipelineStatus, ServiceStatus};
+use crate::admin::client::Client;
+use crate::figures::{bytes, grouped};
+use crate::pipeline::deployments::{outcome, short, shown};
+
+/// Show what a running service's pipelines are doing.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// A JSON object, as the admin API answers it.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let client = Client::new(&self.file.load_admin()?)?;
+        let answer = block_on(async { Ok(client.get("/status").await?) })?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+        } else {
+            let status =
+                serde_json::from_value(answer).context("the service is of another version than this command")?;
+            out.write_all(text(&status).as_bytes())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A line for each pipeline, and under it what there is to say.
+fn text(status: &ServiceStatus) -> String {
+    let width = status.pipelines.iter().map(|pipeline| pipeline.snapshot.name.len()).max().unwrap_or(0).max(8);
+    let mut text = format!(
+        "{:<width$}  {:<9}{:>10}  {:<10}{:<20}{:>11}{:>10}{:>10}{:>10}{:>11}\n",
+        "pipeline", "state", "generation", "digest", "since (UTC)", "records/s", "lag", "rejected", "groups", "on disk"
+    );
+    for pipeline in &status.pipelines {
+        line(&mut text, pipeline, width);
+        notes(&mut text, pipeline);
+    }
+    text
+}
+
+fn line(text: &mut String, pipeline: &PipelineStatus, width: usize) {
+    let s = &pipeline.snapshot;
+    let unknown = || "-".to_owned();
+    let (generation, digest) = s.operator.as_ref().map_or_else(
+        || (unknown(), unknown()),
+        |operator| (operator.generation.to_string(), short(&operator.digest).to_owned()),
+    );
+    let since = s.since.as_deref().map_or("-", |since| since.get(..19).unwrap_or(since));
+    let [lag, groups] = [s.lag, s.groups.map(|groups| groups.groups)].map(|n| n.map_or_else(unknown, grouped));
+    let on_disk = pipeline.checkpoint_bytes.map_or_else(unknown, bytes);
+    let (rate, rejected) = (grouped(s.rate.round() as u64), grouped(s.rejected));
+    let state = format!("{:?}", s.state).to_lowercase();
+    let _ = writeln!(
+        text,
+        "{:<width$}  {state:<9}{generation:>10}  {digest:<10}{since:<20}{rate:>11}{lag:>10}{rejected:>10}{groups:>10}{on_disk:>11}",
+        s.name
+    );
+}
+
+fn notes(text: &mut String, pipeline: &PipelineStatus) {
+    let s = &pipeline.snapshot;
+    let mut note = |said: String| {
+        let _ = writeln!(text, "    {said}");
+    };
+    if let Some(reason) = &s.reason {
+        note(reason.clone());
+    }
+    if s.pinned {
+        note(format!("pinned: takes nothing newer until `sluice unpin {}`", s.name));
+    }
+    if let Some(refused) = &s.refused {
+        note(format!("not taken over: {refused}"));
+    }
+    let runs = s.operator.as_ref().map(|operator| operator.generation);
+    for deployment in &s.deployments {
+        if (deployment.outcome, deployment.reason.is_none()) == (Outcome::Applied, true)
+            && runs == Some(deployment.generation)
+        {
+            // The line above says it.
+            continue;
+        }
+        let time = sluice_core::time::shown(deployment.time).unwrap_or_default();
+        let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        note(format!(
+            "{} generation {} {} {}{reason}",
+            time.get(..19).unwrap_or(&time),
+            deployment.generation,
+            outcome(deployment.outcome),
+            shown(&deployment.operators)
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_shows_what_runs_and_why_it_is_not_the_newest() {
+        let status = json!({ "version": "1", "pipelines": [{
+            "name": "gift_sum", "state": "running", "reason": null, "records": 7, "rate": 1234.5, "rows": 1,
+            "rejected": 3, "late": 0, "reasons": {}, "dead_letters": 0, "lag": null, "flushes": 1, "pending": 0,
+            "operator": { "name": "gift_sum", "digest": "0123456789abcdef", "generation": 2 },
+            "refused": "it is empty", "pinned": true, "since": "2026-11-26 07:01:02.000001",
+            "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
+                              "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
+            "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048,
+        }] });
+        let text = text(&serde_json::from_value(status).unwrap());
+        for shown in [
+            "gift_sum  running           2  01234567  2026-11-26 07:01:02       1,235         -         3        12    2.0 KiB\n",
+            "    pinned: takes nothing newer until `sluice unpin gift_sum`\n",
+            "    not taken over: it is empty\n",
+            "    2026-11-26 07:02:03 generation 3 rolled back gift_sum fedcba98: it trapped\n",
+        ] {
+            assert!(text.contains(shown), "{shown} in {text}");
+        }
+    }
+}

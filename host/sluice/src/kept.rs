@@ -1,0 +1,55 @@
+//! The operators that pipelines ran: kept beside the checkpoints, compiled again for a roll-back or a pin.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sluice_core::checkpoint::StoreError;
+use sluice_core::deploy::Operators;
+use sluice_runtime::Runtime;
+use sluice_store::{Histories, Store};
+
+use crate::operators::Artifacts;
+
+/// What is kept of all pipelines of the service. Every call but `histories` blocks.
+#[derive(Clone)]
+pub struct Kept {
+    store: Arc<Store>,
+    runtime: Arc<Runtime>,
+}
+
+impl Kept {
+    pub fn new(store: Arc<Store>, runtime: Arc<Runtime>) -> Kept {
+        Kept { store, runtime }
+    }
+
+    /// What ran in each pipeline.
+    pub fn histories(&self) -> &Histories {
+        self.store.histories()
+    }
+
+    /// Keeps what the pipeline runs as this generation; the oldest generation that is kept goes.
+    pub fn keep(&self, pipeline: &str, generation: u64, artifacts: &Artifacts) -> Result<(), StoreError> {
+        artifacts.values().try_for_each(|artifact| {
+            self.store.keep_artifact(pipeline, generation, &artifact.digest().to_string(), artifact.bytes())
+        })
+    }
+
+    /// The digests of all that is kept of the pipeline.
+    pub fn digests(&self, pipeline: &str) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.store.kept_artifacts(pipeline)?.into_iter().map(|(_, digest)| digest).collect())
+    }
+
+    /// Compiles kept operators, or says which can't be.
+    pub fn open(&self, operators: &Operators) -> Result<Artifacts, String> {
+        let open = |(name, digest): (&String, &String)| {
+            let bytes = self.store.artifact(digest).map_err(|error| error.to_string())?;
+            let bytes = bytes.ok_or_else(|| format!("operator `{name}` {digest} is no longer kept"))?;
+            let artifact = self
+                .runtime
+                .compile(&bytes)
+                .map_err(|error| format!("the kept operator `{name}` {digest}: {error}"))?;
+            Ok((name.clone(), artifact))
+        };
+        operators.iter().map(open).collect()
+    }
+}

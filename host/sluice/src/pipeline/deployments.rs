@@ -1,0 +1,171 @@
+//! What ran in this pipeline and what it stays with: made durable, and shown.
+
+use std::sync::Arc;
+
+use sluice_core::checkpoint::StoreError;
+use sluice_core::deploy::{Deployment, History, Operators, Outcome};
+
+use super::assemble::Trouble;
+use super::lane::now_micros;
+use super::restore;
+use super::status::Status;
+use super::supervisor::blocking;
+use crate::kept::Kept;
+use crate::operators::Artifacts;
+
+/// A pipeline's history, and the operators in it.
+pub struct Deployments {
+    kept: Kept,
+    status: Arc<Status>,
+    history: History,
+}
+
+impl Deployments {
+    /// Of a pipeline whose history isn't read yet.
+    pub fn new(kept: Kept, status: Arc<Status>) -> Deployments {
+        Deployments { kept, status, history: History::default() }
+    }
+
+    /// Reads what is durable.
+    pub async fn load(&mut self) -> Result<(), Trouble> {
+        let (kept, name) = (self.kept.clone(), self.name());
+        let loaded = blocking(move || kept.histories().load(&name)).await?;
+        self.history = loaded.map_err(|error| match error {
+            StoreError::Unavailable(reason) => Trouble::Away(reason),
+            error => Trouble::wrong(error.to_string()),
+        })?;
+        self.show();
+        Ok(())
+    }
+
+    /// The operators that the pipeline stays with.
+    pub fn pinned(&self) -> Option<&Operators> {
+        self.history.pinned()
+    }
+
+    /// What was last applied.
+    pub fn running(&self) -> Option<&Deployment> {
+        self.history.running()
+    }
+
+    /// These run now. The first time, they are kept and the history says so.
+    pub async fn started(&mut self, generation: u64, artifacts: &Artifacts) {
+        let operators = restore::digests(artifacts);
+        let before = self.history.running();
+        if before.is_some_and(|before| (before.generation, &before.operators) == (generation, &operators)) {
+            return;
+        }
+        let same =
+            |deployment: &&Deployment| deployment.outcome == Outcome::Applied && deployment.operators == operators;
+        let pinned = self.pinned() == Some(&operators);
+        let back = self.history.deployments().rfind(same).filter(|_| pinned).map(|back| back.generation);
+        self.applied(generation, artifacts, back.map(back_to)).await;
+    }
+
+    /// These run from now on, and are kept; the reason says who asked for them, if somebody did.
+    pub async fn applied(&mut self, generation: u64, artifacts: &Artifacts, reason: Option<String>) {
+        let (kept, name, keeping) = (self.kept.clone(), self.name(), artifacts.clone());
+        let keeping = blocking(move || kept.keep(&name, generation, &keeping)).await;
+        self.complain("the operators can't be kept for a roll-back", keeping);
+        self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
+    }
+
+    /// These were refused as the next generation; none where their files can't be read as operators.
+    pub async fn refused(&mut self, operators: Operators, reason: String) {
+        let next = self.history.running().map_or(0, |running| running.generation) + 1;
+        self.record(Outcome::Refused, next, operators, Some(reason)).await;
+    }
+
+    /// What happened has happened: a history that can't be written is written with the next line.
+    async fn record(&mut self, outcome: Outcome, generation: u64, operators: Operators, reason: Option<String>) {
+        let pipeline = self.status.name();
+        let said = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        match outcome {
+            Outcome::Applied => {
+                tracing::info!(pipeline, generation, operators = shown(&operators), "applied{said}");
+            }
+            Outcome::Refused => tracing::warn!(pipeline, "refused, what ran before runs on{said}"),
+            Outcome::RolledBack => tracing::warn!(pipeline, "rolled back{said}"),
+        }
+        self.history.record(Deployment { outcome, generation, operators, reason, time: now_micros() });
+        let saved = self.save(self.history.clone()).await;
+        self.complain("the history of deployments can't be written", Ok(saved));
+        self.show();
+    }
+
+    fn complain(&self, what: &str, done: Result<Result<(), StoreError>, Trouble>) {
+        let error = match done {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(trouble) => trouble.to_string(),
+        };
+        tracing::warn!(pipeline = self.status.name(), "{what}: {error}");
+    }
+
+    /// Stays with these operators from now on, or with none. Durable when it answers.
+    pub async fn pin(&mut self, operators: Option<Operators>) -> Result<(), String> {
+        let mut history = self.history.clone();
+        history.pin(operators);
+        self.save(history.clone()).await.map_err(|error| error.to_string())?;
+        self.history = history;
+        self.show();
+        Ok(())
+    }
+
+    /// What a roll-back brings back, and the artifacts of it.
+    pub async fn roll_back_to(&self, wanted: Option<u64>) -> Result<(Deployment, Artifacts), String> {
+        let (kept, name, history) = (self.kept.clone(), self.name(), self.history.clone());
+        let found = blocking(move || {
+            let digests = kept.digests(&name).map_err(|error| error.to_string())?;
+            let all_kept = |operators: &Operators| operators.values().all(|digest| digests.contains(digest));
+            let back = history.roll_back_to(wanted, all_kept).map_err(|error| error.to_string())?;
+            Ok((back.clone(), kept.open(&back.operators)?))
+        });
+        found.await.map_err(|trouble| trouble.to_string())?
+    }
+
+    /// The artifacts that the pipeline stays with, of which it runs those that its file names.
+    pub async fn open(&self, operators: Operators) -> Result<Artifacts, String> {
+        let kept = self.kept.clone();
+        blocking(move || kept.open(&operators)).await.map_err(|trouble| trouble.to_string())?
+    }
+
+    async fn save(&self, history: History) -> Result<(), StoreError> {
+        let (kept, name) = (self.kept.clone(), self.name());
+        let saved = blocking(move || kept.histories().save(&name, &history)).await;
+        saved.map_err(|trouble| StoreError::Unusable(trouble.to_string())).flatten()
+    }
+
+    fn name(&self) -> String {
+        self.status.name().to_owned()
+    }
+
+    fn show(&self) {
+        self.status.set_history(&self.history);
+    }
+}
+
+/// Why operators run that ran before as this generation.
+pub fn back_to(generation: u64) -> String {
+    format!("by hand, back to generation {generation}")
+}
+
+/// Operators as people know them, such as `gift_sum 1a2b3c4d`.
+pub fn shown(operators: &Operators) -> String {
+    let one = |(name, digest): (&String, &String)| format!("{name} {}", short(digest));
+    operators.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// As much of a digest as tells two apart.
+pub fn short(digest: &str) -> &str {
+    digest.get(..8).unwrap_or(digest)
+}
+
+/// An outcome as people read it.
+pub fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "applied",
+        Outcome::Refused => "refused",
+        Outcome::RolledBack => "rolled back",
+    }
+}

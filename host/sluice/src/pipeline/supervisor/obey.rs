@@ -1,0 +1,141 @@
+//! What a supervisor does that people ask for: pin, unpin, go back.
+
+use sluice_core::deploy::Operators;
+
+use super::{Current, Supervisor, needed};
+use crate::operators::{Artifacts, Deployed};
+use crate::pipeline::deployments::{back_to, short, shown};
+use crate::pipeline::orders::{Answer, Asked, Order};
+use crate::pipeline::run::Run;
+use crate::pipeline::{assemble, restore};
+
+impl Supervisor {
+    /// Carries out an order while records flow.
+    pub(super) async fn obey(&mut self, asked: Asked, run: &Run, current: &mut Current) {
+        let answer = match asked.order {
+            Order::Pin => self.pin(restore::digests(&current.artifacts), current.generation).await,
+            Order::Unpin => self.unpin(run, current).await,
+            Order::RollBack { generation } => self.roll_back(generation, run, current).await,
+        };
+        // Who asked may have gone.
+        let _ = asked.answer.send(answer);
+    }
+
+    /// Carries out an order while nothing runs: what it asks for is what the next start opens.
+    pub(in crate::pipeline) async fn obey_at_rest(&mut self, asked: Asked) {
+        let answer = match asked.order {
+            Order::Pin => self.pin_what_ran().await,
+            Order::Unpin => self.unpin_at_rest().await,
+            Order::RollBack { generation } => self.start_with(generation).await,
+        };
+        let _ = asked.answer.send(answer);
+    }
+
+    /// What the pipeline is to run: what it is pinned to, else what is newest.
+    pub(super) async fn wanted(&self, deployed: &Deployed) -> Result<Artifacts, String> {
+        let Some(pinned) = self.deployments.pinned() else { return needed(&self.pipeline, deployed) };
+        let deployed_is = |name: &str, digest: &str| {
+            deployed.artifacts.get(name).is_some_and(|artifact| artifact.digest().to_string() == digest)
+        };
+        let stays: Operators = assemble::operator_names(&self.pipeline)
+            .filter_map(|name| Some((name.to_owned(), pinned.get(name)?.clone())))
+            .filter(|(name, digest)| !deployed_is(name, digest))
+            .collect();
+        let mut instead = deployed.clone();
+        instead.artifacts.extend(self.deployments.open(stays).await?);
+        needed(&self.pipeline, &instead)
+    }
+
+    /// Why what is newest doesn't run, if that is because the pipeline is pinned.
+    pub(super) fn passed_over(&self, deployed: &Deployed) -> Option<String> {
+        let other = |(name, digest): (&String, &String)| {
+            let newest = deployed.artifacts.get(name)?.digest().to_string();
+            (newest != *digest).then(|| format!("{name} {}", short(&newest)))
+        };
+        let newer: Vec<String> = self.deployments.pinned()?.iter().filter_map(other).collect();
+        let name = self.status.name();
+        (!newer.is_empty())
+            .then(|| format!("the pipeline is pinned: {} waits until `sluice unpin {name}`", newer.join(", ")))
+    }
+
+    async fn pin(&mut self, operators: Operators, generation: u64) -> Answer {
+        let (name, runs) = (self.status.name().to_owned(), shown(&operators));
+        self.deployments.pin(Some(operators)).await?;
+        Ok(format!(
+            "{name} stays with generation {generation} ({runs}), whatever is deployed, until `sluice unpin {name}`"
+        ))
+    }
+
+    async fn pin_what_ran(&mut self) -> Answer {
+        let ran = self.deployments.running().map(|ran| (ran.operators.clone(), ran.generation));
+        let (operators, generation) = ran.ok_or("nothing ran yet that the pipeline could stay with")?;
+        self.pin(operators, generation).await
+    }
+
+    async fn unpin(&mut self, run: &Run, current: &mut Current) -> Answer {
+        let before = current.generation;
+        let answer = self.unpin_at_rest().await?;
+        self.swap(run, current).await;
+        Ok(match self.status.snapshot().refused {
+            Some(reason) => format!("{answer}; what is newest is refused: {reason}"),
+            None if current.generation > before => {
+                let runs = shown(&restore::digests(&current.artifacts));
+                format!("{answer}; generation {} runs ({runs})", current.generation)
+            }
+            None => format!("{answer}; that is what runs"),
+        })
+    }
+
+    async fn unpin_at_rest(&mut self) -> Answer {
+        let name = self.status.name().to_owned();
+        if self.deployments.pinned().is_none() {
+            return Err(format!("{name} is not pinned"));
+        }
+        self.deployments.pin(None).await?;
+        Ok(format!("{name} takes what is newest"))
+    }
+
+    /// Pinned to it as well: the newer file, which is still in the directory, would be taken over at once.
+    async fn roll_back(&mut self, generation: Option<u64>, run: &Run, current: &mut Current) -> Answer {
+        let (back, artifacts) = self.deployments.roll_back_to(generation).await?;
+        self.check_names(&back.operators)?;
+        self.cut_over(run, current, artifacts, Some(back_to(back.generation))).await?;
+        let name = self.status.name().to_owned();
+        let pinned = self.deployments.pin(Some(back.operators.clone())).await;
+        pinned.map_err(|reason| format!("{name} is rolled back, and can't be pinned to that: {reason}"))?;
+        self.status.set_refused(self.passed_over(&self.operators.borrow()));
+        Ok(format!(
+            "{name} runs the operators of generation {} again, as generation {} ({}), and is pinned to them: else the newer file \
+             would be taken over at once. `sluice unpin {name}` takes what is newest",
+            back.generation,
+            current.generation,
+            shown(&back.operators)
+        ))
+    }
+
+    async fn start_with(&mut self, generation: Option<u64>) -> Answer {
+        let (back, _) = self.deployments.roll_back_to(generation).await?;
+        self.check_names(&back.operators)?;
+        let name = self.status.name().to_owned();
+        self.deployments.pin(Some(back.operators.clone())).await?;
+        Ok(format!(
+            "{name} is pinned to the operators of generation {} ({}) and starts with them from its checkpoint; `sluice status` \
+             says how that goes",
+            back.generation,
+            shown(&back.operators)
+        ))
+    }
+
+    /// A pipeline whose file names other operators now can't go back to those.
+    fn check_names(&self, operators: &Operators) -> Result<(), String> {
+        let names: Vec<&str> = assemble::operator_names(&self.pipeline).collect();
+        let missing: Vec<&str> = names.iter().copied().filter(|name| !operators.contains_key(*name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "that generation had no operator {}, which the pipeline's file names now: change the file back",
+            missing.join(", ")
+        ))
+    }
+}
