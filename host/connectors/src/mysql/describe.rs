@@ -32,15 +32,15 @@ pub(super) enum Described {
 
 /// Asks for the table of this name in the connection's database.
 pub(super) async fn describe(connection: &mut MySqlConnection, table: &str) -> Result<Described, sqlx::Error> {
-    let kind = sqlx::query(KIND_OF_TABLE).bind(table).persistent(false).fetch_optional(&mut *connection).await?;
+    let kind = sqlx::query(KIND_OF_TABLE).bind(table).fetch_optional(&mut *connection).await?;
     let Some(kind) = kind else { return Ok(Described::Missing) };
     let kind: String = kind.try_get(0)?;
     if kind != "BASE TABLE" {
         return Ok(Described::Other(kind));
     }
-    let rows = sqlx::query(COLUMNS).bind(table).persistent(false).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(COLUMNS).bind(table).fetch_all(&mut *connection).await?;
     let columns = rows.iter().map(|row| column(table, row)).collect::<Result<_, _>>()?;
-    let rows = sqlx::query(INDEXES).bind(table).persistent(false).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(INDEXES).bind(table).fetch_all(&mut *connection).await?;
     Ok(Described::Table(Table { columns, unique: indexes(&rows)? }))
 }
 

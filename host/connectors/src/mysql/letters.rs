@@ -66,7 +66,7 @@ impl MysqlSession {
         let mut answer = Answer { rows: Vec::new(), changed: 0 };
         for statement in statements {
             let arguments = arguments(statement).map_err(sqlx::Error::Encode)?;
-            let query = sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments).persistent(false);
+            let query = sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments);
             if statement.selects() {
                 let rows = self.server.raw_answer(query.fetch_all(&mut connection)).await.map_err(|_| late())?;
                 answer.rows.extend(rows?);

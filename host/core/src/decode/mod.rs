@@ -229,7 +229,7 @@ impl Decoder {
         self.slots.fill(Slot::Missing);
         self.scanner.scan(json, &mut self.slots)?;
         self.check(json)?;
-        self.check_key(records.key(index))?;
+        self.check_key(records, index)?;
         for (slot, column) in self.slots.iter().zip(&self.field_columns) {
             if let Some(builder) = column.and_then(|column| self.builders[column].as_mut()) {
                 builder.append_checked(json, slot);
@@ -266,11 +266,12 @@ impl Decoder {
 
 impl Decoder {
     /// A key is any bytes; a column of text takes it only if it is text.
-    fn check_key(&self, key: Option<&[u8]>) -> Result<(), Problem> {
+    fn check_key(&self, records: &dyn Records, index: usize) -> Result<(), Problem> {
         let as_text = |(origin, column): &(Origin, usize)| {
             *origin == Origin::Key && self.builders[*column].as_ref().is_some_and(Builder::is_text)
         };
-        let unfit = key.is_some_and(|key| std::str::from_utf8(key).is_err()) && self.facts.iter().any(as_text);
+        let unfit =
+            self.facts.iter().any(as_text) && records.key(index).is_some_and(|key| std::str::from_utf8(key).is_err());
         if !unfit || self.options.ignore_parse_errors {
             return Ok(());
         }
