@@ -17,7 +17,7 @@ struct ServiceStatus {
     pipelines: Vec<Snapshot>,
 }
 
-/// Listens, and serves in the background for as long as the service runs.
+/// Listens, and serves in the background for as long as the service runs. Port 0 takes one that is free; the log says which.
 pub async fn serve(address: SocketAddr, statuses: Statuses) -> anyhow::Result<()> {
     let status = move || {
         let pipelines = statuses.borrow().iter().map(|status| status.snapshot()).collect();
@@ -27,7 +27,7 @@ pub async fn serve(address: SocketAddr, statuses: Statuses) -> anyhow::Result<()
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("[admin] can't listen on {address}; is another sluice running there?"))?;
-    tracing::info!("status at http://{address}/status");
+    tracing::info!("status at http://{}/status", listener.local_addr()?);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!("the admin API ended: {error}");
