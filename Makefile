@@ -1,5 +1,5 @@
 # demo: see it run · build: dist/ · test: everything, on real servers · check: the quick loop · bench: the figures
-# soak: faults at random for MINUTES (10) · fuzz: bytes at random against the boundary, for MINUTES (5)
+# soak: faults at random for MINUTES (10), or those of one SEED · fuzz: bytes at random against the boundary, for MINUTES (5)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
@@ -59,9 +59,10 @@ check: lint
 bench: build
 	cargo bench -p sluice-bench --bench decode --bench grouping --bench boundary
 	tests/services/with python3 bench/jobs.py
+	tests/services/with python3 bench/state.py
 
 soak: build
-	tests/services/with tests/soak.sh $(or $(MINUTES),10)
+	tests/services/with tests/soak.sh $(or $(MINUTES),10) $(SEED)
 
 # libFuzzer's instrumentation needs flags that only a bootstrapping compiler takes.
 fuzz: setup

@@ -196,6 +196,11 @@ def measure(job, site, database, runs):
     print(f"  the last run said    {took[-1].said}", flush=True)
 
 
+def need_servers():
+    if "SLUICE_TEST_KAFKA" not in os.environ or not shutil.which("mariadb"):
+        raise SystemExit("run `make bench`, or `make services` and then what it prints")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
@@ -204,8 +209,7 @@ def main():
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("job", nargs="*", help=f"of {', '.join(job.pipeline for job in JOBS)}; all unless told")
     options = parser.parse_args()
-    if "SLUICE_TEST_KAFKA" not in os.environ or not shutil.which("mariadb"):
-        raise SystemExit("run `make bench`, or `make services` and then what it prints")
+    need_servers()
     counts = {"gifts": options.gifts, "entries": options.entries}
     jobs = [job for job in JOBS if not options.job or job.pipeline in options.job]
     database = Database(os.environ["SLUICE_TEST_MYSQL"])

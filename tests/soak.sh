@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
-# soak.sh MINUTES: simulated worlds from ever new seeds, and the real servers' outages and kills, again and again.
-# Run through tests/services/with, as `make soak MINUTES=n` does. Ends at the first failure, with what repeats it.
+# soak.sh MINUTES [SEED]: simulated worlds from new seeds, then storms on real servers until the time is up; with a seed, that
+# storm alone. Run through tests/services/with, as `make soak MINUTES=n` does. Ends at the first failure, with what repeats it.
 set -euo pipefail
-end=$((SECONDS + ${1:?minutes} * 60))
-rounds=0
-while [ "$SECONDS" -lt "$end" ]; do
-  SLUICE_SEEDS=2000 cargo test --release --test simulation whatever
-  cargo test --release --test disturbed
-  rounds=$((rounds + 1))
-  echo "soak: $rounds rounds, $(((end - SECONDS) / 60)) minutes left"
-done
+minutes="${1:?minutes}" seed="${2:-}"
+if [ -z "$seed" ]; then
+  SLUICE_SEEDS=5000 cargo test --release -p sluice-core --test simulation whatever
+fi
+cargo run --release -p sluice-e2e --bin soak -- --minutes "$minutes" ${seed:+--seed "$seed"}

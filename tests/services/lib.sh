@@ -88,6 +88,12 @@ kill_now() {
   rm -f "$SERVICES_DATA/$server.pid"
 }
 
+# The server answers nothing, and keeps its connections.
+freeze() { if alive; then kill -STOP "$pid"; else fail "$server doesn't run"; fi; }
+
+# Ends a freeze.
+thaw() { if alive; then kill -CONT "$pid"; else fail "$server doesn't run"; fi; }
+
 status() {
   if alive; then echo "$server runs on port $port, process $pid, $(awk '/VmRSS/ {print int($2 / 1024)}' "/proc/$pid/status") MiB"
   else echo "$server doesn't run"; return 3; fi
@@ -113,8 +119,8 @@ main() {
   mkdir -p "$SERVICES_DATA"
   log="$SERVICES_DATA/${server:-all}.log"
   case "${1:-}" in
-    start|stop|status) "$1" ;;
+    start|stop|status|freeze|thaw) "$1" ;;
     kill) kill_now ;;
-    *) echo "usage: $0 start|stop|status|kill" >&2; exit 64 ;;
+    *) echo "usage: $0 start|stop|status|kill|freeze|thaw" >&2; exit 64 ;;
   esac
 }

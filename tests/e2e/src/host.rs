@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -100,8 +101,10 @@ pub fn sluice<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Finished {
 /// A running `sluice run`. Killed when dropped; its log is shown if that is in a failing test.
 pub struct Host {
     child: Child,
-    admin: SocketAddr,
     log: PathBuf,
+    /// Where this process's part of the log begins.
+    begun: usize,
+    admin: OnceLock<SocketAddr>,
 }
 
 impl Host {
@@ -109,6 +112,7 @@ impl Host {
     pub fn start(site: &Site) -> Host {
         let log = site.path("host.log");
         let out = File::options().create(true).append(true).open(&log).unwrap();
+        let begun = usize::try_from(out.metadata().unwrap().len()).unwrap();
         let child = Command::new(binary())
             .args(["run", "--log", "json", "--config"])
             .arg(site.config())
@@ -117,7 +121,7 @@ impl Host {
             .stdout(out)
             .spawn()
             .expect("the binary runs");
-        Host { child, admin: site.admin(), log }
+        Host { child, log, begun, admin: OnceLock::new() }
     }
 
     /// Everything the host said so far, also before a restart on the same site.
@@ -125,9 +129,23 @@ impl Host {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
     }
 
+    /// Where its admin endpoint listens, once it has said so: it took a port that was free.
+    pub fn admin(&self) -> Result<SocketAddr, String> {
+        if let Some(address) = self.admin.get() {
+            return Ok(*address);
+        }
+        const BEFORE: &str = "http://";
+        let log = self.log();
+        let said = log[self.begun..].split_once(BEFORE).ok_or_else(|| format!("no {BEFORE} in its log"))?.1;
+        let end = said.find(|c: char| !matches!(c, '0'..='9' | '.' | ':')).ok_or("half a line in its log")?;
+        let address = said[..end].parse().map_err(|e| format!("{e}: {}", &said[..end]))?;
+        Ok(*self.admin.get_or_init(|| address))
+    }
+
     /// What the admin endpoint answers now.
     pub fn status(&self) -> Result<Status, String> {
-        let answer = get(self.admin, "/status").map_err(|e| format!("{}: {e}", self.admin))?;
+        let admin = self.admin()?;
+        let answer = get(admin, "/status").map_err(|e| format!("{admin}: {e}"))?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no HTTP answer: {answer}"))?;
         if !head.starts_with("HTTP/1.1 200") && !head.starts_with("HTTP/1.0 200") {
             return Err(format!("not 200: {answer}"));
@@ -169,6 +187,21 @@ impl Host {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Stops it in its tracks, until [`Host::thaw`].
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success(), "kill {signal}");
+    }
+
     /// Ends the host as a crash does.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -176,12 +209,14 @@ impl Host {
     }
 
     /// Asks the host to end, as a service's supervisor does, and waits until it has.
-    pub fn terminate(mut self) -> Finished {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let status = eventually("the host ends after SIGTERM", PATIENCE, || {
-            self.child.try_wait().unwrap().ok_or_else(|| self.log())
-        });
+    pub fn terminate(self) -> Finished {
+        self.signal("-TERM");
+        self.end()
+    }
+
+    /// Waits until the host has ended.
+    pub fn end(mut self) -> Finished {
+        let status = eventually("the host ends", PATIENCE, || self.child.try_wait().unwrap().ok_or_else(|| self.log()));
         Finished { code: status.code(), output: self.log() }
     }
 }

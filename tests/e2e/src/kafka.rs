@@ -1,15 +1,17 @@
 //! Topics on the real broker, to the exact byte.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::{PATIENCE, eventually, server};
@@ -18,7 +20,24 @@ use crate::{PATIENCE, eventually, server};
 pub struct Topic {
     /// Its name on the broker.
     pub name: String,
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Deliveries>,
+    failed: Arc<Mutex<Option<KafkaError>>>,
+}
+
+/// Keeps the first record's fate that is not to be in the topic.
+#[derive(Clone)]
+struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            self.0.lock().unwrap().get_or_insert(error.clone());
+        }
+    }
 }
 
 impl Topic {
@@ -27,7 +46,8 @@ impl Topic {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let results = block_on(admin().create_topics([&topic], &AdminOptions::new())).unwrap();
         assert!(results.iter().all(Result::is_ok), "{results:?}");
-        Topic { name: name.to_owned(), producer: producer() }
+        let failed = Arc::default();
+        Topic { name: name.to_owned(), producer: producer(Deliveries(Arc::clone(&failed))), failed }
     }
 
     /// Deletes a topic that other runs may have left.
@@ -52,6 +72,8 @@ impl Topic {
     /// Waits until every record is in the topic.
     pub fn flush(&self) {
         self.producer.flush(PATIENCE).unwrap();
+        let failed = self.failed.lock().unwrap();
+        assert!(failed.is_none(), "a record isn't in {}: {failed:?}", self.name);
     }
 
     /// Writes what the topic holds as `DIR/PARTITION.jsonl`.
@@ -111,8 +133,8 @@ fn admin() -> AdminClient<DefaultClientContext> {
 }
 
 /// Waits for broker outages as long as a test does; keeps order.
-fn producer() -> ThreadedProducer<DefaultProducerContext> {
-    client().set("enable.idempotence", "true").set("linger.ms", "5").create().unwrap()
+fn producer(deliveries: Deliveries) -> ThreadedProducer<Deliveries> {
+    client().set("enable.idempotence", "true").set("linger.ms", "5").create_with_context(deliveries).unwrap()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -21,7 +21,9 @@ mod kafka;
 mod oracle;
 mod outage;
 mod site;
+mod storm;
 mod tables;
+mod volume;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,12 +33,15 @@ pub use guest::{guest, zoo_guest};
 pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
-pub use outage::{Outage, Server};
+pub use outage::{Leave, Outage, Server, start_servers};
 pub use site::{Site, World};
+pub use storm::{storm, swap_storm};
 pub use tables::Tables;
+pub use volume::Volume;
 
-/// How long anything may take that ought to happen soon. Generous: a busy machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take that ought to happen soon. Generous: a busy machine is no failure, and what doesn't happen at all
+/// may take its time to say so.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The repository's root.
 pub fn root() -> PathBuf {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,7 +23,6 @@ pub enum World {
 pub struct Site {
     directory: TempDir,
     world: World,
-    admin: SocketAddr,
     database: String,
     topics: Vec<(&'static str, Topic)>,
 }
@@ -42,9 +40,8 @@ impl Site {
     /// A site with the repository's operators and no pipeline.
     pub fn empty(world: World, partitions: i32) -> Site {
         let directory = tempfile::tempdir().unwrap();
-        let admin = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let unique = unique();
-        let mut site = Site { directory, world, admin, database: format!("e2e_{unique}"), topics: Vec::new() };
+        let mut site = Site { directory, world, database: format!("e2e_{unique}"), topics: Vec::new() };
         for name in ["operators", "pipelines", "state", "events"] {
             fs::create_dir(site.path(name)).unwrap();
         }
@@ -52,7 +49,7 @@ impl Site {
             fs::copy(file.path(), site.path("operators").join(file.file_name())).unwrap();
         }
         if world == World::Servers {
-            site.administer(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", site.database));
+            site.administer(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", site.database)).unwrap();
             for topic in [ENTRIES, GIFTS] {
                 site.topics.push((topic, Topic::create(&format!("{topic}-{unique}"), partitions)));
             }
@@ -69,11 +66,6 @@ impl Site {
     /// The path of its sluice.toml.
     pub fn config(&self) -> PathBuf {
         self.path("sluice.toml")
-    }
-
-    /// Where its host's admin endpoint listens.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin
     }
 
     /// The tables that its pipelines write.
@@ -146,9 +138,8 @@ impl Site {
             ),
         };
         let text = format!(
-            "operators = \"operators\"\npipelines = \"pipelines\"\nstate = \"state\"\n[admin]\nlisten = \"{}\"\n\
-             [connections]\n{connections}",
-            self.admin
+            "operators = \"operators\"\npipelines = \"pipelines\"\nstate = \"state\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [connections]\n{connections}"
         );
         let mut config: Table = toml::from_str(&text).unwrap();
         edit(&mut config);
@@ -181,15 +172,19 @@ impl Site {
         fs::rename(beside, path).unwrap();
     }
 
-    fn administer(&self, sql: String) {
-        Tables::Mysql(server("SLUICE_TEST_MYSQL")).execute(sql);
+    fn administer(&self, sql: String) -> Result<(), sqlx::Error> {
+        Tables::Mysql(server("SLUICE_TEST_MYSQL")).try_execute(sql)
     }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
         if self.world == World::Servers {
-            self.administer(format!("DROP DATABASE {}", self.database));
+            let dropped = self.administer(format!("DROP DATABASE {}", self.database));
+            // A second panic would end all tests.
+            if !std::thread::panicking() {
+                dropped.unwrap();
+            }
         }
     }
 }

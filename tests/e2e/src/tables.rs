@@ -40,6 +40,11 @@ impl Tables {
 
     /// Runs one statement.
     pub fn execute(&self, sql: String) {
+        self.try_execute(sql).unwrap();
+    }
+
+    /// Runs one statement; the refusal is the database's.
+    pub fn try_execute(&self, sql: String) -> Result<(), sqlx::Error> {
         let sql = AssertSqlSafe(sql);
         block_on(async {
             match self {
@@ -53,7 +58,6 @@ impl Tables {
                 }
             }
         })
-        .unwrap();
     }
 
     /// Waits until every metric's table holds exactly these rows, given in the order of [`METRICS`].

@@ -20,10 +20,10 @@ use std::num::NonZeroU32;
 
 use noise::Noise;
 use random::{Random, Share};
-use record::{Provinces, Record};
+use record::{Provinces, Record, USERS};
 
 pub use noise::FIRST_UNKNOWN_ROOM;
-pub use record::{FIRST_ROOM, WallClock};
+pub use record::{FIRST_ROOM, FIRST_USER, WallClock};
 
 /// The topic of the entries into live rooms.
 pub const ENTRIES_TOPIC: &str = "live_streaming_log";
@@ -58,6 +58,8 @@ impl Stream {
 pub struct GeneratorOptions {
     /// The same seed and the same times give the same bytes.
     pub seed: u64,
+    /// How many users there are: ids from [`FIRST_USER`] up.
+    pub users: NonZeroU32,
     /// How many rooms entries are spread over: ids from [`FIRST_ROOM`] up.
     pub rooms: NonZeroU32,
     /// The share of records, 0 to 1, that hold what the original's never do though every pipeline copes with it: a null or
@@ -73,12 +75,20 @@ pub struct GeneratorOptions {
 
 impl Default for GeneratorOptions {
     fn default() -> Self {
-        GeneratorOptions { seed: 0, rooms: NonZeroU32::MIN, noise: 0.0, malformed: 0.0, surprise_after: 0 }
+        GeneratorOptions {
+            seed: 0,
+            users: USERS,
+            rooms: NonZeroU32::MIN,
+            noise: 0.0,
+            malformed: 0.0,
+            surprise_after: 0,
+        }
     }
 }
 
 /// Makes records, one after another, without end.
 pub struct Generator {
+    users: NonZeroU32,
     rooms: NonZeroU32,
     random: Random,
     noise: Noise,
@@ -92,6 +102,7 @@ impl Generator {
     /// A generator at its first record.
     pub fn new(options: GeneratorOptions) -> Generator {
         Generator {
+            users: options.users,
             rooms: options.rooms,
             random: Random::new(options.seed),
             noise: Noise::new(Share::of(options.noise), options.surprise_after),
@@ -107,8 +118,8 @@ impl Generator {
     pub fn next(&mut self, now: WallClock, out: &mut Vec<u8>) -> Stream {
         let stream = if (self.made / TURN).is_multiple_of(2) { Stream::Entry } else { Stream::Gift };
         match stream {
-            Stream::Entry => self.record.draw_entry(&mut self.random, self.rooms),
-            Stream::Gift => self.record.draw_gift(&mut self.random),
+            Stream::Entry => self.record.draw_entry(&mut self.random, self.users, self.rooms),
+            Stream::Gift => self.record.draw_gift(&mut self.random, self.users),
         }
         let start = out.len();
         let copied = self.noise.disturb(stream, self.made, &mut self.record, &mut self.random, out);

@@ -11,8 +11,11 @@ use super::random::Random;
 /// The original's room, and the first of several.
 pub const FIRST_ROOM: u32 = 20_210_813;
 
-/// The original's users: from, to.
-const USERS: (u32, u32) = (2000, 4000);
+/// The first user.
+pub const FIRST_USER: u32 = 2000;
+
+/// The original's users: up to 4000.
+pub(super) const USERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2000);
 
 /// The region of every entry.
 const REGION: u32 = 1122;
@@ -113,8 +116,8 @@ pub(super) struct Record {
 
 impl Record {
     /// Somebody enters one of the rooms.
-    pub fn draw_entry(&mut self, random: &mut Random, rooms: NonZeroU32) {
-        let user = random.between(USERS.0, USERS.1);
+    pub fn draw_entry(&mut self, random: &mut Random, users: NonZeroU32, rooms: NonZeroU32) {
+        let user = draw_user(random, users);
         let province = random.below(PROVINCES.len() as u32) as usize;
         let room = FIRST_ROOM.saturating_add(random.below(rooms.get()));
         self.fields.clear();
@@ -132,10 +135,11 @@ impl Record {
     }
 
     /// Somebody gives a gift.
-    pub fn draw_gift(&mut self, random: &mut Random) {
+    pub fn draw_gift(&mut self, random: &mut Random, users: NonZeroU32) {
+        let user = draw_user(random, users);
         self.fields.clear();
         self.fields.extend([
-            ("user_id", Value::Number(random.between(USERS.0, USERS.1))),
+            ("user_id", Value::Number(user)),
             ("gift_type", Value::Number(random.between(1, 10))),
             ("gift_total_amount", Value::Number(random.between(1, 100))),
             ("create_time", Value::Now),
@@ -155,6 +159,10 @@ impl Record {
         }
         out.push(b'}');
     }
+}
+
+fn draw_user(random: &mut Random, users: NonZeroU32) -> u32 {
+    FIRST_USER.saturating_add(random.below(users.get()))
 }
 
 fn show(shown: &mut Option<Shown>, now: WallClock) -> &str {

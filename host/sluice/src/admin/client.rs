@@ -67,7 +67,8 @@ pub struct Client {
 impl Client {
     /// For the service of this configuration.
     pub fn new(admin: &Admin) -> Result<Client, ClientError> {
-        let address = admin.listen.ok_or_else(|| ClientError::NoAdmin(admin.file.clone()))?;
+        let listen = admin.listen.ok_or_else(|| ClientError::NoAdmin(admin.file.clone()))?;
+        let address = if listen.port() == 0 { taken(admin, listen)? } else { listen };
         Ok(Client { config: admin.file.clone(), state: admin.state.clone(), address })
     }
 
@@ -114,6 +115,13 @@ impl Client {
     fn no_sluice(&self, reason: String) -> ClientError {
         ClientError::NotASluice(self.address, reason)
     }
+}
+
+/// Where a service listens that took a free port.
+fn taken(admin: &Admin, listen: SocketAddr) -> Result<SocketAddr, ClientError> {
+    let said = std::fs::read_to_string(admin.state.join(super::ADDRESS_FILE));
+    let address = said.and_then(|said| said.parse().map_err(std::io::Error::other));
+    address.map_err(|error| ClientError::Away { address: listen, config: admin.file.clone(), error })
 }
 
 /// Why a request has no answer.

@@ -27,8 +27,11 @@ pub use token::Token;
 
 use crate::running::Statuses;
 
+/// The file in the state directory that says which port was taken, where the configuration says 0.
+const ADDRESS_FILE: &str = "admin.address";
+
 /// Listens, and serves in the background for as long as the service runs. The token is in the state directory, and made there
-/// the first time.
+/// the first time. Port 0 takes one that is free: the log and a file of the state directory say which.
 pub async fn serve(
     address: SocketAddr,
     state: &Path,
@@ -40,7 +43,12 @@ pub async fn serve(
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("[admin] can't listen on {address}; is another sluice running there?"))?;
-    tracing::info!("status at http://{address}/status");
+    let taken = listener.local_addr()?;
+    if taken != address {
+        let file = state.join(ADDRESS_FILE);
+        std::fs::write(&file, taken.to_string()).with_context(|| format!("{} can't be written", file.display()))?;
+    }
+    tracing::info!("status at http://{taken}/status");
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!("the admin API ended: {error}");

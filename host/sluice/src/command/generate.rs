@@ -35,6 +35,9 @@ pub struct Generate {
     /// The same seed gives the same records but for their times.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// How many users, from 2000 up.
+    #[arg(long, default_value = "2001")]
+    users: NonZeroU32,
     /// How many rooms, from 20210813 up.
     #[arg(long, default_value = "1")]
     rooms: NonZeroU32,
@@ -64,6 +67,7 @@ impl Generate {
         }
         let generator = Generator::new(GeneratorOptions {
             seed: self.seed,
+            users: self.users,
             rooms: self.rooms,
             noise: self.noise,
             malformed: self.malformed,
