@@ -80,7 +80,7 @@ fn notes(text: &mut String, pipeline: &PipelineStatus) {
     if let Some(reason) = &s.reason {
         note(reason.clone());
     }
-    if s.pinned {
+    if s.pinned && s.refused.is_none() {
         note(format!("pinned: takes nothing newer until `sluice unpin {}`", s.name));
     }
     if let Some(refused) = &s.refused {
@@ -108,21 +108,24 @@ fn notes(text: &mut String, pipeline: &PipelineStatus) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn a_status_shows_what_runs_and_why_it_is_not_the_newest() {
-        let status = json!({ "version": "1", "pipelines": [{
-            "name": "gift_sum", "state": "running", "reason": null, "records": 7, "rate": 1234.5, "rows": 1,
-            "rejected": 3, "late": 0, "reasons": {}, "dead_letters": 0, "lag": null, "flushes": 1, "pending": 0,
-            "operator": { "name": "gift_sum", "digest": "0123456789abcdef", "generation": 2 },
-            "refused": "it is empty", "pinned": true, "since": "2026-11-26 07:01:02.000001",
-            "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
-                              "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
-            "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048,
-        }] });
+        let pipeline = |refused: Value| {
+            json!({
+                "name": "gift_sum", "state": "running", "reason": null, "records": 7, "rate": 1234.5, "rows": 1,
+                "rejected": 3, "late": 0, "reasons": {}, "dead_letters": 0, "lag": null, "flushes": 1, "pending": 0,
+                "operator": { "name": "gift_sum", "digest": "0123456789abcdef", "generation": 2 },
+                "refused": refused, "pinned": true, "since": "2026-11-26 07:01:02.000001",
+                "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
+                                  "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
+                "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048,
+            })
+        };
+        let status = json!({ "version": "1", "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)] });
         let text = text(&serde_json::from_value(status).unwrap());
         for shown in [
             "gift_sum  running           2  01234567  2026-11-26 07:01:02       1,235         -         3        12    2.0 KiB\n",
