@@ -32,7 +32,7 @@ impl Supervisor {
                 "operator disabled, tried again after the wait: {reason}"
             );
         }
-        if self.until_caught_up || *self.ending.borrow() {
+        if self.until_caught_up {
             return Some(Ended::Fault(reason));
         }
         let before = self.deployed_digests();
