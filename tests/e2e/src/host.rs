@@ -32,7 +32,7 @@ impl Status {
 pub struct Pipeline {
     /// Its file's name.
     pub name: String,
-    /// `running`, `holding`, `stopped`, `waiting` or `finished`.
+    /// `running`, `holding`, `stopped`, `disabled`, `waiting` or `finished`.
     pub state: String,
     /// Why it isn't running.
     pub reason: Option<String>,
