@@ -20,7 +20,7 @@ import jobs
 from jobs import SLUICE, progress, spread, until_caught_up
 
 GIFTS = next(job for job in jobs.JOBS if job.pipeline == "gift_sum")
-USERS = jobs.Job("gift_by_user", "live_gift_by_user", "gifts", 0, None)
+USERS = jobs.Job("gift_by_user", "live_gift_by_user", "gifts", 0, 0, None)
 
 MOST_RECOVERY = 2.0
 MOST_COST = 0.05
