@@ -152,6 +152,8 @@ impl Lane {
         self.keep_house();
         self.flush_if_due()?;
         if self.is_full() {
+            // Who watches wants to see the lag grow.
+            self.ask_lag()?;
             return self.listen(LISTEN);
         }
         self.refresh()?;
@@ -178,7 +180,7 @@ impl Lane {
 
     /// Whether nothing more may be taken in before a flush.
     fn is_full(&self) -> bool {
-        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_over)
+        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_full)
     }
 
     /// Whether a lane that is to end by itself has nothing left to do.
