@@ -127,6 +127,17 @@ pub trait Operator: Send {
     /// The output columns of these states, row by row.
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError>;
 
+    /// These states, which another version of the operator stored in these columns, as its own, row by row.
+    /// [`OperatorError::Refused`] says that it doesn't take them.
+    fn migrate(
+        &mut self,
+        version: u32,
+        _state: &[Field],
+        _states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        Err(OperatorError::Refused(format!("it takes no states of version {version}")))
+    }
+
     /// Puts a fresh instance in the place of this one, with the same contract. What is never spent needn't do anything.
     fn renew(&mut self) -> Result<(), OperatorError> {
         Ok(())

@@ -138,21 +138,6 @@ impl Instance {
         &self.opening.artifact
     }
 
-    /// Turns states that another version of the operator wrote, of these columns, into this one's, row by row.
-    /// [`OperatorError::Refused`] says that it doesn't take them.
-    pub fn migrate(
-        &mut self,
-        version: u32,
-        state: &[Field],
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.attempt(|running, agreed| {
-            let lent = lend_batch("migrate", states, kinds_of(state))?;
-            let answered = running.call(|guest, store| guest.migrate(store, version, state, &lent))?;
-            accept_states("migrate", answered, &agreed.fold()?.state, states.rows, running.limits())
-        })
-    }
-
     /// Runs a call, and drops the guest if the call left it unfit for another.
     fn attempt<T>(
         &mut self,
@@ -241,6 +226,14 @@ impl Operator for Instance {
             let lent = lend_batch("emit", states, kinds_of(&fold.state))?;
             let answered = running.call(|guest, store| guest.emit(store, &lent))?;
             accept_fields("emit", answered, &fold.outputs, states.rows)
+        })
+    }
+
+    fn migrate(&mut self, version: u32, state: &[Field], states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.attempt(|running, agreed| {
+            let lent = lend_batch("migrate", states, kinds_of(state))?;
+            let answered = running.call(|guest, store| guest.migrate(store, version, state, &lent))?;
+            accept_states("migrate", answered, &agreed.fold()?.state, states.rows, running.limits())
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::deploy::Rollout;
 use sluice_core::disabled::Disablings;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -66,6 +67,8 @@ impl Member {
             deployments: Deployments::new(shared.kept.clone(), Arc::clone(&handle.status)),
             ending: ended,
             until_caught_up: shared.until_caught_up,
+            rollout: Rollout::default(),
+            begins_anew: false,
             disablings: Disablings::default(),
         };
         let started = shared.started;

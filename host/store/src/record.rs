@@ -14,8 +14,8 @@
 use sluice_core::checkpoint::{Changes, Checkpoint};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// The version of the forms in this file.
-pub(crate) const FORMAT: u32 = 1;
+/// The version of the forms in this file, and of what a state is: since 2 it says the version of its form.
+pub(crate) const FORMAT: u32 = 2;
 /// Begins every commit, so that whole ones can be found behind a damaged one.
 const MARK: [u8; 4] = *b"SLC1";
 /// Mark, length, sequence, checksum.

@@ -57,6 +57,12 @@ pub struct Pipeline {
     pub refused: Option<String>,
     /// What it runs.
     pub operator: Option<Operator>,
+    /// Whether that is on trial.
+    #[serde(default)]
+    pub on_trial: bool,
+    /// How long the last cut-over took, in microseconds.
+    #[serde(default)]
+    pub swap_pause_us: Option<u64>,
 }
 
 /// The deployed operator of a pipeline.

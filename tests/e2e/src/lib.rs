@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use corpus::{Corpus, ENTRIES, GIFTS};
-pub use guest::{guest, zoo_guest};
+pub use guest::{guest, rebuilt, zoo_guest};
 pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};

@@ -147,7 +147,7 @@ impl Site {
     }
 
     /// Adds a pipeline: the repository's one for the metric, on this site's topic, after `edit`. Flushes are made frequent,
-    /// so that tests needn't wait for them.
+    /// so that tests needn't wait for them, and changed operators are not on trial.
     pub fn add_pipeline(&self, name: &str, metric: &str, edit: impl FnOnce(&mut Table)) {
         let text = fs::read_to_string(root().join("pipelines").join(format!("{metric}.toml"))).unwrap();
         let mut pipeline: Table = toml::from_str(&text).unwrap();
@@ -158,11 +158,20 @@ impl Site {
         for sink in pipeline["sink"].as_array_mut().unwrap() {
             sink["flush"]["interval"] = "200ms".into();
         }
+        pipeline.insert("probation".into(), crate::toml("rows = 0"));
         edit(&mut pipeline);
         self.write(
             &self.path("pipelines").join(format!("{name}.toml")),
             toml::to_string(&pipeline).unwrap().as_bytes(),
         );
+    }
+
+    /// Changes the file of a pipeline of this site.
+    pub fn edit_pipeline(&self, name: &str, edit: impl FnOnce(&mut Table)) {
+        let path = self.path("pipelines").join(format!("{name}.toml"));
+        let mut pipeline: Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        edit(&mut pipeline);
+        self.write(&path, toml::to_string(&pipeline).unwrap().as_bytes());
     }
 
     /// Puts the file there in one step, as a deployment does.

@@ -195,6 +195,7 @@ fn chain(record: AtFault, row: AtFault) -> Chain {
 /// What the fold has, were all of it shown.
 fn sum(chain: &mut Chain) -> Option<i64> {
     chain.fold_mut().unwrap().touch_all();
+    chain.refresh().unwrap();
     let emitted = chain.seal(1).unwrap().emitted;
     emitted.first().and_then(|emitted| numbers(&emitted.columns[0])[0])
 }

@@ -4,7 +4,8 @@
 //! rows. If it fails again, it is made on each half of its rows, each time by a fresh instance, until a single row is left to
 //! blame. An operator that fails because a call is too large for its limits so gets smaller calls, and no row is blamed.
 //!
-//! Where most of a batch is to blame, or finding the rows costs too much, it isn't the rows: the operator is at fault.
+//! During a trial it is the operator that is to blame, and no row. Where most of a batch is to blame, or finding the rows costs too
+//! much, it isn't the rows either: the operator is at fault.
 
 use std::ops::Range;
 
@@ -13,6 +14,7 @@ use arrow_select::concat::concat;
 
 use super::transform;
 use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan, on_a_fresh_one};
+use crate::schema::Field;
 
 /// What the failed calls of one batch may cost together. Less: a few bad rows in a full batch (13 failed calls for each)
 /// disable the operator. More: an operator that fails on every row holds it up for longer before it says so.
@@ -37,13 +39,21 @@ fn most_at_fault(rows: usize) -> usize {
 
 /// What failed calls have cost in this batch.
 #[derive(Debug, Default)]
-pub(super) struct Spent(usize);
+pub(super) struct Spent {
+    cost: usize,
+    on_trial: bool,
+}
 
 impl Spent {
+    /// Nothing yet, of an operator that may be on trial.
+    pub(super) fn nothing(on_trial: bool) -> Spent {
+        Spent { cost: 0, on_trial }
+    }
+
     /// Counts one more failed call; false if that is one too many.
     fn afford(&mut self, error: &OperatorError) -> bool {
-        self.0 += if matches!(error, OperatorError::Limit(_)) { COST_OF_A_LIMIT } else { 1 };
-        self.0 <= MAX_COST
+        self.cost += if matches!(error, OperatorError::Limit(_)) { COST_OF_A_LIMIT } else { 1 };
+        self.cost <= MAX_COST
     }
 }
 
@@ -85,6 +95,8 @@ impl<'a> Halving<'a> {
             let had_a_past = !std::mem::replace(&mut failed, true);
             if had_a_past && error.spends() {
                 parts.push(part);
+            } else if self.spent.on_trial {
+                return Err(error);
             } else if part.len() > 1 {
                 let middle = part.start + part.len() / 2;
                 parts.extend([middle..part.end, part.start..middle]);
@@ -147,6 +159,10 @@ impl Operator for Halving<'_> {
         on_a_fresh_one(self.operator, |operator| operator.emit(states))
     }
 
+    fn migrate(&mut self, version: u32, state: &[Field], states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        on_a_fresh_one(self.operator, |operator| operator.migrate(version, state, states))
+    }
+
     fn renew(&mut self) -> Result<(), OperatorError> {
         self.operator.renew()
     }
@@ -198,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::operator::Origin;
-    use crate::schema::{Field, Kind};
+    use crate::schema::Kind;
 
     /// Doubles even numbers, drops odd ones, rejects 0; adds them up by group. It fails on a call with a negative number or with
     /// more rows than it takes, and then on every call until it is renewed.
@@ -348,6 +364,15 @@ mod tests {
         let arrays = column(&[2; 100]);
         Halving::new(&mut fragile, &mut spent).process(Columns { rows: 100, arrays: &arrays }).unwrap();
         assert_eq!(fragile.calls, 1);
+    }
+
+    #[test]
+    fn during_a_trial_an_operator_that_fails_twice_is_to_blame() {
+        let (mut fragile, mut spent) = (Fragile::new(100), Spent::nothing(true));
+        let arrays = column(&[2, -1, 2]);
+        let answer = Halving::new(&mut fragile, &mut spent).process(Columns { rows: 3, arrays: &arrays });
+        assert!(matches!(answer, Err(OperatorError::Trap(_))));
+        assert_eq!(fragile.calls, 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A chain is a function of its records, its operators' answers and its lookups' answers. It runs in one thread, keeps the
 //! fold's groups, and knows nothing of sources, sinks and time.
 
+mod adopt;
 mod halving;
 mod join;
 mod needs;
@@ -173,6 +174,7 @@ pub struct Chain {
     time: Option<TimeColumn>,
     output_fields: Vec<Field>,
     bad_row: AtFault,
+    on_trial: bool,
 }
 
 /// What came of a try.
@@ -240,6 +242,7 @@ impl Chain {
             time,
             output_fields,
             bad_row: AtFault::IsLeftOut,
+            on_trial: false,
         })
     }
 
@@ -274,31 +277,10 @@ impl Chain {
         self.fold.as_ref()
     }
 
-    /// Takes over the groups of the chain that this one replaces; every group counts as changed, since the new operator may
-    /// show it otherwise. Gives the old chain back, whole, if the states don't fit.
-    pub fn adopt(&mut self, mut old: Chain) -> Result<(), (Box<Chain>, String)> {
-        match (&mut self.fold, old.fold.take()) {
-            (None, None) => Ok(()),
-            (Some(fold), Some(old_fold)) => match fold.adopt(old_fold) {
-                Ok(()) => Ok(()),
-                Err((old_fold, reason)) => {
-                    old.fold = Some(*old_fold);
-                    Err((Box::new(old), reason))
-                }
-            },
-            (new, old_fold) => {
-                let (is, was) =
-                    if new.is_some() { ("an aggregator", "a transformer") } else { ("a transformer", "an aggregator") };
-                old.fold = old_fold;
-                Err((Box::new(old), format!("it is {is}, the running one is {was}")))
-            }
-        }
-    }
-
     /// Takes records from `start` on through all steps, at most `max_rows` of them; rows that reach the end are added
     /// to the fold, or answered. A record at fault leaves nothing behind; if it stops, the call ends before it.
     pub fn process(&mut self, records: &dyn Records, start: usize, max_rows: usize) -> Result<Outcome, ProcessError> {
-        let mut spent = Spent::default();
+        let mut spent = Spent::nothing(self.on_trial);
         let (mut max_rows, mut stopped) = (max_rows, None);
         loop {
             match self.attempt(records, start, max_rows, &mut spent)? {

@@ -37,6 +37,9 @@ pub struct Checkpoint {
     pub intervals: Intervals,
     /// The form of the states; none for a pipeline without a fold.
     pub form: Option<StateForm>,
+    /// Older forms that states may still have: they are migrated as they are needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<StateForm>,
     /// The operators that ran when it was committed: name and SHA-256 of the artifact, in hexadecimal.
     pub operators: BTreeMap<String, String>,
     /// Which generation of the pipeline's operators this was; the first is 1.

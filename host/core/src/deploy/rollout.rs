@@ -13,8 +13,8 @@ pub enum Event {
     Asked(Operators),
     /// Nothing but a person's order changes the operators from now on, or no longer so.
     Pinned(bool),
-    /// The run that was to be opened is: records flow.
-    Opened,
+    /// The run that was to be opened is, as this generation: records flow.
+    Opened(u64),
     /// It can't be, for now.
     NotOpened,
     /// The operators that were to be prepared are.
@@ -47,8 +47,6 @@ pub enum Effect {
     },
     /// The run is to end. Answered with `Ended`.
     Close,
-    /// These are not to be tried again by themselves, not even after a restart; none: any may be.
-    Shun(Option<Operators>),
     /// Tell people.
     Say(Deployment),
 }
@@ -56,7 +54,7 @@ pub enum Effect {
 /// Which operators a pipeline runs, and what it is doing about others.
 ///
 /// Invariants: one run is open at most; it is closed before another is opened; `good` is what the checkpoint is of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Rollout {
     /// The generation that the checkpoint is of; none before the first start.
     good: Option<(u64, Operators)>,
@@ -77,9 +75,10 @@ pub struct Rollout {
     stopping: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Step {
     /// No run.
+    #[default]
     Closed,
     Opening {
         operators: Operators,
@@ -102,17 +101,33 @@ enum Step {
 impl Rollout {
     /// Of a pipeline whose checkpoint is of this generation, and that is not to try these again by itself.
     pub fn new(good: Option<(u64, Operators)>, shunned: Option<Operators>) -> Rollout {
-        Rollout {
-            good,
-            trial: None,
-            step: Step::Closed,
-            wanted: None,
-            asked: None,
-            shunned,
-            refused: None,
-            pinned: false,
-            faulty: false,
-            stopping: false,
+        Rollout { good, shunned, ..Rollout::default() }
+    }
+
+    /// What the checkpoint is of now: between runs another host may have made one. While a run is open this changes nothing.
+    pub fn resume(&mut self, good: Option<(u64, Operators)>) {
+        if self.step == Step::Closed {
+            self.good = good;
+        }
+    }
+
+    /// Between runs: not to be tried again by themselves.
+    pub fn shun(&mut self, operators: Option<Operators>) {
+        if self.step == Step::Closed && self.wanted.is_none() {
+            self.shunned = operators;
+        }
+    }
+
+    /// Whatever is newest may be tried again: a person asks for it.
+    pub fn allow(&mut self) {
+        (self.shunned, self.refused) = (None, None);
+    }
+
+    /// What is being opened.
+    pub fn opening(&self) -> Option<&Operators> {
+        match &self.step {
+            Step::Opening { operators, .. } => Some(operators),
+            _ => None,
         }
     }
 
@@ -150,7 +165,7 @@ impl Rollout {
                 self.pinned = pinned;
                 self.go_on()
             }
-            Event::Opened => self.on_opened(now),
+            Event::Opened(generation) => self.on_opened(generation, now),
             Event::NotOpened => self.on_not_opened(),
             Event::Prepared => self.on_prepared(),
             Event::Refused(reason) => self.on_refused(reason, now),
@@ -162,35 +177,29 @@ impl Rollout {
     }
 
     fn on_wanted(&mut self, operators: Operators) -> Vec<Effect> {
-        let mut effects = Vec::new();
         if self.wanted.as_ref() != Some(&operators) {
             self.refused = None;
         }
-        if self.shunned.is_some() && self.shunned.as_ref() != Some(&operators) {
+        if self.shunned.as_ref() != Some(&operators) {
             self.shunned = None;
-            effects.push(Effect::Shun(None));
         }
         self.wanted = Some(operators);
-        effects.extend(match self.step {
+        match self.step {
             Step::Closed => self.open(),
             _ => self.go_on(),
-        });
-        effects
+        }
     }
 
     /// What is newest is not to come back by itself: a person wants something else.
     fn on_asked(&mut self, operators: Operators) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if self.wanted.as_ref() != Some(&operators) && self.shunned != self.wanted {
+        if self.wanted.as_ref() != Some(&operators) {
             self.shunned = self.wanted.clone();
-            effects.push(Effect::Shun(self.shunned.clone()));
         }
         self.asked = Some(operators);
-        effects.extend(match self.step {
+        match self.step {
             Step::Closed => self.open(),
             _ => self.go_on(),
-        });
-        effects
+        }
     }
 
     /// Opens what a person asked for, else the good ones, or else the newest; where the good ones stopped at a fault, the newest
@@ -219,7 +228,7 @@ impl Rollout {
         self.wanted.as_ref().filter(others)
     }
 
-    fn on_opened(&mut self, now: i64) -> Vec<Effect> {
+    fn on_opened(&mut self, generation: u64, now: i64) -> Vec<Effect> {
         let Step::Opening { operators, .. } = std::mem::replace(&mut self.step, Step::Open) else {
             return Vec::new();
         };
@@ -231,8 +240,9 @@ impl Rollout {
         let mut effects = Vec::new();
         if self.good.as_ref().is_none_or(|(_, good)| *good != operators) {
             // The one before could not be opened, or there was none: there is nothing to go back to, and no trial.
-            effects.push(self.apply(operators, now));
+            effects.push(self.say(Outcome::Applied, operators.clone(), None, now));
         }
+        self.good = Some((generation, operators));
         effects.extend(self.go_on());
         effects
     }
@@ -339,12 +349,10 @@ impl Rollout {
 
     /// `wanted_again`: the good ones are, so that there is nothing to shun.
     fn roll_back(&mut self, operators: Operators, reason: String, wanted_again: bool, now: i64) -> Vec<Effect> {
-        let mut effects = Vec::new();
         if !wanted_again {
             self.shunned = Some(operators.clone());
-            effects.push(Effect::Shun(self.shunned.clone()));
         }
-        effects.push(self.say(Outcome::RolledBack, operators, Some(reason), now));
+        let mut effects = vec![self.say(Outcome::RolledBack, operators, Some(reason), now)];
         effects.extend(self.open());
         effects
     }

@@ -14,7 +14,7 @@ impl Windowed {
         self.windows.passed().into_iter().flat_map(|watermark| self.timers.due(watermark)).copied()
     }
 
-    /// Whether a group is to be shown, and whether its state is to be stored.
+    /// Whether a group is to be shown, and whether its state is worth being stored.
     pub(super) fn what(&self, group: u32, changed: bool) -> (bool, bool) {
         let (span, watermark) = (self.spans[group as usize], self.windows.passed());
         let closed = watermark.is_some_and(|watermark| span.end <= watermark);
@@ -25,7 +25,7 @@ impl Windowed {
             Emit::Closed => closed && news,
         };
         let over = watermark.is_some_and(|watermark| self.over_at(span) <= watermark);
-        (shown, changed && !over)
+        (shown, !over)
     }
 }
 
@@ -41,7 +41,7 @@ impl Fold {
     }
 
     /// What was due is done: `over` are dropped, others that closed will be due when they are to be. All groups that were
-    /// dropped since the last seal are added to the changes.
+    /// dropped since the last seal are added to the changes, or, during a trial, once that is over.
     pub(super) fn end_windows(&mut self, over: Vec<u32>, changes: &mut Changes) {
         for group in over {
             self.drop_group(group);
@@ -55,7 +55,7 @@ impl Fold {
         for group in closed {
             windowed.timers.set(windowed.next_time(windowed.spans[group as usize]), group);
         }
-        let dropped = std::mem::take(&mut windowed.dropped);
+        let dropped = if self.on_trial { Changes::default() } else { std::mem::take(&mut windowed.dropped) };
         dropped.iter().for_each(|(key, _)| changes.push(key, None));
         self.compact(MIN_GONE.max(self.groups.len() / 2));
     }

@@ -55,7 +55,7 @@ impl Fold {
     }
 
     fn evictable(&self) -> impl Iterator<Item = u32> + '_ {
-        let free = |mark: &Mark| !mark.dirty && mark.sealed <= self.committed;
+        let free = |mark: &Mark| !mark.listed && !mark.unstored && mark.sealed <= self.committed;
         (0u32..).zip(&self.marks).filter(move |(_, mark)| free(mark)).map(|(group, _)| group)
     }
 
@@ -66,8 +66,10 @@ impl Fold {
         self.marks = kept.iter().map(|group| self.marks[*group as usize]).collect();
         self.batch.place =
             kept.iter().map(|group| self.batch.place.get(*group as usize).copied().unwrap_or_default()).collect();
-        self.changed.clear();
-        self.changed.extend((0u32..).zip(&self.marks).filter(|(_, mark)| mark.dirty).map(|(group, _)| group));
+        self.relist();
+        if let Some(walk) = &mut self.walk {
+            walk.renumber(kept);
+        }
         self.states = super::States::new(&self.form.columns);
         self.states.resize(kept.len());
         let all: Vec<u32> = (0u32..).take(kept.len()).collect();
@@ -76,5 +78,13 @@ impl Fold {
         if let Some(backing) = &mut self.backing {
             backing.complete = false;
         }
+    }
+
+    /// Finds the listed groups and the held ones by their marks: their numbers have changed.
+    pub(super) fn relist(&mut self) {
+        let of = |listed: fn(&Mark) -> bool| {
+            (0u32..).zip(&self.marks).filter(move |(_, mark)| listed(mark)).map(|(group, _)| group)
+        };
+        (self.changed, self.held) = (of(|mark| mark.listed).collect(), of(|mark| mark.held).collect());
     }
 }

@@ -11,14 +11,17 @@
 //! cache of bounded size: a group that isn't there is read from the checkpoint store, and a group whose state is committed may
 //! leave at any batch boundary.
 
+mod adopt;
 mod backing;
 mod closing;
 mod evict;
+mod forms;
 mod groups;
 mod joins;
 mod seal;
 mod states;
 mod stored;
+mod walk;
 mod windowed;
 
 use arrow_array::ArrayRef;
@@ -27,10 +30,12 @@ use crate::checkpoint::{StateForm, StoreError};
 use crate::operator::{Columns, FoldPlan, Operator, OperatorError};
 use crate::schema::{Field, Kind};
 pub use backing::Backing;
+pub use forms::{Fit, fit, try_migration};
 pub use groups::Groups;
 pub use seal::{Emitted, Sealed};
 pub use states::States;
-pub use stored::{StoredStates, decode_states, encode_stored};
+pub use stored::{StoredStates, decode_states, encode_stored, stored_version};
+use walk::Walk;
 pub use windowed::WINDOW_COLUMNS;
 use windowed::Windowed;
 
@@ -82,8 +87,14 @@ pub struct Fold {
     states: States,
     /// For each group in memory.
     marks: Vec<Mark>,
-    /// The groups whose state was not sealed since it changed.
+    /// The groups that the next seal is about: those that are listed.
     changed: Vec<u32>,
+    /// Groups that a seal during a trial did not hand over for the store.
+    held: Vec<u32>,
+    on_trial: bool,
+    /// The older forms that stored states may have.
+    older: Vec<StateForm>,
+    walk: Option<Walk>,
     /// The last flush whose changes are committed.
     committed: u64,
     /// The host's time, in microseconds since 1970-01-01T00:00:00 UTC.
@@ -96,9 +107,17 @@ pub struct Fold {
 /// What is known of a group in memory.
 #[derive(Debug, Clone, Copy, Default)]
 struct Mark {
-    /// Its state changed since it was sealed.
-    dirty: bool,
-    /// The flush that its state was sealed for; 0: none since it is in memory.
+    /// It is among the changed ones.
+    listed: bool,
+    /// Its rows in the sinks aren't those that the operator makes of its state.
+    unshown: bool,
+    /// Its state was not handed over for the store since it changed.
+    unstored: bool,
+    /// It is among the held ones.
+    held: bool,
+    /// Its state is stored in an older form, or was when it was read.
+    older: bool,
+    /// The flush that its state was handed over with; 0: none since it is in memory.
     sealed: u64,
     /// When its state was sealed, in the host's microseconds; 0: never.
     touched: i64,
@@ -134,6 +153,10 @@ impl Fold {
             states,
             marks: Vec::new(),
             changed: Vec::new(),
+            held: Vec::new(),
+            on_trial: false,
+            older: Vec::new(),
+            walk: None,
             committed: 0,
             now: 0,
             backing: None,
@@ -168,17 +191,6 @@ impl Fold {
         self.now = now;
     }
 
-    /// Takes the states of another fold of the same form; every group counts as changed, since a new operator may show the same
-    /// states otherwise. Else gives it back with a sentence that says what differs.
-    pub fn adopt(&mut self, other: Fold) -> Result<(), (Box<Fold>, String)> {
-        if let Some(difference) = difference(&self.form, &other.form) {
-            return Err((Box::new(other), difference));
-        }
-        *self = Fold { plan: std::mem::replace(&mut self.plan, other.plan.clone()), ..other };
-        self.touch_all();
-        Ok(())
-    }
-
     /// Adds rows: `columns` are the transform's result, of which the planned ones must be there.
     pub fn accumulate(
         &mut self,
@@ -192,7 +204,7 @@ impl Fold {
         let keys = picked(columns, &self.plan.keys)?;
         let values = picked(columns, &self.plan.values)?;
         let known = self.groups.len();
-        self.assign(&keys, rows)
+        self.assign(&keys, rows, operator)
             .and_then(|()| self.add(operator, rows, &values))
             .inspect_err(|_| self.forget_from(known))
     }
@@ -205,32 +217,38 @@ impl Fold {
         if !self.states.scatter(&self.batch.distinct, &after) {
             return Err(unplanned("accumulate", "states").into());
         }
-        for group in &self.batch.distinct {
-            if !std::mem::replace(&mut self.marks[*group as usize].dirty, true) {
-                self.changed.push(*group);
-            }
+        for index in 0..self.batch.distinct.len() {
+            self.change(self.batch.distinct[index], true, true);
         }
         Ok(())
     }
 
+    /// Counts the group as changed: its rows, its state, or both.
+    fn change(&mut self, group: u32, rows: bool, state: bool) {
+        let mark = &mut self.marks[group as usize];
+        mark.unshown |= rows;
+        mark.unstored |= state;
+        if !std::mem::replace(&mut mark.listed, true) {
+            self.changed.push(group);
+        }
+    }
+
     /// Finds the group of each row, with its state in memory.
-    fn assign(&mut self, keys: &[ArrayRef], rows: usize) -> Result<(), FoldError> {
+    fn assign(&mut self, keys: &[ArrayRef], rows: usize, operator: &mut dyn Operator) -> Result<(), FoldError> {
         let known = self.groups.len();
         self.groups
             .assign(keys, rows, &mut self.batch.of_row)
             .ok_or_else(|| OperatorError::Contract("a key column is of no kind that can be grouped".to_owned()))?;
-        self.admit(known)?;
+        self.admit(known, operator)?;
         self.batch.localize();
         self.expire();
         Ok(())
     }
 
     /// Reads the states of the groups from this number on; without an answer they are as if they had never come.
-    fn admit(&mut self, known: usize) -> Result<(), FoldError> {
+    fn admit(&mut self, known: usize, operator: &mut dyn Operator) -> Result<(), FoldError> {
         self.resize(self.groups.len());
-        let Some(backing) = &self.backing else { return Ok(()) };
-        let answer = backing.load(&self.groups, known, &mut self.states, &mut self.marks);
-        Ok(answer.inspect_err(|_| self.forget_from(known))?)
+        self.load(known, operator).inspect_err(|_| self.forget_from(known))
     }
 
     /// Forgets the groups from this number on, which only a failed call had brought.
@@ -257,33 +275,12 @@ impl Fold {
             .copied()
             .filter(|group| {
                 let mark = self.marks[*group as usize];
-                // A group that is neither dirty nor sealed nor read from the store is new.
-                !mark.dirty && mark.touched != 0 && mark.touched < limit
+                // A group that is neither changed nor sealed nor read from the store is new.
+                !mark.listed && mark.touched != 0 && mark.touched < limit
             })
             .collect();
         self.states.clear(&expired);
     }
-}
-
-/// In what two folds' states differ, as a sentence that begins with the new one's.
-pub fn difference(new: &StateForm, old: &StateForm) -> Option<String> {
-    let list = |fields: &[Field]| fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if new.keys != old.keys {
-        return Some(format!("its keys are ({}), those of the states ({})", list(&new.keys), list(&old.keys)));
-    }
-    if new.window != old.window {
-        return Some("its window is another than that of the states".to_owned());
-    }
-    if new.version != old.version {
-        return Some(format!("its state version is {}, that of the states {}", new.version, old.version));
-    }
-    (new.columns != old.columns).then(|| {
-        let (new_columns, old_columns) = (list(&new.columns), list(&old.columns));
-        format!(
-            "its state has the columns ({new_columns}), the states ({old_columns}), but both say version {}",
-            new.version
-        )
-    })
 }
 
 impl BatchGroups {
@@ -315,6 +312,8 @@ fn unplanned(call: &str, what: &str) -> OperatorError {
     OperatorError::Contract(format!("`{call}` answered other {what} than planned"))
 }
 
+#[cfg(test)]
+mod swap_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

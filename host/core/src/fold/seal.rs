@@ -30,6 +30,7 @@ pub struct Sealed {
 }
 
 /// What a seal does with some groups.
+#[derive(Debug)]
 struct Share {
     groups: Vec<u32>,
     /// They become rows.
@@ -42,6 +43,9 @@ impl Fold {
     /// What changed since the last call, for the flush of this number, which must be greater than the last. After an error all
     /// still counts as changed. Groups stay in memory until [`Fold::set_committed`] says that the flush is in the store; those of
     /// windows that are over are dropped.
+    ///
+    /// During a trial there are no changes for the store: groups whose state changed stay in memory, and are handed over with the
+    /// first seal after it.
     pub fn seal(&mut self, operator: &mut dyn Operator, flush: u64) -> Result<Sealed, FoldError> {
         let mut sealed = Sealed::default();
         let over = self.over();
@@ -51,40 +55,61 @@ impl Fold {
                 self.seal_some(operator, groups, share, &mut sealed)?;
             }
         }
-        if let Some(ttl) = self.keeping.ttl {
+        if let Some(ttl) = self.keeping.ttl.filter(|_| !self.on_trial) {
             for key in self.swept(self.now.saturating_sub(ttl))? {
                 sealed.changes.push(&key, None);
             }
         }
-        self.changed.clear();
-        for group in shares.into_iter().flat_map(|share| share.groups) {
-            self.marks[group as usize] = Mark { sealed: flush, touched: self.now, ..Mark::default() };
+        for group in std::mem::take(&mut self.changed) {
+            self.sealed(group, flush);
         }
         self.end_windows(over, &mut sealed.changes);
         Ok(sealed)
     }
 
+    /// What the seal has done about a listed group.
+    fn sealed(&mut self, group: u32, flush: u64) {
+        let mark = &mut self.marks[group as usize];
+        (mark.listed, mark.unshown) = (false, false);
+        if !mark.unstored {
+            return;
+        }
+        mark.touched = self.now;
+        if !self.on_trial {
+            (mark.unstored, mark.older, mark.sealed) = (false, false, flush);
+        } else if !std::mem::replace(&mut mark.held, true) {
+            self.held.push(group);
+        }
+    }
+
     /// The groups that are to be sealed, by what is to be done with them.
     fn shares(&self) -> Vec<Share> {
-        match &self.windowed {
-            None => vec![Share { groups: self.changed.clone(), shown: true, stored: true }],
-            Some(windowed) => {
-                let dirty = self.changed.iter().copied().filter(|group| self.marks[*group as usize].dirty);
-                let clean = windowed.due().filter(|group| !self.marks[*group as usize].dirty);
-                let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| Share {
-                    groups: Vec::new(),
-                    shown,
-                    stored,
-                });
-                for (group, changed) in dirty.map(|group| (group, true)).chain(clean.map(|group| (group, false))) {
-                    let what = windowed.what(group, changed);
-                    if let Some(share) = shares.iter_mut().find(|share| (share.shown, share.stored) == what) {
-                        share.groups.push(group);
-                    }
-                }
-                shares.into()
+        let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| Share {
+            groups: Vec::new(),
+            shown,
+            stored,
+        });
+        let mut add = |group: u32, what: (bool, bool)| {
+            if let Some(share) = shares.iter_mut().find(|share| (share.shown, share.stored) == what) {
+                share.groups.push(group);
+            }
+        };
+        for group in &self.changed {
+            let Mark { unshown, unstored, gone, .. } = self.marks[*group as usize];
+            let (shown, kept) = match &self.windowed {
+                _ if gone => (false, false),
+                None => (unshown, true),
+                Some(windowed) => windowed.what(*group, unshown),
+            };
+            add(*group, (shown, kept && unstored && !self.on_trial));
+        }
+        if let Some(windowed) = &self.windowed {
+            for group in windowed.due().filter(|group| !self.marks[*group as usize].listed) {
+                let (shown, _) = windowed.what(group, false);
+                add(group, (shown, false));
             }
         }
+        shares.into()
     }
 
     fn seal_some(
@@ -109,7 +134,7 @@ impl Fold {
         let mut state = Vec::new();
         for (row, group) in groups.iter().enumerate() {
             state.clear();
-            encode_state(self.now, &columns, row, &mut state);
+            encode_state(self.now, self.form.version, &columns, row, &mut state);
             sealed.changes.push(self.groups.key(*group), Some(&state));
         }
         Ok(())

@@ -142,16 +142,16 @@ fn a_refused_batch_leaves_the_states_as_they_were() {
 }
 
 #[test]
-fn states_are_taken_over_only_by_a_fold_of_the_same_form() {
+fn states_of_another_version_are_taken_over_only_by_an_operator_that_migrates_them() {
     let mut old = fold();
     add(&mut old, &[(Some(1), None, 5)]).unwrap();
     let mut plan = sum().fold;
     plan.state_version = 2;
     let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
-    let Err((old, reason)) = Fold::new(plan, &input).unwrap().adopt(old) else { panic!("another state version") };
-    assert!(reason.contains("state version is 2, that of the states 1"), "{reason}");
+    let Err((old, reason)) = Fold::new(plan, &input).unwrap().adopt(old, &mut sum()) else { panic!("no migration") };
+    assert!(reason.contains("it takes no states of version 1"), "{reason}");
     let mut same = fold();
-    assert!(same.adopt(*old).is_ok());
+    assert!(same.adopt(*old, &mut sum()).is_ok());
     assert_eq!(changed(&mut same), Totals::from([((Some(1), None), 5)]));
 }
 
@@ -204,7 +204,7 @@ proptest! {
         let mut again = kept(&store, usize::MAX, None);
         again.touch_all();
         while again.is_refreshing() {
-            again.refresh().unwrap();
+            again.refresh(&mut sum()).unwrap();
         }
         prop_assert_eq!(changed(&mut again), naive(&all), "every stored group can be shown again");
     }

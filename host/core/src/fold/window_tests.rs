@@ -155,7 +155,7 @@ fn restored(options: WindowOptions, store: &Arc<MemoryStore>) -> Fold {
     fold.keep(Keeping::default(), Backing::new(shared, "p", head.is_none()));
     let head = head.unwrap_or_default();
     fold.set_committed(head.commits);
-    fold.resume(&head.event_times).unwrap();
+    fold.resume(&head.event_times, &mut sum()).unwrap();
     (0..3).for_each(|partition| fold.windows().unwrap().watermark().expect(Partition(partition)));
     fold
 }

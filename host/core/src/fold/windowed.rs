@@ -88,11 +88,11 @@ impl Fold {
     }
 
     /// Goes on from a checkpoint: where time was, and all groups of open windows. After [`Fold::keep`].
-    pub fn resume(&mut self, times: &EventTimes) -> Result<(), FoldError> {
+    pub fn resume(&mut self, times: &EventTimes, operator: &mut dyn Operator) -> Result<(), FoldError> {
         let Some(windowed) = &mut self.windowed else { return Ok(()) };
         windowed.windows.watermark().resume(times);
         windowed.sealed_at = windowed.windows.watermark().passed();
-        self.load_all()?;
+        self.load_all(operator)?;
         self.admit_windows()
     }
 
@@ -118,7 +118,7 @@ impl Fold {
             let moves = self.join_sessions(&keys, &mut placed.spans)?;
             keys.extend(bounds(&placed.spans));
             let known = self.groups.len();
-            self.assign(&keys, rows)
+            self.assign(&keys, rows, operator)
                 .and_then(|()| self.move_states(operator, &moves))
                 .and_then(|()| self.add(operator, rows, &values))
                 .inspect_err(|_| self.forget_from(known))?;
@@ -169,7 +169,7 @@ impl Fold {
         let Some(windowed) = &mut self.windowed else { return };
         self.groups.forget(group);
         let mark = &mut self.marks[group as usize];
-        (mark.dirty, mark.gone) = (false, true);
+        (mark.unshown, mark.unstored, mark.gone) = (false, false, true);
         let span = windowed.spans[group as usize];
         windowed.timers.cancel(windowed.next_time(span), group);
         let key = self.groups.key(group);

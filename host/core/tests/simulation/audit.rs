@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
-use sluice_core::fold::decode_states;
+use sluice_core::fold::{decode_states, stored_version};
 use sluice_core::{Kind, row};
 
 use arrow_array::cast::AsArray;
@@ -46,7 +46,9 @@ fn stored_sums(world: &World) -> BTreeMap<i64, i64> {
     let keys = row::decode(&kinds, groups.iter().map(|(key, _)| key.as_slice())).expect("keys are whole");
     let states = decode_states(&kinds, groups.iter().map(|(_, state)| state.as_slice())).expect("states are whole");
     let numbers = |array: &arrow_array::ArrayRef| array.as_primitive::<Int64Type>().values().to_vec();
-    numbers(&keys[0]).into_iter().zip(numbers(&states.columns[0])).collect()
+    let versions = groups.iter().map(|(_, state)| i64::from(stored_version(state).expect("states say their version")));
+    let sums = numbers(&states.columns[0]).into_iter().zip(versions).map(|(sum, version)| sum / version);
+    numbers(&keys[0]).into_iter().zip(sums).collect()
 }
 
 /// The table equals that of a run without faults.

@@ -12,13 +12,16 @@ use sluice_core::fold::{Backing, Keeping};
 use sluice_core::records::{Records, consumed};
 use sluice_core::{Offset, Partition};
 
-use crate::operator::chain;
+use crate::operator::{Version, chain};
 use crate::world::{PIPELINE, Pair, Polled, World};
 
 /// All that a crash takes away.
 pub struct Host {
     pub chain: Chain,
     pub head: Checkpoint,
+    version: Version,
+    /// What runs is on trial.
+    trial: bool,
     positions: BTreeMap<Partition, Offset>,
     /// Rows of a pipeline without a fold, since the last flush.
     pending: Vec<Pair>,
@@ -32,6 +35,8 @@ pub struct Flush {
     head: Checkpoint,
     changes: Changes,
     written: bool,
+    /// A commit follows: not during a trial.
+    durable: bool,
 }
 
 impl Host {
@@ -39,7 +44,9 @@ impl Host {
     pub fn start(world: &mut World) -> Host {
         let stored = world.store.head(PIPELINE).unwrap();
         world.note(&format!("start from {:?}", stored.as_ref().map(|head| head.commits)));
-        let mut chain = chain(world.folds);
+        let number = stored.as_ref().and_then(|head| head.form.as_ref()).map_or(1, |form| form.version);
+        let version = Version { number, bad: false };
+        let mut chain = chain(world.folds, version);
         let empty = stored.is_none();
         let mut head = stored.unwrap_or_default();
         world.change_sink();
@@ -49,12 +56,14 @@ impl Host {
         if let Some(fold) = chain.fold_mut() {
             let store = Arc::clone(&world.store) as Arc<dyn CheckpointStore>;
             fold.keep(Keeping { memory: world.memory, ttl: None }, Backing::new(store, PIPELINE, empty));
+            fold.set_older(&[head.form.as_slice(), &head.older].concat());
             fold.set_committed(head.commits);
             if show_all {
                 fold.touch_all();
             }
         }
-        Host { chain, positions: head.intervals.ends(), head, pending: Vec::new(), flush: None }
+        let positions = head.intervals.ends();
+        Host { chain, version, trial: false, positions, head, pending: Vec::new(), flush: None }
     }
 
     /// One thing that a host may do next.
@@ -62,6 +71,9 @@ impl Host {
         if world.happens(25) {
             world.note("killed");
             *self = Host::start(world);
+            return;
+        }
+        if self.trial && self.judge(world) {
             return;
         }
         match world.rng.u8(0..8) {
@@ -72,9 +84,9 @@ impl Host {
         }
         if let Some(fold) = self.chain.fold_mut() {
             fold.evict();
-            if fold.is_refreshing() && !fold.is_over() {
-                fold.refresh().unwrap();
-            }
+        }
+        if self.chain.fold().is_some_and(|fold| fold.is_refreshing() && !fold.is_over()) {
+            self.chain.refresh().unwrap();
         }
     }
 
@@ -82,6 +94,7 @@ impl Host {
         let stored = world.store.head(PIPELINE).unwrap();
         let refreshing = self.chain.fold().is_some_and(|fold| fold.is_refreshing());
         self.waiting() == 0
+            && !self.trial
             && self.flush.is_none()
             && !refreshing
             && stored.is_some_and(|head| head.intervals.reaches(&world.ends()))
@@ -123,15 +136,43 @@ impl Host {
         refuses_what_was_consumed(&self.head, &polled);
     }
 
-    /// A new artifact of the same state form takes over.
+    /// A trial goes on, is passed, or is rolled back: what is bad never passes. Says whether the host began anew.
+    fn judge(&mut self, world: &mut World) -> bool {
+        if world.happens(15) || world.calm && self.version.bad {
+            world.note("rolled back");
+            *self = Host::start(world);
+            return true;
+        }
+        if !self.version.bad && (world.calm || self.is_full() || world.happens(8)) {
+            world.note("passed");
+            self.trial = false;
+            self.chain.end_trial();
+            self.head.generation += 1;
+        }
+        false
+    }
+
+    /// Another operator takes over: of any state version, good or bad, on trial or, if it is good, not.
     fn swap(&mut self, world: &mut World) {
-        if world.calm || world.rng.bool() {
+        if world.calm || world.rng.bool() || self.flush.is_some() {
             return;
         }
-        world.note("swap");
-        let old = std::mem::replace(&mut self.chain, chain(world.folds));
+        let version = Version { number: world.rng.u32(1..=3), bad: world.folds && world.rng.u8(0..3) == 0 };
+        let trial = version.bad || self.trial || world.rng.bool();
+        world.note(&format!("swap to {version:?}, on trial: {trial}"));
+        self.seal(world);
+        let old = std::mem::replace(&mut self.chain, chain(world.folds, version));
         assert!(self.chain.adopt(old).is_ok());
-        self.head.generation += 1;
+        if let Some(flush) = &mut self.flush {
+            flush.head.refreshing = true;
+        }
+        self.version = version;
+        self.trial = trial;
+        if trial {
+            self.chain.begin_trial();
+        } else {
+            self.head.generation += 1;
+        }
     }
 
     /// Hands over what changed, if there is a place.
@@ -139,13 +180,18 @@ impl Host {
         if self.flush.is_some() {
             return;
         }
-        self.head.commits += 1;
+        self.head.commits += u64::from(!self.trial);
         let sealed = self.chain.seal(self.head.commits).unwrap();
-        self.head.refreshing = self.chain.fold().is_some_and(|fold| fold.is_refreshing());
+        assert!(!self.trial || sealed.changes.is_empty(), "nothing of a trial becomes durable");
+        if let Some(fold) = self.chain.fold() {
+            self.head.refreshing = fold.is_showing();
+            (self.head.form, self.head.older) = (Some(fold.form().clone()), fold.older().to_vec());
+        }
         let mut rows = std::mem::take(&mut self.pending);
         rows.extend(sealed.emitted.iter().flat_map(|emitted| pairs(&emitted.columns)));
         world.note(&format!("seal {} rows", rows.len()));
-        self.flush = Some(Flush { rows, head: self.head.clone(), changes: sealed.changes, written: false });
+        let (head, changes) = (self.head.clone(), sealed.changes);
+        self.flush = Some(Flush { rows, head, changes, written: false, durable: !self.trial });
     }
 
     /// The next effect of the flush, again if it failed.
@@ -153,6 +199,10 @@ impl Host {
         let Some(flush) = &mut self.flush else { return };
         if !flush.written {
             flush.written = world.upsert(&flush.rows).is_ok();
+            return;
+        }
+        if !flush.durable {
+            self.flush = None;
             return;
         }
         if world.commit(&flush.head, &flush.changes).is_ok() {

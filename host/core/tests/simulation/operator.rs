@@ -1,4 +1,6 @@
 //! The operators of the simulation, natively: a sum for each key, and rows as they are.
+//!
+//! The state of version n is the sum, n times. A bad one counts everything twice.
 
 use std::sync::Arc;
 
@@ -13,24 +15,38 @@ use sluice_core::{Field, Kind};
 struct Sum {
     transform: TransformPlan,
     fold: FoldPlan,
+    bad: bool,
+}
+
+/// An operator of the simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// Of its states.
+    pub number: u32,
+    pub bad: bool,
 }
 
 /// A chain from `{"k": …, "v": …}` to the sum of `v` for each `k`, or without a fold to the rows as they are.
-pub fn chain(folds: bool) -> Chain {
+pub fn chain(folds: bool, version: Version) -> Chain {
     let column =
         |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: Origin::Field(name.to_owned()) };
     let steps =
-        if folds { vec![Step::Operator { name: "sum".to_owned(), instance: Box::new(sum()) }] } else { Vec::new() };
+        if folds { vec![Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) }] } else { Vec::new() };
     Chain::new(&[column("k"), column("v")], JsonOptions::default(), steps).unwrap()
 }
 
-fn sum() -> Sum {
+fn sum(version: Version) -> Sum {
     let through = |name: &str, i| (name.to_owned(), sluice_core::operator::Origin::Input(i));
     let transform = TransformPlan { reads: vec![], outputs: vec![through("k", 0), through("v", 1)] };
     let field = Field::new("sum", Kind::Int64);
-    let fold =
-        FoldPlan { keys: vec![0], values: vec![1], state: vec![field.clone()], state_version: 1, outputs: vec![field] };
-    Sum { transform, fold }
+    let fold = FoldPlan {
+        keys: vec![0],
+        values: vec![1],
+        state: vec![field.clone()],
+        state_version: version.number,
+        outputs: vec![field],
+    };
+    Sum { transform, fold, bad: version.bad }
 }
 
 impl Operator for Sum {
@@ -52,7 +68,8 @@ impl Operator for Sum {
         let mut sums: Vec<i64> =
             states.arrays[0].as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect();
         for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>()) {
-            sums[usize::try_from(*group).unwrap()] += value.unwrap_or_default();
+            let times = i64::from(self.fold.state_version) * if self.bad { 2 } else { 1 };
+            sums[usize::try_from(*group).unwrap()] += times * value.unwrap_or_default();
         }
         Ok(vec![Arc::new(Int64Array::from(sums))])
     }
@@ -60,6 +77,21 @@ impl Operator for Sum {
         Ok(left.arrays.to_vec())
     }
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(states.arrays.to_vec())
+        Ok(vec![self.times(states.arrays, 1, i64::from(self.fold.state_version))])
+    }
+    fn migrate(
+        &mut self,
+        version: u32,
+        _: &[Field],
+        states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        Ok(vec![self.times(states.arrays, i64::from(self.fold.state_version), i64::from(version))])
+    }
+}
+
+impl Sum {
+    fn times(&self, states: &[ArrayRef], multiplied: i64, divided: i64) -> ArrayRef {
+        let sums = states[0].as_primitive::<Int64Type>().iter();
+        Arc::new(sums.map(|sum| sum.map(|sum| sum / divided * multiplied)).collect::<Int64Array>())
     }
 }

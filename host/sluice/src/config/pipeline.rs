@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use sluice_core::Field;
+use sluice_core::deploy::Bounds;
 
 use super::connection::Declared;
 use super::environment::Env;
 use super::on_error::{self, DeadLetters, OnError};
+use super::probation::{self, OnIncompatible};
 use super::problem::Problem;
 use super::reader::{self, Section};
 use super::sink::{self, MAX_SINKS, Sink};
@@ -30,6 +32,10 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// How the groups of its fold are kept.
     pub state: State,
+    /// How long changed operators are on trial.
+    pub probation: Bounds,
+    /// What becomes of a checkpoint whose states don't fit.
+    pub on_incompatible: OnIncompatible,
     /// What becomes of records at fault. Unset: those that can't be decoded do what the source's options say, and others
     /// become dead letters.
     pub on_error: Option<OnError>,
@@ -91,6 +97,11 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         }
         state
     });
+    let probation = section.or("probation", Bounds::default(), |item| {
+        item.table(r#"a table such as { time = "60s", rows = 100000 }"#, probation::read)
+    });
+    let on_incompatible =
+        section.or("on_incompatible", OnIncompatible::default(), |item| probation::read_policy(&item));
     let on_error = section.or("on_error", None, |item| on_error::read_policy(&item).map(Some));
     let policy = on_error.flatten();
     let dead_letters = on_error::read_letters(section, declared, policy, sinks.as_deref());
@@ -101,6 +112,8 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         steps: steps?,
         sinks: sinks?,
         state: state?,
+        probation: probation?,
+        on_incompatible: on_incompatible?,
         on_error: on_error?,
         dead_letters: dead_letters?,
     })

@@ -64,10 +64,26 @@ impl Deployments {
 
     /// These run from now on, and are kept; the reason says who asked for them, if somebody did.
     pub async fn applied(&mut self, generation: u64, artifacts: &Artifacts, reason: Option<String>) {
+        self.keep(generation, artifacts).await;
+        self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
+    }
+
+    /// These are about to run as this generation: durable before the first checkpoint of theirs is.
+    pub async fn keep(&self, generation: u64, artifacts: &Artifacts) {
         let (kept, name, keeping) = (self.kept.clone(), self.name(), artifacts.clone());
         let keeping = blocking(move || kept.keep(&name, generation, &keeping)).await;
         self.complain("the operators can't be kept for a roll-back", keeping);
-        self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
+    }
+
+    /// These failed as this generation, and what ran before runs again.
+    pub async fn rolled_back(&mut self, generation: u64, operators: Operators, reason: String) {
+        self.record(Outcome::RolledBack, generation, operators, Some(reason)).await;
+    }
+
+    /// What was rolled back last, if nothing else ran since: it isn't tried again by itself.
+    pub fn shunned(&self) -> Option<&Deployment> {
+        let mut ran = self.history.deployments().rev().filter(|deployment| deployment.outcome != Outcome::Refused);
+        ran.next().filter(|deployment| deployment.outcome == Outcome::RolledBack)
     }
 
     /// These were refused as the next generation; none where their files can't be read as operators.

@@ -10,6 +10,8 @@
 //! | between 1 and 2     | the same; rows that were written are written again, absolute values under the same keys            |
 //! | between 2 and 3     | this checkpoint; the group's offsets are behind until the next flush, which only monitors see       |
 //!
+//! During a trial ([`sluice_core::deploy`]) there is only the first half of 1: rows.
+//!
 //! A checkpoint ahead of its rows would lose them, which is why the sinks come first. Rows of a later batch boundary than the
 //! checkpoint's can be in the table for a while after a crash: until the replay passes that boundary again.
 
@@ -25,6 +27,7 @@ use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::lane::Passed;
 use super::latest::latest;
 use super::letters::OpenLetters;
 use super::patience::Backoff;
@@ -46,11 +49,12 @@ const LETTER_RETRIES: u32 = 3;
 pub enum Work {
     /// Rows, and the checkpoint that is true once they are written.
     Flush(Box<Flush>),
-    /// From here on, these sinks.
-    Sinks(Vec<OpenSink>),
+    /// The same, the last of a chain; from here on, these sinks.
+    CutOver(Box<Flush>, Vec<OpenSink>),
 }
 
 /// All that changed up to one batch boundary.
+#[derive(Default)]
 pub struct Flush {
     pub batches: Vec<Rows>,
     /// Records that were left out.
@@ -59,6 +63,10 @@ pub struct Flush {
     pub changes: Changes,
     /// Who waits until the letters of the retried records are removed.
     pub retried: Vec<oneshot::Sender<()>>,
+    /// Whether a checkpoint follows. During a trial only rows are written; of the head just the generation counts.
+    pub durable: bool,
+    /// Operators of which this is the first checkpoint.
+    pub passed: Option<Passed>,
 }
 
 /// A sink and how a pipeline uses it.
@@ -105,7 +113,10 @@ impl Flusher {
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
         while let Some(work) = work.recv().await {
             match work {
-                Work::Sinks(sinks) => self.sinks = sinks,
+                Work::CutOver(flush, sinks) => {
+                    self.flush(*flush).await?;
+                    self.sinks = sinks;
+                }
                 Work::Flush(flush) => self.flush(*flush).await?,
             }
         }
@@ -125,10 +136,16 @@ impl Flusher {
             }
             self.status.flushed(rows);
         }
+        if !flush.durable {
+            return Ok(());
+        }
         self.write_letters(&flush.letters).await?;
         let ends = flush.head.intervals.ends();
         let retried = flush.head.retried.clone();
         self.checkpoint(flush.head, flush.changes).await?;
+        if let Some(passed) = flush.passed {
+            passed.tell().await;
+        }
         self.remove_letters(&retried).await?;
         for waiting in flush.retried {
             // Who waited may have gone.

@@ -18,7 +18,7 @@ use sluice_core::chain::{Chain, Outcome, ProcessError};
 use sluice_core::checkpoint::{Checkpoint, StoreError};
 use sluice_core::dead_letter::LetterId;
 use sluice_core::decode::BadRecord;
-use sluice_core::fold::{Fold, FoldError};
+use sluice_core::fold::Fold;
 use sluice_core::interval::Intervals;
 use sluice_core::lookup::LookupError;
 use sluice_core::records::{Records, consumed};
@@ -26,7 +26,7 @@ use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot};
 
 use super::constraint::Constraints;
-use super::flush::{Flush, OpenSink, Work};
+use super::flush::{Flush, Work};
 use super::letters::Retry;
 use super::patience::Backoff;
 use super::pending::Pending;
@@ -34,6 +34,10 @@ use super::rejects::Rejects;
 use super::status::{State, Status};
 
 mod left_out;
+mod swap;
+
+use swap::Swaps;
+pub use swap::{PASSED, Passed, Swap};
 
 /// The longest a lane is deaf to control while no record comes. Shorter: idle pipelines wake more often. Longer: stopping
 /// and swapping take that much longer.
@@ -50,16 +54,6 @@ pub enum Control {
     Retry(Box<Retry>),
     /// Flush what there is, and end.
     Stop,
-}
-
-/// A chain that takes over.
-pub struct Swap {
-    pub chain: Chain,
-    pub constraints: Constraints,
-    pub sinks: Vec<OpenSink>,
-    /// The operators of the chain: name and digest.
-    pub operators: BTreeMap<String, String>,
-    pub outcome: oneshot::Sender<Result<(), String>>,
 }
 
 /// Why a lane ended.
@@ -102,6 +96,7 @@ pub struct Progress {
     /// What the last flush covered; none before the first, which keeps where reading began.
     flushed: Option<Intervals>,
     rejects: Rejects,
+    swaps: Swaps,
     /// Letters whose records are taken in again since the last flush, and who waits for that.
     retried: (BTreeSet<LetterId>, Vec<oneshot::Sender<()>>),
     lag_asked: Option<Instant>,
@@ -120,6 +115,7 @@ impl Progress {
             head,
             flushed: None,
             rejects,
+            swaps: Swaps::default(),
             retried: Default::default(),
             lag_asked: None,
             begun: Instant::now(),
@@ -140,6 +136,10 @@ impl Lane {
                 break end;
             }
         };
+        if self.is_on_trial() {
+            // As if it had never been: the next start goes on from the checkpoint before it.
+            return end;
+        }
         // Whatever ended the lane: rows of whole batches are good, and are kept.
         match self.flush_all() {
             Err(fault) if end == End::Done => fault,
@@ -150,6 +150,8 @@ impl Lane {
     fn turn(&mut self) -> Step {
         self.listen(Duration::ZERO)?;
         self.keep_house();
+        self.judge()?;
+        self.cut_over()?;
         self.flush_if_due()?;
         if self.is_full() {
             // Who watches wants to see the lag grow.
@@ -158,6 +160,10 @@ impl Lane {
         }
         self.refresh()?;
         if self.has_caught_up() {
+            if self.is_on_trial() {
+                self.settle();
+                return Ok(());
+            }
             return Err(End::Done);
         }
         self.ask_lag()?;
@@ -195,11 +201,13 @@ impl Lane {
 
     /// Brings in stored groups that are to be written again.
     fn refresh(&mut self) -> Step {
-        let Some(fold) = self.chain.fold_mut().filter(|fold| fold.is_refreshing()) else { return Ok(()) };
-        match fold.refresh() {
+        if !self.is_refreshing() {
+            return Ok(());
+        }
+        match self.chain.refresh() {
             Ok(()) => Ok(()),
-            Err(FoldError::Store(StoreError::Unavailable(reason))) => self.hold(&reason, &mut Backoff::new()),
-            Err(error) => Err(End::Fault(error.to_string())),
+            Err(ProcessError::Store(StoreError::Unavailable(reason))) => self.hold(&reason, &mut Backoff::new()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -211,34 +219,16 @@ impl Lane {
             self.control.recv_timeout(wait).map_err(|e| e == RecvTimeoutError::Disconnected)
         };
         match heard {
-            Ok(Control::Swap(swap)) => self.swap(*swap),
+            Ok(Control::Swap(swap)) => {
+                self.ask_swap(*swap);
+                Ok(())
+            }
+            // Who asked waits in vain, and asks again.
+            Ok(Control::Retry(_)) if self.is_on_trial() => Ok(()),
             Ok(Control::Retry(retry)) => self.retry(*retry),
             Ok(Control::Stop) | Err(true) => Err(End::Done),
             Err(false) => Ok(()),
         }
-    }
-
-    /// At a batch boundary: the old chain's rows go first, then the new chain takes over with the old one's groups.
-    fn swap(&mut self, swap: Swap) -> Step {
-        self.flush_all()?;
-        let Swap { chain, constraints, sinks, operators, outcome } = swap;
-        let old = std::mem::replace(&mut self.chain, chain);
-        let answer = match self.chain.adopt(old) {
-            Ok(()) => {
-                self.constraints = constraints;
-                self.progress.head.operators = operators;
-                self.progress.head.generation += 1;
-                self.flushes.blocking_send(Work::Sinks(sinks)).map_err(|_| flusher_gone())
-            }
-            Err((old, reason)) => {
-                self.chain = *old;
-                // Who asked may have gone; the old chain runs on in any case.
-                let _ = outcome.send(Err(reason));
-                return Ok(());
-            }
-        };
-        let _ = outcome.send(Ok(()));
-        answer
     }
 
     /// All of the records; if the lane ends in the middle, those before count as consumed and the others don't.
@@ -249,6 +239,7 @@ impl Lane {
             step = match self.process(records, start) {
                 Ok(outcome) => {
                     self.status.add_records(outcome.next - start);
+                    self.progress.swaps.count(outcome.next - start, outcome.rejected.len());
                     start = outcome.next;
                     self.account(records, outcome)
                 }
@@ -302,7 +293,7 @@ impl Lane {
             // Who asked waits in vain, and asks again.
             Ok(Control::Retry(_)) => Ok(()),
             Ok(Control::Swap(swap)) => {
-                let _ = swap.outcome.send(Err("a server is away, in the middle of a batch; try again".to_owned()));
+                self.ask_swap(*swap);
                 Ok(())
             }
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -325,7 +316,10 @@ impl Lane {
 
     /// Rows, changed groups or letters that wait for a flush.
     fn waiting(&self) -> usize {
-        let letters = self.progress.rejects.waiting() + self.progress.retried.1.len();
+        let letters = match self.is_on_trial() {
+            true => 0,
+            false => self.progress.rejects.waiting() + self.progress.retried.1.len(),
+        };
         self.pending.rows() + self.chain.fold().map_or(0, Fold::waiting) + letters
     }
 
@@ -357,17 +351,23 @@ impl Lane {
 
     /// Whether a flush would change anything.
     fn has_news(&self) -> bool {
-        self.waiting() > 0 || self.progress.flushed.as_ref() != Some(&self.progress.head.intervals)
+        let consumed = || self.progress.flushed.as_ref() != Some(&self.progress.head.intervals);
+        self.waiting() > 0 || !self.is_on_trial() && consumed()
     }
 
     /// A copy of all that changed, as of this batch boundary.
     fn seal(&mut self) -> Result<Flush, End> {
         let now = Instant::now();
         let mut batches = self.pending.take(self.waiting(), now);
-        self.progress.head.commits += 1;
+        self.progress.head.commits += u64::from(!self.is_on_trial());
         let sealed = self.chain.seal(self.progress.head.commits)?;
         for emitted in sealed.emitted {
             batches.push(self.fitting(emitted, now)?);
+        }
+        self.status.set_pending(0);
+        if self.is_on_trial() {
+            let head = Checkpoint { generation: self.progress.head.generation + 1, ..Checkpoint::default() };
+            return Ok(Flush { batches, head, durable: false, ..Flush::default() });
         }
         let letters = self.progress.rejects.take();
         let (mut retried, waiting) = std::mem::take(&mut self.progress.retried);
@@ -376,14 +376,16 @@ impl Lane {
             retried.remove(&letter.id);
         }
         self.progress.head.retried = retried.into_iter().collect();
-        self.status.set_pending(0);
         if let Some(fold) = self.chain.fold() {
-            self.progress.head.refreshing = fold.is_refreshing();
+            self.progress.head.form = Some(fold.form().clone());
+            self.progress.head.older = fold.older().to_vec();
+            self.progress.head.refreshing = fold.is_showing();
             self.progress.head.event_times = fold.event_times();
         }
         self.progress.flushed = Some(self.progress.head.intervals.clone());
         let head = self.progress.head.clone();
-        Ok(Flush { batches, letters, head, changes: sealed.changes, retried: waiting })
+        let passed = self.progress.swaps.take_passed();
+        Ok(Flush { batches, letters, head, changes: sealed.changes, retried: waiting, durable: true, passed })
     }
 
     fn source_failed(&mut self, error: SourceError) -> Step {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sluice_connectors::source::{Source, Start};
 use sluice_core::Interval;
-use sluice_core::chain::Chain;
+use sluice_core::chain::{Chain, ProcessError};
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StateForm, StoreError};
-use sluice_core::fold::{Backing, Fold, FoldError, Keeping, difference};
+use sluice_core::fold::{Backing, Fold, Keeping, fit};
 use sluice_runtime::Artifact;
 
 use super::assemble::Trouble;
@@ -51,19 +51,21 @@ pub fn resume(
         form: form.clone(),
         ..Checkpoint::default()
     });
-    check_form(pipeline, form.as_ref(), head.form.as_ref())?;
+    let stored: Vec<StateForm> = head.form.iter().chain(&head.older).cloned().collect();
+    check_forms(form.as_ref(), &stored).map_err(|reason| Trouble::wrong(misfit(pipeline, &reason)))?;
     let changed = head.operators != operators;
     let show_all = head.refreshing || !empty && (changed || head.sinks != sinks);
     if let Some(fold) = chain.fold_mut() {
         fold.keep(keeping(pipeline), Backing::new(Arc::clone(store), &pipeline.name, empty));
+        fold.set_older(&stored);
         fold.set_committed(head.commits);
-        fold.resume(&head.event_times).map_err(|error| match error {
-            FoldError::Store(StoreError::Unavailable(reason)) => Trouble::Away(reason),
-            error => Trouble::wrong(error.to_string()),
-        })?;
-        if show_all {
-            fold.touch_all();
-        }
+    }
+    chain.resume(&head.event_times).map_err(|error| match error {
+        ProcessError::Store(StoreError::Unavailable(reason)) => Trouble::Away(reason),
+        error => Trouble::wrong(error.to_string()),
+    })?;
+    if let Some(fold) = chain.fold_mut().filter(|_| show_all) {
+        fold.touch_all();
     }
     head.generation += u64::from(changed);
     (head.operators, head.sinks) = (operators, sinks);
@@ -86,17 +88,17 @@ pub fn digests(artifacts: &BTreeMap<String, Artifact>) -> BTreeMap<String, Strin
     artifacts.iter().map(|(name, artifact)| (name.clone(), artifact.digest().to_string())).collect()
 }
 
-fn check_form(pipeline: &Pipeline, new: Option<&StateForm>, old: Option<&StateForm>) -> Result<(), Trouble> {
-    let reason = match (new, old) {
-        (None, None) => return Ok(()),
-        (Some(new), Some(old)) => match difference(new, old) {
-            None => return Ok(()),
-            Some(difference) => format!("doesn't fit the operator: {difference}"),
-        },
-        (Some(_), None) => "is of a transformer, and the pipeline now ends in an aggregator".to_owned(),
-        (None, Some(_)) => "has an aggregator's states, and the pipeline now has none".to_owned(),
-    };
-    Err(Trouble::wrong(misfit(pipeline, &reason)))
+/// Whether a fold of this form can go on with states of those forms, if its operator migrates them.
+pub fn check_forms(new: Option<&StateForm>, stored: &[StateForm]) -> Result<(), String> {
+    match (new, stored) {
+        (None, []) => Ok(()),
+        (Some(_), []) => Err("is of a transformer, and the pipeline now ends in an aggregator".to_owned()),
+        (None, _) => Err("has an aggregator's states, and the pipeline now has none".to_owned()),
+        (Some(new), stored) => stored
+            .iter()
+            .try_for_each(|old| fit(new, old).map(drop))
+            .map_err(|difference| format!("doesn't fit the operator: {difference}")),
+    }
 }
 
 fn misfit(pipeline: &Pipeline, reason: &str) -> String {

@@ -9,13 +9,14 @@ use sluice_connectors::letters::Letterbox;
 use sluice_connectors::source::Source;
 use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
+use sluice_core::deploy::{Bounds, Operators};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::constraint::Constraints;
 use super::flush::{self, FlushError, Flusher, OpenSink};
-use super::lane::{Control, End, Lane, Progress, Swap};
+use super::lane::{Control, End, Lane, PASSED, Progress, Swap};
 use super::letters::{OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
 use super::rejects::Rejects;
@@ -52,9 +53,18 @@ pub struct Settings {
     pub stops: bool,
 }
 
+/// What a run says.
+pub enum Said {
+    /// The trial of these operators is over, and durable.
+    Passed(Operators),
+    /// The lane has ended.
+    Ended(End),
+}
+
 /// A lane and a flusher at work.
 pub struct Run {
     control: Sender<Control>,
+    passed: (mpsc::Sender<Operators>, mpsc::Receiver<Operators>),
     lane: oneshot::Receiver<End>,
     flusher: JoinHandle<Result<(), FlushError>>,
     /// Ends with this object.
@@ -113,17 +123,30 @@ impl Run {
             let _ = ended.send(lane.run());
         })?;
         let retrier = retrier.into_iter().map(Retrier::run).collect();
-        Ok(Run { control, lane: lane_end, flusher: tokio::spawn(flusher.run(work)), _retrier: retrier })
+        let passed = mpsc::channel(PASSED);
+        Ok(Run { control, passed, lane: lane_end, flusher: tokio::spawn(flusher.run(work)), _retrier: retrier })
     }
 
-    /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't.
-    pub async fn swap(&self, prepared: Prepared, operators: BTreeMap<String, String>) -> Result<(), String> {
+    /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't. It may take as long as a sink is away.
+    pub async fn swap(&self, prepared: Prepared, operators: Operators, probation: Bounds) -> Result<(), String> {
         let (outcome, answer) = oneshot::channel();
         let Prepared { chain, constraints, sinks } = prepared;
-        let swap = Swap { chain, constraints, sinks, operators, outcome };
+        let passed = self.passed.0.clone();
+        let swap = Swap { chain, constraints, sinks, operators, probation, outcome, passed };
         let gone = || "the pipeline ended meanwhile".to_owned();
         self.control.send(Control::Swap(Box::new(swap))).map_err(|_| gone())?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
+        let left = answer.await.unwrap_or_else(|_| Err(gone()))?;
+        // A million groups take a while to drop.
+        tokio::task::spawn_blocking(move || drop(left));
+        Ok(())
+    }
+
+    /// What the run says next. Safe to drop and call again.
+    pub async fn hear(&mut self) -> Said {
+        tokio::select! {
+            Some(operators) = self.passed.1.recv() => Said::Passed(operators),
+            end = &mut self.lane => Said::Ended(end.unwrap_or_else(|_| died())),
+        }
     }
 
     /// Asks the lane to flush what there is and to end.
@@ -134,18 +157,27 @@ impl Run {
 
     /// Waits for the lane's end. Safe to drop and call again.
     pub async fn lane_end(&mut self) -> End {
-        (&mut self.lane).await.unwrap_or_else(|_| End::Fault("the lane's thread died; this is a defect".to_owned()))
+        (&mut self.lane).await.unwrap_or_else(|_| died())
     }
 
     /// Waits until the last flush is written; answers how the run ended as a whole, the flusher's fault first, since it is
-    /// what ends a lane otherwise well.
-    pub async fn finish(self, end: End) -> End {
-        match self.flusher.await {
+    /// what ends a lane otherwise well; and which operators passed last, if nobody heard of it.
+    pub async fn finish(mut self, end: End) -> (End, Option<Operators>) {
+        let end = match self.flusher.await {
             Ok(Ok(())) => end,
             Ok(Err(error)) => End::Fault(error.to_string()),
             Err(error) => End::Fault(format!("the flusher died: {error}; this is a defect")),
+        };
+        let mut passed = None;
+        while let Ok(operators) = self.passed.1.try_recv() {
+            passed = Some(operators);
         }
+        (end, passed)
     }
+}
+
+fn died() -> End {
+    End::Fault("the lane's thread died; this is a defect".to_owned())
 }
 
 /// Linux shows the first 15 bytes of a thread's name.

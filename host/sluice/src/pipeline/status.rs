@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sluice_core::deploy::{Deployment, History};
@@ -77,6 +77,12 @@ pub struct Snapshot {
     pub dead_letters: u64,
     /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
+    /// How long records waited for the last cut-over to other operators since the start, in microseconds.
+    #[serde(default)]
+    pub swap_pause_us: Option<u64>,
+    /// Whether the operators that run are on their probation: its end makes the next checkpoint.
+    #[serde(default)]
+    pub on_trial: bool,
     /// Flushes that every sink has taken.
     pub flushes: u64,
     /// Rows or groups that wait for the next flush.
@@ -107,6 +113,7 @@ pub struct Status {
     flushes: AtomicU64,
     pending: AtomicU64,
     lag: AtomicI64,
+    swap_pause: AtomicI64,
     now: Mutex<Now>,
 }
 
@@ -116,6 +123,7 @@ struct Now {
     reason: Option<String>,
     operator: Option<RunningOperator>,
     refused: Option<String>,
+    on_trial: bool,
     reasons: BTreeMap<String, u64>,
     pinned: bool,
     since: Option<String>,
@@ -140,11 +148,13 @@ impl Status {
             flushes: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             lag: AtomicI64::new(UNKNOWN),
+            swap_pause: AtomicI64::new(UNKNOWN),
             now: Mutex::new(Now {
                 state: State::Waiting,
                 reason: None,
                 operator: None,
                 refused: None,
+                on_trial: false,
                 reasons: BTreeMap::new(),
                 pinned: false,
                 since: None,
@@ -190,6 +200,16 @@ impl Status {
 
     pub fn set_lag(&self, lag: Option<u64>) {
         self.lag.store(lag.and_then(|lag| i64::try_from(lag).ok()).unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    /// How long records waited for the last cut-over.
+    pub fn set_swap_pause(&self, pause: Duration) {
+        self.swap_pause.store(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether what runs is on trial.
+    pub fn set_on_trial(&self, on_trial: bool) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).on_trial = on_trial;
     }
 
     pub fn set_operator(&self, operator: Option<RunningOperator>) {
@@ -250,6 +270,8 @@ impl Status {
             late: self.late.load(Ordering::Relaxed),
             reasons: now.reasons.clone(),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
+            swap_pause_us: u64::try_from(self.swap_pause.load(Ordering::Relaxed)).ok(),
+            on_trial: now.on_trial,
             lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
             flushes: self.flushes.load(Ordering::Relaxed),
             pending: self.pending.load(Ordering::Relaxed),

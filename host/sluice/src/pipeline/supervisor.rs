@@ -5,23 +5,25 @@ use std::time::Duration;
 
 use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::Disablings;
 use tokio::sync::{mpsc, watch};
 
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
-use super::lane::End;
+use super::lane::{End, now_micros};
 use super::letters;
 use super::orders::Asked;
 use super::patience::Backoff;
 use super::restore;
-use super::run::{Opened, Prepared, Run, Settings};
+use super::run::{Opened, Prepared, Run, Said, Settings};
 use super::status::{RunningOperator, State, Status};
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
 use crate::operators::{Artifacts, Deployed};
 
 mod obey;
+mod swap;
 
 /// How long after a pipeline could not be opened, as its table or topic is missing, it is tried again. Shorter: a server is asked
 /// for what isn't there all the time. Longer: whoever makes it waits.
@@ -49,19 +51,24 @@ pub struct Supervisor {
     pub ending: watch::Receiver<bool>,
     /// Read up to where the topic ends at the start, then end.
     pub until_caught_up: bool,
+    /// Which operators run, and what is being done about others.
+    pub rollout: Rollout,
+    /// The checkpoint is to be forgotten, since the newest operators can't go on with its states.
+    pub begins_anew: bool,
     /// How often its operator was at fault.
     pub disablings: Disablings,
 }
 
 /// What a running pipeline hears.
 enum Event {
-    Ended(End),
+    Said(Said),
     Stop,
     Operators,
     Asked(Asked),
 }
 
 /// What runs.
+#[derive(Clone)]
 struct Current {
     artifacts: Artifacts,
     generation: u64,
@@ -90,6 +97,8 @@ impl Supervisor {
                     self.status.set(State::Finished, None);
                     return Ended::Well;
                 }
+                // Rolled back: the last good generation goes on from the checkpoint.
+                _ if self.goes_on() => continue,
                 End::Disabled(reason) => match self.disabled(reason, &mut orders).await {
                     Some(ended) => return ended,
                     None => continue,
@@ -126,7 +135,7 @@ impl Supervisor {
                 Err(wrong) => return Err(End::Fault(wrong.to_string())),
             }
             let deployed = self.operators.borrow_and_update().clone();
-            let artifacts = match self.wanted(&deployed).await {
+            let artifacts = match self.first(&deployed).await {
                 Ok(artifacts) => artifacts,
                 Err(reason) if self.until_caught_up => return Err(End::Fault(reason)),
                 Err(reason) => {
@@ -138,6 +147,7 @@ impl Supervisor {
             match self.open_once(&artifacts).await {
                 Ok(opened) => return Ok((opened, artifacts)),
                 Err(Trouble::Away(reason)) => wait(&self.status, &reason),
+                Err(wrong) if self.others_instead(&wrong) => continue,
                 Err(Trouble::Operator(reason)) => return Err(End::Disabled(reason)),
                 Err(wrong) => return Err(End::Fault(wrong.to_string())),
             }
@@ -180,24 +190,27 @@ impl Supervisor {
             Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
         };
         self.deployments.started(current.generation, &current.artifacts).await;
+        self.opened(&run, &mut current).await;
         let end = loop {
             let event = tokio::select! {
-                end = run.lane_end() => Event::Ended(end),
+                said = run.hear() => Event::Said(said),
                 () = asked_to_end(&mut self.ending) => Event::Stop,
                 changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
                 Some(asked) = orders.recv() => Event::Asked(asked),
             };
             match event {
-                Event::Ended(end) => break end,
+                Event::Said(Said::Ended(end)) => break end,
                 Event::Stop => {
                     run.stop();
                     break run.lane_end().await;
                 }
                 Event::Operators => self.swap(&run, &mut current).await,
+                Event::Said(Said::Passed(operators)) => self.passed(operators, &run, &mut current).await,
                 Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
             }
         };
-        run.finish(end).await
+        let (end, passed) = run.finish(end).await;
+        self.ended(end, passed, &current).await
     }
 
     /// Lets a changed operator take over, unless the pipeline is pinned.
@@ -214,38 +227,9 @@ impl Supervisor {
             self.deployments.refused(Default::default(), reason.clone()).await;
         }
         let Ok(artifacts) = self.wanted(&deployed).await else { return };
-        if restore::digests(&artifacts) == restore::digests(&current.artifacts) {
-            return;
-        }
-        // The reason is shown.
-        let _ = self.cut_over(run, current, artifacts, None).await;
-    }
-
-    /// Lets these take over at a batch boundary, or says why those before run on. With `asked`, somebody wants it, and why.
-    async fn cut_over(
-        &mut self,
-        run: &Run,
-        current: &mut Current,
-        artifacts: Artifacts,
-        asked: Option<String>,
-    ) -> Result<(), String> {
-        let operators = restore::digests(&artifacts);
-        let outcome = match prepare(&self.pipeline, &self.connections, &artifacts).await {
-            Ok(prepared) => run.swap(prepared, operators.clone()).await,
-            Err(trouble) => Err(trouble.to_string()),
-        };
-        if let Err(reason) = outcome {
-            let said = asked.as_ref().map_or_else(|| reason.clone(), |asked| format!("{asked}: {reason}"));
-            self.deployments.refused(operators, said).await;
-            if asked.is_none() {
-                self.status.set_refused(Some(reason.clone()));
-            }
-            return Err(reason);
-        }
-        *current = Current { artifacts, generation: current.generation + 1 };
-        self.show_operator(current);
-        self.deployments.applied(current.generation, &current.artifacts, asked).await;
-        Ok(())
+        let effects = self.rollout.on(deploy::Event::Wanted(restore::digests(&artifacts)), now_micros());
+        self.follow(effects, run, current, artifacts).await;
+        self.show_passed_over();
     }
 
     fn show_operator(&self, current: &Current) {
@@ -254,6 +238,7 @@ impl Supervisor {
             Some(RunningOperator { name: name.to_owned(), digest, generation: current.generation })
         });
         self.status.set_operator(operator);
+        self.status.set_on_trial(self.rollout.is_on_trial());
         self.status.set_refused(self.passed_over(&self.operators.borrow()));
     }
 }

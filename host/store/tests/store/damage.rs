@@ -119,8 +119,8 @@ fn a_damaged_file_of_the_tree_is_named() {
 fn a_directory_of_another_format_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     drop(Store::open(directory.path(), CACHE).unwrap());
-    std::fs::write(directory.path().join("format"), "2").unwrap();
+    std::fs::write(directory.path().join("format"), "1").unwrap();
     let Err(StoreError::Damaged(reason)) = Store::open(directory.path(), CACHE) else { unreachable!() };
-    assert!(reason.contains("format 1"), "{reason}");
-    assert_eq!(std::fs::read_to_string(directory.path().join("format")).unwrap(), "2");
+    assert!(reason.contains("format 2"), "{reason}");
+    assert_eq!(std::fs::read_to_string(directory.path().join("format")).unwrap(), "1");
 }

@@ -197,10 +197,13 @@ int64_column!([T] Count<T>, |rows| Count { rows, of: PhantomData }, |count: Coun
 ///
 /// The state has the columns of the output. Raise its version whenever they or their meaning change. Several keys are
 /// separated by commas; without keys all rows are one group.
+///
+/// With `state version 2 from 1`, states of version 1 are taken over: a column of the same name keeps what it has, one that is new
+/// begins with nothing, one that is gone is forgotten. Without it, another version is refused where there are states.
 #[macro_export]
 macro_rules! fold {
     (
-        $metric:ident: state version $version:literal, group by $($key:ident),* {
+        $metric:ident: state version $version:literal $(from $($from:literal)|+)?, group by $($key:ident),* {
             $($column:ident = $aggregate:ident $(<$of:ty>)? ($source:ident)),+ $(,)?
         }
     ) => {
@@ -252,6 +255,16 @@ macro_rules! fold {
                 fn emit(&self, state: State) -> ::core::result::Result<Output, $crate::Fault> {
                     ::core::result::Result::Ok(Output { $($column: state.$column.emit()),+ })
                 }
+
+                $(fn migrate(
+                    &self,
+                    older: &$crate::Older,
+                ) -> ::core::result::Result<::std::vec::Vec<::core::option::Option<State>>, $crate::Fault> {
+                    match older.version() {
+                        $($from)|+ => older.by_name(),
+                        _ => older.refused(),
+                    }
+                })?
             }
         };
     };

@@ -62,7 +62,7 @@ impl<T: Installed + Fold> fold::Guest for Component<T> {
     }
 
     fn migrate(version: u32, state: Vec<Field>, states: Batch) -> Result<Vec<Column>, String> {
-        crate::fold::migrate::<T>(version, &state, states)
+        with(|operator: &T| crate::fold::migrate(operator, version, &state, states))
     }
 }
 

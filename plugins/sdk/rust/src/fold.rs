@@ -2,6 +2,7 @@
 
 use crate::contract::fold::Plan;
 use crate::contract::{Batch, Column, Field};
+use crate::older::Older;
 use crate::reason::Fault;
 use crate::row::{Needed, ReadRow, WriteRow, computed};
 use crate::schema::{KindName, Search};
@@ -93,6 +94,27 @@ pub trait Fold: Transform {
 
     /// What the table shows of a state.
     fn emit(&self, state: Self::State) -> Result<Self::Output, Fault>;
+
+    /// States that an older version stored, as this one's: as many, in their order; none for one that has seen nothing. An error,
+    /// as without this method, says that they aren't taken over: then this version is refused, and the one before runs on.
+    ///
+    /// ```
+    /// # use sluice_sdk::{Fault, Older, row};
+    /// # row! { pub struct State { sum: i64, count: i64 } }
+    /// # struct Metric;
+    /// # impl Metric {
+    /// fn migrate(&self, older: &Older) -> Result<Vec<Option<State>>, Fault> {
+    ///     row! { pub struct Version1 { sum: i64 } }
+    ///     match older.version() {
+    ///         1 => older.each(|old: Version1| Ok(State { sum: old.sum, count: 0 })),
+    ///         _ => older.refused(),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    fn migrate(&self, older: &Older) -> Result<Vec<Option<Self::State>>, Fault> {
+        older.refused()
+    }
 }
 
 /// The plan of a fold over this input, which is the result of its transform.
@@ -186,8 +208,8 @@ pub fn emit<F: Fold>(operator: &F, states: &Batch) -> Result<Vec<Column>, String
     F::Output::finish(columns, rows)
 }
 
-/// The states as they are if they are of this version's form; a state of another can't be taken over.
-pub fn migrate<F: Fold>(version: u32, state: &[Field], states: Batch) -> Result<Vec<Column>, String> {
+/// The states as they are if they are of this version's form; those of another version as the operator migrates them.
+pub fn migrate<F: Fold>(operator: &F, version: u32, state: &[Field], states: Batch) -> Result<Vec<Column>, String> {
     let form = |fields: &[Field]| {
         let named: Vec<_> = fields.iter().map(|field| format!("{}:{}", field.name, KindName(field.kind))).collect();
         named.join(", ")
@@ -195,6 +217,14 @@ pub fn migrate<F: Fold>(version: u32, state: &[Field], states: Batch) -> Result<
     let (theirs, ours) = (form(state), form(&state_fields::<F>()));
     if (version, &theirs) == (F::STATE_VERSION, &ours) {
         return Ok(states.columns);
+    }
+    if version != F::STATE_VERSION {
+        let rows = states.rows as usize;
+        let migrated = operator.migrate(&Older::new(version, state, states))?;
+        if migrated.len() != rows {
+            return Err(format!("{} states of version {version} became {}", rows, migrated.len()));
+        }
+        return store(migrated.into_iter().map(|state| state.unwrap_or_else(|| operator.init())).collect());
     }
     let ours_version = F::STATE_VERSION;
     Err(format!("a state of version {version} ({theirs}) is none of version {ours_version} ({ours})"))

@@ -62,6 +62,7 @@ pub mod export;
 #[doc(hidden)]
 pub mod fold;
 pub mod log;
+mod older;
 #[doc(hidden)]
 pub mod read;
 mod reason;
@@ -80,6 +81,7 @@ pub mod write;
 
 pub use aggregate::{Count, Sum};
 pub use fold::Fold;
+pub use older::Older;
 pub use read::Read;
 pub use reason::{Fault, Reject};
 pub use text::DecimalText;

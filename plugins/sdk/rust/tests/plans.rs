@@ -113,10 +113,10 @@ fn states_of_the_same_form_migrate_as_they_are_and_others_are_refused() {
         let column = |value: i64| Column { validity: None, offsets: Vec::new(), values: value.to_le_bytes().to_vec() };
         Batch { rows: 1, columns: [1, 2, 3].map(column).to_vec() }
     };
-    let taken = sluice_sdk::fold::migrate::<Daily>(7, &state, states()).unwrap();
+    let taken = sluice_sdk::fold::migrate(&Daily, 7, &state, states()).unwrap();
     assert_eq!(taken.iter().map(|it| it.values[0]).collect::<Vec<_>>(), [1, 2, 3]);
-    assert!(sluice_sdk::fold::migrate::<Daily>(6, &state, states()).is_err());
-    let refused = sluice_sdk::fold::migrate::<Daily>(7, &state[..1], states()).unwrap_err();
+    assert!(sluice_sdk::fold::migrate(&Daily, 6, &state, states()).is_err());
+    let refused = sluice_sdk::fold::migrate(&Daily, 7, &state[..1], states()).unwrap_err();
     assert!(refused.contains("(total:int64)"), "{refused}");
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use sluice_e2e::{Host, Metric, Rows, Site, World, metric, ordered, root, sluice, toml};
+use sluice_e2e::{Host, Metric, Rows, Site, World, guest, metric, ordered, rebuilt, root, sluice, toml};
 
 /// A pipeline's case: the records of its topic in their order, and the rows of its table.
 struct Case {
@@ -110,6 +110,48 @@ fn every_case_ends_in_its_table_after_a_kill_at_any_flush() {
             case.assert_equal(&site, &format!("killed after flush {flushes}"));
         }
     }
+}
+
+/// Swaps the case's operator in the middle, with a trial that ends soon or is cut off by a kill.
+fn assert_right_after_a_swap(case: &Case, operator: impl Fn(&[u8]) -> Vec<u8>, how: &str) {
+    for (probation, killed) in [("rows = 0", false), ("time = '20ms'", false), ("time = '1h'", true)] {
+        let site = case.site(3, 7);
+        site.edit_pipeline(case.metric.name, |pipeline| {
+            pipeline.insert("probation".into(), toml(probation));
+        });
+        let file = site.path("operators").join(format!("{}.wasm", case.metric.name));
+        let mut host = Host::start(&site);
+        let (first, second) = case.records.split_at(case.records.len() / 2);
+        case.send(&site, 3, first);
+        host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.flushes > 0);
+        site.write(&file, &operator(&fs::read(&file).unwrap()));
+        host.wait(case.metric.name, "the new one runs", |pipeline| {
+            pipeline.operator.as_ref().is_some_and(|operator| operator.generation == 2)
+        });
+        case.send(&site, 3, second);
+        host.wait(case.metric.name, "it has read", |pipeline| pipeline.lag == Some(0));
+        if killed {
+            host.kill()
+        } else {
+            drop(host.terminate())
+        }
+        catch_up(&site);
+        case.assert_equal(&site, &format!("{how}, {probation}"));
+    }
+}
+
+#[test]
+fn every_case_ends_in_its_table_after_a_swap_to_another_build() {
+    for case in cases() {
+        assert_right_after_a_swap(&case, |component| rebuilt(component, 1), "another build");
+    }
+}
+
+#[test]
+fn a_case_ends_in_its_table_after_a_swap_to_a_version_with_another_state() {
+    let case = cases().into_iter().find(|case| case.metric.name == "gift_sum").unwrap();
+    let versioned = guest("gift_sum_versioned");
+    assert_right_after_a_swap(&case, |_| versioned.clone(), "another state");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::fs;
 
 use serde_json::json;
-use sluice_e2e::{GIFTS, Host, Metric, Site, World, guest, metric};
+use sluice_e2e::{GIFTS, Host, Metric, Pipeline, Site, World, guest, metric, rebuilt, toml};
 
 const GIFT: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -77,5 +77,205 @@ fn a_pipeline_waits_for_its_operator_and_starts_when_it_is_there() {
     assert!(waiting.reason.unwrap().contains("gift_sum"));
     site.write(&operator, &content);
     await_sum(&site, 5);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+/// The same as [`running`], with trials that last until this.
+fn running_with(probation: &str) -> (Site, Host) {
+    let site = Site::empty(World::Embedded, 1);
+    site.add_pipeline("gift_sum", "gift_sum", |pipeline| {
+        pipeline.insert("probation".into(), toml(probation));
+    });
+    site.send(GIFTS, &[GIFT]);
+    let host = Host::start(&site);
+    await_sum(&site, 5);
+    (site, host)
+}
+
+const LONG: &str = "time = '1h'\nrows = 1000000";
+const SHORT: &str = "time = '50ms'\nrows = 1000000";
+
+/// A gift on which the fragile operator traps, and others don't.
+const TRAP: &str = r#"{"gift_type":1,"gift_total_amount":-13}"#;
+
+fn operator(site: &Site) -> std::path::PathBuf {
+    site.path("operators/gift_sum.wasm")
+}
+
+fn generation(pipeline: &Pipeline) -> Option<u64> {
+    pipeline.operator.as_ref().map(|operator| operator.generation)
+}
+
+#[test]
+fn an_operator_that_fails_on_trial_is_rolled_back_as_if_it_had_never_been() {
+    let (site, mut host) = running_with(LONG);
+    site.write(&operator(&site), &guest("gift_sum_fragile"));
+    host.wait("gift_sum", "it is on trial", |pipeline| pipeline.on_trial && generation(pipeline) == Some(2));
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 10);
+    site.send(GIFTS, &[TRAP]);
+    await_sum(&site, -3);
+    let back = host.wait("gift_sum", "it is rolled back", |pipeline| {
+        !pipeline.on_trial && generation(pipeline) == Some(1) && pipeline.refused.is_some()
+    });
+    assert!(back.refused.unwrap().contains("rolled back: operator `gift_sum`: the operator trapped"));
+    assert_eq!(back.rejected, 0, "no record is left out");
+    // The file is still there, and isn't tried again.
+    host.kill();
+    let mut host = Host::start(&site);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 2);
+    host.wait("gift_sum", "the good one runs", |pipeline| {
+        generation(pipeline) == Some(1) && pipeline.refused.is_some()
+    });
+    // Another one is tried.
+    site.write(&operator(&site), &doubled());
+    host.wait("gift_sum", "another is on trial", |pipeline| pipeline.on_trial && pipeline.refused.is_none());
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 12);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_host_that_is_killed_during_a_trial_goes_on_with_the_good_one_and_tries_again() {
+    let (site, mut host) = running_with(LONG);
+    site.write(&operator(&site), &doubled());
+    host.wait("gift_sum", "it is on trial", |pipeline| pipeline.on_trial);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 15);
+    host.kill();
+    std::fs::write(operator(&site), b"nonsense").unwrap();
+    let mut host = Host::start(&site);
+    await_sum(&site, 10);
+    host.wait("gift_sum", "the good one runs", |pipeline| generation(pipeline) == Some(1) && !pipeline.on_trial);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn what_passed_its_trial_runs_after_a_restart_even_if_its_file_is_gone() {
+    let (site, mut host) = running_with(SHORT);
+    site.write(&operator(&site), &doubled());
+    host.wait("gift_sum", "it has passed", |pipeline| generation(pipeline) == Some(2) && !pipeline.on_trial);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 15);
+    fs::remove_file(operator(&site)).unwrap();
+    host.wait("gift_sum", "that is said", |pipeline| pipeline.refused.is_some());
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 25);
+    host.kill();
+    let mut host = Host::start(&site);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 35);
+    let restarted = host.wait("gift_sum", "it runs", |pipeline| pipeline.operator.is_some());
+    assert_eq!(generation(&restarted), Some(2));
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn states_are_migrated_to_another_version_and_those_of_a_newer_one_are_refused() {
+    let (site, mut host) = running_with(SHORT);
+    site.send(GIFTS, &[r#"{"gift_type":2,"gift_total_amount":7}"#]);
+    let old = fs::read(operator(&site)).unwrap();
+    site.write(&operator(&site), &guest("gift_sum_versioned"));
+    host.wait("gift_sum", "it has passed", |pipeline| generation(pipeline) == Some(2) && !pipeline.on_trial);
+    site.send(GIFTS, &[GIFT]);
+    site.tables().await_rows(gifts(), gifts().table, json!([["1", 10], ["2", 7]]));
+    // The one before can't read the states of the newer one.
+    site.write(&operator(&site), &old);
+    let refused = host.wait("gift_sum", "it is refused", |pipeline| pipeline.refused.is_some());
+    assert!(refused.refused.as_ref().unwrap().contains("version 1"), "{refused:?}");
+    assert_eq!(generation(&refused), Some(2));
+    site.send(GIFTS, &[GIFT]);
+    site.tables().await_rows(gifts(), gifts().table, json!([["1", 15], ["2", 7]]));
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn states_that_do_not_fit_are_forgotten_where_the_pipeline_says_so() {
+    let site = Site::empty(World::Embedded, 1);
+    let old = fs::read(operator(&site)).unwrap();
+    site.write(&operator(&site), &guest("gift_sum_versioned"));
+    site.add_pipeline("gift_sum", "gift_sum", |pipeline| {
+        pipeline.insert("on_incompatible".into(), "reset".into());
+    });
+    site.send(GIFTS, &[GIFT]);
+    let mut host = Host::start(&site);
+    await_sum(&site, 5);
+    site.write(&operator(&site), &old);
+    host.wait("gift_sum", "it began anew", |pipeline| pipeline.records == 2);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 10);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+/// Puts a file there as somebody does it.
+type Put = fn(&Site, &[u8]);
+
+#[test]
+fn however_a_file_is_put_there_it_is_what_runs() {
+    let ways: [(&str, Put); 4] = [
+        ("renamed over", |site, file| site.write(&operator(site), file)),
+        ("overwritten in place", |site, file| fs::write(operator(site), file).unwrap()),
+        ("a flipped link", |site, file| {
+            let (target, link) = (site.path("elsewhere.wasm"), site.path("link"));
+            fs::write(&target, file).unwrap();
+            std::os::unix::fs::symlink(&target, &link).unwrap();
+            fs::rename(link, operator(site)).unwrap();
+        }),
+        ("written in parts", |site, file| {
+            use std::io::Write;
+            let _ = fs::remove_file(operator(site));
+            let mut out = fs::File::create(operator(site)).unwrap();
+            let mut host_sees = |part: &[u8]| {
+                out.write_all(part).unwrap();
+                out.sync_all().unwrap();
+            };
+            file.chunks(file.len() / 3).for_each(&mut host_sees);
+        }),
+    ];
+    let (site, mut host) = running();
+    let (once, twice) = (fs::read(operator(&site)).unwrap(), doubled());
+    let mut sum = 5;
+    for (number, (way, put)) in (2..).zip(ways) {
+        let (file, gift) = if number % 2 == 0 { (&twice, 10) } else { (&once, 5) };
+        put(&site, &rebuilt(file, number as u8));
+        host.wait("gift_sum", way, |pipeline| generation(pipeline) == Some(number));
+        site.send(GIFTS, &[GIFT]);
+        sum += gift;
+        await_sum(&site, sum);
+    }
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn of_five_versions_in_a_second_the_newest_runs() {
+    let (site, mut host) = running_with(LONG);
+    let twice = doubled();
+    for mark in 0..5 {
+        site.write(&operator(&site), &rebuilt(&twice, mark));
+    }
+    let newest = rebuilt(&twice, 9);
+    site.write(&operator(&site), &newest);
+    let first = host.wait("gift_sum", "one is on trial", |pipeline| pipeline.on_trial).operator.unwrap();
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 15);
+    let inspected = sluice_e2e::sluice(&["inspect".as_ref(), operator(&site).as_os_str()]);
+    host.wait("gift_sum", "the newest runs", |pipeline| {
+        pipeline.operator.as_ref().is_some_and(|operator| inspected.output.contains(&operator.digest))
+    });
+    assert_eq!(first.generation, 2);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_pipelines_file_may_change_together_with_its_operator() {
+    let (site, mut host) = running_with(SHORT);
+    site.write(&operator(&site), &doubled());
+    site.add_pipeline("gift_sum", "gift_sum", |pipeline| {
+        pipeline["sink"][0]["flush"] = toml("rows = 7\ninterval = '100ms'");
+    });
+    host.wait("gift_sum", "the new one runs", |pipeline| generation(pipeline) == Some(2) && !pipeline.on_trial);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 15);
     assert_eq!(host.terminate().code, Some(0));
 }

@@ -12,12 +12,23 @@ fn effects(rollout: &mut Rollout, event: Event) -> Vec<Effect> {
     rollout.on(event, 0)
 }
 
+/// As the host numbers it: others than the checkpoint's are the next generation.
+fn opened(rollout: &Rollout) -> Event {
+    let (generation, good) = rollout.running().map_or((0, None), |(generation, good)| (generation, Some(good)));
+    Event::Opened(generation + u64::from(good != rollout.opening()))
+}
+
+fn open(rollout: &mut Rollout) -> Vec<Effect> {
+    let event = opened(rollout);
+    effects(rollout, event)
+}
+
 /// One that runs the first generation, of version 1.
 fn running() -> Rollout {
     let mut rollout = Rollout::new(None, None);
     assert_eq!(effects(&mut rollout, Event::Start), []);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(1))), [Effect::Open(version(1))]);
-    let said = effects(&mut rollout, Event::Opened);
+    let said = open(&mut rollout);
     assert!(matches!(&said[..], [Effect::Say(Deployment { outcome: Outcome::Applied, generation: 1, .. })]));
     rollout
 }
@@ -53,11 +64,11 @@ fn a_trial_that_fails_is_rolled_back_and_not_tried_again_until_something_else_wa
     let mut rollout = on_trial();
     let rolled_back = effects(&mut rollout, Event::Ended(Err("it traps".to_owned())));
     assert_eq!(said(&rolled_back), [(Outcome::RolledBack, 2, Some("it traps"))]);
-    assert_eq!(rolled_back[0], Effect::Shun(Some(version(2))));
-    assert_eq!(rolled_back[2], Effect::Open(version(1)));
-    assert_eq!(effects(&mut rollout, Event::Opened), []);
+    assert_eq!(rolled_back[1], Effect::Open(version(1)));
+    assert_eq!(rollout.shunned(), Some(&version(2)));
+    assert_eq!(open(&mut rollout), []);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [], "the same file again");
-    assert_eq!(effects(&mut rollout, Event::Wanted(version(1))), [Effect::Shun(None)]);
+    assert_eq!(effects(&mut rollout, Event::Wanted(version(1))), []);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Prepare(version(2))]);
 }
 
@@ -65,10 +76,10 @@ fn a_trial_that_fails_is_rolled_back_and_not_tried_again_until_something_else_wa
 fn after_a_restart_the_checkpoints_generation_runs_first_and_what_was_rolled_back_stays_so() {
     let mut rollout = Rollout::new(Some((4, version(1))), Some(version(2)));
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Open(version(1))]);
-    assert_eq!(effects(&mut rollout, Event::Opened), []);
+    assert_eq!(open(&mut rollout), []);
     assert_eq!(rollout.running(), Some((4, &version(1))));
     let next = effects(&mut rollout, Event::Wanted(version(3)));
-    assert_eq!(next, [Effect::Shun(None), Effect::Prepare(version(3))]);
+    assert_eq!(next, [Effect::Prepare(version(3))]);
 }
 
 #[test]
@@ -111,7 +122,7 @@ fn one_that_stops_at_a_fault_makes_way_for_a_newer_one_and_without_one_is_tried_
     assert_eq!(effects(&mut rollout, Event::Again), [Effect::Open(version(1))]);
     assert_eq!(effects(&mut rollout, Event::NotOpened), []);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Open(version(2))]);
-    assert_eq!(said(&effects(&mut rollout, Event::Opened)), [(Outcome::Applied, 2, None)]);
+    assert_eq!(said(&open(&mut rollout)), [(Outcome::Applied, 2, None)]);
 }
 
 #[test]
@@ -119,7 +130,7 @@ fn where_the_good_one_can_not_be_opened_the_newest_is() {
     let mut rollout = Rollout::new(Some((4, version(1))), None);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Open(version(1))]);
     assert_eq!(effects(&mut rollout, Event::NotOpened), [Effect::Open(version(2))]);
-    assert_eq!(said(&effects(&mut rollout, Event::Opened)), [(Outcome::Applied, 5, None)]);
+    assert_eq!(said(&open(&mut rollout)), [(Outcome::Applied, 5, None)]);
 }
 
 #[test]
@@ -130,7 +141,7 @@ fn what_a_person_asks_for_runs_without_a_trial_and_what_was_newest_does_not_come
     effects(&mut rollout, Event::CutOver);
     effects(&mut rollout, Event::Passed(version(2)));
     let asked = effects(&mut rollout, Event::Asked(version(1)));
-    assert_eq!(asked, [Effect::Shun(Some(version(2))), Effect::Prepare(version(1))]);
+    assert_eq!(asked, [Effect::Prepare(version(1))]);
     assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { trial: false }]);
     effects(&mut rollout, Event::CutOver);
     assert_eq!(said(&effects(&mut rollout, Event::Passed(version(1)))), [(Outcome::Applied, 3, None)]);
@@ -184,7 +195,7 @@ impl Shell {
                         self.due.push(Event::NotOpened);
                     } else {
                         self.open = Some(operators);
-                        self.due.push(Event::Opened);
+                        self.due.push(opened(&self.rollout));
                     }
                 }
                 Effect::Prepare(operators) if nature(&operators) == Nature::Refused => {
@@ -208,7 +219,6 @@ impl Shell {
                     // What was on its way is overtaken by the end.
                     self.due = vec![Event::Ended(Ok(()))];
                 }
-                Effect::Shun(_) => {}
                 Effect::Say(deployment) => {
                     if deployment.outcome == Outcome::Applied {
                         self.good = Some(deployment.operators);

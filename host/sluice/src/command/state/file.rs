@@ -21,7 +21,7 @@ struct Head {
 pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let head = Head { checkpoint: head_of(store, pipeline)? };
     writeln!(out, "{}", serde_json::to_string(&head)?)?;
-    let Some(groups) = head.checkpoint.form.as_ref().map(Groups::new) else { return Ok(()) };
+    let Some(groups) = Groups::of(&head.checkpoint) else { return Ok(()) };
     pages(store, pipeline, usize::MAX, |page| super::print(out, &groups.show(page)?))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl Bu
     let mut lines = (1..).zip(lines.lines());
     let Some((_, first)) = lines.next() else { bail!("it is empty") };
     let Head { checkpoint } = serde_json::from_str(&first?).context("line 1")?;
-    let groups = checkpoint.form.as_ref().map(Groups::new);
+    let groups = Groups::of(&checkpoint);
     let unfinished = Checkpoint { topic: UNFINISHED.to_owned(), ..Checkpoint::default() };
     let (mut changes, mut count) = (Changes::default(), 0);
     for (number, line) in lines {
@@ -71,7 +71,7 @@ mod tests {
             let column = || vec![Arc::new(arrow_array::Int64Array::from(vec![room])) as arrow_array::ArrayRef];
             let (mut key, mut state) = (Vec::new(), Vec::new());
             assert!(row::encode(&column(), 0, &mut key));
-            assert!(sluice_core::fold::encode_stored(room, &column(), 0, &mut state));
+            assert!(sluice_core::fold::encode_stored(room, 1, &column(), 0, &mut state));
             changes.push(&key, Some(&state));
         }
         let head = Checkpoint { topic: "gifts".to_owned(), form: Some(form), commits: 3, ..Checkpoint::default() };

@@ -21,11 +21,13 @@ use jiff::civil::{DateTime, date};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use sluice_core::checkpoint::{Group, StateForm};
-use sluice_core::fold::{decode_states, encode_stored};
+use sluice_core::checkpoint::{Checkpoint, Group, StateForm};
+use sluice_core::fold::{decode_states, encode_stored, stored_version};
 use sluice_core::{Field, Kind, row, time};
 
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
+
+const MISFIT: &str = "the groups don't have the columns that the checkpoint says they have";
 
 type Columns = BTreeMap<String, Box<RawValue>>;
 
@@ -35,33 +37,51 @@ struct Line {
     key: Columns,
     state: Columns,
     touched: Box<RawValue>,
+    /// Of the state's form, where it isn't the checkpoint's own.
+    #[serde(default)]
+    version: Option<u32>,
 }
 
 /// The groups of a form, between stored bytes and JSON.
 pub(super) struct Groups<'a> {
     form: &'a StateForm,
+    /// The older forms that states may have.
+    older: &'a [StateForm],
 }
 
 impl<'a> Groups<'a> {
-    pub(super) fn new(form: &'a StateForm) -> Groups<'a> {
-        Groups { form }
+    pub(super) fn new(form: &'a StateForm, older: &'a [StateForm]) -> Groups<'a> {
+        Groups { form, older }
+    }
+
+    /// Those of a checkpoint; none if it has no form.
+    pub(super) fn of(head: &'a Checkpoint) -> Option<Groups<'a>> {
+        head.form.as_ref().map(|form| Groups::new(form, &head.older))
+    }
+
+    fn form_of(&self, version: u32) -> anyhow::Result<&StateForm> {
+        let form = std::iter::once(self.form).chain(self.older).find(|form| form.version == version);
+        form.ok_or_else(|| anyhow!("the checkpoint doesn't say what a state of version {version} is"))
     }
 
     /// Stored groups as JSON objects.
     pub(super) fn show(&self, groups: &[Group]) -> anyhow::Result<Vec<Value>> {
         let keys = row::decode(&kinds(&self.form.keys), groups.iter().map(|(key, _)| &key[..]));
-        let states = decode_states(&kinds(&self.form.columns), groups.iter().map(|(_, state)| &state[..]));
-        let (Some(keys), Some(states)) = (keys, states) else {
-            bail!("the groups don't have the columns that the checkpoint says they have");
-        };
-        let line = |row: usize| {
-            json!({
+        let keys = keys.context(MISFIT)?;
+        let line = |(row, (_, state)): (usize, &Group)| {
+            let form = self.form_of(stored_version(state).context(MISFIT)?)?;
+            let stored = decode_states(&kinds(&form.columns), std::iter::once(&state[..])).context(MISFIT)?;
+            let mut line = json!({
                 "key": object(&self.form.keys, &keys, row),
-                "state": object(&self.form.columns, &states.columns, row),
-                "touched": wall_clock(states.touched[row]),
-            })
+                "state": object(&form.columns, &stored.columns, 0),
+                "touched": wall_clock(stored.touched[0]),
+            });
+            if form.version != self.form.version {
+                line["version"] = form.version.into();
+            }
+            Ok(line)
         };
-        Ok((0..groups.len()).map(line).collect())
+        groups.iter().enumerate().map(line).collect()
     }
 
     /// The stored key of this JSON object.
@@ -73,9 +93,10 @@ impl<'a> Groups<'a> {
     pub(super) fn read(&self, line: &str) -> anyhow::Result<Group> {
         let line: Line = serde_json::from_str(line)?;
         let touched = micros(line.touched.get()).context("touched")?;
-        let columns = arrays(&self.form.columns, &line.state)?;
+        let form = self.form_of(line.version.unwrap_or(self.form.version))?;
+        let columns = arrays(&form.columns, &line.state)?;
         let mut state = Vec::new();
-        if !encode_stored(touched, &columns, 0, &mut state) {
+        if !encode_stored(touched, form.version, &columns, 0, &mut state) {
             bail!("a column of the state is of no kind");
         }
         Ok((self.encode_key(&line.key)?, state))
@@ -211,9 +232,9 @@ mod tests {
         #[test]
         fn what_is_shown_is_read_as_the_same_bytes(keys in columns(), states in columns(), touched: i64) {
             let (mut key, mut state) = (Vec::new(), Vec::new());
-            prop_assert!(row::encode(&keys, 0, &mut key) && encode_stored(touched, &states, 0, &mut state));
+            prop_assert!(row::encode(&keys, 0, &mut key) && encode_stored(touched, 1, &states, 0, &mut state));
             let form = form();
-            let groups = Groups::new(&form);
+            let groups = Groups::new(&form, &[]);
             let shown = groups.show(&[(key.clone(), state.clone())]).unwrap();
             prop_assert_eq!(groups.read(&shown[0].to_string()).unwrap(), (key.clone(), state));
             prop_assert_eq!(groups.key(&shown[0]["key"].to_string()).unwrap(), key);
@@ -221,7 +242,7 @@ mod tests {
 
         #[test]
         fn a_line_that_is_no_group_is_refused_without_a_panic(line in "\\PC{0,60}") {
-            prop_assert!(Groups::new(&form()).read(&line).is_err());
+            prop_assert!(Groups::new(&form(), &[]).read(&line).is_err());
         }
     }
 
@@ -229,7 +250,7 @@ mod tests {
     fn a_key_with_a_wrong_column_is_refused_by_its_name() {
         let form =
             StateForm { keys: vec![Field::new("room_id", Kind::Int64)], version: 1, columns: vec![], window: None };
-        let refused = |json: &str| format!("{:#}", Groups::new(&form).key(json).unwrap_err());
+        let refused = |json: &str| format!("{:#}", Groups::new(&form, &[]).key(json).unwrap_err());
         assert!(refused("{}").contains("room_id: is missing"));
         assert!(refused("{\"room_id\": \"x\"}").contains("room_id:int64"));
         assert!(refused("{\"room_id\": 1, \"room\": 1}").contains("no column room"));

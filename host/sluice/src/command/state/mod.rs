@@ -131,7 +131,7 @@ fn show(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let head = head_of(store, pipeline)?;
-    let groups = head.form.as_ref().map(Groups::new);
+    let groups = Groups::of(&head);
     if let Some(key) = key {
         let Some(groups) = groups else { bail!("the pipeline {pipeline} has no aggregator, and so no groups") };
         let key = groups.key(key).context("--key")?;

@@ -74,6 +74,8 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             batch: BatchLimits { rows: 8192 },
         },
         state: State::default(),
+        probation: sluice_core::deploy::Bounds::default(),
+        on_incompatible: OnIncompatible::Refuse,
         steps: vec![
             Step::Lookup(Lookup {
                 connection: "dimensions".to_owned(),

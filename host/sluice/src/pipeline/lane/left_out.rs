@@ -69,12 +69,12 @@ impl Lane {
     }
 
     pub(super) fn reject(&mut self, records: &dyn Records, rejected: &RejectedRow) {
-        let operators = &self.progress.head.operators;
-        let operator = self.chain.operator(rejected.stage).and_then(|name| operators.get(name));
+        let operators = self.operators();
+        let operator = self.chain.operator(rejected.stage).and_then(|name| operators.get(name)).cloned();
         let cause = Cause {
             stage: rejected.stage,
             reason: &rejected.reason,
-            operator: operator.map(String::as_str),
+            operator: operator.as_deref(),
             time: now_micros(),
         };
         self.progress.rejects.record(&self.status, records, rejected.record, cause, Instant::now());

@@ -75,6 +75,7 @@ impl Supervisor {
     async fn unpin(&mut self, run: &Run, current: &mut Current) -> Answer {
         let before = current.generation;
         let answer = self.unpin_at_rest().await?;
+        self.rollout.allow();
         self.swap(run, current).await;
         Ok(match self.status.snapshot().refused {
             Some(reason) => format!("{answer}; what is newest is refused: {reason}"),

@@ -53,6 +53,19 @@ impl<F: Fold> Trial<F> {
     }
 }
 
+impl<F: Fold> Trial<F> {
+    /// States that another version stored, of these columns, as this one's. An error where this version doesn't take them over.
+    pub fn migrate(&self, version: u32, states: &Table) -> Result<Table, String> {
+        let rows = states.rows.len();
+        let all: Vec<u32> = (0..states.columns.len() as u32).collect();
+        let migrated = crate::fold::migrate(&self.operator, version, &states.fields(), states.batch(&all)?)?;
+        let own = <F::State as crate::row::ReadRow<'static>>::COLUMNS;
+        let decoded = own.iter().zip(&migrated).map(|(column, values)| decode(column.kind, values, rows));
+        let names = own.iter().map(|column| (column.name.to_owned(), column.kind)).collect();
+        Ok(Table::new(names, transposed(decoded.collect::<Result<_, _>>()?, rows)))
+    }
+}
+
 fn computes(plan: &Plan) -> bool {
     plan.outputs.iter().any(|output| matches!(output.origin, Origin::Computed(_)))
 }

@@ -1,0 +1,315 @@
+//! Laws of swaps: whatever takes over when, every row counts once, and a roll-back leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::Int64Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use proptest::prelude::*;
+
+use super::*;
+use crate::checkpoint::memory::MemoryStore;
+use crate::checkpoint::{Checkpoint, CheckpointStore};
+use crate::operator::{Produced, TransformPlan};
+
+/// Adds numbers up. Its state is the sum, in version 2 twice the sum, in version 3 that as text; each migrates the ones
+/// before.
+struct Version {
+    transform: TransformPlan,
+    fold: FoldPlan,
+}
+
+fn version(number: u32) -> Version {
+    let kind = if number == 3 { Kind::Utf8 } else { Kind::Int64 };
+    let fold = FoldPlan {
+        keys: vec![0],
+        values: vec![1],
+        state: vec![Field::new("sum", kind)],
+        state_version: number,
+        outputs: vec![Field::new("sum", Kind::Int64)],
+    };
+    Version { transform: TransformPlan { reads: vec![], outputs: vec![] }, fold }
+}
+
+/// The sums of states of this version, and back.
+fn sums(version: u32, states: &ArrayRef) -> Vec<i64> {
+    match version {
+        1 => states.as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect(),
+        2 => states.as_primitive::<Int64Type>().iter().map(|twice| twice.unwrap_or_default() / 2).collect(),
+        _ => states.as_string::<i32>().iter().map(|text| text.map_or(0, |text| text.parse().unwrap())).collect(),
+    }
+}
+
+fn states(version: u32, sums: Vec<i64>) -> ArrayRef {
+    match version {
+        1 => Arc::new(Int64Array::from(sums)),
+        2 => Arc::new(Int64Array::from_iter_values(sums.into_iter().map(|sum| sum * 2))),
+        _ => Arc::new(arrow_array::StringArray::from_iter_values(sums.into_iter().map(|sum| sum.to_string()))),
+    }
+}
+
+impl Operator for Version {
+    fn transform_plan(&self) -> &TransformPlan {
+        &self.transform
+    }
+    fn fold_plan(&self) -> Option<&FoldPlan> {
+        Some(&self.fold)
+    }
+    fn process(&mut self, _: Columns<'_>) -> Result<Produced, OperatorError> {
+        Err(OperatorError::Refused("not a transform".to_owned()))
+    }
+    fn accumulate(
+        &mut self,
+        groups: &[i32],
+        values: Columns<'_>,
+        before: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        let mut sums = sums(self.fold.state_version, &before.arrays[0]);
+        for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>().values()) {
+            sums[usize::try_from(*group).unwrap()] += value;
+        }
+        Ok(vec![states(self.fold.state_version, sums)])
+    }
+    fn merge(&mut self, _: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        Err(OperatorError::Refused("nothing is merged".to_owned()))
+    }
+    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        Ok(vec![Arc::new(Int64Array::from(sums(self.fold.state_version, &states.arrays[0])))])
+    }
+    fn migrate(&mut self, version: u32, _: &[Field], old: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        if version > self.fold.state_version {
+            return Err(OperatorError::Refused(format!("version {version} is newer")));
+        }
+        Ok(vec![states(self.fold.state_version, sums(version, &old.arrays[0]))])
+    }
+}
+
+fn input() -> [Field; 2] {
+    [Field::new("key", Kind::Int64), Field::new("value", Kind::Int64)]
+}
+
+/// A pipeline's fold, its store, and the table of its rows.
+struct World {
+    store: Arc<MemoryStore>,
+    memory: usize,
+    fold: Fold,
+    operator: Version,
+    /// Rows that were consumed, and as of the last commit.
+    rows: Vec<(i64, i64)>,
+    table: BTreeMap<i64, i64>,
+    /// The rows as of the last commit.
+    committed: usize,
+}
+
+impl World {
+    fn new(memory: usize) -> World {
+        let store = Arc::new(MemoryStore::default());
+        let fold = open(&store, 1, memory);
+        World { store, memory, fold, operator: version(1), rows: vec![], table: BTreeMap::new(), committed: 0 }
+    }
+
+    fn add(&mut self, rows: &[(i64, i64)]) {
+        let column = |value: fn(&(i64, i64)) -> i64| -> Option<ArrayRef> {
+            Some(Arc::new(Int64Array::from_iter_values(rows.iter().map(value))))
+        };
+        let columns = [column(|row| row.0), column(|row| row.1)];
+        self.fold.accumulate(&mut self.operator, rows.len(), &columns).unwrap();
+        self.rows.extend(rows);
+    }
+
+    /// Seals and writes the rows; without a trial also commits.
+    fn flush(&mut self) {
+        let commits = self.fold.committed + 1;
+        let sealed = self.fold.seal(&mut self.operator, commits).unwrap();
+        for emitted in &sealed.emitted {
+            let column = |i: usize| emitted.columns[i].as_primitive::<Int64Type>().values().to_vec();
+            self.table.extend(column(0).into_iter().zip(column(1)));
+        }
+        if self.fold.on_trial {
+            assert!(sealed.changes.is_empty(), "nothing of a trial becomes durable");
+        } else {
+            let form = Some(self.fold.form().clone());
+            let head = Checkpoint { commits, form, older: self.fold.older().to_vec(), ..Checkpoint::default() };
+            self.store.commit("p", &head, &sealed.changes).unwrap();
+            self.fold.set_committed(commits);
+            self.committed = self.rows.len();
+        }
+        self.fold.evict();
+    }
+
+    fn swap(&mut self, number: u32, trial: bool) {
+        if !self.fold.on_trial {
+            self.flush();
+        }
+        let mut operator = version(number);
+        let fold = Fold::new(operator.fold.clone(), &input()).unwrap();
+        let stored = [std::slice::from_ref(self.fold.form()), self.fold.older()].concat();
+        if try_migration(self.store.as_ref(), "p", (fold.form(), &stored), &mut operator).is_err() {
+            return;
+        }
+        let old = std::mem::replace(&mut self.fold, fold);
+        match self.fold.adopt(old, &mut operator) {
+            Ok(_) => {
+                self.operator = operator;
+                if trial {
+                    self.fold.begin_trial();
+                }
+            }
+            Err((old, reason)) => {
+                assert!(reason.contains("is newer"), "{reason}");
+                self.fold = *old;
+            }
+        }
+    }
+
+    /// Everything in memory is gone.
+    fn crash(&mut self) {
+        let head = self.store.head("p").unwrap();
+        let number = head.as_ref().map_or(1, |head| head.form.as_ref().unwrap().version);
+        self.operator = version(number);
+        self.fold = open(&self.store, number, self.memory);
+        self.fold.touch_all();
+        let lost = self.rows.split_off(self.committed);
+        self.add(&lost);
+    }
+
+    fn refresh(&mut self) {
+        self.fold.refresh(&mut self.operator).unwrap();
+    }
+
+    /// Comes to its end: the table, and all that is stored, are the sums.
+    fn finish(&mut self) {
+        if self.fold.on_trial {
+            self.fold.end_trial();
+        }
+        while self.fold.is_refreshing() {
+            self.refresh();
+            self.flush();
+        }
+        self.flush();
+        let mut expected = BTreeMap::new();
+        for (key, value) in &self.rows {
+            *expected.entry(*key).or_insert(0) += value;
+        }
+        assert_eq!(self.table, expected);
+        let number = self.operator.fold.state_version;
+        assert_eq!(self.fold.older(), []);
+        for (_, state) in self.store.scan("p", None, usize::MAX).unwrap() {
+            assert_eq!(stored_version(&state), Some(number), "every state is in the form of the head");
+        }
+        let mut again = open(&self.store, number, usize::MAX);
+        again.touch_all();
+        while again.is_refreshing() {
+            again.refresh(&mut self.operator).unwrap();
+        }
+        let emitted = again.seal(&mut self.operator, u64::MAX).unwrap().emitted;
+        let groups: usize = emitted.iter().map(|emitted| emitted.rows).sum();
+        assert_eq!(groups, expected.len());
+        for emitted in emitted {
+            let column = |i: usize| emitted.columns[i].as_primitive::<Int64Type>().values().to_vec();
+            column(0).into_iter().zip(column(1)).for_each(|(key, sum)| assert_eq!(expected[&key], sum));
+        }
+    }
+}
+
+fn open(store: &Arc<MemoryStore>, number: u32, memory: usize) -> Fold {
+    let mut fold = Fold::new(version(number).fold, &input()).unwrap();
+    let head = store.head("p").unwrap();
+    let shared: Arc<dyn CheckpointStore> = Arc::clone(store) as _;
+    fold.keep(Keeping { memory, ttl: None }, Backing::new(shared, "p", head.is_none()));
+    let head = head.unwrap_or_default();
+    fold.set_older(&[head.form.as_slice(), &head.older].concat());
+    fold.set_committed(head.commits);
+    fold
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Add(Vec<(i64, i64)>),
+    Flush,
+    Swap(u32, bool),
+    Pass,
+    RollBack,
+    Refresh,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let rows = prop::collection::vec((0i64..30, -100i64..100), 1..20);
+    let act = prop_oneof![
+        4 => rows.prop_map(Act::Add),
+        3 => Just(Act::Flush),
+        2 => (1u32..=3, any::<bool>()).prop_map(|(number, trial)| Act::Swap(number, trial)),
+        2 => Just(Act::Pass),
+        1 => Just(Act::RollBack),
+        2 => Just(Act::Refresh),
+    ];
+    prop::collection::vec(act, 1..40)
+}
+
+proptest! {
+    #[test]
+    fn whatever_version_takes_over_when_every_row_counts_once(acts in acts(), memory in prop::sample::select(vec![1, usize::MAX])) {
+        let mut world = World::new(memory);
+        for act in acts {
+            match act {
+                Act::Add(rows) => world.add(&rows),
+                Act::Flush => world.flush(),
+                Act::Swap(number, trial) => {
+                    let trial = trial || world.fold.on_trial;
+                    world.swap(number, trial);
+                }
+                Act::Pass if world.fold.on_trial => world.fold.end_trial(),
+                Act::Pass => {}
+                Act::RollBack => world.crash(),
+                Act::Refresh => world.refresh(),
+            }
+        }
+        world.finish();
+    }
+}
+
+#[test]
+fn a_migration_is_tried_on_all_that_is_stored_and_changes_nothing() {
+    let mut world = World::new(usize::MAX);
+    world.add(&(0..20).map(|key| (key, 1)).collect::<Vec<_>>());
+    world.flush();
+    let before = world.store.scan("p", None, usize::MAX).unwrap();
+    let stored = [world.fold.form().clone()];
+    let form = |number| Fold::new(version(number).fold, &input()).unwrap().form().clone();
+    let tried = try_migration(world.store.as_ref(), "p", (&form(2), &stored), &mut version(2));
+    assert_eq!(tried, Ok(20));
+    assert_eq!(world.store.scan("p", None, usize::MAX).unwrap(), before);
+    let newer = StateForm { version: 9, ..stored[0].clone() };
+    let refused = try_migration(world.store.as_ref(), "p", (&newer, &stored), &mut Newer(version(2)));
+    assert!(refused.unwrap_err().to_string().contains("it takes no states of version 1"));
+}
+
+/// Takes over nothing.
+struct Newer(Version);
+
+impl Operator for Newer {
+    fn transform_plan(&self) -> &TransformPlan {
+        self.0.transform_plan()
+    }
+    fn fold_plan(&self) -> Option<&FoldPlan> {
+        self.0.fold_plan()
+    }
+    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
+        self.0.process(input)
+    }
+    fn accumulate(
+        &mut self,
+        groups: &[i32],
+        values: Columns<'_>,
+        states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.accumulate(groups, values, states)
+    }
+    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.merge(left, right)
+    }
+    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.emit(states)
+    }
+}
