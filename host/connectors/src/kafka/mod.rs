@@ -19,6 +19,8 @@
 
 mod batch_queue;
 pub mod config;
+mod letter_record;
+mod letters;
 mod positions;
 mod records;
 mod reports;

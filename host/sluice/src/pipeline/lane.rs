@@ -84,6 +84,8 @@ pub struct Lane {
     pub stops: bool,
     /// Where to end, if the lane is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
+    /// Where the rows of a fold are, if they are ahead of its states: flushes wait until the lane has passed this.
+    pub rows_ahead: BTreeMap<Partition, Offset>,
     /// There is no letter to retry.
     pub retries_idle: Arc<AtomicBool>,
     pub progress: Progress,
@@ -325,6 +327,9 @@ impl Lane {
 
     fn flush_if_due(&mut self) -> Step {
         let full = self.is_full() && self.waiting() > 0;
+        if !full && !self.progress.head.intervals.reaches(&self.rows_ahead) {
+            return Ok(());
+        }
         if !(full || self.has_news() && self.pending.is_due(self.waiting(), Instant::now())) {
             return Ok(());
         }

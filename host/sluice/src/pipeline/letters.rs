@@ -44,7 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A place for letters, open.
 pub struct OpenLetters {
     pub letters: Box<dyn Letterbox>,
-    /// `connection.table`, for messages.
+    /// `connection.table` or the like, for messages.
     pub name: String,
 }
 
@@ -62,7 +62,7 @@ pub async fn open(
     head: &Checkpoint,
 ) -> Result<Option<(OpenLetters, Box<dyn Letterbox>)>, Trouble> {
     let Some(destination) = &pipeline.dead_letters else { return Ok(None) };
-    let name = format!("{}.{}", destination.connection, destination.table);
+    let name = destination.to_string();
     let trouble = |error| match error {
         SinkError::Unavailable(reason) => Trouble::Away(reason),
         error => Trouble::wrong(format!("dead letters: {error}")),
@@ -123,10 +123,10 @@ impl Retrier {
             if bytes >= MAX_HELD_BYTES {
                 break;
             }
-            if let Some(letter) = self.letters.read(&found.place()).await? {
-                bytes += letter.bytes();
-                marked.push(letter);
-            }
+            // One by one, a thousand letters take a server seconds.
+            let letter = if found.is_whole() { Some(found.letter) } else { self.letters.read(&found.place()).await? };
+            bytes += letter.as_ref().map_or(0, DeadLetter::bytes);
+            marked.extend(letter);
         }
         Ok(marked)
     }

@@ -28,6 +28,7 @@ mod restore;
 mod run;
 pub mod status;
 mod supervisor;
+pub mod transaction;
 
 pub use orders::{Handle, Order};
 pub use status::{Snapshot, Status};

@@ -69,6 +69,7 @@ pub fn resume(
     }
     head.generation += u64::from(changed);
     (head.operators, head.sinks) = (operators, sinks);
+    head.transaction = pipeline.transaction().map(|sink| sink.connection.clone());
     for (partition, offset) in source.positions() {
         if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {
             windows.watermark().expect(partition);

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 
 use sluice_connectors::letters::Letterbox;
 use sluice_connectors::source::Source;
+use sluice_connectors::transaction::Written;
 use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::deploy::{Bounds, Operators};
@@ -21,6 +22,7 @@ use super::letters::{OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
 use super::rejects::Rejects;
 use super::status::Status;
+use super::transaction;
 
 /// Everything that is open.
 pub struct Opened {
@@ -34,6 +36,8 @@ pub struct Opened {
     pub letters: Option<(OpenLetters, Box<dyn Letterbox>)>,
     /// Where the run goes on.
     pub head: Checkpoint,
+    /// How far the rows of a sink with transactions are.
+    pub written: Written,
     pub store: Arc<dyn CheckpointStore>,
 }
 
@@ -92,8 +96,10 @@ impl Run {
             ending: ending.clone(),
         });
         let rejects = Rejects::new(letters.is_some());
+        let rows_ahead = transaction::rows_ahead(&opened.head, &opened.written);
         let flusher = Flusher {
             sinks: opened.sinks,
+            written: opened.written,
             letters,
             store: opened.store,
             committed: Arc::clone(&committed),
@@ -103,6 +109,7 @@ impl Run {
             ending,
         };
         let lane = Lane {
+            rows_ahead,
             progress: Progress::from(opened.head, rejects),
             source: opened.source,
             chain: opened.chain,

@@ -18,6 +18,7 @@ use super::patience::Backoff;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings};
 use super::status::{RunningOperator, State, Status};
+use super::transaction;
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
 use crate::operators::{Artifacts, Deployed};
@@ -159,20 +160,25 @@ impl Supervisor {
     async fn open_once(&self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
         let (pipeline, shared, store) = (self.pipeline.clone(), Arc::clone(&self.connections), Arc::clone(&self.store));
         let until_caught_up = self.until_caught_up;
+        let written = transaction::written(&self.pipeline, &self.connections).await?;
+        let rows = written.clone();
         let source = blocking(move || {
-            let head = restore::load(&pipeline, store.as_ref())?;
+            let head = transaction::reconcile(&pipeline, restore::load(&pipeline, store.as_ref())?, &rows)?;
             let mut source =
                 shared.open_source(&pipeline.source, restore::start(head.as_ref())).map_err(source_trouble)?;
+            transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(source_trouble)?;
             let until = if until_caught_up { Some(source.ends().map_err(source_trouble)?) } else { None };
             Ok((head, source, until))
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
         let (head, source, until) = source??;
         let Prepared { mut chain, sinks, constraints } = prepared?;
+        transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
         let operators = restore::digests(artifacts);
         let head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
         let letters = letters::open(&self.pipeline, &self.connections, &head).await?;
-        Ok(Opened { source, chain, sinks, constraints, until, letters, head, store: Arc::clone(&self.store) })
+        let store = Arc::clone(&self.store);
+        Ok(Opened { source, chain, sinks, constraints, until, letters, head, written, store })
     }
 
     /// From the first record to the last flush.
@@ -278,7 +284,8 @@ async fn prepare(
         assemble::chain(&settings, &operators, &shared)
     });
     let chain = chain.await??;
-    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields()).await?;
+    let folds = chain.fold().is_some();
+    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), folds).await?;
     Ok(Prepared { chain, sinks, constraints })
 }
 

@@ -7,6 +7,9 @@
     reason = "tests fail by panicking, and their names are their claims"
 )]
 
+#[path = "../../../../host/connectors/tests/proxy/mod.rs"]
+mod proxy;
+
 mod admin;
 mod configuration;
 mod dead_letters;
@@ -18,4 +21,5 @@ mod records;
 mod restart;
 mod state;
 mod straight;
+mod transaction;
 mod windows;
