@@ -14,7 +14,7 @@ use crate::connections::Connections;
 use crate::kept::Kept;
 use crate::operators::Deployed;
 use crate::pipeline::deployments::Deployments;
-use crate::pipeline::{Ended, Handle, Status, Supervisor, assemble};
+use crate::pipeline::{Ended, Handle, Place, Status, Supervisor, assemble};
 
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
@@ -30,6 +30,8 @@ pub struct Outcome {
 /// What pipelines share.
 pub struct Shared {
     pub connections: Arc<Connections>,
+    /// Which host this is.
+    pub host: String,
     pub store: Arc<dyn CheckpointStore>,
     pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
@@ -67,6 +69,7 @@ impl Member {
             ending: ended,
             until_caught_up: shared.until_caught_up,
             disablings: Disablings::default(),
+            place: Place::of(&shared.host),
         };
         let started = shared.started;
         let supervisor = tokio::spawn(async move {

@@ -26,6 +26,7 @@ use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::latest::latest;
+use super::lease::may_write;
 use super::letters::OpenLetters;
 use super::patience::Backoff;
 use super::provenance::with_generation;
@@ -81,6 +82,10 @@ pub enum FlushError {
     Unusable { sink: String, reason: String },
     #[error("{sink}: {reason}; {rows} rows were not written and will be read again at the next start")]
     GaveUp { sink: String, reason: String, rows: usize },
+    #[error("{0}")]
+    Lost(String),
+    #[error("{0}; what was not written is read again at the next start")]
+    Unasked(String),
     #[error("the checkpoint was not made: {0}")]
     Store(#[from] StoreError),
 }
@@ -121,7 +126,7 @@ impl Flusher {
                 if sink.generation {
                     rows = with_generation(rows, flush.head.generation);
                 }
-                write(sink, &rows, &self.status, &mut self.ending).await?;
+                write(sink, &rows, &self.committer, &self.status, &mut self.ending).await?;
             }
             self.status.flushed(rows);
         }
@@ -144,6 +149,7 @@ impl Flusher {
 
     async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
         let Some(open) = self.letters.as_mut().filter(|_| !letters.is_empty()) else { return Ok(()) };
+        may_write(&self.committer, &self.status, &mut self.ending).await?;
         let pipeline = self.status.name();
         let mut patience = Patience::new(&open.name, LETTER_RETRIES, &self.status, &mut self.ending);
         while let Err(error) = open.letters.write(pipeline, letters).await {
@@ -217,12 +223,15 @@ async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<
 async fn write(
     sink: &mut OpenSink,
     rows: &Rows,
+    committer: &Arc<dyn Committer>,
     status: &Status,
     ending: &mut watch::Receiver<bool>,
 ) -> Result<(), FlushError> {
+    may_write(committer, status, ending).await?;
     let mut patience = Patience::new(&sink.name, sink.retries, status, ending);
     while let Err(error) = sink.sink.upsert(rows).await {
         patience.wait(error, rows.rows).await?;
+        may_write(committer, status, patience.ending).await?;
     }
     patience.end();
     Ok(())
