@@ -13,6 +13,7 @@ mod dead_letters;
 mod demo;
 mod deployment;
 mod generator;
+mod hosts;
 mod pipelines;
 mod records;
 mod restart;
