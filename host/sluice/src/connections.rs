@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluice_connectors::csv::CsvConnection;
 use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseOptions};
-use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter};
+use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter, Membership};
 use sluice_connectors::letters::{self, Letterbox};
 use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
@@ -16,6 +16,7 @@ use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
 use sluice_connectors::writer::{WriteError, Writer};
 use sluice_core::lookup::{Lookup, LookupError};
+use sluice_core::share::Want;
 use sluice_core::{Field, Kind};
 
 use crate::config;
@@ -54,11 +55,35 @@ impl Connections {
         Ok(Connections { by_name: by_name.collect::<Result<_, LookupError>>()? })
     }
 
-    /// Opens a pipeline's source, where its checkpoint ends if it has one. Blocks while the server answers.
-    pub fn open_source(&self, source: &config::Source, resumed: Option<Start>) -> Result<Box<dyn Source>, SourceError> {
+    /// Joins the group of a source, if its hosts share partitions, as this host. `alone` says that no other one was seen before.
+    pub fn join(
+        &self,
+        source: &config::Source,
+        want: Want,
+        host: &str,
+        alone: bool,
+    ) -> Result<Option<Membership>, SourceError> {
+        match self.by_name.get(&source.connection) {
+            Some(Connection::Kafka(kafka)) => {
+                Membership::join(kafka, &source.topic, &source.group, want, host, alone).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens a pipeline's source, where its checkpoint ends if it has one, on what its host has as a member of the group.
+    /// Blocks while the server answers.
+    pub fn open_source(
+        &self,
+        source: &config::Source,
+        resumed: Option<Start>,
+        membership: Option<&Membership>,
+    ) -> Result<Box<dyn Source>, SourceError> {
         let subscription = subscription(source, resumed);
         match self.by_name.get(&source.connection) {
-            Some(Connection::Kafka(kafka)) => Ok(Box::new(KafkaSource::open(kafka, &subscription, PATIENCE)?)),
+            Some(Connection::Kafka(kafka)) => {
+                Ok(Box::new(KafkaSource::open(kafka, &subscription, membership, PATIENCE)?))
+            }
             Some(Connection::Log(log)) => Ok(Box::new(LogSource::open(log, &subscription)?)),
             _ => Err(SourceError::Unusable(misused(&source.connection, "a source (kafka or log)"))),
         }

@@ -125,7 +125,7 @@ async fn check_servers(
 ) {
     let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
     let opened =
-        tokio::task::spawn_blocking(move || shared.open_source(&source, None).err().map(|e| e.to_string())).await;
+        tokio::task::spawn_blocking(move || shared.open_source(&source, None, None).err().map(|e| e.to_string())).await;
     if let Ok(Some(reason)) = opened {
         problems.push(problem(pipeline, "source.topic".to_owned(), reason, "a topic that can be read"));
     }

@@ -27,6 +27,9 @@ pub enum Trouble {
     /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever the configuration says of it.
     #[error("{0}")]
     Operator(String),
+    /// Other hosts have what is needed: wait until they are gone.
+    #[error("{0}")]
+    Held(String),
     /// Somebody must change something. Each is a sentence.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
@@ -112,7 +115,7 @@ fn at(index: usize, trouble: Trouble) -> Trouble {
             Trouble::Wrong(reasons.into_iter().map(|reason| format!("step[{index}]: {reason}")).collect())
         }
         Trouble::Operator(reason) => Trouble::Operator(format!("step[{index}]: {reason}")),
-        away @ Trouble::Away(_) => away,
+        other @ (Trouble::Away(_) | Trouble::Held(_)) => other,
     }
 }
 

@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lane::Passed;
 use super::latest::latest;
+use super::lease::may_write;
 use super::letters::OpenLetters;
 use super::patience::Backoff;
 use super::provenance::with_generation;
@@ -119,6 +120,10 @@ pub enum FlushError {
     Unusable { sink: String, reason: String },
     #[error("{sink}: {reason}; {rows} rows were not written and will be read again at the next start")]
     GaveUp { sink: String, reason: String, rows: usize },
+    #[error("{0}")]
+    Lost(String),
+    #[error("{0}; what was not written is read again at the next start")]
+    Unasked(String),
     #[error("the checkpoint was not made: {0}")]
     Store(#[from] StoreError),
 }
@@ -165,7 +170,7 @@ impl Flusher {
                 };
                 let OpenSink { table: Table::Upserts(sink), name, retries, .. } = open else { continue };
                 let patience = Patience::new(name, *retries, &self.status, &mut self.ending);
-                upsert(sink.as_mut(), &rows, patience).await?;
+                upsert(sink.as_mut(), &rows, &self.committer, patience).await?;
             }
         }
         if flush.durable && !self.transaction_takes_letters() {
@@ -199,6 +204,7 @@ impl Flusher {
 
     async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
         let Some(open) = self.letters.as_mut().filter(|_| !letters.is_empty()) else { return Ok(()) };
+        may_write(&self.committer, &self.status, &mut self.ending).await?;
         let pipeline = self.status.name();
         let mut patience = Patience::new(&open.name, LETTER_RETRIES, &self.status, &mut self.ending);
         while let Err(error) = open.letters.write(pipeline, letters).await {
@@ -269,9 +275,16 @@ async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<
     }
 }
 
-async fn upsert(sink: &mut dyn Sink, rows: &Rows, mut patience: Patience<'_>) -> Result<(), FlushError> {
+async fn upsert(
+    sink: &mut dyn Sink,
+    rows: &Rows,
+    committer: &Arc<dyn Committer>,
+    mut patience: Patience<'_>,
+) -> Result<(), FlushError> {
+    may_write(committer, patience.status, patience.ending).await?;
     while let Err(error) = sink.upsert(rows).await {
         patience.wait(error, rows.rows).await?;
+        may_write(committer, patience.status, patience.ending).await?;
     }
     patience.end();
     Ok(())

@@ -65,6 +65,8 @@ pub enum End {
     Fault(String),
     /// An operator fails whatever the records.
     Disabled(String),
+    /// Its partitions are no longer this host's.
+    Moved(String),
 }
 
 /// One pipeline's thread.
@@ -395,7 +397,7 @@ impl Lane {
 
     fn source_failed(&mut self, error: SourceError) -> Step {
         match error {
-            SourceError::Unusable(reason) => Err(End::Fault(reason)),
+            SourceError::Unusable(reason) | SourceError::Held(reason) => Err(End::Fault(reason)),
             SourceError::Unavailable(reason) => {
                 self.progress.source_away = true;
                 self.hold(&reason, &mut Backoff::new())

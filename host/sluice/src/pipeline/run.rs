@@ -88,8 +88,10 @@ impl Run {
         let committed = Arc::new(AtomicU64::new(opened.head.commits));
         let (letters, marked) = opened.letters.unzip();
         let retries_idle = Arc::new(AtomicBool::new(marked.is_none()));
+        let share = opened.source.share().map(|share| (opened.head.topic.clone(), share.partitions.clone()));
         let retrier = marked.map(|letters| Retrier {
             letters,
+            share,
             control: control.clone(),
             status: Arc::clone(status),
             idle: Arc::clone(&retries_idle),
@@ -104,7 +106,8 @@ impl Run {
             store: opened.store,
             committed: Arc::clone(&committed),
             committer: opened.source.committer(),
-            told: opened.head.intervals.ends(),
+            // The next host of a partition looks where the group is, even if nothing was read of it here.
+            told: opened.source.share().map_or_else(|| opened.head.intervals.ends(), |_| BTreeMap::new()),
             status: Arc::clone(status),
             ending,
         };
@@ -172,6 +175,7 @@ impl Run {
     pub async fn finish(mut self, end: End) -> (End, Option<Operators>) {
         let end = match self.flusher.await {
             Ok(Ok(())) => end,
+            Ok(Err(FlushError::Lost(reason))) => End::Moved(reason),
             Ok(Err(error)) => End::Fault(error.to_string()),
             Err(error) => End::Fault(format!("the flusher died: {error}; this is a defect")),
         };

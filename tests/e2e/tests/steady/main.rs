@@ -16,6 +16,7 @@ mod dead_letters;
 mod demo;
 mod deployment;
 mod generator;
+mod hosts;
 mod pipelines;
 mod records;
 mod restart;
