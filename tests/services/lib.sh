@@ -20,7 +20,8 @@ HBASE_MASTER_PORT="${HBASE_MASTER_PORT:-16000}"
 HBASE_RS_PORT="${HBASE_RS_PORT:-16020}"
 THRIFT_PORT="${THRIFT_PORT:-9090}"
 
-start_timeout=120
+# Generous: a busy machine is no failure, and a server that has died is noticed at once.
+start_timeout=300
 stop_timeout=90
 
 fail() { echo "$*" >&2; exit 1; }
