@@ -30,8 +30,11 @@ pub struct Version {
 pub fn chain(folds: bool, version: Version) -> Chain {
     let column =
         |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: Origin::Field(name.to_owned()) };
-    let steps =
-        if folds { vec![Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) }] } else { Vec::new() };
+    let steps = if folds {
+        vec![Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) }]
+    } else {
+        Vec::new()
+    };
     Chain::new(&[column("k"), column("v")], JsonOptions::default(), steps).unwrap()
 }
 
@@ -79,12 +82,7 @@ impl Operator for Sum {
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
         Ok(vec![self.times(states.arrays, 1, i64::from(self.fold.state_version))])
     }
-    fn migrate(
-        &mut self,
-        version: u32,
-        _: &[Field],
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
+    fn migrate(&mut self, version: u32, _: &[Field], states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
         Ok(vec![self.times(states.arrays, i64::from(self.fold.state_version), i64::from(version))])
     }
 }
