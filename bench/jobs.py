@@ -7,6 +7,7 @@ to its end, or to the first row that another client sees.
 """
 
 import argparse
+import collections
 import dataclasses
 import os
 import pathlib
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import shares
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SLUICE = ROOT / "dist/sluice"
@@ -29,14 +32,16 @@ class Job:
     pipeline: str
     table: str
     records: str
+    count: int
     least_rate: float
     most_cpu: float | None
 
 
+# In this order: a topic grows from job to job, and every job reads all of it. A run takes seconds, of which the start is little.
 JOBS = [
-    Job("gift_sum", "live_gift_total_amount", "gifts", 1_500_000, 0.55),
-    Job("live_cleanup", "live_streaming_log", "entries", 100_000, 2.0),
-    Job("module_count", "live_module_number_count", "entries", 1_000_000, None),
+    Job("gift_sum", "live_gift_total_amount", "gifts", 4_000_000, 1_500_000, 0.55),
+    Job("live_cleanup", "live_streaming_log", "entries", 1_000_000, 100_000, 2.0),
+    Job("module_count", "live_module_number_count", "entries", 4_000_000, 1_000_000, None),
 ]
 MOST_MEMORY = 150
 MOST_FIRST_ROW = 0.5
@@ -87,6 +92,7 @@ class Site:
     def __init__(self, directory, url):
         self.directory = pathlib.Path(directory)
         self.url = url.rsplit("/", 1)[0] + "/bench"
+        self.loaded = collections.Counter()
 
     def config(self, job, interval="2s"):
         pipelines = self.directory / f"{job.pipeline}-{interval}"
@@ -111,10 +117,17 @@ livedb = {{ mysql = {{ url = "{self.url}", time_zone = "Asia/Shanghai" }} }}
         shutil.rmtree(self.directory / "state/checkpoints", ignore_errors=True)
 
     def load(self, records, count, partitions):
-        progress(f"loading {count:,} {records}")
+        """Writes what the topic lacks to have so many."""
+        missing = count - self.loaded[records]
+        if missing <= 0:
+            return
+        progress(f"loading {missing:,} {records}")
+        # Another seed than before, or the same records would come again.
         subprocess.run([SLUICE, "generate", "--config", self.config(JOBS[0]), "--connection", "events", "--rate", "0",
-                        "--topic", TOPICS[records], "--count", str(count), "--partitions", str(partitions),
-                        "--rooms", str(ROOMS)], check=True, stderr=subprocess.DEVNULL)
+                        "--topic", TOPICS[records], "--count", str(missing), "--partitions", str(partitions),
+                        "--rooms", str(ROOMS), "--seed", str(1 + self.loaded[records])],
+                       check=True, stderr=subprocess.DEVNULL)
+        self.loaded[records] = count
 
 
 def fill_dimension():
@@ -124,10 +137,10 @@ def fill_dimension():
                    input="rowkey,cf:module_id\n" + rows, text=True, check=True)
 
 
-def until_caught_up(config, pipeline):
+def until_caught_up(config, pipeline, under=()):
     start = time.monotonic()
     # One pipe for both: two that are read one after the other block a host that fills the second.
-    process = subprocess.Popen([SLUICE, "run", "--until-caught-up", "--config", config], stdout=subprocess.PIPE,
+    process = subprocess.Popen([*under, SLUICE, "run", "--until-caught-up", "--config", config], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -194,6 +207,20 @@ def measure(job, site, database, runs):
     print(f"  first row after, s   {spread(firsts, lambda v: f'{v:.2f}')}; target at most {MOST_FIRST_ROW}"
           + verdict(statistics.median(firsts), MOST_FIRST_ROW))
     print(f"  the last run said    {took[-1].said}", flush=True)
+    show_shares(job, site, database)
+
+
+def show_shares(job, site, database):
+    """Where the CPU time goes, by one more run."""
+    if not shares.available():
+        print("  where the CPU time goes: install perf (Debian's linux-perf) to see it", flush=True)
+        return
+    site.start_over(database)
+    data = site.directory / "perf.data"
+    until_caught_up(site.config(job), job.pipeline, under=[*shares.RECORD, data, "--"])
+    print("  where the CPU time goes")
+    for part, share in shares.shares(data, job.pipeline):
+        print(f"    {share:6.1%}  {part}", flush=True)
 
 
 def need_servers():
@@ -204,21 +231,17 @@ def need_servers():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--gifts", type=int, default=4_000_000)
-    parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("job", nargs="*", help=f"of {', '.join(job.pipeline for job in JOBS)}; all unless told")
     options = parser.parse_args()
     need_servers()
-    counts = {"gifts": options.gifts, "entries": options.entries}
     jobs = [job for job in JOBS if not options.job or job.pipeline in options.job]
     database = Database(os.environ["SLUICE_TEST_MYSQL"])
     fill_dimension()
     with tempfile.TemporaryDirectory() as directory:
         site = Site(directory, os.environ["SLUICE_TEST_MYSQL"])
-        for records in sorted({job.records for job in jobs}):
-            site.load(records, counts[records], options.partitions)
         for job in jobs:
+            site.load(job.records, job.count, options.partitions)
             measure(job, site, database, options.runs)
 
 

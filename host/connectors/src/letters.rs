@@ -1,11 +1,16 @@
 //! Where dead letters are kept, and how they are looked for.
 
+pub mod file;
+pub(crate) mod indexed;
+mod line;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 
+pub(crate) use self::line::{moment, moment_text};
 use crate::sink::SinkError;
 
 /// How many letters a search answers at most: a page, which is held in memory.
@@ -45,6 +50,12 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// Whether a letter that a search showed has all of its key and value.
+    pub fn is_whole(&self) -> bool {
+        let parts = [&self.letter.key, &self.letter.value];
+        parts.into_iter().flatten().all(|bytes| bytes.len() < PREVIEW_BYTES)
+    }
+
     /// What it is known by among all pipelines'.
     pub fn place(&self) -> Place {
         (self.pipeline.clone(), self.letter.id.clone())

@@ -1,6 +1,7 @@
-//! Everything that Sluice reads from, asks, and writes to: one folder each, behind five traits.
+//! Everything that Sluice reads from, asks, and writes to: one folder each, behind six traits.
 //!
-//! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows, [`Writer`] takes records,
+//! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows,
+//! [`TransactionSink`] takes rows with the intervals that made them, [`Writer`] takes records,
 //! [`Letterbox`](letters::Letterbox) keeps dead letters.
 //! Each trait's documentation states what it promises about order, delivery and blocking; a connector's own documentation
 //! states how it keeps it.
@@ -17,8 +18,10 @@ pub mod sink;
 pub mod source;
 mod sql;
 pub mod sqlite;
+pub mod transaction;
 pub mod writer;
 
 pub use sink::{Sink, SinkError};
 pub use source::{Source, SourceError};
+pub use transaction::TransactionSink;
 pub use writer::{WriteError, Writer};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::records::Records;
+use sluice_core::share::Share;
 use sluice_core::{Offset, Partition};
 
 /// Where reading a topic starts.
@@ -24,9 +25,9 @@ pub enum Start {
 /// What to read, and where to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// All its partitions are read, also those that are added later.
+    /// All its partitions are read, also those that are added later; or those that this host has of them.
     pub topic: String,
-    /// The consumer group that commits go to.
+    /// The consumer group that commits go to, and among whose members partitions are shared.
     pub group: String,
     /// Where reading starts.
     pub start: Start,
@@ -37,7 +38,10 @@ pub struct Subscription {
 /// **Order**: records of a partition come in the order of their offsets, each once. **Delivery**: intervals of successive
 /// answers join without gap or overlap, partition by partition. **Blocking**: `poll` waits at most `max_wait`, and never
 /// for a fuller batch once there is a record. **Memory**: while nobody polls, at most the connector's named bound is
-/// fetched ahead.
+/// fetched ahead. **Share**: where several hosts may read a topic as the same group, a source is opened on the share that its
+/// host has then, and reads that alone, from the later of where the pipeline and where the group was (a fold: from where the
+/// pipeline was). The share is this host's until both the source and its committer are dropped, or until [`Committer::may_write`]
+/// says that it is lost.
 pub trait Source: Send {
     /// The records that are there, at most `max_records`; if there are none, those that come within `max_wait`;
     /// none if none came. An error of the kind [`SourceError::Unavailable`] loses nothing: poll again.
@@ -50,14 +54,28 @@ pub trait Source: Send {
     /// "caught up" means for a partition that has nothing to read.
     fn positions(&self) -> BTreeMap<Partition, Offset>;
 
+    /// What is read, if it is a share of a group's.
+    fn share(&self) -> Option<&Share> {
+        None
+    }
+
     /// What takes the group's commits; used from another thread.
     fn committer(&self) -> Arc<dyn Committer>;
 }
 
-/// Tells the source's server how far the group is. For lag monitors (and `start = "committed"`): the pipeline itself never
-/// depends on it.
+/// Tells the source's server how far the group is: for lag monitors, for `start = "committed"`, and for the next host that has a
+/// partition that this one had.
 pub trait Committer: Send + Sync {
-    /// Commits, for each partition, the next offset to read. May block while the server answers.
+    /// Whether rows of what the source gave may be written: asked right before each write, since another host may have the
+    /// partitions by now. An answer holds for as long as the server's word does, so that a process that was stopped in between
+    /// asks again. What a process was stopped in the middle of, between the answer and the table, is all that this can't see.
+    /// May block while the server answers.
+    fn may_write(&self) -> Result<(), LeaseError> {
+        Ok(())
+    }
+
+    /// Commits, for each partition that is this host's, the next offset to read: once the rows of everything before are written.
+    /// May block while the server answers.
     fn commit(&self, next: &BTreeMap<Partition, Offset>) -> Result<(), SourceError>;
 }
 
@@ -70,4 +88,18 @@ pub enum SourceError {
     /// The topic isn't there, the credentials are wrong, the start is gone: somebody must change something.
     #[error("{0}")]
     Unusable(String),
+    /// Others have the partitions that are needed: wait until they are gone. Only when a source is opened.
+    #[error("{0}")]
+    Held(String),
+}
+
+/// Why nothing may be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another host may have the partitions: drop what isn't written, it is read again.
+    #[error("{0}")]
+    Lost(String),
+    /// The server doesn't say: keep everything, and ask again.
+    #[error("{0}")]
+    Unknown(String),
 }

@@ -70,7 +70,7 @@ fn open(topic: &str, start: Start) -> KafkaSource {
 }
 
 fn try_open(topic: &str, start: Start, properties: &[(&str, &str)]) -> Result<KafkaSource, SourceError> {
-    KafkaSource::open(&connection(&brokers(), properties), &subscription(topic, start), LONG)
+    KafkaSource::open(&connection(&brokers(), properties), &subscription(topic, start), None, LONG)
 }
 
 fn read_all(source: &mut KafkaSource) -> Reader {

@@ -36,7 +36,8 @@ fn a_broker_that_goes_and_comes_back_costs_no_record() {
     let cluster = cluster();
     let brokers = cluster.bootstrap_servers();
     write(&brokers, 0..1000);
-    let mut source = KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), LONG).unwrap();
+    let mut source =
+        KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), None, LONG).unwrap();
     let mut reader = Reader::default();
     let ends = source.ends().unwrap();
     reader.read_to(&mut source, &ends);
@@ -61,7 +62,8 @@ fn records_may_outlive_their_source() {
     let cluster = cluster();
     let brokers = cluster.bootstrap_servers();
     write(&brokers, 0..100);
-    let mut source = KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), LONG).unwrap();
+    let mut source =
+        KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), None, LONG).unwrap();
     let records = source.poll(10, LONG).unwrap().unwrap();
     drop(source);
     let reading = std::thread::spawn(move || (0..records.len()).all(|i| records.value(i).is_some()));
@@ -76,7 +78,7 @@ fn a_source_ends_though_records_wait_to_be_read() {
     // Whether librdkafka would wait for ever depends on what its threads are at.
     for _ in 0..20 {
         let mut source =
-            KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), LONG).unwrap();
+            KafkaSource::open(&connection(&brokers, &[]), &subscription("t", Start::Earliest), None, LONG).unwrap();
         assert!(source.poll(1, LONG).unwrap().is_some());
     }
 }
@@ -85,7 +87,7 @@ fn a_source_ends_though_records_wait_to_be_read() {
 fn nobody_there_is_said_within_patience() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let opened = KafkaSource::open(&connection(&address, &[]), &subscription("t", Start::Earliest), SHORT);
+    let opened = KafkaSource::open(&connection(&address, &[]), &subscription("t", Start::Earliest), None, SHORT);
     let Some(SourceError::Unavailable(message)) = opened.err() else { panic!("nobody is there for now") };
     assert!(message.contains(&address) && message.contains("is Kafka running"), "{message}");
 
@@ -98,7 +100,7 @@ fn nobody_there_is_said_within_patience() {
 fn a_bad_property_is_named() {
     for (name, value) in [("no.such.property", "1"), ("fetch.wait.max.ms", "soon"), ("group.id", "mine")] {
         let refused = connection("127.0.0.1:1", &[(name, value)]);
-        let opened = KafkaSource::open(&refused, &subscription("t", Start::Earliest), SHORT);
+        let opened = KafkaSource::open(&refused, &subscription("t", Start::Earliest), None, SHORT);
         assert!(unusable(opened.err().unwrap()).contains(name));
     }
 }
@@ -147,7 +149,8 @@ fn a_wrong_password_is_for_good_and_not_shown() {
         ("sasl.password", "hush-hush"),
     ];
     let connection = connection(&address, &properties);
-    let message = unusable(KafkaSource::open(&connection, &subscription("t", Start::Earliest), LONG).err().unwrap());
+    let message =
+        unusable(KafkaSource::open(&connection, &subscription("t", Start::Earliest), None, LONG).err().unwrap());
     assert!(message.contains(&address) && message.contains("wrong secret"), "{message}");
     assert!(!message.contains("hush-hush"), "{message}");
     let refused = KafkaWriter::open(&connection, LONG).unwrap().write("t", 0, b"{}");

@@ -6,7 +6,9 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use sluice_connectors::letters::{Filter, Letterbox, MAX_FOUND, PREVIEW_BYTES, Place};
+use sluice_connectors::kafka::KafkaConnection;
+use sluice_connectors::letters::{Filter, Letterbox, MAX_FOUND, PREVIEW_BYTES, Place, file};
+use sluice_connectors::sink::SinkError;
 use sluice_connectors::sqlite::SqliteConnection;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::rejected::Stage;
@@ -180,6 +182,116 @@ async fn a_table_of_sqlite_keeps_its_promises() {
 async fn a_table_of_mysql_keeps_its_promises() {
     let table = mysql_server::fresh().await;
     keeps_its_promises(&mut *mysql_server::connection().open_letters(&table, true).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_file_keeps_its_promises() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("letters.jsonl");
+    keeps_its_promises(&mut *file::letters(&path)).await;
+}
+
+/// A broker, and a topic of this test's own.
+fn topic(name: &str) -> (KafkaConnection, String) {
+    let brokers =
+        std::env::var("SLUICE_TEST_KAFKA").expect("run `make services` and set SLUICE_TEST_KAFKA to host:port");
+    let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    (KafkaConnection { brokers, properties: BTreeMap::new() }, format!("letters-{name}-{moment}"))
+}
+
+async fn opened(kafka: &KafkaConnection, topic: &str) -> Box<dyn Letterbox> {
+    let (kafka, topic) = (kafka.clone(), topic.to_owned());
+    tokio::task::spawn_blocking(move || kafka.open_letters(&topic, true)).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_topic_keeps_its_promises() {
+    let (kafka, topic) = topic("promises");
+    keeps_its_promises(&mut *opened(&kafka, &topic).await).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_is_missing_has_no_letter_and_is_not_made_by_looking() {
+    let (kafka, topic) = topic("missing");
+    let mut letters = kafka.letters(&topic);
+    assert_eq!(letters.find(&Filter::default(), None).await.unwrap(), []);
+    assert_eq!(letters.mark(&Filter::default()).await.unwrap(), 0);
+    assert_eq!(letters.discard(&Filter::default()).await.unwrap(), 0);
+    let refused = tokio::task::spawn_blocking(move || kafka.open_letters(&topic, false).map(drop)).await.unwrap();
+    assert!(matches!(refused, Err(SinkError::Unusable(why)) if why.contains("has no topic")));
+}
+
+/// People mark what they saw; the host has removed it, or written it anew, meanwhile.
+#[tokio::test]
+async fn a_mark_that_comes_late_brings_no_letter_of_a_topic_back_and_marks_no_newer_one() {
+    let (kafka, topic) = topic("late");
+    let (mut host, mut people) = (opened(&kafka, &topic).await, kafka.letters(&topic));
+    host.write("p", &[bare(1), bare(2), bare(3)]).await.unwrap();
+    assert_eq!(offsets(&mut *people, &of("p")).await, [1, 2, 3]);
+    // Another mark of the same versions, as the topic has it when it was decided on before and written after.
+    assert_eq!(people.mark(&of("p")).await.unwrap(), 3);
+    host.remove("p", &[id("t", 0, 1)]).await.unwrap();
+    host.write("p", &[bare(2)]).await.unwrap();
+    let marked = Filter { retry: Some(true), ..of("p") };
+    for letters in [&mut host, &mut people, &mut kafka.letters(&topic)] {
+        assert_eq!(offsets(&mut **letters, &of("p")).await, [2, 3]);
+        assert_eq!(offsets(&mut **letters, &marked).await, [3]);
+    }
+    assert_eq!(people.discard(&of("p")).await.unwrap(), 2);
+    assert_eq!(offsets(&mut *host, &of("p")).await, Vec::<i64>::new());
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_line_is_passed_over_and_cut_off_and_nothing_else_is() {
+    use std::io::Write;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("letters.jsonl");
+    let mut letters = file::letters(&path);
+    letters.write("p", &[bare(1), bare(2)]).await.unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let append = |bytes: &[u8]| {
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(bytes).unwrap();
+    };
+    append(&whole[..20]);
+    assert_eq!(offsets(&mut *letters, &of("p")).await, [1, 2]);
+    letters.write("p", &[bare(3)]).await.unwrap();
+    assert_eq!(offsets(&mut *letters, &of("p")).await, [1, 2, 3]);
+    // Somebody's editor left the last line without an end.
+    let text = std::fs::read(&path).unwrap();
+    std::fs::write(&path, text.strip_suffix(b"\n").unwrap()).unwrap();
+    letters.write("p", &[bare(4)]).await.unwrap();
+    assert_eq!(offsets(&mut *letters, &of("p")).await, [1, 2, 3, 4]);
+    append(b"not mine\n");
+    let Err(SinkError::Unusable(why)) = letters.find(&of("p"), None).await else { panic!("it was read") };
+    assert!(why.contains("the line at byte") && why.contains("letters.jsonl"), "{why}");
+}
+
+#[tokio::test]
+async fn a_host_and_people_at_the_same_file_lose_no_letter() {
+    const EACH: i64 = 60;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("letters.jsonl");
+    let tasks: Vec<_> = (0..4i64)
+        .map(|task| {
+            let path = path.clone();
+            tokio::spawn(async move {
+                let mut letters = file::letters(&path);
+                for i in 0..EACH {
+                    let offset = task * EACH + i;
+                    letters.write("p", &[bare(offset)]).await.unwrap();
+                    let one = Filter { offset: Some(Offset(offset)), ..of("p") };
+                    let done = if i % 2 == 0 { letters.mark(&one).await } else { letters.discard(&one).await };
+                    assert_eq!(done.unwrap(), 1);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let marked = Filter { retry: Some(true), ..of("p") };
+    let even: Vec<i64> = (0..4 * EACH).filter(|offset| offset % 2 == 0).collect();
+    assert_eq!(offsets(&mut *file::letters(&path), &marked).await, even);
 }
 
 #[tokio::test]

@@ -7,6 +7,15 @@
 //! | `[s, e)` | `[a, b)`, `a > e` | refused (`Gap`): records would be lost  |
 //! | `[s, e)` | `[a, b)`, `a < e` | refused (`Overlap`): records would count twice |
 //!
+//! A partition that went to another host and came back is resumed further on, since what is between was consumed there:
+//!
+//! | consumed | resumed at | `resume`                                       |
+//! |----------|------------|------------------------------------------------|
+//! | none     | `a`        | accepted; consumed is now `[a, a)`             |
+//! | `[s, a)` | `a`        | accepted; nothing changes                      |
+//! | `[s, e)` | `a > e`    | accepted; consumed is now `[a, a)`             |
+//! | `[s, e)` | `a < e`    | refused (`Overlap`): records would count twice |
+//!
 //! A refusal changes nothing. This is the only file that computes the offset after another one.
 
 use std::collections::BTreeMap;
@@ -148,6 +157,20 @@ impl Intervals {
         }
     }
 
+    /// Reading this partition goes on here, further on than it was left if others read it meanwhile; or is refused and changes
+    /// nothing.
+    pub fn resume(&mut self, partition: Partition, at: Offset) -> Result<(), Misfit> {
+        let interval = Interval { start: at, end: at };
+        match self.by_partition.get(&partition) {
+            Some(consumed) if consumed.end > at => Err(Misfit::Overlap { partition, consumed: *consumed, interval }),
+            Some(consumed) if consumed.end == at => Ok(()),
+            _ => {
+                self.by_partition.insert(partition, interval);
+                Ok(())
+            }
+        }
+    }
+
     /// Where reading goes on in this partition, if any of it was consumed.
     pub fn end(&self, partition: Partition) -> Option<Offset> {
         self.by_partition.get(&partition).map(|interval| interval.end)
@@ -195,6 +218,26 @@ mod tests {
                     prop_assert_eq!(consumed.clone(), before);
                 }
                 prop_assert_eq!(consumed.end(Partition(1)), None);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_partition_that_came_back_goes_on_where_it_is_resumed_and_never_before_its_end(
+            start in 0i64..20, length in 0i64..20, at in 0i64..60,
+        ) {
+            let mut consumed = Intervals::default();
+            let interval = Interval::new(Offset(start), Offset(start + length)).unwrap();
+            consumed.extend(Partition(0), interval).unwrap();
+            let before = consumed.clone();
+            let resumed = consumed.resume(Partition(0), Offset(at));
+            prop_assert_eq!(resumed.is_ok(), at >= start + length);
+            if resumed.is_ok() {
+                prop_assert_eq!(consumed.end(Partition(0)), Some(Offset(at)));
+            }
+            if at <= start + length {
+                prop_assert_eq!(consumed, before);
             }
         }
     }

@@ -23,6 +23,7 @@ pub mod records;
 pub mod rejected;
 pub mod row;
 pub mod schema;
+pub mod share;
 pub mod time;
 pub mod window;
 

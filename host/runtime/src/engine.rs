@@ -31,6 +31,10 @@ const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 /// the pages that the image shares with its artifact, none of its own.
 const WARM_SLOTS: u32 = 16;
 
+/// The artifacts that are known to compile within their limits. Fewer: a host that swaps all day asks the helper again. More: a
+/// directory full of empty files.
+const MAX_KNOWN: usize = 1_024;
+
 /// How a runtime is set up.
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
@@ -137,8 +141,14 @@ impl Known {
 
     /// What can't be noted is compiled by the helper again.
     fn add(&self, artifact: Digest) {
-        let noted = std::fs::create_dir_all(&self.directory).and_then(|()| std::fs::write(self.file(artifact), b""));
-        if let Err(error) = noted {
+        let note = || {
+            if std::fs::read_dir(&self.directory).is_ok_and(|known| known.count() >= MAX_KNOWN) {
+                std::fs::remove_dir_all(&self.directory)?;
+            }
+            std::fs::create_dir_all(&self.directory)?;
+            std::fs::write(self.file(artifact), b"")
+        };
+        if let Err(error) = note() {
             tracing::warn!("{}: {error}", self.directory.display());
         }
     }

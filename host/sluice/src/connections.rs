@@ -1,19 +1,22 @@
 //! What a connection's name stands for: the only place that knows both the configuration and the connectors.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use sluice_connectors::csv::CsvConnection;
 use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseOptions};
-use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter};
-use sluice_connectors::letters::Letterbox;
+use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter, Membership};
+use sluice_connectors::letters::{self, Letterbox};
 use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
 use sluice_connectors::sink::{Sink, SinkError, Target};
 use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
+use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
 use sluice_connectors::writer::{WriteError, Writer};
 use sluice_core::lookup::{Lookup, LookupError};
+use sluice_core::share::Want;
 use sluice_core::{Field, Kind};
 
 use crate::config;
@@ -32,6 +35,14 @@ enum Connection {
     Sqlite(SqliteConnection),
 }
 
+/// Where dead letters go, and whether what is missing there is made.
+enum LettersPlace<'a> {
+    Mysql(&'a MysqlConnection, &'a str, bool),
+    Sqlite(&'a SqliteConnection, &'a str, bool),
+    Kafka(&'a KafkaConnection, &'a str, bool),
+    File(&'a Path),
+}
+
 /// All connections of a service. Pipelines that look up on the same one share its pool and its cache.
 pub struct Connections {
     by_name: BTreeMap<String, Connection>,
@@ -44,11 +55,35 @@ impl Connections {
         Ok(Connections { by_name: by_name.collect::<Result<_, LookupError>>()? })
     }
 
-    /// Opens a pipeline's source, where its checkpoint ends if it has one. Blocks while the server answers.
-    pub fn open_source(&self, source: &config::Source, resumed: Option<Start>) -> Result<Box<dyn Source>, SourceError> {
+    /// Joins the group of a source, if its hosts share partitions, as this host. `alone` says that no other one was seen before.
+    pub fn join(
+        &self,
+        source: &config::Source,
+        want: Want,
+        host: &str,
+        alone: bool,
+    ) -> Result<Option<Membership>, SourceError> {
+        match self.by_name.get(&source.connection) {
+            Some(Connection::Kafka(kafka)) => {
+                Membership::join(kafka, &source.topic, &source.group, want, host, alone).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens a pipeline's source, where its checkpoint ends if it has one, on what its host has as a member of the group.
+    /// Blocks while the server answers.
+    pub fn open_source(
+        &self,
+        source: &config::Source,
+        resumed: Option<Start>,
+        membership: Option<&Membership>,
+    ) -> Result<Box<dyn Source>, SourceError> {
         let subscription = subscription(source, resumed);
         match self.by_name.get(&source.connection) {
-            Some(Connection::Kafka(kafka)) => Ok(Box::new(KafkaSource::open(kafka, &subscription, PATIENCE)?)),
+            Some(Connection::Kafka(kafka)) => {
+                Ok(Box::new(KafkaSource::open(kafka, &subscription, membership, PATIENCE)?))
+            }
             Some(Connection::Log(log)) => Ok(Box::new(LogSource::open(log, &subscription)?)),
             _ => Err(SourceError::Unusable(misused(&source.connection, "a source (kafka or log)"))),
         }
@@ -83,39 +118,105 @@ impl Connections {
         }
     }
 
-    /// Everything that opening the sink would find at fault; makes nothing.
-    pub async fn check_sink(&self, sink: &config::Sink, fields: &[Field]) -> Result<(), SinkError> {
+    /// Opens a pipeline's sink whose rows are written in transactions with their intervals.
+    pub async fn open_transactions(
+        &self,
+        pipeline: &config::Pipeline,
+        sink: &config::Sink,
+        fields: &[Field],
+    ) -> Result<Box<dyn TransactionSink>, SinkError> {
         match self.by_name.get(&sink.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.open_transactions(&ledger(pipeline, sink), fields).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.open_transactions(&ledger(pipeline, sink), fields).await,
+            _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
+        }
+    }
+
+    /// How far the rows of such a sink are.
+    pub async fn written(&self, pipeline: &config::Pipeline, sink: &config::Sink) -> Result<Written, SinkError> {
+        let (name, topic) = (&pipeline.name, &pipeline.source.topic);
+        match self.by_name.get(&sink.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.written(name, topic).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.written(name, topic).await,
+            _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
+        }
+    }
+
+    /// Everything that opening the pipeline's sink would find at fault; makes nothing.
+    pub async fn check_sink(
+        &self,
+        pipeline: &config::Pipeline,
+        sink: &config::Sink,
+        fields: &[Field],
+    ) -> Result<(), SinkError> {
+        let transaction = sink.delivery == config::Delivery::Transaction;
+        match self.by_name.get(&sink.connection) {
+            Some(Connection::Mysql(mysql)) if transaction => {
+                mysql.check_transactions(&ledger(pipeline, sink), fields).await
+            }
+            Some(Connection::Sqlite(sqlite)) if transaction => {
+                sqlite.check_transactions(&ledger(pipeline, sink), fields).await
+            }
             Some(Connection::Mysql(mysql)) => mysql.check(&target(sink), fields).await,
             Some(Connection::Sqlite(sqlite)) => sqlite.check(&target(sink), fields).await,
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
 
-    /// The dead letters in a table, to be looked at.
-    pub fn letters(&self, letters: &config::DeadLetters) -> Result<Box<dyn Letterbox>, SinkError> {
-        match self.by_name.get(&letters.connection) {
-            Some(Connection::Mysql(mysql)) => mysql.letters(&letters.table),
-            Some(Connection::Sqlite(sqlite)) => Ok(sqlite.letters(&letters.table)),
-            _ => Err(SinkError::Unusable(misused(&letters.connection, LETTERS))),
+    /// The dead letters in a place, to be looked at.
+    pub fn letters(&self, place: &config::DeadLetters) -> Result<Box<dyn Letterbox>, SinkError> {
+        match self.letters_place(place)? {
+            LettersPlace::Mysql(mysql, table, _) => mysql.letters(table),
+            LettersPlace::Sqlite(sqlite, table, _) => Ok(sqlite.letters(table)),
+            LettersPlace::Kafka(kafka, topic, _) => Ok(kafka.letters(topic)),
+            LettersPlace::File(path) => Ok(letters::file::letters(path)),
         }
     }
 
-    /// Everything that opening the table for dead letters would find at fault; makes nothing.
-    pub async fn check_letters(&self, letters: &config::DeadLetters) -> Result<(), SinkError> {
-        match self.by_name.get(&letters.connection) {
-            Some(Connection::Mysql(mysql)) => mysql.check_letters(&letters.table, letters.create).await,
-            Some(Connection::Sqlite(sqlite)) => sqlite.check_letters(&letters.table, letters.create).await,
-            _ => Err(SinkError::Unusable(misused(&letters.connection, LETTERS))),
+    /// Everything that opening the place for dead letters would find at fault; makes nothing.
+    pub async fn check_letters(&self, place: &config::DeadLetters) -> Result<(), SinkError> {
+        match self.letters_place(place)? {
+            LettersPlace::Mysql(mysql, table, create) => mysql.check_letters(table, create).await,
+            LettersPlace::Sqlite(sqlite, table, create) => sqlite.check_letters(table, create).await,
+            LettersPlace::Kafka(kafka, topic, create) => {
+                let (kafka, topic) = (kafka.clone(), topic.to_owned());
+                blocking(move || kafka.check_letters(&topic, create)).await
+            }
+            LettersPlace::File(path) => letters::file::check(path),
         }
     }
 
-    /// Opens a table for dead letters.
-    pub async fn open_letters(&self, letters: &config::DeadLetters) -> Result<Box<dyn Letterbox>, SinkError> {
-        match self.by_name.get(&letters.connection) {
-            Some(Connection::Mysql(mysql)) => mysql.open_letters(&letters.table, letters.create).await,
-            Some(Connection::Sqlite(sqlite)) => sqlite.open_letters(&letters.table, letters.create).await,
-            _ => Err(SinkError::Unusable(misused(&letters.connection, LETTERS))),
+    /// Opens a place for dead letters.
+    pub async fn open_letters(&self, place: &config::DeadLetters) -> Result<Box<dyn Letterbox>, SinkError> {
+        match self.letters_place(place)? {
+            LettersPlace::Mysql(mysql, table, create) => mysql.open_letters(table, create).await,
+            LettersPlace::Sqlite(sqlite, table, create) => sqlite.open_letters(table, create).await,
+            LettersPlace::Kafka(kafka, topic, create) => {
+                let (kafka, topic) = (kafka.clone(), topic.to_owned());
+                blocking(move || kafka.open_letters(&topic, create)).await
+            }
+            LettersPlace::File(path) => {
+                letters::file::check(path)?;
+                Ok(letters::file::letters(path))
+            }
+        }
+    }
+
+    fn letters_place<'a>(&'a self, place: &'a config::DeadLetters) -> Result<LettersPlace<'a>, SinkError> {
+        let misused = |connection: &str| {
+            Err(SinkError::Unusable(misused(connection, "a place for dead letters (mysql, sqlite or kafka)")))
+        };
+        match place {
+            config::DeadLetters::File { path } => Ok(LettersPlace::File(path)),
+            config::DeadLetters::Table { connection, table, create } => match self.by_name.get(connection) {
+                Some(Connection::Mysql(mysql)) => Ok(LettersPlace::Mysql(mysql, table, *create)),
+                Some(Connection::Sqlite(sqlite)) => Ok(LettersPlace::Sqlite(sqlite, table, *create)),
+                _ => misused(connection),
+            },
+            config::DeadLetters::Topic { connection, topic, create } => match self.by_name.get(connection) {
+                Some(Connection::Kafka(kafka)) => Ok(LettersPlace::Kafka(kafka, topic, *create)),
+                _ => misused(connection),
+            },
         }
     }
 
@@ -170,7 +271,30 @@ fn target(sink: &config::Sink) -> Target {
     Target { table: sink.table.clone(), key: sink.key.clone(), create: sink.create }
 }
 
-const LETTERS: &str = "a place for dead letters (mysql or sqlite)";
+fn ledger(pipeline: &config::Pipeline, sink: &config::Sink) -> Ledger {
+    let letters = pipeline.dead_letters.as_ref().and_then(|letters| letters.table_of(&sink.connection));
+    Ledger {
+        target: target(sink),
+        pipeline: pipeline.name.clone(),
+        topic: pipeline.source.topic.clone(),
+        letters: letters.map(str::to_owned),
+        host: this_host(),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
+) -> Result<T, SinkError> {
+    let work = tokio::task::spawn_blocking(work).await;
+    work.unwrap_or_else(|error| Err(SinkError::Unusable(format!("{error}; this is a defect"))))
+}
+
+/// This process, as people tell it from others.
+fn this_host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = if name.trim().is_empty() { "a host without a name" } else { name.trim() };
+    format!("{name} (process {})", std::process::id())
+}
 
 /// The configuration checks that connections fit their use; this is what a gap in those checks would say.
 fn misused(connection: &str, what: &str) -> String {

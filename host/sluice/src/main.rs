@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod connections;
 mod figures;
+mod identity;
 mod kept;
 mod operators;
 mod pipeline;

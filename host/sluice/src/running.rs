@@ -15,7 +15,7 @@ use crate::connections::Connections;
 use crate::kept::Kept;
 use crate::operators::Deployed;
 use crate::pipeline::deployments::Deployments;
-use crate::pipeline::{Ended, Handle, Status, Supervisor, assemble};
+use crate::pipeline::{Ended, Handle, Place, Status, Supervisor, assemble};
 
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
@@ -31,6 +31,8 @@ pub struct Outcome {
 /// What pipelines share.
 pub struct Shared {
     pub connections: Arc<Connections>,
+    /// Which host this is.
+    pub host: String,
     pub store: Arc<dyn CheckpointStore>,
     pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
@@ -70,6 +72,7 @@ impl Member {
             rollout: Rollout::default(),
             begins_anew: false,
             disablings: Disablings::default(),
+            place: Place::of(&shared.host),
         };
         let started = shared.started;
         let supervisor = tokio::spawn(async move {

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::connections::Connections;
 use crate::kept::Kept;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
-use crate::{admin, operators, pipelines};
+use crate::{admin, identity, operators, pipelines};
 
 /// A running service.
 pub struct Service {
@@ -51,11 +51,13 @@ impl Service {
         let runtime = Arc::new(runtime(config)?);
         let operators = deployed(config, names, Arc::clone(&runtime)).await?;
         let store = store(config).await?;
+        let host = identity::of(&config.state).context("no name for this host in its state directory")?;
         let shared = Shared {
             operators,
             connections: Arc::new(Connections::new(&config.connections)?),
             store: Arc::clone(&store) as Arc<dyn CheckpointStore>,
             kept: Kept::new(Arc::clone(&store), runtime),
+            host,
             until_caught_up,
             started,
         };

@@ -104,6 +104,11 @@ impl Corpus {
         }
     }
 
+    /// The records of a partition up to this fraction of its length, as [`Corpus::load`] cuts it.
+    pub fn records(&self, topic: &str, partition: usize, to: f64) -> Vec<String> {
+        part(&self.partition(topic, partition), 0.0, to).lines().map(str::to_owned).collect()
+    }
+
     fn partition(&self, topic: &str, partition: usize) -> String {
         fs::read_to_string(self.topics().join(topic).join(format!("{partition}.jsonl"))).unwrap()
     }

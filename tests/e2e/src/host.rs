@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{PATIENCE, Site, eventually, root};
+use crate::{PATIENCE, Seat, Site, eventually, root};
 
 /// What `GET /status` answers.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,7 +32,7 @@ impl Status {
 pub struct Pipeline {
     /// Its file's name.
     pub name: String,
-    /// `running`, `holding`, `stopped`, `waiting` or `finished`.
+    /// `running`, `holding`, `stopped`, `disabled`, `waiting` or `finished`.
     pub state: String,
     /// Why it isn't running.
     pub reason: Option<String>,
@@ -52,6 +52,8 @@ pub struct Pipeline {
     pub lag: Option<u64>,
     /// Flushes done.
     pub flushes: u64,
+    /// Those of the topic's that its host reads.
+    pub partitions: Vec<i32>,
     /// Why the newest file of its operator isn't what it runs.
     #[serde(default)]
     pub refused: Option<String>,
@@ -116,12 +118,17 @@ pub struct Host {
 impl Host {
     /// Starts the service on the site's configuration.
     pub fn start(site: &Site) -> Host {
-        let log = site.path("host.log");
+        Host::start_at(&site.seat())
+    }
+
+    /// Starts the service on one of the site's hosts' configurations.
+    pub fn start_at(seat: &Seat) -> Host {
+        let log = seat.log.clone();
         let out = File::options().create(true).append(true).open(&log).unwrap();
         let begun = usize::try_from(out.metadata().unwrap().len()).unwrap();
         let child = Command::new(binary())
             .args(["run", "--log", "json", "--config"])
-            .arg(site.config())
+            .arg(&seat.config)
             .stdin(Stdio::null())
             .stderr(out.try_clone().unwrap())
             .stdout(out)
@@ -191,6 +198,11 @@ impl Host {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells the peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Stops it in its tracks, until [`Host::thaw`].

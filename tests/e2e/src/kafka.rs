@@ -69,6 +69,14 @@ impl Topic {
         }
     }
 
+    /// Forgets the records before this offset, as retention does.
+    pub fn delete_before(&self, partition: i32, offset: i64) {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(&self.name, partition, Offset::Offset(offset)).unwrap();
+        let deleted = block_on(admin().delete_records(&before, &AdminOptions::new())).unwrap();
+        assert!(deleted.elements().iter().all(|element| element.error().is_ok()), "{deleted:?}");
+    }
+
     /// Waits until every record is in the topic.
     pub fn flush(&self) {
         self.producer.flush(PATIENCE).unwrap();

@@ -34,7 +34,7 @@ pub use host::{Finished, Host, Pipeline, Status, sluice};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Leave, Outage, Server, start_servers};
-pub use site::{Site, World};
+pub use site::{Seat, Site, World};
 pub use storm::{storm, swap_storm};
 pub use tables::Tables;
 pub use volume::Volume;

@@ -19,6 +19,15 @@ pub enum World {
     Embedded,
 }
 
+/// What one host of a site starts with.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Its sluice.toml.
+    pub config: PathBuf,
+    /// Where its log goes.
+    pub log: PathBuf,
+}
+
 /// A directory with sluice.toml, pipelines and operators, and on servers a database and topics, all of one test's own.
 pub struct Site {
     directory: TempDir,
@@ -66,6 +75,20 @@ impl Site {
     /// The path of its sluice.toml.
     pub fn config(&self) -> PathBuf {
         self.path("sluice.toml")
+    }
+
+    /// What its host starts with.
+    pub fn seat(&self) -> Seat {
+        Seat { config: self.config(), log: self.path("host.log") }
+    }
+
+    /// What one more host of this name starts with: the same pipelines and servers, a state of its own.
+    pub fn seat_of(&self, name: &str, edit: impl FnOnce(&mut Table)) -> Seat {
+        let file = |end| self.path(&format!("{name}{end}"));
+        let seat = Seat { config: file(".toml"), log: file(".log") };
+        fs::create_dir(file(".state")).unwrap();
+        self.write_config(&seat, &format!("{name}.state"), edit);
+        seat
     }
 
     /// The tables that its pipelines write.
@@ -123,6 +146,10 @@ impl Site {
 
     /// Writes sluice.toml anew, after `edit`.
     pub fn configure(&self, edit: impl FnOnce(&mut Table)) {
+        self.write_config(&self.seat(), "state", edit);
+    }
+
+    fn write_config(&self, seat: &Seat, state: &str, edit: impl FnOnce(&mut Table)) {
         let connections = match self.world {
             World::Servers => format!(
                 "events = {{ kafka = {{ brokers = \"{}\" }} }}\ndimensions = {{ hbase = {{ thrift = \"{}\" }} }}\n\
@@ -138,12 +165,12 @@ impl Site {
             ),
         };
         let text = format!(
-            "operators = \"operators\"\npipelines = \"pipelines\"\nstate = \"state\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+            "operators = \"operators\"\npipelines = \"pipelines\"\nstate = \"{state}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [connections]\n{connections}"
         );
         let mut config: Table = toml::from_str(&text).unwrap();
         edit(&mut config);
-        fs::write(self.config(), toml::to_string(&config).unwrap()).unwrap();
+        fs::write(&seat.config, toml::to_string(&config).unwrap()).unwrap();
     }
 
     /// Adds a pipeline: the repository's one for the metric, on this site's topic, after `edit`. Flushes are made frequent,

@@ -8,8 +8,16 @@ use rdkafka::error::KafkaError;
 use super::KafkaConnection;
 
 /// Properties that a connection can't set: what the source promises about offsets hangs on them.
-pub const RESERVED: [&str; 5] =
-    ["bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof"];
+pub const RESERVED: [&str; 8] = [
+    "bootstrap.servers",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "partition.assignment.strategy",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+];
 
 /// KiB of records fetched ahead while nobody polls, and of one fetch, which comes on top. Less: a fast lane waits for the
 /// broker's answer more often. 8 MiB were no faster, and took three times the memory for each pipeline.
@@ -23,9 +31,16 @@ pub const FETCHED_AHEAD_RECORDS: u32 = 8_192;
 /// KiB of records that a writer holds until the broker has them; [`crate::Writer::write`] blocks when it is full.
 pub const UNSENT_KIB: u32 = 32 * 1024;
 
-/// How long a commit waits for a group's coordinator that is away. librdkafka takes the session's timeout for it, which a
-/// group without members doesn't have: short, since a pipeline that ends waits for its last commit.
-pub const COMMIT_PATIENCE_MS: u32 = 10_000;
+/// After how long without a sign of life the group gives a host's partitions to others, unless the connection says otherwise;
+/// also how long a commit waits for a coordinator that is away. Shorter: a host that is cut off for a moment loses what it has
+/// (and a broker refuses less than its `group.min.session.timeout.ms`, 6 s unless set). Longer: others take over that much later
+/// from a host that died.
+pub const SESSION_MS: u32 = 10_000;
+
+const SESSION: &str = "session.timeout.ms";
+
+/// KiB and records that a client fetches ahead which only is a member: as few as librdkafka lets it, as it is to fetch none.
+const MEMBER_FETCHES: &str = "1";
 
 /// How often partitions that were added to a topic are looked for, unless the connection says otherwise.
 const REFRESH: &str = "topic.metadata.refresh.interval.ms";
@@ -43,7 +58,7 @@ pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<Clie
         // Offsets that retention took are an error with a message, not a silent jump.
         ("auto.offset.reset", "error".to_owned()),
         ("allow.auto.create.topics", "false".to_owned()),
-        ("session.timeout.ms", COMMIT_PATIENCE_MS.to_string()),
+        (SESSION, SESSION_MS.to_string()),
         (REFRESH, REFRESH_MS.to_string()),
     ];
     overridden(&mut config, connection, ours);
@@ -52,6 +67,33 @@ pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<Clie
     config.set("enable.auto.offset.store", "false");
     config.set("enable.partition.eof", "true");
     Ok(config)
+}
+
+/// How the client is configured that is a member of the group for a source, under this name. One that comes back as the same
+/// instance within its session has its partitions again at once.
+pub(super) fn member(
+    connection: &KafkaConnection,
+    group: &str,
+    name: &str,
+    instance: &str,
+) -> Result<ClientConfig, String> {
+    let mut config = consumer(connection, group)?;
+    config.set("client.id", name);
+    config.set("group.instance.id", instance);
+    // Those who keep their partitions in a rebalance read on meanwhile.
+    config.set("partition.assignment.strategy", "cooperative-sticky");
+    config.set("auto.offset.reset", "latest");
+    config.set("enable.partition.eof", "false");
+    config.set("queued.min.messages", MEMBER_FETCHES);
+    config.set("queued.max.messages.kbytes", MEMBER_FETCHES);
+    Ok(config)
+}
+
+/// The session's timeout.
+pub(super) fn session(config: &ClientConfig) -> Duration {
+    // What isn't a number is refused when the client is made.
+    let millis = config.get(SESSION).and_then(|millis| millis.parse().ok()).unwrap_or(SESSION_MS);
+    Duration::from_millis(u64::from(millis))
 }
 
 /// How a producer is configured: what it was given is in the topic once, or it says so.

@@ -6,8 +6,9 @@
 //!         logs, broker events ──▶ main queue ──▶ Reports ──▶ tracing
 //! ```
 //!
-//! - **All partitions are this process's.** They are assigned at explicit offsets, not subscribed to: in this version one
-//!   host runs a pipeline. The group is where commits go, for lag monitors and `start = "committed"`; it has no members.
+//! - **Partitions are this host's by its [`Membership`]** in the consumer group, a client of its own. The one that reads is
+//!   assigned them at explicit offsets, and knows nothing of the group. Without a membership (to look whether a source can be
+//!   opened) it is all partitions, and the group must have no members for a commit.
 //! - **Offsets are the pipeline's.** librdkafka commits nothing by itself. Each partition's position is tracked here: a
 //!   record below it is refused, and offsets that hold no record (compacted ones, transaction markers) are accounted for
 //!   when a later record or the partition's end shows that they are passed.
@@ -18,11 +19,19 @@
 //! promises above are built on.
 
 mod batch_queue;
+mod claim;
+mod committer;
 pub mod config;
+mod letter_record;
+mod letters;
+mod member;
+mod membership;
+mod peers;
 mod positions;
 mod records;
 mod reports;
 mod source;
+mod starts;
 mod topic;
 mod watch;
 mod writer;
@@ -30,6 +39,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use membership::Membership;
 pub use source::KafkaSource;
 pub use writer::KafkaWriter;
 

@@ -4,38 +4,39 @@ use std::collections::BTreeMap;
 
 use sluice_core::{Interval, Offset, Partition};
 
-/// The next offset of each partition. Partitions are numbered from 0 without gaps, as Kafka's are.
+/// The next offset of each partition that is read, by its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Positions {
-    next: Vec<Offset>,
+    next: Vec<Option<Offset>>,
 }
 
 impl Positions {
-    /// Adds the partitions that follow those that are known, and refuses others; answers whether it did add them.
-    pub fn add(&mut self, starts: &BTreeMap<Partition, Offset>) -> bool {
-        let expected = (self.next.len()..).map(|index| i32::try_from(index).ok());
-        let follow = starts.keys().zip(expected).all(|(partition, index)| Some(partition.0) == index);
-        if follow {
-            self.next.extend(starts.values());
+    /// Adds partitions; answers with one that is known already or can't be one, and then adds none.
+    pub fn add(&mut self, starts: &BTreeMap<Partition, Offset>) -> Result<(), Partition> {
+        if let Some(known) =
+            starts.keys().find(|partition| index(**partition).is_none() || self.of(**partition).is_some())
+        {
+            return Err(*known);
         }
-        follow
-    }
-
-    /// How many partitions there are.
-    pub fn len(&self) -> usize {
-        self.next.len()
+        for (partition, start) in starts {
+            let Some(index) = index(*partition) else { continue };
+            if self.next.len() <= index {
+                self.next.resize(index + 1, None);
+            }
+            self.next[index] = Some(*start);
+        }
+        Ok(())
     }
 
     /// The next offset of the partition.
     pub fn of(&self, partition: Partition) -> Option<Offset> {
-        self.next.get(index(partition)?).copied()
+        self.next.get(index(partition)?).copied()?
     }
 
     /// Passes a record, and the offsets before it that hold none. Says false, and changes nothing, if the record is below
     /// the position: it was read before.
     pub fn pass(&mut self, partition: Partition, offset: Offset) -> bool {
-        let next = index(partition).and_then(|index| self.next.get_mut(index));
-        match next {
+        match self.next_of(partition) {
             Some(next) if *next <= offset => {
                 *next = offset.next();
                 true
@@ -46,16 +47,20 @@ impl Positions {
 
     /// The partition has no record before `end` but those that were passed.
     pub fn reach(&mut self, partition: Partition, end: Offset) {
-        if let Some(next) = index(partition).and_then(|index| self.next.get_mut(index)) {
+        if let Some(next) = self.next_of(partition) {
             *next = end.max(*next);
         }
+    }
+
+    fn next_of(&mut self, partition: Partition) -> Option<&mut Offset> {
+        self.next.get_mut(index(partition)?)?.as_mut()
     }
 
     /// What was passed since the positions were `before`: an interval for each partition that went on.
     pub fn since(&self, before: &Positions) -> Vec<(Partition, Interval)> {
         let pairs = (0..).zip(before.next.iter().zip(&self.next));
         let went_on = pairs.filter_map(|(number, (start, end))| {
-            let interval = Interval::new(*start, *end).filter(|interval| !interval.is_empty())?;
+            let interval = Interval::new((*start)?, (*end)?).filter(|interval| !interval.is_empty())?;
             Some((Partition(number), interval))
         });
         went_on.collect()
@@ -76,7 +81,7 @@ mod tests {
     fn at(starts: &[i64]) -> Positions {
         let mut positions = Positions::default();
         let starts = (0..).zip(starts).map(|(number, start)| (Partition(number), Offset(*start)));
-        assert!(positions.add(&starts.collect()));
+        positions.add(&starts.collect()).unwrap();
         positions
     }
 
@@ -129,12 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_partitions_that_follow_are_added() {
+    fn a_partition_is_added_once_and_those_between_are_not_read() {
         let mut positions = at(&[0]);
         let start = |number| BTreeMap::from([(Partition(number), Offset(0))]);
-        assert!(!positions.add(&start(0)));
-        assert!(!positions.add(&start(2)));
-        assert!(positions.add(&start(1)));
-        assert_eq!(positions.len(), 2);
+        assert_eq!(positions.add(&start(0)), Err(Partition(0)));
+        assert_eq!(positions.add(&start(-1)), Err(Partition(-1)));
+        assert_eq!(positions.add(&start(2)), Ok(()));
+        assert!(!positions.pass(Partition(1), Offset(0)));
+        assert!(positions.pass(Partition(2), Offset(0)));
     }
 }

@@ -1,22 +1,27 @@
 //! Reading a topic.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
 use sluice_core::records::Records;
+use sluice_core::share::Share;
 use sluice_core::{Offset, Partition};
 
 use super::batch_queue::{Batch, BatchQueue, Consumer, Message};
+use super::claim::Claim;
+use super::committer::{MemberCommitter, OutsideCommitter};
+use super::membership::Membership;
 use super::positions::Positions;
 use super::records::KafkaRecords;
 use super::reports::is_refusal;
+use super::starts::{Starts, gone};
 use super::topic::{Edge, Topic, refused};
 use super::watch::{Found, Watch};
 use super::{KafkaConnection, config};
-use crate::source::{Committer, Source, SourceError, Start, Subscription};
+use crate::source::{Committer, Source, SourceError, Subscription};
 
 /// The most records of one answer, whatever is asked for: larger ones were slower, and fill the processor's caches.
 const MAX_RECORDS: usize = 16_384;
@@ -25,9 +30,9 @@ const MAX_RECORDS: usize = 16_384;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a question about offsets waits for its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A topic of a Kafka cluster, all partitions of it.
+/// A topic of a Kafka cluster, all partitions of it or those that its host has.
 ///
 /// It keeps the promises of [`Source`] by tracking each partition's position: a record below it is dropped with a warning,
 /// a hole is accounted for by the record or the end of the partition after it. Brokers that go away are waited for without
@@ -37,6 +42,7 @@ pub struct KafkaSource {
     queue: BatchQueue,
     positions: Positions,
     starts: BTreeMap<Partition, Offset>,
+    claim: Option<Arc<Claim>>,
     watch: Option<Watch>,
     /// Comes after the records that it was found behind.
     waiting: Option<String>,
@@ -45,14 +51,17 @@ pub struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Assigns all partitions of the topic at their start, which is looked up, so that it is a number.
+    /// Assigns the partitions that the host has as this member of the group (all, for none) at their start, which is looked up,
+    /// so that it is a number. Waits for them.
     ///
     /// # Errors
-    /// `Unavailable` if no broker answers within `patience`; `Unusable` if a property is not librdkafka's, the credentials
-    /// are refused, the topic isn't there, or a commit is of records that it no longer has.
+    /// `Unavailable` if no broker answers within `patience`, or the group gives nothing yet; `Held` if others have what is
+    /// needed; `Unusable` if a property is not librdkafka's, the credentials are refused, the topic isn't there, or a commit is
+    /// of records that it no longer has.
     pub fn open(
         connection: &KafkaConnection,
         subscription: &Subscription,
+        membership: Option<&Membership>,
         patience: Duration,
     ) -> Result<KafkaSource, SourceError> {
         let config = config::consumer(connection, &subscription.group).map_err(SourceError::Unusable)?;
@@ -64,10 +73,12 @@ impl KafkaSource {
         let topic =
             Topic { consumer, name: subscription.topic.as_str().into(), brokers: connection.brokers.as_str().into() };
         let count = topic.partitions(patience, || queue.serve_events())?;
+        let claim = membership.map(Membership::claim).transpose()?.map(Arc::new);
         let mut source = KafkaSource {
-            starts: starts(&topic, count, &subscription.start)?,
+            starts: Starts { topic: &topic, count, claim: claim.as_deref() }.find(&subscription.start)?,
             topic,
             queue,
+            claim,
             positions: Positions::default(),
             watch: None,
             waiting: None,
@@ -79,12 +90,9 @@ impl KafkaSource {
     }
 
     fn assign(&mut self, starts: &BTreeMap<Partition, Offset>) -> Result<(), SourceError> {
-        if !self.positions.add(starts) {
-            let (topic, known) = (&self.topic.name, self.positions.len());
-            return Err(SourceError::Unusable(format!(
-                "the partitions of {topic} don't follow the {known} known ones"
-            )));
-        }
+        self.positions.add(starts).map_err(|known| {
+            SourceError::Unusable(format!("{} [{known}] can't be read twice; this is a defect", self.topic.name))
+        })?;
         let list = starts.iter().map(|(partition, start)| (*partition, rdkafka::Offset::Offset(start.0)));
         let list = self.topic.list(list)?;
         self.topic.consumer.incremental_assign(&list).map_err(|error| self.topic.unanswered(&error))
@@ -99,6 +107,8 @@ impl KafkaSource {
         match self.watch.as_ref().and_then(Watch::found) {
             None => {}
             Some(Found::Trouble(why)) => self.waiting = Some(why),
+            // The group gives them to somebody.
+            Some(Found::Partitions(_)) if self.claim.is_some() => {}
             Some(Found::Partitions(starts)) => {
                 tracing::info!(target: "kafka", topic = %self.topic.name, partitions = starts.len(), "partitions added");
                 self.assign(&starts)?;
@@ -175,52 +185,6 @@ impl KafkaSource {
     }
 }
 
-/// Where each partition is to be read from.
-fn starts(topic: &Topic, count: i32, start: &Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
-    let partitions: Vec<_> = (0..count).map(Partition).collect();
-    match start {
-        Start::Earliest => topic.edges(&partitions, Edge::Beginning, PATIENCE),
-        Start::Latest => topic.edges(&partitions, Edge::End, PATIENCE),
-        Start::Committed => {
-            let committed = topic.committed(&partitions, PATIENCE)?;
-            resumed(topic, &partitions, &committed, "the committed offset")
-        }
-        Start::At(ends) => resumed(topic, &partitions, ends, "the checkpoint's offset"),
-    }
-}
-
-/// The oldest record of each partition, or the offset where reading is to go on, if the topic has it.
-fn resumed(
-    topic: &Topic,
-    partitions: &[Partition],
-    ends: &BTreeMap<Partition, Offset>,
-    what: &str,
-) -> Result<BTreeMap<Partition, Offset>, SourceError> {
-    let mut starts = topic.edges(partitions, Edge::Beginning, PATIENCE)?;
-    let last = topic.edges(partitions, Edge::End, PATIENCE)?;
-    for (partition, end) in ends {
-        let at = format!("{what} {end}");
-        let (Some(start), Some(last)) = (starts.get_mut(partition), last.get(partition)) else {
-            let there = format!("it has {} partitions", partitions.len());
-            return Err(SourceError::Unusable(gone(&topic.name, *partition, &at, &there)));
-        };
-        if end < start || end > last {
-            let there = format!("it has {start} to {last}");
-            return Err(SourceError::Unusable(gone(&topic.name, *partition, &at, &there)));
-        }
-        *start = *end;
-    }
-    Ok(starts)
-}
-
-fn gone(topic: &str, partition: Partition, at: &str, there: &str) -> String {
-    format!(
-        "{topic} [{partition}] no longer has {at}: {there}; its retention is too short for how far behind the pipeline is, \
-         or the topic was made anew: keep records longer, and start over, with `sluice state reset` where the pipeline has a \
-         checkpoint and start = \"earliest\", or restore the records"
-    )
-}
-
 impl Source for KafkaSource {
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Option<Box<dyn Records>>, SourceError> {
         let asked = Instant::now();
@@ -251,24 +215,18 @@ impl Source for KafkaSource {
         self.starts.clone()
     }
 
-    fn committer(&self) -> Arc<dyn Committer> {
-        Arc::new(KafkaCommitter { topic: self.topic.clone() })
+    fn share(&self) -> Option<&Share> {
+        self.claim.as_ref().map(|claim| claim.share())
     }
-}
 
-/// Commits a group's offsets as an outsider: the group must have no members.
-struct KafkaCommitter {
-    topic: Topic,
-}
-
-impl Committer for KafkaCommitter {
-    /// Waits for the coordinator's answer, and at most [`config::COMMIT_PATIENCE_MS`] for a coordinator.
-    fn commit(&self, next: &BTreeMap<Partition, Offset>) -> Result<(), SourceError> {
-        if next.is_empty() {
-            return Ok(());
+    fn committer(&self) -> Arc<dyn Committer> {
+        match &self.claim {
+            Some(claim) => Arc::new(MemberCommitter {
+                topic: self.topic.clone(),
+                claim: Arc::clone(claim),
+                told: Mutex::new(self.starts.clone()),
+            }),
+            None => Arc::new(OutsideCommitter { topic: self.topic.clone() }),
         }
-        let list = next.iter().map(|(partition, offset)| (*partition, rdkafka::Offset::Offset(offset.0)));
-        let list = self.topic.list(list)?;
-        self.topic.consumer.commit(&list, CommitMode::Sync).map_err(|error| self.topic.unanswered(&error))
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::client::Client;
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
 use sluice_core::{Offset, Partition};
 
 use super::batch_queue::Consumer;
@@ -98,16 +98,18 @@ impl Topic {
         Ok(offsets)
     }
 
-    /// The group's commits, of the partitions that have one.
-    pub fn committed(
+    /// The group's commits, of the partitions that have one, asked by this client: its own, or that which is a member and knows
+    /// the coordinator already.
+    pub fn committed<C: ConsumerContext>(
         &self,
+        client: &BaseConsumer<C>,
         partitions: &[Partition],
         timeout: Duration,
     ) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         let list = self.list(partitions.iter().map(|partition| (*partition, rdkafka::Offset::Invalid)))?;
         let asked = Instant::now();
         let answer = loop {
-            match self.consumer.committed_offsets(list.clone(), timeout) {
+            match client.committed_offsets(list.clone(), timeout) {
                 // A cluster that has just started moves coordinators about: librdkafka asks the next time.
                 Err(error) if is_moving(&error) && asked.elapsed() < timeout => thread::sleep(COORDINATOR_MOVES),
                 answer => break answer.map_err(|error| self.unanswered(&error))?,
@@ -150,8 +152,8 @@ impl Topic {
 }
 
 /// Asks once how many partitions a topic has; none if there is no such topic.
-pub(super) fn partitions(
-    client: &Client<Reports>,
+pub(super) fn partitions<C: ClientContext>(
+    client: &Client<C>,
     topic: &str,
     timeout: Duration,
 ) -> Result<Option<i32>, RDKafkaErrorCode> {

@@ -67,7 +67,7 @@ fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<
             }
             Err(SourceError::Unusable(why)) => (Found::Trouble(why), 0),
             // The cluster is away, and librdkafka says so itself.
-            Err(SourceError::Unavailable(_)) => continue,
+            Err(SourceError::Unavailable(_) | SourceError::Held(_)) => continue,
         };
         // While the last one isn't taken up yet, this is found again later.
         if report.try_send(found).is_ok() {

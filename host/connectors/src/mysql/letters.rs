@@ -83,7 +83,7 @@ impl MysqlSession {
     }
 }
 
-fn arguments(statement: &Statement) -> Result<MySqlArguments, sqlx::error::BoxDynError> {
+pub(super) fn arguments(statement: &Statement) -> Result<MySqlArguments, sqlx::error::BoxDynError> {
     let mut arguments = MySqlArguments::default();
     for argument in &statement.arguments {
         match argument {

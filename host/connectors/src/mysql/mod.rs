@@ -1,7 +1,8 @@
 //! Upserts into MySQL and MariaDB.
 //!
 //! A flush is one transaction of multi-row `INSERT … ON DUPLICATE KEY UPDATE`, so `Ok` means committed, and a lost
-//! connection leaves nothing or all of it. Sessions are strict: a value that a column can't hold is an error, never cut.
+//! connection leaves nothing or all of it. Where the pipeline asks for it, the intervals of its records are in the same
+//! transaction (`transaction`). Sessions are strict: a value that a column can't hold is an error, never cut.
 //!
 //! Timestamps are wall-clock times: a `DATETIME` column gets them as they are, a `TIMESTAMP` column takes them as times of
 //! the session's zone. A column with fewer fraction digits than the value has drops the rest, as SQL does.
@@ -12,9 +13,11 @@
 mod bind;
 mod describe;
 mod error;
+mod inserts;
 mod letters;
 mod session;
 mod sink;
+mod transaction;
 mod types;
 mod zone;
 

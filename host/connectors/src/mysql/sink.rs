@@ -2,21 +2,15 @@
 
 use async_trait::async_trait;
 use sluice_core::Field;
-use sqlx::error::BoxDynError;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
+use super::MysqlConnection;
 use super::describe::{Described, describe};
+use super::inserts::{Failure, Inserts, MAX_BINDS};
 use super::session::Server;
-use super::{MysqlConnection, bind, error};
 use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
-use crate::sql::{Dialect, Upsert, UpsertPlan, Values};
-
-/// The most rows in a statement: more gain nothing, and hold up other statements for longer.
-const MAX_ROWS: usize = 1000;
-
-/// The most placeholders that the protocol can count.
-const MAX_BINDS: usize = 65_535;
+use crate::sql::{Dialect, UpsertPlan};
 
 /// A MySQL table that takes upserts.
 ///
@@ -24,17 +18,9 @@ const MAX_BINDS: usize = 65_535;
 /// upsert connects anew. A connection that the server closed while it was idle is replaced without an error.
 pub struct MysqlSink {
     server: Server,
-    plan: UpsertPlan,
-    upsert: Upsert,
+    inserts: Inserts,
     constraints: Vec<Constraint>,
     connection: Option<MySqlConnection>,
-}
-
-/// Why a flush failed.
-enum Failure {
-    /// The connection broke before the server confirmed.
-    Lost(SinkError),
-    Other(SinkError),
 }
 
 impl MysqlSink {
@@ -43,44 +29,15 @@ impl MysqlSink {
         let server = Server::of(connection)?;
         let plan = UpsertPlan::new(Dialect::Mysql, target, fields).map_err(SinkError::Mismatch)?;
         let mut connection = server.connect().await?;
-        if target.create && matches!(server.answer(describe(&mut connection, &target.table)).await?, Described::Missing)
-        {
-            let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(&mut connection);
-            server.answer(create).await?;
-        }
-        let constraints = inspect(&server, &mut connection, &plan).await?.ok_or_else(|| missing(&server, &plan))?;
-        let upsert = plan.upsert(MAX_ROWS, MAX_BINDS);
-        Ok(MysqlSink { server, plan, upsert, constraints, connection: Some(connection) })
+        let constraints = open_table(&server, &mut connection, &plan).await?;
+        Ok(MysqlSink { server, inserts: Inserts::new(plan), constraints, connection: Some(connection) })
     }
 
-    async fn write(
-        &mut self,
-        mut connection: MySqlConnection,
-        values: &[Values<'_>],
-        rows: usize,
-    ) -> Result<(), Failure> {
-        let mut written = 0;
-        while let Some(chunk) = self.upsert.next_chunk(values, written, rows) {
-            written = chunk.end;
-            let sql = AssertSqlSafe(self.upsert.text(chunk.len()));
-            let arguments = bind::arguments(values, chunk).map_err(|e| self.bad_value(e))?;
-            self.run(sqlx::query_with(sql, arguments).execute(&mut connection)).await?;
-        }
-        self.run(sqlx::raw_sql("COMMIT").execute(&mut connection)).await?;
+    async fn write(&mut self, mut connection: MySqlConnection, rows: &Rows) -> Result<(), Failure> {
+        self.inserts.write(&self.server, &mut connection, rows).await?;
+        self.inserts.commit(&self.server, &mut connection).await?;
         self.connection = Some(connection);
         Ok(())
-    }
-
-    async fn run<T>(&self, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
-        let answer = self.server.raw_answer(call).await.map_err(Failure::Other)?;
-        answer.map_err(|e| {
-            let words = within_table(error::sink_error(&self.server, &e), &self.plan);
-            if error::is_lost(&e) { Failure::Lost(words) } else { Failure::Other(words) }
-        })
-    }
-
-    fn bad_value(&self, e: BoxDynError) -> Failure {
-        Failure::Other(SinkError::Unusable(format!("{}, table {}: {e}", self.server, self.plan.table())))
     }
 }
 
@@ -91,20 +48,31 @@ impl Sink for MysqlSink {
     }
 
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        let values = self.plan.values(rows)?;
         if let Some(connection) = self.connection.take() {
-            match self.write(connection, &values, rows.rows).await {
+            match self.write(connection, rows).await {
                 // It may have been closed long ago, while it was idle. Writing again changes nothing.
                 Err(Failure::Lost(_)) => {}
-                Err(Failure::Other(e)) => return Err(e),
-                Ok(()) => return Ok(()),
+                other => return Ok(other?),
             }
         }
         let connection = self.server.connect().await?;
-        self.write(connection, &values, rows.rows).await.map_err(|failure| match failure {
-            Failure::Lost(e) | Failure::Other(e) => e,
-        })
+        Ok(self.write(connection, rows).await?)
     }
+}
+
+/// The table's constraints; makes the table if it is missing and the target says so.
+pub(super) async fn open_table(
+    server: &Server,
+    connection: &mut MySqlConnection,
+    plan: &UpsertPlan,
+) -> Result<Vec<Constraint>, SinkError> {
+    if plan.target.create
+        && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing)
+    {
+        let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(&mut *connection);
+        server.answer(create).await?;
+    }
+    inspect(server, connection, plan).await?.ok_or_else(|| missing(server, plan))
 }
 
 /// What opening a sink would find at fault.
@@ -112,8 +80,17 @@ pub(super) async fn check(connection: &MysqlConnection, target: &Target, fields:
     let server = Server::of(connection)?;
     let plan = UpsertPlan::new(Dialect::Mysql, target, fields).map_err(SinkError::Mismatch)?;
     let mut connection = server.connect().await?;
-    match inspect(&server, &mut connection, &plan).await? {
-        None if !target.create => Err(missing(&server, &plan)),
+    check_table(&server, &mut connection, &plan).await
+}
+
+/// What opening this table would find at fault.
+pub(super) async fn check_table(
+    server: &Server,
+    connection: &mut MySqlConnection,
+    plan: &UpsertPlan,
+) -> Result<(), SinkError> {
+    match inspect(server, connection, plan).await? {
+        None if !plan.target.create => Err(missing(server, plan)),
         _ => Ok(()),
     }
 }
@@ -147,12 +124,4 @@ fn missing(server: &Server, plan: &UpsertPlan) -> SinkError {
         plan.table(),
         plan.create_table()
     ))
-}
-
-fn within_table(error: SinkError, plan: &UpsertPlan) -> SinkError {
-    match error {
-        SinkError::Unavailable(e) => SinkError::Unavailable(format!("table {}: {e}", plan.table())),
-        SinkError::Unusable(e) => SinkError::Unusable(format!("table {}: {e}", plan.table())),
-        mismatch => mismatch,
-    }
 }

@@ -47,11 +47,12 @@ impl Dialect {
     }
 
     /// What follows the columns of a table that we make.
-    pub(crate) fn table_options(self) -> &'static str {
+    pub(crate) fn table_options(self, has_key: bool) -> &'static str {
         match self {
             Dialect::Mysql => " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
             // One tree instead of a tree and an index: half the writes.
-            Dialect::Sqlite => " WITHOUT ROWID",
+            Dialect::Sqlite if has_key => " WITHOUT ROWID",
+            Dialect::Sqlite => "",
         }
     }
 }

@@ -78,6 +78,9 @@ impl UpsertPlan {
     }
 
     fn key_problem(&self, table: &Table) -> Option<String> {
+        if self.target.key.is_empty() {
+            return None;
+        }
         if table.unique.iter().any(|index| index.whole && same_names(&index.columns, &self.target.key)) {
             return None;
         }
@@ -99,7 +102,8 @@ impl UpsertPlan {
 
     /// A unique index in which two rows of different keys can meet: one would replace the other.
     fn clash_problem(&self, index: &UniqueIndex, table: &Table) -> Option<String> {
-        let holds_key = index.whole && self.target.key.iter().all(|key| contains_name(&index.columns, key));
+        let keyless = self.target.key.is_empty();
+        let holds_key = !keyless && index.whole && self.target.key.iter().all(|key| contains_name(&index.columns, key));
         let counts = |name: &str| !self.writes(name) && table.column(name).is_some_and(|column| column.counts);
         if holds_key || index.columns.iter().any(|name| counts(name)) {
             return None;
@@ -112,11 +116,19 @@ impl UpsertPlan {
             Dialect::Sqlite if index.primary || index.name.starts_with("sqlite_autoindex_") => self.anew(),
             Dialect::Sqlite => format!("run DROP INDEX {name}"),
         };
-        Some(format!(
-            "unique index {name} ({}) of table {} would make rows of different keys replace each other: {change}",
-            self.dialect.quote_all(index.columns.iter().map(String::as_str)),
-            self.table()
-        ))
+        let columns = self.dialect.quote_all(index.columns.iter().map(String::as_str));
+        let table = self.table();
+        Some(match keyless {
+            true => format!(
+                "unique index {name} ({columns}) of table {table} would refuse rows, which the sink adds without a key: \
+                 {change}, or say key = {:?}",
+                index.columns
+            ),
+            false => format!(
+                "unique index {name} ({columns}) of table {table} would make rows of different keys replace each other: \
+                 {change}"
+            ),
+        })
     }
 
     fn unwritten_problem(&self, column: &Column) -> Option<String> {
@@ -240,6 +252,20 @@ mod tests {
         assert!(plan(Dialect::Mysql).check(&table).is_ok());
         table.unique.push(index("c", &["total"]));
         assert_eq!(plan(Dialect::Mysql).check(&table).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_table_for_rows_without_a_key_has_no_unique_index_but_one_that_counts() {
+        let target = Target { table: "gifts".into(), key: vec![], create: false };
+        let fields = [Field::new("kind", Kind::Utf8), Field::new("total", Kind::Int64)];
+        let plan = UpsertPlan::in_transactions(Dialect::Mysql, &target, &fields).unwrap();
+        let mut table = fitting();
+        table.columns.push(Column { counts: true, ..column("id", "bigint", &[Kind::Int64]) });
+        table.unique = vec![index("PRIMARY", &["id"])];
+        assert_eq!(plan.check(&table).unwrap(), [Constraint::ANY, Constraint::ANY]);
+        table.unique.push(index("a", &["kind"]));
+        let problems = plan.check(&table).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("say key = [\"kind\"]"), "{problems:?}");
     }
 
     #[test]

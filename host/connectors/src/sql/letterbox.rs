@@ -30,16 +30,19 @@ pub(crate) struct TableLetters<S> {
     /// None where letters are only looked at.
     sink: Option<Box<dyn Sink>>,
     table: String,
+    /// It was there: asked for each letter of a page, that would take longer than the letters.
+    seen: bool,
 }
 
 impl<S: Session> TableLetters<S> {
     pub(crate) fn new(session: S, sql: LetterSql, table: &str, sink: Option<Box<dyn Sink>>) -> TableLetters<S> {
-        TableLetters { session, sql, sink, table: table.to_owned() }
+        TableLetters { session, sql, seen: sink.is_some(), sink, table: table.to_owned() }
     }
 
     /// Nobody has to have made the table before there is a letter.
     async fn is_there(&mut self) -> Result<bool, SinkError> {
-        if self.sink.is_some() { Ok(true) } else { self.session.has_table(&self.table).await }
+        self.seen = self.seen || self.session.has_table(&self.table).await?;
+        Ok(self.seen)
     }
 
     async fn change(&mut self, statements: &[Statement]) -> Result<u64, SinkError> {

@@ -28,7 +28,7 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    fn new(sql: String) -> Statement {
+    pub(super) fn new(sql: String) -> Statement {
         Statement { sql, arguments: Vec::new() }
     }
 

@@ -8,6 +8,7 @@
 //!
 //! No I/O here: the folders `mysql` and `sqlite` ask the server and bind the values.
 
+mod checkpoint;
 mod dialect;
 mod fit;
 mod letterbox;
@@ -17,6 +18,7 @@ mod table;
 mod upsert;
 mod values;
 
+pub(crate) use checkpoint::{CheckpointSql, Found, Line, line, written};
 pub(crate) use dialect::Dialect;
 pub(crate) use letterbox::{Session, TableLetters};
 pub(crate) use letters::{Argument, LetterSql, Statement, letter, target as letter_target};

@@ -17,6 +17,20 @@ pub(crate) struct UpsertPlan {
 impl UpsertPlan {
     /// A plan whose names can be written as SQL and whose key is among its fields; else each problem as a sentence.
     pub(crate) fn new(dialect: Dialect, target: &Target, fields: &[Field]) -> Result<UpsertPlan, Vec<String>> {
+        let plan = UpsertPlan::in_transactions(dialect, target, fields);
+        if !target.key.is_empty() {
+            return plan;
+        }
+        let no_key = format!("the sink of table `{}` has no key: name the columns that identify a row", target.table);
+        Err([plan.err().unwrap_or_default(), vec![no_key]].concat())
+    }
+
+    /// The same for a table whose rows are written once, and which may then have no key: its rows are inserted.
+    pub(crate) fn in_transactions(
+        dialect: Dialect,
+        target: &Target,
+        fields: &[Field],
+    ) -> Result<UpsertPlan, Vec<String>> {
         let mut problems = Vec::new();
         if let Some(problem) = name_problem(&target.table) {
             problems.push(format!("the table's name {:?} {problem}: name another table", target.table));
@@ -56,14 +70,12 @@ impl UpsertPlan {
 
     /// The statement that makes a table for this plan.
     pub(crate) fn create_table(&self) -> String {
-        let columns: Vec<_> = self.fields.iter().map(|field| self.column_ddl(field)).collect();
-        format!(
-            "CREATE TABLE {} ({}, PRIMARY KEY ({})){}",
-            self.table(),
-            columns.join(", "),
-            self.key_list(),
-            self.dialect.table_options()
-        )
+        let mut parts: Vec<_> = self.fields.iter().map(|field| self.column_ddl(field)).collect();
+        if !self.target.key.is_empty() {
+            parts.push(format!("PRIMARY KEY ({})", self.key_list()));
+        }
+        let options = self.dialect.table_options(!self.target.key.is_empty());
+        format!("CREATE TABLE {} ({}){options}", self.table(), parts.join(", "))
     }
 
     /// The same, which leaves a table alone that somebody else made a moment before.
@@ -95,9 +107,6 @@ fn field_problems(fields: &[Field]) -> Vec<String> {
 }
 
 fn key_problems(target: &Target, fields: &[Field]) -> Vec<String> {
-    if target.key.is_empty() {
-        return vec![format!("the sink of table `{}` has no key: name the columns that identify a row", target.table)];
-    }
     let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
     let missing = target.key.iter().filter(|key| !names.contains(&key.as_str()));
     missing

@@ -13,7 +13,7 @@ use super::values::Values;
 /// copy that is made.
 const MAX_STATEMENT_BYTES: usize = 2 << 20;
 
-/// `INSERT`s that replace the row with the same key.
+/// `INSERT`s that replace the row with the same key; without a key they add rows.
 ///
 /// A statement has the most rows that are allowed, or a power of two: few distinct texts, so that each is prepared once
 /// and stays in the connection's cache.
@@ -72,6 +72,9 @@ fn bytes(values: &[Values<'_>], rows: Range<usize>) -> usize {
 
 /// What happens to a row whose key is there.
 fn on_conflict(plan: &UpsertPlan) -> String {
+    if plan.target.key.is_empty() {
+        return String::new();
+    }
     let quote = |name: &str| plan.dialect.quote(name);
     let rest = plan.fields.iter().map(|field| field.name.as_str()).filter(|name| !plan.is_key(name));
     let set: Vec<_> = rest.map(quote).collect();
@@ -133,6 +136,16 @@ mod tests {
         let text = |dialect| plan(dialect, &["a"], &["a"]).upsert(1, 10).text(1);
         assert!(text(Dialect::Mysql).ends_with(" ON DUPLICATE KEY UPDATE `a`=`a`"));
         assert!(text(Dialect::Sqlite).ends_with(" ON CONFLICT (\"a\") DO NOTHING"));
+    }
+
+    #[test]
+    fn rows_without_a_key_are_added() {
+        for dialect in [Dialect::Mysql, Dialect::Sqlite] {
+            let target = Target { table: "t".into(), key: vec![], create: false };
+            let plan = UpsertPlan::in_transactions(dialect, &target, &[Field::new("a", Kind::Int64)]).unwrap();
+            assert!(plan.upsert(1, 10).text(1).ends_with(" VALUES (?)"));
+            assert!(!plan.create_table().contains("KEY") && !plan.create_table().contains("ROWID"));
+        }
     }
 
     proptest! {

@@ -45,6 +45,21 @@ impl File {
         self.connect(SqliteConnectOptions::new().filename(&self.path).read_only(true)).await
     }
 
+    /// Begins a transaction. Immediate: waits for another writer now, rather than fails at the first row.
+    pub(super) async fn begin(&self, connection: &mut sqlx::SqliteConnection) -> Result<(), SinkError> {
+        self.run(sqlx::query("BEGIN IMMEDIATE").execute(connection)).await.map(drop)
+    }
+
+    /// Makes the transaction durable.
+    pub(super) async fn commit(&self, connection: &mut sqlx::SqliteConnection) -> Result<(), SinkError> {
+        self.run(sqlx::query("COMMIT").execute(connection)).await.map(drop)
+    }
+
+    /// Waits for an answer.
+    pub(super) async fn run<T>(&self, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, SinkError> {
+        call.await.map_err(|e| self.error(&e))
+    }
+
     /// An error of SQLite's in words.
     pub(super) fn error(&self, error: &sqlx::Error) -> SinkError {
         error::sink_error(&self.path, error)

@@ -43,7 +43,7 @@ impl SqliteSession {
     }
 }
 
-fn arguments(statement: &Statement) -> Result<SqliteArguments, sqlx::Error> {
+pub(super) fn arguments(statement: &Statement) -> Result<SqliteArguments, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
     for argument in &statement.arguments {
         let added = match argument {

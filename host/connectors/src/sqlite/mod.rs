@@ -9,8 +9,10 @@ mod bind;
 mod describe;
 mod error;
 mod file;
+mod inserts;
 mod letters;
 mod sink;
+mod transaction;
 
 use std::path::PathBuf;
 

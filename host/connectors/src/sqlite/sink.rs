@@ -2,21 +2,14 @@
 
 use async_trait::async_trait;
 use sluice_core::Field;
-use sqlx::error::BoxDynError;
 use sqlx::{AssertSqlSafe, SqliteConnection as Connection};
 
+use super::SqliteConnection;
 use super::describe::{Described, describe};
 use super::file::File;
-use super::{SqliteConnection, bind};
+use super::inserts::Inserts;
 use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
-use crate::sql::{Dialect, Upsert, UpsertPlan, Values};
-
-/// The most rows in a statement. A statement is a message to the driver's thread, which this many rows outweigh; many more
-/// rows only make its preparation longer.
-const MAX_ROWS: usize = 128;
-
-/// The most placeholders that SQLite takes by default (`SQLITE_MAX_VARIABLE_NUMBER`).
-const MAX_BINDS: usize = 32_766;
+use crate::sql::{Dialect, UpsertPlan};
 
 /// An SQLite table that takes upserts.
 ///
@@ -24,8 +17,7 @@ const MAX_BINDS: usize = 32_766;
 /// upsert opens it anew.
 pub struct SqliteSink {
     file: File,
-    plan: UpsertPlan,
-    upsert: Upsert,
+    inserts: Inserts,
     constraints: Vec<Constraint>,
     connection: Option<Connection>,
 }
@@ -39,42 +31,14 @@ impl SqliteSink {
     ) -> Result<SqliteSink, SinkError> {
         let file = File::new(&connection.path);
         let plan = UpsertPlan::new(Dialect::Sqlite, target, fields).map_err(SinkError::Mismatch)?;
-        if !file.exists() && !target.create {
-            return Err(missing(&file, &plan));
-        }
-        let mut connection = file.open().await?;
-        if target.create {
-            create_if_missing(&file, &mut connection, &plan).await?;
-        }
-        let constraints = inspect(&file, &mut connection, &plan).await?.ok_or_else(|| missing(&file, &plan))?;
-        let upsert = plan.upsert(MAX_ROWS, MAX_BINDS);
-        Ok(SqliteSink { file, plan, upsert, constraints, connection: Some(connection) })
+        let (connection, constraints) = open_table(&file, &plan).await?;
+        Ok(SqliteSink { file, inserts: Inserts::new(plan), constraints, connection: Some(connection) })
     }
 
-    async fn write(
-        &mut self,
-        connection: &mut Connection,
-        values: &[Values<'_>],
-        rows: usize,
-    ) -> Result<(), SinkError> {
-        // Immediate: wait for another writer now, rather than fail at the first row.
-        self.run(sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection)).await?;
-        let mut written = 0;
-        while let Some(chunk) = self.upsert.next_chunk(values, written, rows) {
-            written = chunk.end;
-            let sql = AssertSqlSafe(self.upsert.text(chunk.len()));
-            let arguments = bind::arguments(values, chunk).map_err(|e| self.bad_value(e))?;
-            self.run(sqlx::query_with(sql, arguments).execute(&mut *connection)).await?;
-        }
-        self.run(sqlx::query("COMMIT").execute(&mut *connection)).await
-    }
-
-    async fn run<T>(&self, call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<(), SinkError> {
-        call.await.map(|_| ()).map_err(|e| self.file.error(&e))
-    }
-
-    fn bad_value(&self, e: BoxDynError) -> SinkError {
-        SinkError::Unusable(format!("SQLite at {}, table {}: {e}", self.file.path(), self.plan.table()))
+    async fn write(&mut self, connection: &mut Connection, rows: &Rows) -> Result<(), SinkError> {
+        self.file.begin(connection).await?;
+        self.inserts.write(&self.file, connection, rows).await?;
+        self.file.commit(connection).await
     }
 }
 
@@ -85,27 +49,43 @@ impl Sink for SqliteSink {
     }
 
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        let values = self.plan.values(rows)?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.file.open().await?,
         };
-        self.write(&mut connection, &values, rows.rows).await?;
+        self.write(&mut connection, rows).await?;
         self.connection = Some(connection);
         Ok(())
     }
 }
 
+/// A connection, and the table's constraints; makes file and table if they are missing and the target says so.
+pub(super) async fn open_table(file: &File, plan: &UpsertPlan) -> Result<(Connection, Vec<Constraint>), SinkError> {
+    if !file.exists() && !plan.target.create {
+        return Err(missing(file, plan));
+    }
+    let mut connection = file.open().await?;
+    if plan.target.create {
+        create_if_missing(file, &mut connection, plan).await?;
+    }
+    let constraints = inspect(file, &mut connection, plan).await?.ok_or_else(|| missing(file, plan))?;
+    Ok((connection, constraints))
+}
+
 /// What opening a sink would find at fault.
 pub(super) async fn check(connection: &SqliteConnection, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
-    let file = File::new(&connection.path);
     let plan = UpsertPlan::new(Dialect::Sqlite, target, fields).map_err(SinkError::Mismatch)?;
+    check_table(&File::new(&connection.path), &plan).await
+}
+
+/// What opening this table would find at fault.
+pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), SinkError> {
     if !file.exists() {
-        return if target.create { file.find_directory() } else { Err(missing(&file, &plan)) };
+        return if plan.target.create { file.find_directory() } else { Err(missing(file, plan)) };
     }
     let mut connection = file.open_to_read().await?;
-    match inspect(&file, &mut connection, &plan).await? {
-        None if !target.create => Err(missing(&file, &plan)),
+    match inspect(file, &mut connection, plan).await? {
+        None if !plan.target.create => Err(missing(file, plan)),
         _ => Ok(()),
     }
 }

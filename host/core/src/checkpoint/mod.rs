@@ -46,6 +46,9 @@ pub struct Checkpoint {
     pub generation: u64,
     /// Where the pipeline's rows went: `connection.table` of each sink.
     pub sinks: Vec<String>,
+    /// The connection whose database has the intervals beside the rows, for a pipeline that writes both in one transaction.
+    #[serde(default)]
+    pub transaction: Option<String>,
     /// Groups were still to be written again, for a changed operator or sink.
     #[serde(default)]
     pub refreshing: bool,

@@ -2,6 +2,11 @@
 
 use super::{Fold, Mark};
 
+/// One part in so many of a fold's memory may have changed since it was sealed. A flush copies it: as rows, as changes, as a
+/// commit and in the store's memory, some three times as much in all. A smaller part writes groups that change again and again
+/// more often; a larger one makes the flush of a burst take more memory than the groups.
+const CHANGED_PART: usize = 4;
+
 impl Fold {
     /// The memory that groups take, in bytes.
     pub fn bytes(&self) -> usize {
@@ -12,6 +17,12 @@ impl Fold {
     /// Whether groups take more memory than they may, and some could leave it. Those of windows can't.
     pub fn is_over(&self) -> bool {
         self.backing.is_some() && self.windowed.is_none() && self.bytes() > self.keeping.memory
+    }
+
+    /// Whether no row may come before a flush: groups take too much memory, or too much of it changed since the last one.
+    pub fn is_full(&self) -> bool {
+        let a_group = self.bytes() / self.groups.len().max(1);
+        self.is_over() || self.backing.is_some() && self.changed.len() * a_group > self.keeping.memory / CHANGED_PART
     }
 
     /// Says that the changes of this flush, and of those before it, are in the store.

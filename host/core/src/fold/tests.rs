@@ -275,3 +275,18 @@ fn a_batch_whose_states_can_not_be_read_changes_nothing_and_can_be_added_again()
     add(&mut fold, &batch).unwrap();
     assert_eq!(changed(&mut fold), naive(&batch));
 }
+
+#[test]
+fn a_fold_is_full_when_a_quarter_of_its_memory_waits_for_a_flush_and_no_longer_once_it_is_sealed() {
+    const MEMORY: usize = 1 << 20;
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, MEMORY, None);
+    let mut next = 0..;
+    while !fold.is_full() {
+        add(&mut fold, &next.by_ref().take(100).map(|a| (Some(a), None, 1)).collect::<Vec<_>>()).unwrap();
+    }
+    assert!(!fold.is_over(), "the groups alone have room: {} bytes", fold.bytes());
+    assert!(fold.bytes() > MEMORY / 5, "and had it used: {} bytes", fold.bytes());
+    flush(&mut fold, &store, &mut Totals::new());
+    assert!(!fold.is_full());
+}

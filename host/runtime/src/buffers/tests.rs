@@ -163,3 +163,47 @@ fn a_column_of_a_type_that_the_contract_lacks_is_not_lent() {
     let array: ArrayRef = Arc::new(PrimitiveArray::<Int32Type>::from(vec![1]));
     assert!(Kind::ALL.iter().all(|kind| lend(&array, *kind).is_none()));
 }
+
+/// What was found worth trying: kind, rows, validity, offsets, values, and whether it is a column.
+type Tried = (Kind, usize, Option<&'static [u8]>, &'static [i32], &'static [u8], bool);
+
+const CORPUS: [Tried; 22] = [
+    (Kind::Utf8, 0, None, &[0], b"", true),
+    (Kind::Utf8, 0, None, &[], b"", false),
+    (Kind::Utf8, 0, None, &[0], b"left over", true),
+    (Kind::Utf8, 0, Some(&[]), &[0], b"", true),
+    (Kind::Utf8, 1, None, &[0, i32::MAX], b"", false),
+    (Kind::Utf8, 1, None, &[0, i32::MIN], b"", false),
+    (Kind::Utf8, 2, None, &[0, 0, 0], b"", true),
+    (Kind::Utf8, 2, None, &[0, 1, 2], b"\xc3\xa9", false),
+    (Kind::Utf8, 2, None, &[0, 2, 2], b"\xc3\xa9", true),
+    // What is null is to be text as well.
+    (Kind::Utf8, 1, Some(&[0]), &[0, 1], b"\xff", false),
+    // Bytes that no row has needn't be.
+    (Kind::Utf8, 1, None, &[0, 1], b"a\xff", true),
+    (Kind::Utf8, 1, None, &[0, 3], b"\xed\xa0\x80", false),
+    (Kind::Binary, 1, Some(&[0]), &[0, 1], b"\xff", true),
+    (Kind::Binary, 2, None, &[0, 2, 1], b"ab", false),
+    (Kind::Binary, 2, Some(&[0xff]), &[0, 0, 2], b"ab", true),
+    (Kind::Boolean, 9, None, &[], b"\xff\xff", true),
+    (Kind::Boolean, 9, None, &[], b"\xff", false),
+    (Kind::Boolean, 0, Some(&[]), &[], b"", true),
+    (Kind::Int64, 1, Some(&[1]), &[], &[0; 8], true),
+    (Kind::Int64, 1, Some(&[]), &[], &[0; 8], false),
+    (Kind::Float64, 1, None, &[0], &[0xff; 8], false),
+    (Kind::Timestamp, 1, None, &[], &[0x80; 8], true),
+];
+
+#[test]
+fn the_corpus_is_taken_and_refused_as_it_is_to_be() {
+    for (kind, rows, validity, offsets, values, taken) in CORPUS {
+        let answered = Answered {
+            validity: validity.map(<[u8]>::to_vec),
+            offsets: offsets.to_byte_slice().to_vec(),
+            values: values.to_vec(),
+        };
+        let answer = accept(answered.clone(), kind, rows);
+        assert_eq!(answer.is_ok(), taken, "{kind} {rows} {answered:?}: {answer:?}");
+        answer.iter().for_each(read_all);
+    }
+}

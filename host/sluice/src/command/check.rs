@@ -13,7 +13,7 @@ use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step};
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
-use crate::pipeline::{assemble, provenance};
+use crate::pipeline::{assemble, provenance, transaction};
 use crate::service;
 
 /// Say everything that is wrong: files, operators and, unless offline, servers, topics and tables.
@@ -108,6 +108,10 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
         if let Err(reason) = assemble::key_columns(sink, chain.output_fields()) {
             problems.push(problem(pipeline, format!("sink[{index}].key"), reason, "columns of the result"));
         }
+        if let Some(reason) = transaction::keyless(sink, chain.fold().is_some()) {
+            let want = "the columns that identify a group";
+            problems.push(problem(pipeline, format!("sink[{index}].key"), reason, want));
+        }
     }
     if problems.is_empty() { Ok(chain) } else { Err(problems) }
 }
@@ -121,7 +125,7 @@ async fn check_servers(
 ) {
     let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
     let opened =
-        tokio::task::spawn_blocking(move || shared.open_source(&source, None).err().map(|e| e.to_string())).await;
+        tokio::task::spawn_blocking(move || shared.open_source(&source, None, None).err().map(|e| e.to_string())).await;
     if let Ok(Some(reason)) = opened {
         problems.push(problem(pipeline, "source.topic".to_owned(), reason, "a topic that can be read"));
     }
@@ -142,7 +146,7 @@ async fn check_servers(
     let Some(fields) = fields else { return };
     for (index, sink) in pipeline.sinks.iter().enumerate() {
         let reasons = match provenance::written(sink, fields) {
-            Ok(written) => reasons(connections.check_sink(sink, &written).await),
+            Ok(written) => reasons(connections.check_sink(pipeline, sink, &written).await),
             Err(reason) => vec![reason],
         };
         let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");

@@ -104,7 +104,7 @@ impl Which {
         let connections = Connections::new(&config.connections)?;
         let boxes = destinations(&config).into_iter().map(|destination| {
             let opened = connections.letters(destination);
-            opened.with_context(|| format!("the dead letters of connection `{}`", destination.connection))
+            opened.with_context(|| format!("the dead letters in {destination}"))
         });
         boxes.collect()
     }
@@ -113,9 +113,7 @@ impl Which {
 fn destinations(config: &Config) -> Vec<&Destination> {
     let mut destinations: Vec<&Destination> = Vec::new();
     for destination in config.pipelines.iter().filter_map(|pipeline| pipeline.dead_letters.as_ref()) {
-        let same =
-            |other: &&Destination| (&other.connection, &other.table) == (&destination.connection, &destination.table);
-        if !destinations.iter().any(same) {
+        if !destinations.iter().any(|other| other.is_same_place(destination)) {
             destinations.push(destination);
         }
     }

@@ -43,7 +43,7 @@ pub use on_error::{DeadLetters, OnError};
 pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
 pub use problem::{Problem, Problems};
-pub use sink::Sink;
+pub use sink::{Delivery, Sink};
 pub use source::{Origin, Source, SourceColumn, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
 

@@ -1,8 +1,12 @@
 //! `on_error` and `[dead_letters]`: what becomes of records at fault, and where those that are left out go.
 
-use super::connection::{Declared, Role};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::connection::{ConnectionType, Declared, Role};
 use super::reader::{Item, Section};
 use super::sink::Sink;
+use super::source::Source;
 use super::value;
 
 /// The table of dead letters unless the pipeline says otherwise.
@@ -19,15 +23,59 @@ pub enum OnError {
     DeadLetter,
 }
 
-/// The table that dead letters go to.
+/// Where dead letters go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetters {
-    /// A mysql or sqlite connection.
-    pub connection: String,
-    /// The table.
-    pub table: String,
-    /// Whether a missing table is made.
-    pub create: bool,
+pub enum DeadLetters {
+    /// A table.
+    Table {
+        /// A mysql or sqlite connection.
+        connection: String,
+        /// The table.
+        table: String,
+        /// Whether a missing table is made.
+        create: bool,
+    },
+    /// A compacted topic.
+    Topic {
+        /// A kafka connection.
+        connection: String,
+        /// The topic.
+        topic: String,
+        /// Whether a missing topic is made.
+        create: bool,
+    },
+    /// A file of JSON lines.
+    File {
+        /// The file; made with the first letter.
+        path: PathBuf,
+    },
+}
+
+impl DeadLetters {
+    /// The table, if it is one of this connection.
+    pub fn table_of(&self, of: &str) -> Option<&str> {
+        match self {
+            DeadLetters::Table { connection, table, .. } if connection == of => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Whether letters go to the same place.
+    pub fn is_same_place(&self, other: &DeadLetters) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+/// As messages call it: `connection.table`, `connection.topic`, or the file.
+impl fmt::Display for DeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeadLetters::Table { connection, table: name, .. } | DeadLetters::Topic { connection, topic: name, .. } => {
+                write!(f, "{connection}.{name}")
+            }
+            DeadLetters::File { path } => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// What `on_error` says.
@@ -35,41 +83,84 @@ pub fn read_policy(item: &Item<'_>) -> Option<OnError> {
     item.choice(&[("stop", OnError::Stop), ("skip", OnError::Skip), ("dead_letter", OnError::DeadLetter)])
 }
 
+/// What else of the pipeline its letters' place depends on.
+pub struct Beside<'a> {
+    /// The pipeline's file.
+    pub file: &'a Path,
+    pub source: Option<&'a Source>,
+    pub sinks: Option<&'a [Sink]>,
+}
+
 /// Where a pipeline's letters go; none if it makes none. Unset, beside the first of its sinks.
 pub fn read_letters(
     section: &Section<'_>,
     declared: &Declared,
     on_error: Option<OnError>,
-    sinks: Option<&[Sink]>,
+    beside: &Beside<'_>,
 ) -> Option<Option<DeadLetters>> {
     let makes_letters = matches!(on_error, None | Some(OnError::DeadLetter));
     let Some(item) = section.optional("dead_letters") else {
-        let beside = sinks.and_then(<[Sink]>::first).map(|sink| DeadLetters {
+        let first = beside.sinks.and_then(<[Sink]>::first).map(|sink| DeadLetters::Table {
             connection: sink.connection.clone(),
             table: DEFAULT_TABLE.to_owned(),
             create: true,
         });
-        return if makes_letters { beside.map(Some) } else { Some(None) };
+        return if makes_letters { first.map(Some) } else { Some(None) };
     };
     if !makes_letters {
         item.problem("a place for dead letters", "none, or on_error = \"dead_letter\": this pipeline makes no letters");
     }
-    let letters = item.table("a table [dead_letters]", |section| letters(section, declared))?;
-    if sinks.is_some_and(|sinks| sinks.iter().any(|sink| writes(sink, &letters))) {
+    let letters = item.table("a table [dead_letters]", |section| letters(section, declared, beside.file))?;
+    if beside.sinks.is_some_and(|sinks| sinks.iter().any(|sink| writes(sink, &letters))) {
         item.problem("a table that a sink of this pipeline writes", "a table of its own");
+    }
+    if beside.source.is_some_and(|source| reads(source, &letters)) {
+        item.problem("the topic that this pipeline reads", "a topic of its own");
     }
     Some(Some(letters).filter(|_| makes_letters))
 }
 
-fn letters(section: &Section<'_>, declared: &Declared) -> Option<DeadLetters> {
-    let connection = section.required("connection", "a connection's name", |item| {
-        declared.resolve(&item, Role::Sink).map(|(name, _)| name)
-    });
-    let table = section.or("table", DEFAULT_TABLE.to_owned(), |item| value::table(&item));
+fn letters(section: &Section<'_>, declared: &Declared, pipeline: &Path) -> Option<DeadLetters> {
+    if let Some(item) = section.optional("file") {
+        for other in ["connection", "table", "topic", "create"] {
+            let one = "either a file or a table or topic of a connection";
+            section.optional(other).inspect(|item| item.problem("this beside `file`", one));
+        }
+        let directory = pipeline.parent().unwrap_or(Path::new(""));
+        let path = value::path(&item, directory, r#"a file such as "dead_letters.jsonl""#)?;
+        return Some(DeadLetters::File { path });
+    }
+    let named = section
+        .required("connection", "a connection's name, or `file`", |item| declared.resolve(&item, Role::DeadLetters));
+    let (table, topic) = (section.optional("table"), section.optional("topic"));
     let create = section.or("create", true, |item| item.boolean());
-    Some(DeadLetters { connection: connection?, table: table?, create: create? })
+    let of = named.as_ref().and_then(|(_, of)| *of);
+    // Where the connection's type isn't known, what is said of it decides.
+    let is_topic = of.map_or(topic.is_some() && table.is_none(), |of| of == ConnectionType::Kafka);
+    let (right, wrong) = if is_topic { (topic, table) } else { (table, topic) };
+    if let Some(wrong) = wrong {
+        let (found, want) = if is_topic { ("a table", "a `topic`") } else { ("a topic", "a `table`") };
+        wrong.problem(found, format!("{want} of this connection"));
+    }
+    if is_topic {
+        let want = "a topic's name";
+        let topic = match right {
+            Some(item) => value::topic(&item, want),
+            None => section.required("topic", want, |item| value::topic(&item, want)),
+        };
+        return Some(DeadLetters::Topic { connection: named?.0, topic: topic?, create: create? });
+    }
+    let table = right.map_or(Some(DEFAULT_TABLE.to_owned()), |item| value::table(&item));
+    Some(DeadLetters::Table { connection: named?.0, table: table?, create: create? })
 }
 
 fn writes(sink: &Sink, letters: &DeadLetters) -> bool {
-    (&sink.connection, &sink.table) == (&letters.connection, &letters.table)
+    letters.table_of(&sink.connection) == Some(&sink.table)
+}
+
+fn reads(source: &Source, letters: &DeadLetters) -> bool {
+    match letters {
+        DeadLetters::Topic { connection, topic, .. } => (connection, topic) == (&source.connection, &source.topic),
+        _ => false,
+    }
 }

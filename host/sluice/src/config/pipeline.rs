@@ -7,11 +7,11 @@ use sluice_core::deploy::Bounds;
 
 use super::connection::Declared;
 use super::environment::Env;
-use super::on_error::{self, DeadLetters, OnError};
+use super::on_error::{self, Beside, DeadLetters, OnError};
 use super::probation::{self, OnIncompatible};
 use super::problem::Problem;
 use super::reader::{self, Section};
-use super::sink::{self, MAX_SINKS, Sink};
+use super::sink::{self, Delivery, MAX_SINKS, Sink};
 use super::source::{self, Source};
 use super::state::{self, State};
 use super::step::{self, MAX_STEPS, Step};
@@ -41,6 +41,13 @@ pub struct Pipeline {
     pub on_error: Option<OnError>,
     /// Where dead letters go; none if it makes none.
     pub dead_letters: Option<DeadLetters>,
+}
+
+impl Pipeline {
+    /// The sink that is written in transactions, if there is one.
+    pub fn transaction(&self) -> Option<&Sink> {
+        self.sinks.iter().find(|sink| in_transactions(sink))
+    }
 }
 
 /// Reads one pipeline's file.
@@ -86,6 +93,11 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
             if sink.as_ref().is_some_and(|sink| sinks.iter().flatten().any(|other| same(sink, other))) {
                 item.problem("a table that another sink of this pipeline writes", "each table once");
             }
+            if sink.as_ref().is_some_and(in_transactions) && sinks.iter().flatten().any(in_transactions) {
+                let want =
+                    "one sink with delivery = \"transaction\", since only one database can say how far the rows are";
+                item.problem("another sink with delivery = \"transaction\"", want);
+            }
             sinks.push(sink);
         }
         sinks.into_iter().collect()
@@ -97,14 +109,24 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         }
         state
     });
-    let probation = section.or("probation", Bounds::default(), |item| {
-        item.table(r#"a table such as { time = "60s", rows = 100000 }"#, probation::read)
+    // A trial's rows are written and may be written again; a transaction's are written once.
+    let once = sinks.iter().flatten().any(in_transactions);
+    let probation = section.or("probation", if once { Bounds::NONE } else { Bounds::default() }, |item| {
+        let bounds = item.table(r#"a table such as { time = "60s", rows = 100000 }"#, probation::read);
+        if once && bounds.is_some_and(|bounds| !bounds.is_none()) {
+            item.problem(
+                "a trial, with a sink of `delivery = \"transaction\"`",
+                "no `probation`: its rows can't be taken back",
+            );
+        }
+        bounds
     });
     let on_incompatible =
         section.or("on_incompatible", OnIncompatible::default(), |item| probation::read_policy(&item));
     let on_error = section.or("on_error", None, |item| on_error::read_policy(&item).map(Some));
     let policy = on_error.flatten();
-    let dead_letters = on_error::read_letters(section, declared, policy, sinks.as_deref());
+    let beside = Beside { file, source: source.as_ref(), sinks: sinks.as_deref() };
+    let dead_letters = on_error::read_letters(section, declared, policy, &beside);
     Some(Pipeline {
         name: name.to_owned(),
         file: file.to_owned(),
@@ -122,6 +144,10 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
 fn windowed(steps: &Option<Vec<Step>>) -> bool {
     let windows = |step: &Step| matches!(step, Step::Operator(operator) if operator.window.is_some());
     steps.iter().flatten().any(windows)
+}
+
+fn in_transactions(sink: &Sink) -> bool {
+    sink.delivery == Delivery::Transaction
 }
 
 fn same(one: &Sink, other: &Sink) -> bool {

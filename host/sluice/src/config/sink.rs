@@ -31,14 +31,25 @@ pub struct Sink {
     pub connection: String,
     /// The table.
     pub table: String,
-    /// The columns that identify a row. At least one; names are distinct.
+    /// The columns that identify a row; names are distinct. At least one, unless rows are written in transactions.
     pub key: Vec<String>,
+    /// How rows get there.
+    pub delivery: Delivery,
     /// Whether a missing table is made.
     pub create: bool,
     /// Whether the column `_generation` says which generation of the operators wrote a row.
     pub generation: bool,
     /// When rows are written.
     pub flush: Flush,
+}
+
+/// How rows get into a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Under their key, as often as it takes.
+    Upsert,
+    /// Once, in one transaction with the intervals of their records.
+    Transaction,
 }
 
 /// When rows are written.
@@ -65,7 +76,13 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
         declared.resolve(&item, Role::Sink).map(|(name, _)| name)
     });
     let table = section.required("table", "a table's name", |item| value::table(&item));
-    let key = section.required("key", KEY, |item| key(&item, flow));
+    let delivery = section.or("delivery", Delivery::Upsert, |item| {
+        item.choice(&[("upsert", Delivery::Upsert), ("transaction", Delivery::Transaction)])
+    });
+    let key = match delivery {
+        Some(Delivery::Upsert) => section.required("key", KEY, |item| key(&item, flow)),
+        Some(Delivery::Transaction) | None => section.or("key", Vec::new(), |item| key(&item, flow)),
+    };
     let create = section.or("create", false, |item| item.boolean());
     let generation = section.or("generation", false, |item| item.boolean());
     let flush = section.or("flush", Flush::default(), |item| {
@@ -75,6 +92,7 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
         connection: connection?,
         table: table?,
         key: key?,
+        delivery: delivery?,
         create: create?,
         generation: generation?,
         flush: flush?,

@@ -11,9 +11,10 @@ use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, OpenError};
 
 use super::constraint::Constraints;
-use super::flush::OpenSink;
+use super::flush::{OpenSink, Table};
 use super::pending::FlushPolicy;
 use super::provenance;
+use super::transaction;
 use crate::config;
 use crate::connections::Connections;
 
@@ -26,6 +27,9 @@ pub enum Trouble {
     /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever the configuration says of it.
     #[error("{0}")]
     Operator(String),
+    /// Other hosts have what is needed: wait until they are gone.
+    #[error("{0}")]
+    Held(String),
     /// Somebody must change something. Each is a sentence.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
@@ -111,7 +115,7 @@ fn at(index: usize, trouble: Trouble) -> Trouble {
             Trouble::Wrong(reasons.into_iter().map(|reason| format!("step[{index}]: {reason}")).collect())
         }
         Trouble::Operator(reason) => Trouble::Operator(format!("step[{index}]: {reason}")),
-        away @ Trouble::Away(_) => away,
+        other @ (Trouble::Away(_) | Trouble::Held(_)) => other,
     }
 }
 
@@ -173,11 +177,12 @@ pub fn check_lookups(pipeline: &config::Pipeline, connections: &Connections) -> 
     Ok(())
 }
 
-/// Opens every sink for these rows; all that is wrong with all of them is said at once.
+/// Opens every sink for these rows, of a fold or not; all that is wrong with all of them is said at once.
 pub async fn sinks(
     pipeline: &config::Pipeline,
     connections: &Arc<Connections>,
     fields: &[Field],
+    folds: bool,
 ) -> Result<(Vec<OpenSink>, Constraints), Trouble> {
     let mut open = Vec::with_capacity(pipeline.sinks.len());
     let mut wrong = Vec::new();
@@ -196,11 +201,18 @@ pub async fn sinks(
                 continue;
             }
         };
-        match connections.open_sink(settings, &written).await {
-            Ok(sink) => {
+        wrong.extend(transaction::keyless(settings, folds));
+        let table = match settings.delivery {
+            config::Delivery::Upsert => connections.open_sink(settings, &written).await.map(Table::Upserts),
+            config::Delivery::Transaction => {
+                connections.open_transactions(pipeline, settings, &written).await.map(Table::Transactions)
+            }
+        };
+        match table {
+            Ok(table) => {
                 let name = format!("{}.{}", settings.connection, settings.table);
                 let (generation, retries) = (settings.generation, settings.flush.retries);
-                open.push(OpenSink { sink, name, key, generation, retries });
+                open.push(OpenSink { table, name, key, generation, retries });
             }
             Err(SinkError::Unavailable(reason)) => return Err(Trouble::Away(reason)),
             Err(SinkError::Unusable(reason)) => wrong.push(reason),
@@ -210,7 +222,7 @@ pub async fn sinks(
     if !wrong.is_empty() {
         return Err(Trouble::Wrong(wrong));
     }
-    let each: Vec<_> = open.iter().map(|open| open.sink.constraints()).collect();
+    let each: Vec<_> = open.iter().map(|open| open.table.constraints()).collect();
     let constraints = Constraints::new(fields, &each);
     Ok((open, constraints))
 }

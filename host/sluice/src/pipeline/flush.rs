@@ -10,7 +10,9 @@
 //! | between 1 and 2     | the same; rows that were written are written again, absolute values under the same keys            |
 //! | between 2 and 3     | this checkpoint; the group's offsets are behind until the next flush, which only monitors see       |
 //!
-//! During a trial ([`sluice_core::deploy`]) there is only the first half of 1: rows.
+//! A sink with `delivery = "transaction"` comes last in 1, with the dead letters where they are in its database: rows and consumed
+//! intervals, once ([`super::transaction`]).
+//! During a trial ([`sluice_core::deploy`]) there is only the first half of 1: rows. A pipeline with such a sink has no trials.
 //!
 //! A checkpoint ahead of its rows would lose them, which is why the sinks come first. Rows of a later batch boundary than the
 //! checkpoint's can be in the table for a while after a crash: until the replay passes that boundary again.
@@ -20,8 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_connectors::sink::{Rows, Sink, SinkError};
+use sluice_connectors::sink::{Constraint, Rows, Sink, SinkError};
 use sluice_connectors::source::Committer;
+use sluice_connectors::transaction::{TransactionSink, Written};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
@@ -29,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lane::Passed;
 use super::latest::latest;
+use super::lease::may_write;
 use super::letters::OpenLetters;
 use super::patience::Backoff;
 use super::provenance::with_generation;
@@ -69,9 +73,27 @@ pub struct Flush {
     pub passed: Option<Passed>,
 }
 
+/// How rows get into a table.
+pub enum Table {
+    /// Under their key, as often as it takes.
+    Upserts(Box<dyn Sink>),
+    /// Once, with the intervals of their records.
+    Transactions(Box<dyn TransactionSink>),
+}
+
+impl Table {
+    /// What each column takes.
+    pub fn constraints(&self) -> &[Constraint] {
+        match self {
+            Table::Upserts(sink) => sink.constraints(),
+            Table::Transactions(sink) => sink.constraints(),
+        }
+    }
+}
+
 /// A sink and how a pipeline uses it.
 pub struct OpenSink {
-    pub sink: Box<dyn Sink>,
+    pub table: Table,
     /// `connection.table`, for messages.
     pub name: String,
     /// The result columns that identify a row.
@@ -82,6 +104,15 @@ pub struct OpenSink {
     pub retries: u32,
 }
 
+impl OpenSink {
+    /// What it writes of a flush.
+    pub(super) fn rows(&self, flush: &Flush) -> Result<Rows, FlushError> {
+        let rows = latest(&flush.batches, &self.key);
+        let rows = rows.map_err(|reason| FlushError::Unusable { sink: self.name.clone(), reason })?;
+        Ok(if self.generation { with_generation(rows, flush.head.generation) } else { rows })
+    }
+}
+
 /// Why flushing ended before the lane did.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
@@ -89,6 +120,10 @@ pub enum FlushError {
     Unusable { sink: String, reason: String },
     #[error("{sink}: {reason}; {rows} rows were not written and will be read again at the next start")]
     GaveUp { sink: String, reason: String, rows: usize },
+    #[error("{0}")]
+    Lost(String),
+    #[error("{0}; what was not written is read again at the next start")]
+    Unasked(String),
     #[error("the checkpoint was not made: {0}")]
     Store(#[from] StoreError),
 }
@@ -96,6 +131,8 @@ pub enum FlushError {
 /// Writes flushes until the lane is gone.
 pub struct Flusher {
     pub sinks: Vec<OpenSink>,
+    /// How far the rows of a sink with transactions are.
+    pub written: Written,
     /// None if the pipeline makes no letters.
     pub letters: Option<OpenLetters>,
     pub store: Arc<dyn CheckpointStore>,
@@ -126,20 +163,26 @@ impl Flusher {
     async fn flush(&mut self, flush: Flush) -> Result<(), FlushError> {
         let rows: usize = flush.batches.iter().map(|batch| batch.rows).sum();
         if rows > 0 {
-            for sink in &mut self.sinks {
-                let mut rows = latest(&flush.batches, &sink.key)
-                    .map_err(|reason| FlushError::Unusable { sink: sink.name.clone(), reason })?;
-                if sink.generation {
-                    rows = with_generation(rows, flush.head.generation);
-                }
-                write(sink, &rows, &self.status, &mut self.ending).await?;
+            for open in &mut self.sinks {
+                let rows = match &open.table {
+                    Table::Upserts(_) => open.rows(&flush)?,
+                    Table::Transactions(_) => continue,
+                };
+                let OpenSink { table: Table::Upserts(sink), name, retries, .. } = open else { continue };
+                let patience = Patience::new(name, *retries, &self.status, &mut self.ending);
+                upsert(sink.as_mut(), &rows, &self.committer, patience).await?;
             }
+        }
+        if flush.durable && !self.transaction_takes_letters() {
+            self.write_letters(&flush.letters).await?;
+        }
+        self.commit_transaction(&flush).await?;
+        if rows > 0 {
             self.status.flushed(rows);
         }
         if !flush.durable {
             return Ok(());
         }
-        self.write_letters(&flush.letters).await?;
         let ends = flush.head.intervals.ends();
         let retried = flush.head.retried.clone();
         self.checkpoint(flush.head, flush.changes).await?;
@@ -161,6 +204,7 @@ impl Flusher {
 
     async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
         let Some(open) = self.letters.as_mut().filter(|_| !letters.is_empty()) else { return Ok(()) };
+        may_write(&self.committer, &self.status, &mut self.ending).await?;
         let pipeline = self.status.name();
         let mut patience = Patience::new(&open.name, LETTER_RETRIES, &self.status, &mut self.ending);
         while let Err(error) = open.letters.write(pipeline, letters).await {
@@ -231,22 +275,23 @@ async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<
     }
 }
 
-async fn write(
-    sink: &mut OpenSink,
+async fn upsert(
+    sink: &mut dyn Sink,
     rows: &Rows,
-    status: &Status,
-    ending: &mut watch::Receiver<bool>,
+    committer: &Arc<dyn Committer>,
+    mut patience: Patience<'_>,
 ) -> Result<(), FlushError> {
-    let mut patience = Patience::new(&sink.name, sink.retries, status, ending);
-    while let Err(error) = sink.sink.upsert(rows).await {
+    may_write(committer, patience.status, patience.ending).await?;
+    while let Err(error) = sink.upsert(rows).await {
         patience.wait(error, rows.rows).await?;
+        may_write(committer, patience.status, patience.ending).await?;
     }
     patience.end();
     Ok(())
 }
 
 /// Waits for a table's server that is away, and says so.
-struct Patience<'a> {
+pub(super) struct Patience<'a> {
     /// Of the table.
     name: &'a str,
     retries: u32,
@@ -256,12 +301,17 @@ struct Patience<'a> {
 }
 
 impl<'a> Patience<'a> {
-    fn new(name: &'a str, retries: u32, status: &'a Status, ending: &'a mut watch::Receiver<bool>) -> Patience<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        retries: u32,
+        status: &'a Status,
+        ending: &'a mut watch::Receiver<bool>,
+    ) -> Patience<'a> {
         Patience { name, retries, status, ending, backoff: Backoff::new() }
     }
 
     /// Returns when it is time to try again; or says why that would not help. `rows` are those that wait.
-    async fn wait(&mut self, error: SinkError, rows: usize) -> Result<(), FlushError> {
+    pub(super) async fn wait(&mut self, error: SinkError, rows: usize) -> Result<(), FlushError> {
         let sink = self.name;
         let SinkError::Unavailable(reason) = error else {
             return Err(FlushError::Unusable { sink: sink.to_owned(), reason: error.to_string() });
@@ -280,7 +330,7 @@ impl<'a> Patience<'a> {
     }
 
     /// The table took what it was given.
-    fn end(self) {
+    pub(super) fn end(self) {
         if self.backoff.tries() > self.retries && self.status.set(State::Running, None) {
             tracing::info!(pipeline = self.status.name(), "{} is back", self.name);
         }

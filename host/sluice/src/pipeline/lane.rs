@@ -65,6 +65,8 @@ pub enum End {
     Fault(String),
     /// An operator fails whatever the records.
     Disabled(String),
+    /// Its partitions are no longer this host's.
+    Moved(String),
 }
 
 /// One pipeline's thread.
@@ -84,6 +86,8 @@ pub struct Lane {
     pub stops: bool,
     /// Where to end, if the lane is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
+    /// Where the rows of a fold are, if they are ahead of its states: flushes wait until the lane has passed this.
+    pub rows_ahead: BTreeMap<Partition, Offset>,
     /// There is no letter to retry.
     pub retries_idle: Arc<AtomicBool>,
     pub progress: Progress,
@@ -154,6 +158,8 @@ impl Lane {
         self.cut_over()?;
         self.flush_if_due()?;
         if self.is_full() {
+            // Who watches wants to see the lag grow.
+            self.ask_lag()?;
             return self.listen(LISTEN);
         }
         self.refresh()?;
@@ -184,7 +190,7 @@ impl Lane {
 
     /// Whether nothing more may be taken in before a flush.
     fn is_full(&self) -> bool {
-        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_over)
+        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_full)
     }
 
     /// Whether a lane that is to end by itself has nothing left to do.
@@ -322,6 +328,9 @@ impl Lane {
 
     fn flush_if_due(&mut self) -> Step {
         let full = self.is_full() && self.waiting() > 0;
+        if !full && !self.progress.head.intervals.reaches(&self.rows_ahead) {
+            return Ok(());
+        }
         if !(full || self.has_news() && self.pending.is_due(self.waiting(), Instant::now())) {
             return Ok(());
         }
@@ -387,7 +396,7 @@ impl Lane {
 
     fn source_failed(&mut self, error: SourceError) -> Step {
         match error {
-            SourceError::Unusable(reason) => Err(End::Fault(reason)),
+            SourceError::Unusable(reason) | SourceError::Held(reason) => Err(End::Fault(reason)),
             SourceError::Unavailable(reason) => {
                 self.progress.source_away = true;
                 self.hold(&reason, &mut Backoff::new())

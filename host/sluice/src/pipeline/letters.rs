@@ -21,6 +21,7 @@
 //! A record that is left out again has its letter written anew, unmarked, and is not in `retried`. Either way there is
 //! no moment at which a record is both counted and free to be counted again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -29,7 +30,8 @@ use std::time::Duration;
 use sluice_connectors::letters::{Filter, Letterbox};
 use sluice_connectors::sink::SinkError;
 use sluice_core::checkpoint::Checkpoint;
-use sluice_core::dead_letter::{DeadLetter, MAX_HELD_BYTES};
+use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES};
+use sluice_core::{Offset, Partition};
 use tokio::sync::{oneshot, watch};
 
 use super::assemble::Trouble;
@@ -44,7 +46,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A place for letters, open.
 pub struct OpenLetters {
     pub letters: Box<dyn Letterbox>,
-    /// `connection.table`, for messages.
+    /// `connection.table` or the like, for messages.
     pub name: String,
 }
 
@@ -54,22 +56,24 @@ pub struct Retry {
     pub done: oneshot::Sender<()>,
 }
 
-/// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on. Once for the
+/// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on: its partitions, not
+/// those that others read, are at `ends`. Once for the
 /// flusher and once for the [`Retrier`].
 pub async fn open(
     pipeline: &Pipeline,
     connections: &Connections,
     head: &Checkpoint,
+    ends: &BTreeMap<Partition, Offset>,
 ) -> Result<Option<(OpenLetters, Box<dyn Letterbox>)>, Trouble> {
     let Some(destination) = &pipeline.dead_letters else { return Ok(None) };
-    let name = format!("{}.{}", destination.connection, destination.table);
+    let name = destination.to_string();
     let trouble = |error| match error {
         SinkError::Unavailable(reason) => Trouble::Away(reason),
         error => Trouble::wrong(format!("dead letters: {error}")),
     };
     let mut letters = connections.open_letters(destination).await.map_err(trouble)?;
     letters.remove(&pipeline.name, &head.retried).await.map_err(trouble)?;
-    letters.remove_from(&pipeline.name, &head.topic, &head.intervals.ends()).await.map_err(trouble)?;
+    letters.remove_from(&pipeline.name, &head.topic, ends).await.map_err(trouble)?;
     let marked = connections.letters(destination).map_err(trouble)?;
     Ok(Some((OpenLetters { letters, name }, marked)))
 }
@@ -79,6 +83,8 @@ pub struct Retrier {
     pub letters: Box<dyn Letterbox>,
     pub control: Sender<Control>,
     pub status: Arc<Status>,
+    /// The topic and the partitions of it that this host has, if others have the rest and see to its letters.
+    pub share: Option<(String, BTreeSet<Partition>)>,
     /// Raised once there was nothing to hand over.
     pub idle: Arc<AtomicBool>,
     pub ending: watch::Receiver<bool>,
@@ -120,14 +126,23 @@ impl Retrier {
         let filter = Filter { pipeline: Some(self.status.name().to_owned()), retry: Some(true), ..Filter::default() };
         let (mut marked, mut bytes) = (Vec::new(), 0);
         for found in self.letters.find(&filter, None).await? {
+            if !self.is_mine(&found.letter.id) {
+                continue;
+            }
             if bytes >= MAX_HELD_BYTES {
                 break;
             }
-            if let Some(letter) = self.letters.read(&found.place()).await? {
-                bytes += letter.bytes();
-                marked.push(letter);
-            }
+            // One by one, a thousand letters take a server seconds.
+            let letter = if found.is_whole() { Some(found.letter) } else { self.letters.read(&found.place()).await? };
+            bytes += letter.as_ref().map_or(0, DeadLetter::bytes);
+            marked.extend(letter);
         }
         Ok(marked)
+    }
+
+    /// Whether this host sees to the letter. One of a topic that was read before is anybody's.
+    fn is_mine(&self, letter: &LetterId) -> bool {
+        let share = self.share.as_ref().filter(|(topic, _)| *topic == letter.topic);
+        share.is_none_or(|(_, partitions)| partitions.contains(&letter.partition))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! supervisor (tokio task)
+//!   ├─ joins the source's group, and runs while it has the partitions (all of them, for a fold); again when they move
 //!   ├─ opens checkpoint, source, operators, lookups, sinks; again and again while a server is away
 //!   ├─ lane (thread): source → chain → queue
 //!   ├─ flusher (tokio task): queue → sinks → dead letters → checkpoint → offsets
@@ -17,10 +18,12 @@ mod disabled;
 mod flush;
 mod lane;
 mod latest;
+mod lease;
 mod letters;
 mod orders;
 mod patience;
 mod pending;
+mod place;
 pub mod provenance;
 mod rate;
 mod rejects;
@@ -28,7 +31,9 @@ mod restore;
 mod run;
 pub mod status;
 mod supervisor;
+pub mod transaction;
 
 pub use orders::{Handle, Order};
+pub use place::Place;
 pub use status::{Snapshot, Status};
 pub use supervisor::{Ended, Supervisor};

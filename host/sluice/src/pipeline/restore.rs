@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sluice_connectors::source::{Source, Start};
-use sluice_core::Interval;
 use sluice_core::chain::{Chain, ProcessError};
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StateForm, StoreError};
 use sluice_core::fold::{Backing, Fold, Keeping, fit};
@@ -69,16 +68,13 @@ pub fn resume(
     }
     head.generation += u64::from(changed);
     (head.operators, head.sinks) = (operators, sinks);
+    head.transaction = pipeline.transaction().map(|sink| sink.connection.clone());
     for (partition, offset) in source.positions() {
         if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {
             windows.watermark().expect(partition);
         }
-        if head.intervals.end(partition).is_none()
-            && let Some(nothing) = Interval::new(offset, offset)
-        {
-            // The first interval of a partition always fits.
-            let _ = head.intervals.extend(partition, nothing);
-        }
+        let resumed = head.intervals.resume(partition, offset);
+        resumed.map_err(|misfit| Trouble::wrong(format!("{misfit}; this is a defect of the source's connector")))?;
     }
     Ok(head)
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 
 use sluice_connectors::letters::Letterbox;
 use sluice_connectors::source::Source;
+use sluice_connectors::transaction::Written;
 use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::deploy::{Bounds, Operators};
@@ -21,6 +22,7 @@ use super::letters::{OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
 use super::rejects::Rejects;
 use super::status::Status;
+use super::transaction;
 
 /// Everything that is open.
 pub struct Opened {
@@ -34,6 +36,8 @@ pub struct Opened {
     pub letters: Option<(OpenLetters, Box<dyn Letterbox>)>,
     /// Where the run goes on.
     pub head: Checkpoint,
+    /// How far the rows of a sink with transactions are.
+    pub written: Written,
     pub store: Arc<dyn CheckpointStore>,
 }
 
@@ -84,25 +88,31 @@ impl Run {
         let committed = Arc::new(AtomicU64::new(opened.head.commits));
         let (letters, marked) = opened.letters.unzip();
         let retries_idle = Arc::new(AtomicBool::new(marked.is_none()));
+        let share = opened.source.share().map(|share| (opened.head.topic.clone(), share.partitions.clone()));
         let retrier = marked.map(|letters| Retrier {
             letters,
+            share,
             control: control.clone(),
             status: Arc::clone(status),
             idle: Arc::clone(&retries_idle),
             ending: ending.clone(),
         });
         let rejects = Rejects::new(letters.is_some());
+        let rows_ahead = transaction::rows_ahead(&opened.head, &opened.written);
         let flusher = Flusher {
             sinks: opened.sinks,
+            written: opened.written,
             letters,
             store: opened.store,
             committed: Arc::clone(&committed),
             committer: opened.source.committer(),
-            told: opened.head.intervals.ends(),
+            // The next host of a partition looks where the group is, even if nothing was read of it here.
+            told: opened.source.share().map_or_else(|| opened.head.intervals.ends(), |_| BTreeMap::new()),
             status: Arc::clone(status),
             ending,
         };
         let lane = Lane {
+            rows_ahead,
             progress: Progress::from(opened.head, rejects),
             source: opened.source,
             chain: opened.chain,
@@ -165,6 +175,7 @@ impl Run {
     pub async fn finish(mut self, end: End) -> (End, Option<Operators>) {
         let end = match self.flusher.await {
             Ok(Ok(())) => end,
+            Ok(Err(FlushError::Lost(reason))) => End::Moved(reason),
             Ok(Err(error)) => End::Fault(error.to_string()),
             Err(error) => End::Fault(format!("the flusher died: {error}; this is a defect")),
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sluice_core::deploy::{Deployment, History};
-use sluice_core::time;
+use sluice_core::{Partition, time};
 
 use super::rate::Rate;
 
@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub flushes: u64,
     /// Rows or groups that wait for the next flush.
     pub pending: u64,
+    /// The topic's partitions that this host reads now.
+    pub partitions: Vec<Partition>,
     /// The last operator step's operator.
     pub operator: Option<RunningOperator>,
     /// Why the newest file of an operator isn't the one that runs.
@@ -130,6 +132,7 @@ struct Now {
     deployments: Vec<Deployment>,
     groups: Option<Groups>,
     rate: Rate,
+    partitions: Vec<Partition>,
 }
 
 /// `lag` while nobody knows it.
@@ -161,6 +164,7 @@ impl Status {
                 deployments: Vec::new(),
                 groups: None,
                 rate: Rate::default(),
+                partitions: Vec::new(),
             }),
         }
     }
@@ -196,6 +200,12 @@ impl Status {
 
     pub fn set_pending(&self, rows: usize) {
         self.pending.store(rows as u64, Ordering::Relaxed);
+    }
+
+    /// The partitions that are read now.
+    pub fn set_partitions(&self, partitions: impl IntoIterator<Item = Partition>) {
+        let partitions = partitions.into_iter().collect();
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).partitions = partitions;
     }
 
     pub fn set_lag(&self, lag: Option<u64>) {
@@ -275,6 +285,7 @@ impl Status {
             lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
             flushes: self.flushes.load(Ordering::Relaxed),
             pending: self.pending.load(Ordering::Relaxed),
+            partitions: now.partitions.clone(),
             operator: now.operator.clone(),
             refused: now.refused.clone(),
             pinned: now.pinned,

@@ -15,9 +15,11 @@ use super::lane::{End, now_micros};
 use super::letters;
 use super::orders::Asked;
 use super::patience::Backoff;
+use super::place::Place;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings};
 use super::status::{RunningOperator, State, Status};
+use super::transaction;
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
 use crate::operators::{Artifacts, Deployed};
@@ -57,11 +59,14 @@ pub struct Supervisor {
     pub begins_anew: bool,
     /// How often its operator was at fault.
     pub disablings: Disablings,
+    pub place: Place,
 }
 
 /// What a running pipeline hears.
 enum Event {
     Said(Said),
+    /// The group gives this host other partitions than before.
+    Moved,
     Stop,
     Operators,
     Asked(Asked),
@@ -77,6 +82,12 @@ struct Current {
 impl Supervisor {
     /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Asked>) -> Ended {
+        let ended = self.keep_going(&mut orders).await;
+        self.place.leave().await;
+        ended
+    }
+
+    async fn keep_going(&mut self, orders: &mut mpsc::Receiver<Asked>) -> Ended {
         let mut ending = self.ending.clone();
         loop {
             let opened = tokio::select! {
@@ -89,7 +100,7 @@ impl Supervisor {
             };
             let mendable = opened.is_err();
             let end = match opened {
-                Ok((opened, artifacts)) => self.live(opened, artifacts, &mut orders).await,
+                Ok((opened, artifacts)) => self.live(opened, artifacts, orders).await,
                 Err(end) => end,
             };
             let reason = match end {
@@ -97,17 +108,28 @@ impl Supervisor {
                     self.status.set(State::Finished, None);
                     return Ended::Well;
                 }
+                End::Moved(reason) => {
+                    tracing::info!(pipeline = self.status.name(), "begins anew: {reason}");
+                    self.place.set_moved(true);
+                    self.status.set(State::Holding, Some(reason));
+                    continue;
+                }
                 // Rolled back: the last good generation goes on from the checkpoint.
                 _ if self.goes_on() => continue,
-                End::Disabled(reason) => match self.disabled(reason, &mut orders).await {
-                    Some(ended) => return ended,
-                    None => continue,
-                },
+                End::Disabled(reason) => {
+                    self.place.leave().await;
+                    match self.disabled(reason, orders).await {
+                        Some(ended) => return ended,
+                        None => continue,
+                    }
+                }
                 End::Fault(reason) => reason,
             };
             if self.status.set(State::Stopped, Some(reason.clone())) {
                 tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
             }
+            // Others may do better than a host that stopped.
+            self.place.leave().await;
             if self.until_caught_up || *self.ending.borrow() {
                 return Ended::Fault(reason);
             }
@@ -128,7 +150,7 @@ impl Supervisor {
             match self.deployments.load().await {
                 Ok(()) => {}
                 Err(Trouble::Away(reason)) => {
-                    wait(&self.status, &reason);
+                    wait(&self.status, self.place.without_server(), &reason);
                     tokio::time::sleep(backoff.wait()).await;
                     continue;
                 }
@@ -139,14 +161,19 @@ impl Supervisor {
                 Ok(artifacts) => artifacts,
                 Err(reason) if self.until_caught_up => return Err(End::Fault(reason)),
                 Err(reason) => {
-                    wait(&self.status, &reason);
+                    wait(&self.status, State::Waiting, &reason);
                     self.operators.changed().await.map_err(|_| End::Fault(reason))?;
                     continue;
                 }
             };
             match self.open_once(&artifacts).await {
                 Ok(opened) => return Ok((opened, artifacts)),
-                Err(Trouble::Away(reason)) => wait(&self.status, &reason),
+                Err(Trouble::Held(reason)) if self.until_caught_up => return Err(End::Fault(reason)),
+                Err(Trouble::Held(reason)) => {
+                    self.hold(&reason).await;
+                    continue;
+                }
+                Err(Trouble::Away(reason)) => wait(&self.status, self.place.without_server(), &reason),
                 Err(wrong) if self.others_instead(&wrong) => continue,
                 Err(Trouble::Operator(reason)) => return Err(End::Disabled(reason)),
                 Err(wrong) => return Err(End::Fault(wrong.to_string())),
@@ -155,24 +182,46 @@ impl Supervisor {
         }
     }
 
+    /// Until this host's turn may have come, or an operator has.
+    async fn hold(&mut self, reason: &str) {
+        if self.status.set(State::Holding, Some(reason.to_owned())) {
+            tracing::warn!(pipeline = self.status.name(), "holding: {reason}");
+        }
+        tokio::select! {
+            () = self.place.changed_from(reason) => {}
+            // Nobody deploys any more: the host ends.
+            _ = self.operators.changed() => {}
+        }
+    }
+
     /// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
-    async fn open_once(&self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
+    async fn open_once(&mut self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
+        let membership = self.place.join(&self.pipeline.source, artifacts, &self.connections).await;
+        let membership = membership.map_err(source_trouble)?;
         let (pipeline, shared, store) = (self.pipeline.clone(), Arc::clone(&self.connections), Arc::clone(&self.store));
         let until_caught_up = self.until_caught_up;
+        let written = transaction::written(&self.pipeline, &self.connections).await?;
+        let rows = written.clone();
         let source = blocking(move || {
-            let head = restore::load(&pipeline, store.as_ref())?;
+            let head = transaction::reconcile(&pipeline, restore::load(&pipeline, store.as_ref())?, &rows)?;
+            let start = restore::start(head.as_ref());
             let mut source =
-                shared.open_source(&pipeline.source, restore::start(head.as_ref())).map_err(source_trouble)?;
+                shared.open_source(&pipeline.source, start, membership.as_deref()).map_err(source_trouble)?;
+            transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(source_trouble)?;
             let until = if until_caught_up { Some(source.ends().map_err(source_trouble)?) } else { None };
             Ok((head, source, until))
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
         let (head, source, until) = source??;
         let Prepared { mut chain, sinks, constraints } = prepared?;
+        transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
         let operators = restore::digests(artifacts);
         let head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
-        let letters = letters::open(&self.pipeline, &self.connections, &head).await?;
-        Ok(Opened { source, chain, sinks, constraints, until, letters, head, store: Arc::clone(&self.store) })
+        let read: Vec<_> = source.positions().into_keys().collect();
+        let ends = head.intervals.ends().into_iter().filter(|(partition, _)| read.contains(partition)).collect();
+        let letters = letters::open(&self.pipeline, &self.connections, &head, &ends).await?;
+        let store = Arc::clone(&self.store);
+        Ok(Opened { source, chain, sinks, constraints, until, letters, head, written, store })
     }
 
     /// From the first record to the last flush.
@@ -184,6 +233,9 @@ impl Supervisor {
         };
         let mut current = Current { artifacts, generation: opened.head.generation };
         self.show_operator(&current);
+        self.place.set_moved(false);
+        let share = opened.source.share().cloned();
+        self.status.set_partitions(opened.source.positions().into_keys());
         self.status.set(State::Running, None);
         let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
             Ok(run) => run,
@@ -195,6 +247,7 @@ impl Supervisor {
             let event = tokio::select! {
                 said = run.hear() => Event::Said(said),
                 () = asked_to_end(&mut self.ending) => Event::Stop,
+                () = self.place.moved_from(share.as_ref()) => Event::Moved,
                 changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
                 Some(asked) = orders.recv() => Event::Asked(asked),
             };
@@ -207,10 +260,22 @@ impl Supervisor {
                 Event::Operators => self.swap(&run, &mut current).await,
                 Event::Said(Said::Passed(operators)) => self.passed(operators, &run, &mut current).await,
                 Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
+                Event::Moved => {
+                    run.stop();
+                    break match run.lane_end().await {
+                        End::Done => End::Moved("the group moves partitions".to_owned()),
+                        fault => fault,
+                    };
+                }
             }
         };
         let (end, passed) = run.finish(end).await;
-        self.ended(end, passed, &current).await
+        let end = self.ended(end, passed, &current).await;
+        self.status.set_partitions([]);
+        if matches!(end, End::Moved(_)) {
+            self.place.settle(share.as_ref()).await;
+        }
+        end
     }
 
     /// Lets a changed operator take over, unless the pipeline is pinned.
@@ -249,8 +314,8 @@ pub(super) async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
     let _ = ending.wait_for(|ending| *ending).await;
 }
 
-fn wait(status: &Status, reason: &str) {
-    if status.set(State::Waiting, Some(reason.to_owned())) {
+fn wait(status: &Status, state: State, reason: &str) {
+    if status.set(state, Some(reason.to_owned())) {
         tracing::warn!(pipeline = status.name(), "waiting: {reason}");
     }
 }
@@ -278,7 +343,8 @@ async fn prepare(
         assemble::chain(&settings, &operators, &shared)
     });
     let chain = chain.await??;
-    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields()).await?;
+    let folds = chain.fold().is_some();
+    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), folds).await?;
     Ok(Prepared { chain, sinks, constraints })
 }
 
@@ -286,6 +352,7 @@ fn source_trouble(error: SourceError) -> Trouble {
     match error {
         SourceError::Unavailable(reason) => Trouble::Away(reason),
         SourceError::Unusable(reason) => Trouble::wrong(reason),
+        SourceError::Held(reason) => Trouble::Held(reason),
     }
 }
 

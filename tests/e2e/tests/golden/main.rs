@@ -38,10 +38,16 @@ fn case(path: &std::path::Path) -> Case {
 impl Case {
     /// A site with this pipeline alone, in batches of at most so many rows.
     fn site(&self, partitions: usize, batch: usize) -> Site {
+        self.site_with(partitions, batch, "upsert")
+    }
+
+    /// The same, whose rows are delivered so.
+    fn site_with(&self, partitions: usize, batch: usize, delivery: &str) -> Site {
         let site = Site::empty(World::Embedded, i32::try_from(partitions).unwrap());
         site.add_pipeline(self.metric.name, self.metric.name, |pipeline| {
             pipeline["source"].as_table_mut().unwrap().insert("batch".into(), toml(&format!("rows = {batch}")));
             pipeline["sink"][0]["flush"] = toml("rows = 5\ninterval = '20ms'");
+            pipeline["sink"][0].as_table_mut().unwrap().insert("delivery".into(), delivery.into());
             // A partition of a case is never idle, however slow the machine is.
             if let Some(window) = pipeline["step"].as_array_mut().and_then(|steps| steps.last_mut()?.get_mut("window"))
             {
@@ -89,9 +95,18 @@ fn every_case_ends_in_its_table_however_it_is_cut() {
 
 #[test]
 fn every_case_ends_in_its_table_after_a_kill_at_any_flush() {
+    ends_in_its_table_after_a_kill_at_any_flush("upsert");
+}
+
+#[test]
+fn every_case_ends_in_its_table_after_a_kill_at_any_flush_in_transactions() {
+    ends_in_its_table_after_a_kill_at_any_flush("transaction");
+}
+
+fn ends_in_its_table_after_a_kill_at_any_flush(delivery: &str) {
     for case in cases() {
         for flushes in 1..=4 {
-            let site = case.site(3, 7);
+            let site = case.site_with(3, 7, delivery);
             let mut host = Host::start(&site);
             // One part for each flush, so that there are so many.
             let parts = case.records.chunks(case.records.len().div_ceil(6));

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use sluice_e2e::{
-    ENTRIES, Finished, GIFTS, Host, Metric, PATIENCE, Site, World, eventually, guest, metric, sluice, toml,
+    ENTRIES, Finished, GIFTS, Host, Metric, PATIENCE, Site, Topic, World, eventually, guest, metric, sluice, toml,
 };
 use toml::Table;
 
@@ -293,6 +293,88 @@ fn after_a_kill_in_the_middle_each_bad_record_has_one_letter_and_no_good_one_is_
     let letters = offsets(&site, "killed");
     assert_eq!(letters.len(), bad.len());
     assert_eq!(letters.into_iter().collect::<BTreeSet<_>>(), bad);
+}
+
+/// A place for letters that is no table.
+fn elsewhere(site: &Site, world: World, name: &str) -> toml::Value {
+    match world {
+        World::Servers => toml(&format!("connection = 'events'\ntopic = '{}-{name}-letters'", site.topic_name(GIFTS))),
+        World::Embedded => toml(&format!("file = '../{name}.jsonl'")),
+    }
+}
+
+/// Removes the topic, which is not the site's own.
+fn forget(site: &Site, world: World, name: &str) {
+    if world == World::Servers {
+        Topic::remove(&format!("{}-{name}-letters", site.topic_name(GIFTS)));
+    }
+}
+
+#[test]
+fn letters_in_a_topic_or_a_file_are_kept_retried_and_dropped_as_those_in_a_table() {
+    for world in [World::Embedded, World::Servers] {
+        let site = Site::empty(world, 1);
+        let (mut records, sum) = mendable();
+        // One that no operator mends.
+        records.push("{");
+        deploy(&site, &guest("gift_sum_fragile"));
+        let place = elsewhere(&site, world, "mended");
+        add(&site, "mended", &site.topic_name(GIFTS), "dead_letter", |pipeline| {
+            pipeline.insert("dead_letters".into(), place);
+        });
+        site.send(GIFTS, &records);
+        let host = Host::start(&site);
+        await_offsets(&site, "mended", &[1, 3, 4, 6]);
+        let letters = listed(&site, "mended");
+        for (letter, (bad, offset)) in letters.iter().zip([(&BAD[2], 1), (&BAD[3], 3), (&BAD[4], 4), (&BAD[0], 6)]) {
+            assert_is(letter, bad, offset);
+        }
+        host.kill();
+        deploy(&site, &std::fs::read(site.path("operators/gift_sum.wasm")).unwrap());
+        dead_letters(&site, &["retry", "--yes"]);
+        for _ in 0..3 {
+            let mut host = Host::start(&site);
+            host.wait("mended", "it runs", |pipeline| pipeline.state == "running");
+            host.kill();
+        }
+        let host = Host::start(&site);
+        await_offsets(&site, "mended", &[6]);
+        site.tables().await_rows(gifts(), "mended", json!([["1", sum]]));
+        eventually("the last is left out again", PATIENCE, || {
+            let letters = listed(&site, "mended");
+            if letters[0]["retry"] == false { Ok(()) } else { Err(format!("{letters:?}")) }
+        });
+        dead_letters(&site, &["drop", "--yes", "--reason", "JSON"]);
+        await_offsets(&site, "mended", &[]);
+        assert_eq!(host.terminate().code, Some(0));
+        forget(&site, world, "mended");
+    }
+}
+
+#[test]
+fn after_kills_each_bad_record_has_one_letter_in_a_topic_or_a_file() {
+    const RECORDS: i64 = 30_000;
+    for world in [World::Embedded, World::Servers] {
+        let site = Site::empty(world, 1);
+        let place = elsewhere(&site, world, "killed");
+        add(&site, "killed", &site.topic_name(GIFTS), "dead_letter", |pipeline| {
+            pipeline["step"][0]["operator"] = "gift_sum".into();
+            pipeline.insert("dead_letters".into(), place);
+        });
+        let records: Vec<&str> = (0..RECORDS).map(|i| if i % 97 == 0 { "{" } else { GOOD }).collect();
+        let bad: Vec<u64> = (0..RECORDS as u64).filter(|i| i % 97 == 0).collect();
+        for part in records.chunks(10_000) {
+            site.send(GIFTS, part);
+            let mut host = Host::start(&site);
+            host.wait("killed", "it has begun", |pipeline| pipeline.dead_letters > 0 || pipeline.lag == Some(0));
+            host.kill();
+        }
+        let host = Host::start(&site);
+        site.tables().await_rows(gifts(), "killed", json!([["1", 5 * (RECORDS - bad.len() as i64)]]));
+        assert_eq!(host.terminate().code, Some(0));
+        assert_eq!(offsets(&site, "killed"), bad);
+        forget(&site, world, "killed");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use sluice_e2e::{Finished, Host, METRICS, Site, World, sluice};
+use sluice_e2e::{Finished, GIFTS, Host, METRICS, Site, World, sluice};
 
 fn demo(site: &Site) -> Finished {
     let config = site.config();
@@ -27,6 +27,8 @@ fn every_demo_begins_with_nothing_and_ends_with_a_table() {
 #[test]
 fn a_demo_leaves_another_running_one_alone() {
     let site = Site::new(World::Embedded, 1);
+    // Without a record there is no topic, and nothing runs.
+    site.send(GIFTS, &[r#"{"gift_type":1,"gift_total_amount":5}"#]);
     let mut host = Host::start(&site);
     host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running");
     let finished = demo(&site);

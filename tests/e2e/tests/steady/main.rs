@@ -7,15 +7,20 @@
     reason = "tests fail by panicking, and their names are their claims"
 )]
 
+#[path = "../../../../host/connectors/tests/proxy/mod.rs"]
+mod proxy;
+
 mod admin;
 mod configuration;
 mod dead_letters;
 mod demo;
 mod deployment;
 mod generator;
+mod hosts;
 mod pipelines;
 mod records;
 mod restart;
 mod state;
 mod straight;
+mod transaction;
 mod windows;

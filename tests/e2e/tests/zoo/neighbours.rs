@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{
-    Corpus, GIFTS, Host, METRICS, PATIENCE, Site, World, eventually, expected, guest, metric, toml, zoo_guest,
+    Corpus, GIFTS, Host, METRICS, PATIENCE, Site, World, eventually, expected, guest, metric, sluice, toml, zoo_guest,
 };
 
 use crate::cage;
@@ -58,5 +58,29 @@ fn a_disabled_operator_is_tried_again_and_goes_on_with_another_file_from_where_i
     site.write(&path, &mended);
     let sums = metric("gift_sum");
     site.tables().await_rows(sums, sums.table, json!([["1", -1300]]));
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn letters_that_are_at_fault_still_do_not_disable_the_operator() {
+    let site = Site::empty(World::Embedded, 1);
+    site.write(&site.path("operators/gift_sum.wasm"), &guest("gift_sum_fragile"));
+    site.add_pipeline("gifts", "gift_sum", |pipeline| drop(pipeline.insert("on_error".into(), "dead_letter".into())));
+    // Two of five are at fault: more than may always be, less than half.
+    let amounts = [5, 5, -13, 5, -13].into_iter().cycle().take(100);
+    let records: Vec<String> =
+        amounts.map(|amount| format!(r#"{{"gift_type":1,"gift_total_amount":{amount}}}"#)).collect();
+    site.send(GIFTS, &records);
+    let mut host = Host::start(&site);
+    host.wait("gifts", "the letters are written", |pipeline| pipeline.dead_letters == 40);
+    let config = site.config();
+    let retried = sluice(&["dead-letters", "retry", "--yes", "--config", config.to_str().unwrap()]);
+    assert_eq!(retried.code, Some(0), "{}", retried.output);
+    let again = host.wait("gifts", "they are written again", |pipeline| pipeline.dead_letters == 80);
+    assert_eq!(again.state, "running");
+    assert!(!host.log().contains("operator disabled"));
+    let sums = metric("gift_sum");
+    site.tables().await_rows(sums, sums.table, json!([["1", 300]]));
+    assert_eq!(cage::letters(&site, "gifts").len(), 40);
     assert_eq!(host.terminate().code, Some(0));
 }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
+use sluice_connectors::transaction::TABLE;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, Group, StoreError};
 use sluice_store::Store;
 
@@ -178,7 +179,7 @@ fn reset(store: &Store, pipeline: &str, yes: bool) -> anyhow::Result<ExitCode> {
         if !std::io::stdin().is_terminal() {
             bail!("there is nobody to ask whether the checkpoint of {pipeline} may be forgotten; say --yes");
         }
-        let place = head.ok().flatten().map(|head| places(&head)).unwrap_or_else(|| "damaged".to_owned());
+        let place = head.as_ref().ok().and_then(Option::as_ref).map(places).unwrap_or_else(|| "damaged".to_owned());
         eprint!("The checkpoint of {pipeline} ({place}) will be gone for good. Type the pipeline's name: ");
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
@@ -188,5 +189,11 @@ fn reset(store: &Store, pipeline: &str, yes: bool) -> anyhow::Result<ExitCode> {
         }
     }
     store.reset(pipeline)?;
+    if let Ok(Some(Checkpoint { transaction: Some(connection), .. })) = head {
+        eprintln!(
+            "Its rows' offsets are still in the database of `{connection}`, and the next start goes by them: to start over, empty \
+             the table and run DELETE FROM {TABLE} WHERE pipeline = '{pipeline}' there."
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

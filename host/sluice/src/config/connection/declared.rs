@@ -15,14 +15,17 @@ pub enum Role {
     Lookup,
     /// To write rows to.
     Sink,
+    /// To keep dead letters in.
+    DeadLetters,
 }
 
 impl Role {
-    fn types(self) -> [ConnectionType; 2] {
+    fn types(self) -> &'static [ConnectionType] {
         match self {
-            Role::Source => [ConnectionType::Kafka, ConnectionType::Log],
-            Role::Lookup => [ConnectionType::Hbase, ConnectionType::Csv],
-            Role::Sink => [ConnectionType::Mysql, ConnectionType::Sqlite],
+            Role::Source => &[ConnectionType::Kafka, ConnectionType::Log],
+            Role::Lookup => &[ConnectionType::Hbase, ConnectionType::Csv],
+            Role::Sink => &[ConnectionType::Mysql, ConnectionType::Sqlite],
+            Role::DeadLetters => &[ConnectionType::Mysql, ConnectionType::Sqlite, ConnectionType::Kafka],
         }
     }
 
@@ -71,10 +74,11 @@ impl Declared {
 }
 
 fn want(known: &BTreeMap<String, Option<ConnectionType>>, role: Role, name: &str) -> String {
-    let [one, other] = role.types().map(ConnectionType::name);
+    let names: Vec<&str> = role.types().iter().map(|of| of.name()).collect();
+    let types = names.split_last().map(|(last, most)| format!("{} or {last}", most.join(", "))).unwrap_or_default();
     let fitting: Vec<&str> = known.iter().filter(|(_, of)| role.takes(**of)).map(|(name, _)| name.as_str()).collect();
     match fitting.is_empty() {
-        true => format!("a connection to {one} or {other}, of which sluice.toml has none"),
-        false => format!("a connection to {one} or {other}: {}", suggest(name, &fitting)),
+        true => format!("a connection to {types}, of which sluice.toml has none"),
+        false => format!("a connection to {types}: {}", suggest(name, &fitting)),
     }
 }

@@ -12,7 +12,7 @@ use sluice_runtime::{CompileLimits, Limits};
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::connection::CacheSettings;
 use crate::config::secret::Secret;
-use crate::config::sink::Flush;
+use crate::config::sink::{Delivery, Flush};
 use crate::config::source::{BatchLimits, JsonOptions};
 use crate::config::state::State;
 use crate::config::step::LookupColumn;
@@ -97,6 +97,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             key: vec!["module_id".to_owned()],
             create: false,
             generation: false,
+            delivery: Delivery::Upsert,
             flush: Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 },
         }],
         on_error: None,
@@ -106,7 +107,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
 
 /// The letters of a pipeline that says nothing of them.
 fn beside(connection: &str) -> DeadLetters {
-    DeadLetters { connection: connection.to_owned(), table: "sluice_dead_letters".to_owned(), create: true }
+    DeadLetters::Table { connection: connection.to_owned(), table: "sluice_dead_letters".to_owned(), create: true }
 }
 
 #[test]
@@ -122,7 +123,8 @@ fn letters_go_where_the_pipeline_says_and_nowhere_where_it_makes_none() {
     assert_eq!(read("on_error = 'dead_letter'"), (Some(OnError::DeadLetter), Some(beside("livedb"))));
     assert_eq!(read("dead_letters = { connection = 'lite' }"), (None, Some(beside("lite"))));
     let bad = "dead_letters = { connection = 'lite', table = 'bad', create = false }";
-    assert_eq!(read(bad).1, Some(DeadLetters { table: "bad".to_owned(), create: false, ..beside("lite") }));
+    let named = DeadLetters::Table { connection: "lite".to_owned(), table: "bad".to_owned(), create: false };
+    assert_eq!(read(bad).1, Some(named));
 }
 
 #[test]
@@ -188,6 +190,38 @@ fn everything_that_can_be_left_out_has_its_default() {
     assert_eq!(source.batch.rows, 8192);
     assert!(!sinks[0].create);
     assert_eq!(sinks[0].flush, Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 });
+}
+
+#[test]
+fn a_sink_that_is_written_in_transactions_needs_no_key() {
+    let pipeline = PIPELINE.replace("key = [\"id\"]", "delivery = \"transaction\"");
+    let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+    let config = load_from(directory.path()).unwrap();
+    let pipeline = &config.pipelines[0];
+    assert_eq!((pipeline.sinks[0].delivery, &pipeline.sinks[0].key), (Delivery::Transaction, &vec![]));
+    assert_eq!(pipeline.transaction(), Some(&pipeline.sinks[0]));
+}
+
+#[test]
+fn dead_letters_go_to_a_table_a_topic_or_a_file_beside_the_pipeline() {
+    let name = |text: &str| text.to_owned();
+    for (text, expected) in [
+        ("connection = 'lite'", beside("lite")),
+        (
+            "connection = 'events', topic = 'bad', create = false",
+            DeadLetters::Topic { connection: name("events"), topic: name("bad"), create: false },
+        ),
+    ] {
+        let pipeline = format!("dead_letters = {{ {text} }}\n{PIPELINE}");
+        let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+        let config = load_from(directory.path()).unwrap();
+        assert_eq!(config.pipelines[0].dead_letters, Some(expected));
+    }
+    let pipeline = format!("dead_letters = {{ file = '../bad.jsonl' }}\n{PIPELINE}");
+    let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+    let config = load_from(directory.path()).unwrap();
+    let path = directory.path().join("pipelines/../bad.jsonl");
+    assert_eq!(config.pipelines[0].dead_letters, Some(DeadLetters::File { path }));
 }
 
 #[test]

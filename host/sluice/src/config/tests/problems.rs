@@ -327,6 +327,44 @@ pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step",
 }
 
 #[test]
+fn all_that_is_wrong_with_transactions_is_said_at_once() {
+    let sinks = r#"
+[[sink]]
+connection = "lite"
+table = "a"
+delivery = "transaction"
+[[sink]]
+connection = "lite"
+table = "b"
+delivery = "transaction"
+key = ["nobody"]
+[[sink]]
+connection = "lite"
+table = "c"
+delivery = "exactly_once"
+[[sink]]
+connection = "lite"
+table = "d"
+delivery = "upsert"
+"#;
+    check(
+        of_pipeline(&format!("{PIPELINE}{sinks}")),
+        r#"
+pipelines/p.toml:21: sink[2].key[0]: found "nobody", want a column that is there: "id" or "at"
+pipelines/p.toml:25: sink[3].delivery: found "exactly_once", want "upsert" or "transaction"
+pipelines/p.toml:26: sink[4].key: found nothing, want an array of the columns that identify a row, such as ["user_id"]
+"#,
+    );
+    let two = &sinks[..sinks.find("key = ").unwrap()];
+    check(
+        of_pipeline(&format!("{PIPELINE}{two}")),
+        r#"
+pipelines/p.toml:17: sink[2]: found another sink with delivery = "transaction", want one sink with delivery = "transaction", since only one database can say how far the rows are
+"#,
+    );
+}
+
+#[test]
 fn all_files_are_judged_at_once() {
     check(
         lines(
@@ -377,15 +415,15 @@ fn all_that_is_wrong_with_the_place_of_dead_letters_is_said_at_once() {
         of("on_error = 'ignore'\ndead_letters = { conection = 'dimensions', table = 'a b' }"),
         r#"
 pipelines/p.toml:1: on_error: found "ignore", want one of "stop", "skip" or "dead_letter"
-pipelines/p.toml:2: dead_letters.connection: found nothing, want a connection's name
+pipelines/p.toml:2: dead_letters.connection: found nothing, want a connection's name, or `file`
 pipelines/p.toml:2: dead_letters.table: found "a b", want a table's name of letters, digits, _, -, $ and : (at most 64)
-pipelines/p.toml:2: dead_letters.conection: found an unknown key, want one of "connection", "table" or "create": did you mean "connection"?
+pipelines/p.toml:2: dead_letters.conection: found an unknown key, want one of "file", "connection", "table", "topic" or "create": did you mean "connection"?
 "#,
     );
     check(
         of("dead_letters = { connection = 'dimensions' }"),
         r#"
-pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to hbase, want a connection to mysql or sqlite: "lite" or "livedb"
+pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to hbase, want a connection to mysql, sqlite or kafka: one of "events", "lite" or "livedb"
 "#,
     );
     check(
@@ -393,6 +431,33 @@ pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to
         r#"
 pipelines/p.toml:2: dead_letters: found a place for dead letters, want none, or on_error = "dead_letter": this pipeline makes no letters
 pipelines/p.toml:2: dead_letters: found a table that a sink of this pipeline writes, want a table of its own
+"#,
+    );
+    check(
+        of("dead_letters = { file = '', connection = 'livedb', topic = 't' }"),
+        r#"
+pipelines/p.toml:1: dead_letters.file: found "", want a file such as "dead_letters.jsonl"
+pipelines/p.toml:1: dead_letters.connection: found this beside `file`, want either a file or a table or topic of a connection
+pipelines/p.toml:1: dead_letters.topic: found this beside `file`, want either a file or a table or topic of a connection
+"#,
+    );
+    check(
+        of("dead_letters = { connection = 'events', table = 't' }"),
+        r#"
+pipelines/p.toml:1: dead_letters.table: found a table, want a `topic` of this connection
+pipelines/p.toml:1: dead_letters.topic: found nothing, want a topic's name
+"#,
+    );
+    check(
+        of("dead_letters = { connection = 'lite', topic = 't' }"),
+        r#"
+pipelines/p.toml:1: dead_letters.topic: found a topic, want a `table` of this connection
+"#,
+    );
+    check(
+        of("dead_letters = { connection = 'events', topic = 'gifts' }"),
+        r#"
+pipelines/p.toml:1: dead_letters: found the topic that this pipeline reads, want a topic of its own
 "#,
     );
 }

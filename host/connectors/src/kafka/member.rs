@@ -1,0 +1,289 @@
+//! The thread and the client that are a member of a group.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use sluice_core::Partition;
+use sluice_core::share::{Peer, Standing, Verdict, Want, verdict};
+
+use super::membership::Shared;
+use super::peers::{listing, peers};
+use super::reports::{Reports, is_refusal};
+use super::topic::{code_of, partitions, refused};
+
+/// How long a poll waits for the group's events; the end of the membership is heard after it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// For how long joining is hurried, and how often: librdkafka looks only once a second whether it may take the next of some ten
+/// steps, unless it is asked for something. Slower: the first row comes up to a second later. Longer: a group that has nothing
+/// to give costs a little CPU time.
+const HURRY: Duration = Duration::from_secs(5);
+const HURRY_EVERY: Duration = Duration::from_millis(10);
+
+/// How often a host that waits for others looks whether they are gone: a group tells nothing to those outside. Shorter: brokers
+/// list their groups more often. Longer: a fold whose host ended goes on that much later.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a question to the cluster may take: callbacks wait for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a cluster that didn't answer, or is still being connected to, is left alone.
+const WHILE_AWAY: Duration = Duration::from_millis(100);
+
+/// How long leaving may take. Longer: the host's end waits for a cluster that is away. Shorter: others wait for the session's
+/// end instead.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is asked whether the group knows that this member left.
+const LEFT_EVERY: Duration = Duration::from_millis(10);
+
+/// A client that is a member.
+pub(super) type MemberClient = BaseConsumer<Callbacks>;
+
+/// What becomes of a member's client.
+enum Next {
+    /// Another one, after others were seen to have what this host needs.
+    Watch,
+    /// The membership is over.
+    End,
+}
+
+/// Is a member until the membership is dropped.
+pub(super) fn attend(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>) {
+    while let Next::Watch = attend_once(shared, config, ended) {}
+}
+
+fn attend_once(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>) -> Next {
+    let callbacks = Callbacks { shared: Arc::clone(shared), reports: Reports::default() };
+    let client: Arc<MemberClient> = match config.create_with_context(callbacks) {
+        Ok(client) => Arc::new(client),
+        Err(error) => return shared.refuse(super::config::refusal(&error)),
+    };
+    if shared.want == Want::Whole && !is_free(shared, &client, ended) {
+        return Next::End;
+    }
+    if let Err(error) = client.subscribe(&[&shared.topic]) {
+        return shared.refuse(format!("the topic `{}` can't be subscribed to: {error}", shared.topic));
+    }
+    shared.set_client(Arc::downgrade(&client));
+    let next = serve(shared, &client, ended);
+    leave(shared, &client);
+    next
+}
+
+/// Is a member until it is to leave.
+fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
+    let begun = Instant::now();
+    let mut looked = begun;
+    while is_alive(ended, Duration::ZERO) {
+        let joins = begun.elapsed() < HURRY && shared.look(|now| now.part.lacks());
+        if joins {
+            // Whatever it answers: what it is asked for is that librdkafka looks how far it is.
+            drop(client.assignment());
+        }
+        if let Some(Err(error)) = client.poll(if joins { HURRY_EVERY } else { LOOK_EVERY }) {
+            if shared.hear(client, &error) {
+                return Next::End;
+            }
+        }
+        // Who took over from a fold isn't disturbed by its coming back.
+        if shared.want == Want::Whole && shared.look(|now| now.expelled) {
+            return Next::Watch;
+        }
+        if shared.look(|now| now.part.is_uncounted()) {
+            shared.count(client);
+            looked = Instant::now();
+        }
+        if !shared.look(|now| now.part.lacks()) {
+            looked = Instant::now();
+        } else if looked.elapsed() >= WATCH_EVERY {
+            looked = Instant::now();
+            if shared.judge(client) == Verdict::Leave {
+                return Next::Watch;
+            }
+        }
+    }
+    Next::End
+}
+
+/// Leaves the group. A client that is only closed would be waited for, as an instance that comes back.
+fn leave(shared: &Shared, client: &MemberClient) {
+    client.unsubscribe();
+    let asked = Instant::now();
+    let is_member = || {
+        peers(client, &shared.group, &shared.topic).is_ok_and(|peers| peers.iter().any(|peer| peer.client == shared.me))
+    };
+    // Callbacks are served; those who share what this host had are told by the group.
+    drop(client.poll(LEFT_EVERY));
+    while is_member() && asked.elapsed() < LEAVE_PATIENCE {
+        drop(client.poll(LEFT_EVERY));
+    }
+}
+
+/// Waits until no other is in the group; false once the membership is over.
+fn is_free(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> bool {
+    loop {
+        let wait = match peers(client, &shared.group, &shared.topic) {
+            // The same host before a restart is no other.
+            Ok(peers) if peers.iter().all(|peer| peer.client == shared.me) => return true,
+            Ok(peers) => {
+                shared.hold(&peers);
+                WATCH_EVERY
+            }
+            Err(error) => {
+                tracing::debug!(target: "kafka", group = shared.group, "not listed: {error}");
+                WHILE_AWAY
+            }
+        };
+        // Log lines and errors.
+        drop(client.poll(Duration::ZERO));
+        if !is_alive(ended, wait) {
+            return false;
+        }
+    }
+}
+
+/// Waits this long for the end of the membership.
+fn is_alive(ended: &Receiver<()>, wait: Duration) -> bool {
+    ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout)
+}
+
+impl Shared {
+    fn refuse(&self, reason: String) -> Next {
+        self.update(|now| now.notice = Some(Standing::Refused(reason)));
+        Next::End
+    }
+
+    /// Others have what this host needs.
+    fn hold(&self, peers: &[Peer]) {
+        let others: Vec<_> = peers.iter().filter(|peer| peer.client != self.me).collect();
+        let (names, group, topic) = (listing(&others), &self.group, &self.topic);
+        let reason = match self.want {
+            Want::Whole => format!(
+                "{names} in the group {group} have partitions of {topic}, of which an aggregator needs all: this host takes \
+                 over when they are gone"
+            ),
+            Want::Any => format!(
+                "{names} in the group {group} have all partitions of {topic}: this host reads when there is one for it"
+            ),
+        };
+        self.update(|now| {
+            now.part.saw_others();
+            now.notice = Some(Standing::Held(reason));
+        });
+    }
+
+    /// What to do without what this host needs.
+    fn judge(&self, client: &MemberClient) -> Verdict {
+        let Ok(peers) = peers(client, &self.group, &self.topic) else { return Verdict::Wait };
+        let verdict = verdict(&self.me, &peers);
+        match verdict {
+            Verdict::Wait => self.update(|now| now.notice = None),
+            Verdict::Stay | Verdict::Leave => self.hold(&peers),
+        }
+        if self.want == Want::Whole { verdict } else { Verdict::Stay }
+    }
+
+    /// How many partitions there are; what is given may be all of them.
+    fn count(&self, client: &MemberClient) {
+        if let Ok(Some(total)) = partitions(client.client(), &self.topic, PATIENCE)
+            && let Ok(total) = usize::try_from(total)
+        {
+            self.update(|now| {
+                now.part.counted(total);
+                if !now.part.lacks() {
+                    now.notice = None;
+                }
+            });
+        }
+    }
+
+    /// Takes up what the client says; true if it can't go on.
+    fn hear(&self, client: &MemberClient, error: &KafkaError) -> bool {
+        let code = code_of(error);
+        // Of a topic that isn't there, the source says what to do.
+        tracing::debug!(target: "kafka", group = self.group, "{error}");
+        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        if fatal && is_fenced(client) {
+            self.lose();
+            self.refuse(format!(
+                "another process in the group {} is this same host: run no copy of a host's `state` directory beside it",
+                self.group
+            ));
+        } else if fatal || is_refusal(code) {
+            let why = client.context().reports.refused().unwrap_or_else(|| error.to_string());
+            self.refuse(refused(&self.brokers, &why));
+        }
+        fatal
+    }
+}
+
+/// Whether the group has another member of the same instance.
+fn is_fenced(client: &MemberClient) -> bool {
+    client.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
+}
+
+/// What the group asks of this member.
+pub(super) struct Callbacks {
+    shared: Arc<Shared>,
+    reports: Reports,
+}
+
+impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.reports.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.reports.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    /// Blocks the member's thread, not its heartbeats, until what is asked back is written. Partitions are paused, since this
+    /// client only has them.
+    fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: BTreeSet<_> = list.elements().iter().map(|element| Partition(element.partition())).collect();
+        let answer = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            let answer = assign(client, list);
+            tracing::info!(target: "kafka", group = self.shared.group, "given {}", listed(&partitions));
+            self.shared.update(|now| now.part.given(partitions));
+            answer
+        } else {
+            if client.assignment_lost() {
+                // A fold that is back disturbs nobody who took over: it looks first, as at its start.
+                if self.shared.want == Want::Whole {
+                    client.unsubscribe();
+                }
+                tracing::warn!(target: "kafka", group = self.shared.group, "lost {}", listed(&partitions));
+                self.shared.lose();
+            } else {
+                tracing::info!(target: "kafka", group = self.shared.group, "asked to give back {}", listed(&partitions));
+                self.shared.give_back(partitions);
+            }
+            client.incremental_unassign(list)
+        };
+        if let Err(error) = answer {
+            tracing::error!(target: "kafka", group = self.shared.group, "{error}");
+        }
+    }
+}
+
+/// The partitions of a list, for the log.
+fn listed(partitions: &BTreeSet<Partition>) -> String {
+    let numbers: Vec<_> = partitions.iter().map(ToString::to_string).collect();
+    if numbers.is_empty() { "no partition".to_owned() } else { format!("partitions {}", numbers.join(", ")) }
+}
+
+fn assign(client: &MemberClient, list: &mut TopicPartitionList) -> KafkaResult<()> {
+    list.set_all_offsets(Offset::End)?;
+    client.incremental_assign(list)?;
+    if list.count() == 0 { Ok(()) } else { client.pause(list) }
+}

@@ -1,0 +1,183 @@
+//! A table whose rows and intervals are written together.
+
+use async_trait::async_trait;
+use sluice_core::{Field, dead_letter};
+use sqlx::AssertSqlSafe;
+use sqlx::mysql::{MySqlArguments, MySqlConnection};
+
+use super::describe::{Described, describe};
+use super::inserts::{Failure, Inserts};
+use super::letters::arguments;
+use super::session::Server;
+use super::{MysqlConnection, error, sink};
+use crate::sink::{Constraint, Rows, SinkError};
+use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
+use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
+
+/// Whether the engine of a table takes part in transactions.
+const TRANSACTIONAL: &str = "SELECT CAST(e.transactions AS CHAR), CAST(t.engine AS CHAR) FROM information_schema.tables t \
+    JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = DATABASE() AND t.table_name = ?";
+
+impl MysqlConnection {
+    /// Opens a table whose rows and intervals are written together.
+    pub async fn open_transactions(
+        &self,
+        ledger: &Ledger,
+        fields: &[Field],
+    ) -> Result<Box<dyn TransactionSink>, SinkError> {
+        let server = Server::of(self)?;
+        let plan = plan(ledger, fields)?;
+        let mut connection = server.connect().await?;
+        let constraints = sink::open_table(&server, &mut connection, &plan).await?;
+        check_engine(&server, &mut connection, &plan).await?;
+        create_checkpoint(&server, &mut connection).await?;
+        let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;
+        Ok(Box::new(MysqlTransactions {
+            server,
+            inserts: Inserts::new(plan),
+            letters,
+            pipeline: ledger.pipeline.clone(),
+            sql: CheckpointSql::new(Dialect::Mysql, ledger),
+            constraints,
+            connection: Some(connection),
+        }))
+    }
+
+    /// Everything that opening it would find at fault; makes nothing.
+    pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
+        let server = Server::of(self)?;
+        let plan = plan(ledger, fields)?;
+        let mut connection = server.connect().await?;
+        sink::check_table(&server, &mut connection, &plan).await?;
+        check_engine(&server, &mut connection, &plan).await
+    }
+
+    /// How far the rows of a pipeline that reads this topic are.
+    pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
+        let server = Server::of(self)?;
+        let mut connection = server.connect().await?;
+        if matches!(server.answer(describe(&mut connection, TABLE)).await?, Described::Missing) {
+            return Ok(Written::default());
+        }
+        let all = CheckpointSql::all(Dialect::Mysql, pipeline);
+        written(&server.answer(lines(&mut connection, &all)).await?, pipeline, topic)
+    }
+}
+
+fn plan(ledger: &Ledger, fields: &[Field]) -> Result<UpsertPlan, SinkError> {
+    UpsertPlan::in_transactions(Dialect::Mysql, &ledger.target, fields).map_err(SinkError::Mismatch)
+}
+
+fn letter_inserts(table: &str) -> Result<Inserts, SinkError> {
+    let plan = UpsertPlan::new(Dialect::Mysql, &letter_target(table, false), &dead_letter::fields());
+    plan.map(Inserts::new).map_err(SinkError::Mismatch)
+}
+
+/// A table of an engine without transactions would keep rows whose intervals were rolled back.
+async fn check_engine(server: &Server, connection: &mut MySqlConnection, plan: &UpsertPlan) -> Result<(), SinkError> {
+    let query = sqlx::query_as(TRANSACTIONAL).bind(&plan.target.table).persistent(false);
+    let engine: Option<(Option<String>, String)> = server.answer(query.fetch_optional(connection)).await?;
+    match engine {
+        Some((transactions, engine)) if transactions.as_deref() != Some("YES") => Err(SinkError::Unusable(format!(
+            "{server}: table {} is of the engine {engine}, which has no transactions: run ALTER TABLE {} ENGINE=InnoDB",
+            plan.table(),
+            plan.table()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn create_checkpoint(server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
+    if !matches!(server.answer(describe(connection, TABLE)).await?, Described::Missing) {
+        return Ok(());
+    }
+    let create = CheckpointSql::create_table(Dialect::Mysql);
+    let made = server.answer(sqlx::raw_sql(AssertSqlSafe(create.as_str())).execute(connection)).await;
+    made.map(drop).map_err(|error| match error {
+        SinkError::Unusable(why) => SinkError::Unusable(format!("{why}; or have somebody run {create}")),
+        away => away,
+    })
+}
+
+async fn lines(connection: &mut MySqlConnection, statement: &Statement) -> Result<Vec<Line>, sqlx::Error> {
+    let rows = query(statement)?.fetch_all(connection).await?;
+    rows.iter().map(line).collect()
+}
+
+fn query(statement: &Statement) -> Result<sqlx::query::Query<'_, sqlx::MySql, MySqlArguments>, sqlx::Error> {
+    let arguments = arguments(statement).map_err(sqlx::Error::Encode)?;
+    Ok(sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments).persistent(false))
+}
+
+/// A MySQL table whose rows and intervals are written together.
+///
+/// The transaction first locks the lines that it hangs on, so that it waits for one whose answer was lost and then sees what
+/// became of it. After an error the connection is dropped, and with it what was not committed.
+struct MysqlTransactions {
+    server: Server,
+    inserts: Inserts,
+    letters: Option<Inserts>,
+    pipeline: String,
+    sql: CheckpointSql,
+    constraints: Vec<Constraint>,
+    connection: Option<MySqlConnection>,
+}
+
+impl MysqlTransactions {
+    async fn run(&mut self, mut connection: MySqlConnection, transaction: &Transaction<'_>) -> Result<(), Failure> {
+        let Transaction { before, after, .. } = transaction;
+        let lock = self.sql.lock(before, after);
+        let lines = self.inserts.run(&self.server, lines(&mut connection, &lock)).await?;
+        match self.sql.compare(&lines, before, after) {
+            Ok(Found::Before) => self.write(&mut connection, transaction).await?,
+            Ok(Found::After) => {}
+            Err(misfit) => {
+                return Err(Failure::Other(SinkError::Unusable(format!("{}, `{TABLE}`: {misfit}", self.server))));
+            }
+        }
+        // Also where there was nothing to write: the lines are free again.
+        self.inserts.commit(&self.server, &mut connection).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    async fn write(&mut self, connection: &mut MySqlConnection, transaction: &Transaction<'_>) -> Result<(), Failure> {
+        let server = &self.server;
+        let Transaction { rows, letters, before, after } = transaction;
+        if rows.rows > 0 {
+            self.inserts.write(server, connection, rows).await?;
+        }
+        if let Some(inserts) = self.letters.as_mut().filter(|_| !letters.is_empty()) {
+            let columns = dead_letter::columns(&self.pipeline, letters);
+            inserts.write(server, connection, &Rows { rows: letters.len(), columns }).await?;
+        }
+        for statement in self.sql.store(before, after) {
+            let query = query(&statement).map_err(|e| Failure::Other(error::sink_error(server, &e)))?;
+            self.inserts.run(server, query.execute(&mut *connection)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TransactionSink for MysqlTransactions {
+    fn constraints(&self) -> &[Constraint] {
+        &self.constraints
+    }
+
+    fn takes_letters(&self) -> bool {
+        self.letters.is_some()
+    }
+
+    async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
+        if let Some(connection) = self.connection.take() {
+            match self.run(connection, transaction).await {
+                // It may have been closed long ago, while it was idle, or with the answer: the next one finds out which.
+                Err(Failure::Lost(_)) => {}
+                other => return Ok(other?),
+            }
+        }
+        let connection = self.server.connect().await?;
+        Ok(self.run(connection, transaction).await?)
+    }
+}

@@ -1,0 +1,143 @@
+//! A table whose rows and intervals are written together.
+
+use async_trait::async_trait;
+use sluice_core::{Field, dead_letter};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, SqliteConnection as Connection};
+
+use super::describe::{Described, describe};
+use super::file::File;
+use super::inserts::Inserts;
+use super::letters::arguments;
+use super::{SqliteConnection, sink};
+use crate::sink::{Constraint, Rows, SinkError};
+use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
+use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
+
+impl SqliteConnection {
+    /// Opens a table whose rows and intervals are written together.
+    pub async fn open_transactions(
+        &self,
+        ledger: &Ledger,
+        fields: &[Field],
+    ) -> Result<Box<dyn TransactionSink>, SinkError> {
+        let file = File::new(&self.path);
+        let plan = plan(ledger, fields)?;
+        let (mut connection, constraints) = sink::open_table(&file, &plan).await?;
+        let create = AssertSqlSafe(CheckpointSql::create_table(Dialect::Sqlite));
+        file.run(sqlx::raw_sql(create).execute(&mut connection)).await?;
+        let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;
+        Ok(Box::new(SqliteTransactions {
+            file,
+            inserts: Inserts::new(plan),
+            letters,
+            pipeline: ledger.pipeline.clone(),
+            sql: CheckpointSql::new(Dialect::Sqlite, ledger),
+            constraints,
+            connection: Some(connection),
+        }))
+    }
+
+    /// Everything that opening it would find at fault; makes nothing.
+    pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
+        sink::check_table(&File::new(&self.path), &plan(ledger, fields)?).await
+    }
+
+    /// How far the rows of a pipeline that reads this topic are.
+    pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
+        let file = File::new(&self.path);
+        if !file.exists() {
+            return Ok(Written::default());
+        }
+        let mut connection = file.open_to_read().await?;
+        if matches!(file.run(describe(&mut connection, TABLE)).await?, Described::Missing) {
+            return Ok(Written::default());
+        }
+        let all = CheckpointSql::all(Dialect::Sqlite, pipeline);
+        written(&file.run(lines(&mut connection, &all)).await?, pipeline, topic)
+    }
+}
+
+fn plan(ledger: &Ledger, fields: &[Field]) -> Result<UpsertPlan, SinkError> {
+    UpsertPlan::in_transactions(Dialect::Sqlite, &ledger.target, fields).map_err(SinkError::Mismatch)
+}
+
+fn letter_inserts(table: &str) -> Result<Inserts, SinkError> {
+    let plan = UpsertPlan::new(Dialect::Sqlite, &letter_target(table, false), &dead_letter::fields());
+    plan.map(Inserts::new).map_err(SinkError::Mismatch)
+}
+
+async fn lines(connection: &mut Connection, statement: &Statement) -> Result<Vec<Line>, sqlx::Error> {
+    let rows = query(statement)?.fetch_all(connection).await?;
+    rows.iter().map(line).collect()
+}
+
+fn query(statement: &Statement) -> Result<sqlx::query::Query<'_, sqlx::Sqlite, SqliteArguments>, sqlx::Error> {
+    Ok(sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments(statement)?))
+}
+
+/// An SQLite table whose rows and intervals are written together. After an error the file is closed, and with it what was
+/// not committed is undone.
+struct SqliteTransactions {
+    file: File,
+    inserts: Inserts,
+    letters: Option<Inserts>,
+    pipeline: String,
+    sql: CheckpointSql,
+    constraints: Vec<Constraint>,
+    connection: Option<Connection>,
+}
+
+impl SqliteTransactions {
+    async fn run(&mut self, connection: &mut Connection, transaction: &Transaction<'_>) -> Result<(), SinkError> {
+        let Transaction { before, after, .. } = transaction;
+        self.file.begin(connection).await?;
+        let lines = self.file.run(lines(connection, &self.sql.lock(before, after))).await?;
+        match self.sql.compare(&lines, before, after) {
+            Ok(Found::Before) => self.write(connection, transaction).await?,
+            Ok(Found::After) => {}
+            Err(misfit) => {
+                return Err(SinkError::Unusable(format!("SQLite at {}, `{TABLE}`: {misfit}", self.file.path())));
+            }
+        }
+        self.file.commit(connection).await
+    }
+
+    async fn write(&mut self, connection: &mut Connection, transaction: &Transaction<'_>) -> Result<(), SinkError> {
+        let file = &self.file;
+        let Transaction { rows, letters, before, after } = transaction;
+        if rows.rows > 0 {
+            self.inserts.write(file, connection, rows).await?;
+        }
+        if let Some(inserts) = self.letters.as_mut().filter(|_| !letters.is_empty()) {
+            let columns = dead_letter::columns(&self.pipeline, letters);
+            inserts.write(file, connection, &Rows { rows: letters.len(), columns }).await?;
+        }
+        for statement in self.sql.store(before, after) {
+            let query = query(&statement).map_err(|e| file.error(&e))?;
+            file.run(query.execute(&mut *connection)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TransactionSink for SqliteTransactions {
+    fn constraints(&self) -> &[Constraint] {
+        &self.constraints
+    }
+
+    fn takes_letters(&self) -> bool {
+        self.letters.is_some()
+    }
+
+    async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.file.open().await?,
+        };
+        self.run(&mut connection, transaction).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! Rows and the intervals that made them, in one transaction of the table's database.
+//!
+//! For tables without a key, whose rows must not be written twice, and for those who want the table itself to say how far it
+//! is. The intervals are in the table [`TABLE`], beside the rows:
+//!
+//! | column             | what it holds                                                                                |
+//! |--------------------|----------------------------------------------------------------------------------------------|
+//! | `pipeline`         | its name                                                                                     |
+//! | `topic`            | the topic that the offsets are of                                                            |
+//! | `record_partition` | the partition; -1 for the line of retried dead letters                                       |
+//! | `start_offset`     | where the pipeline began to read the partition                                               |
+//! | `end_offset`       | the first offset whose rows are not in the table; of the line -1: the transactions with retries |
+//! | `host`             | who wrote last                                                                               |
+//! | `written_at`       | when, by the database's clock, UTC                                                           |
+//! | `retried`          | of the line -1: the dead letters whose records the last of those transactions took in, as JSON |
+//!
+//! A transaction says how far the rows are *before* it. Where the database says otherwise, nothing is written: so neither a
+//! flush that is written again after a lost answer nor a second host puts a record's rows into the table twice.
+
+use async_trait::async_trait;
+use sluice_core::dead_letter::{DeadLetter, LetterId};
+use sluice_core::interval::Intervals;
+
+use crate::sink::{Constraint, Rows, SinkError, Target};
+
+/// The table that keeps the intervals; made if it is missing.
+pub const TABLE: &str = "sluice_checkpoint";
+
+/// How far a pipeline's rows are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The records whose rows are in the table.
+    pub intervals: Intervals,
+    /// How many transactions took in records of dead letters.
+    pub retries: i64,
+    /// The letters of the last of these, if none came after it.
+    pub retried: Vec<LetterId>,
+}
+
+/// Whose rows are written, and where.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    /// The table. Without a key, rows are inserted and never replaced.
+    pub target: Target,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The topic that it reads.
+    pub topic: String,
+    /// The table of its dead letters, if that is in the same database.
+    pub letters: Option<String>,
+    /// Who writes, for whoever finds that somebody else does.
+    pub host: String,
+}
+
+/// All of a flush.
+#[derive(Debug, Clone, Copy)]
+pub struct Transaction<'a> {
+    /// The rows.
+    pub rows: &'a Rows,
+    /// Dead letters for the table of the [`Ledger`].
+    pub letters: &'a [DeadLetter],
+    /// How far the rows are.
+    pub before: &'a Written,
+    /// How far they are with these.
+    pub after: &'a Written,
+}
+
+/// A table whose database keeps the intervals of its rows.
+///
+/// **Delivery**: when `commit` answers `Ok`, rows, letters and intervals are durable, together and once. After an error all of
+/// it is, or nothing; the same call made again finds out which. **Order**: calls come one after another, each beginning
+/// where the one before ended. **Fencing**: where the database's intervals are neither those before nor those after, as
+/// somebody else wrote them, nothing is written, and the error is [`SinkError::Unusable`] with both numbers and who it was.
+#[async_trait]
+pub trait TransactionSink: Send {
+    /// What each column of the table takes, in the order of the fields.
+    fn constraints(&self) -> &[Constraint];
+
+    /// Whether dead letters go into the same transaction.
+    fn takes_letters(&self) -> bool;
+
+    /// Writes all of it in one transaction.
+    async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError>;
+}

@@ -1,0 +1,202 @@
+//! What one host has of a topic that several may read as the same consumer group.
+//!
+//! The group hands partitions out and asks for them back; what follows from that is decided here, as values. Telling the
+//! group, waiting and writing are a connector's.
+//!
+//! ```text
+//!             given                      asked back               gave back
+//!  Joining ───────────▶ Has(share n) ───────────────▶ GivingBack ───────────▶ Has(share n+1) | Joining
+//!     ▲                    │  lost: nobody waits, and share n may write nothing more
+//!     └────────────────────┘
+//! ```
+//!
+//! - **A share is a lease for writing.** A run works on one [`Share`]. While its partitions are asked back it may still write,
+//!   so that what was read of them is in the tables before another host begins; from then on it may not
+//!   ([`Part::may_write`]).
+//! - **A fold wants all partitions, or none** ([`Want::Whole`]): its totals are of the whole topic, and each row is the work
+//!   of one host. Of several that joined at once the first stays and the others leave ([`verdict`]).
+//! - **A partition that comes back** is read from the later of the own checkpoint's end and the group's commit
+//!   ([`resume_at`]). Commits are made once rows are written, so that nothing before one is missing in the tables.
+
+mod lease;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+pub use lease::Lease;
+pub use verdict::{Peer, Verdict, verdict};
+
+use crate::{Offset, Partition};
+
+/// What a pipeline can work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Any partitions: its rows are of single records.
+    Any,
+    /// Every partition of the topic, or none: its rows are of all records.
+    Whole,
+}
+
+/// The partitions that a host may read, and write the rows of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Counts the changes of what this host has.
+    pub epoch: u64,
+    /// Which they are.
+    pub partitions: BTreeSet<Partition>,
+    /// No other host was seen in the group: what the group has committed is old, or this host's own.
+    pub alone: bool,
+}
+
+/// How a host stands in its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing that it can work with is given yet.
+    Joining,
+    /// It may read and write these.
+    Has(Share),
+    /// What it has is asked back: it writes what was read, and lets go.
+    GivingBack,
+    /// Others have what it needs. A sentence that names them.
+    Held(String),
+    /// The group doesn't take it. A sentence that says what to change.
+    Refused(String),
+}
+
+impl Standing {
+    /// Whether a run on the share of this epoch may go on.
+    pub fn is_of(&self, epoch: u64) -> bool {
+        matches!(self, Standing::Has(share) if share.epoch == epoch)
+    }
+}
+
+/// A host's part in its group, from event to event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    want: Want,
+    mine: BTreeSet<Partition>,
+    /// How many partitions the topic has; none before that was asked since the last change.
+    total: Option<usize>,
+    /// It is to be asked (again).
+    uncounted: bool,
+    epoch: u64,
+    /// Shares before this epoch may write nothing more.
+    barred: u64,
+    giving_back: bool,
+    alone: bool,
+    begun: bool,
+}
+
+impl Part {
+    /// Of a host that has nothing yet.
+    pub fn new(want: Want) -> Part {
+        let mine = BTreeSet::new();
+        Part {
+            want,
+            mine,
+            total: None,
+            uncounted: false,
+            epoch: 0,
+            barred: 0,
+            giving_back: false,
+            alone: true,
+            begun: false,
+        }
+    }
+
+    /// The group gave partitions, maybe none.
+    pub fn given(&mut self, partitions: impl IntoIterator<Item = Partition>) {
+        let before = self.mine.len();
+        self.mine.extend(partitions);
+        if self.mine.len() != before {
+            self.change();
+        }
+        self.uncounted = true;
+    }
+
+    /// How many partitions the topic has, as of the last change.
+    pub fn counted(&mut self, total: usize) {
+        self.total = Some(total);
+        self.uncounted = false;
+        // Whoever isn't given everything at first shares with others, or is about to.
+        if self.want == Want::Any && !std::mem::replace(&mut self.begun, true) {
+            self.alone &= self.mine.len() == total;
+        }
+    }
+
+    /// Another host, or another consumer, is in the group.
+    pub fn saw_others(&mut self) {
+        self.alone = false;
+    }
+
+    /// Whether no other was seen.
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// The group asks for partitions back: runs end after a last flush.
+    pub fn asked_back(&mut self) {
+        self.giving_back = true;
+    }
+
+    /// These partitions are let go; what was read of them is written, or may not be written any more.
+    pub fn gave_back(&mut self, partitions: impl IntoIterator<Item = Partition>) {
+        for partition in partitions {
+            self.mine.remove(&partition);
+        }
+        self.change();
+        self.barred = self.epoch;
+        self.giving_back = false;
+    }
+
+    /// The group has given everything to others already.
+    pub fn lost(&mut self) {
+        let all = std::mem::take(&mut self.mine);
+        self.gave_back(all);
+        self.alone = false;
+    }
+
+    fn change(&mut self) {
+        self.epoch += 1;
+        self.total = None;
+        self.uncounted = true;
+    }
+
+    /// Whether [`Part::counted`] is due.
+    pub fn is_uncounted(&self) -> bool {
+        self.uncounted
+    }
+
+    /// Whether it has nothing that it can work with.
+    pub fn lacks(&self) -> bool {
+        match self.want {
+            Want::Any => self.mine.is_empty(),
+            Want::Whole => self.mine.is_empty() || self.total.is_none_or(|total| self.mine.len() < total),
+        }
+    }
+
+    /// Whether rows of the share of this epoch may still be written.
+    pub fn may_write(&self, epoch: u64) -> bool {
+        epoch >= self.barred && epoch <= self.epoch
+    }
+
+    /// What follows for runs.
+    pub fn standing(&self) -> Standing {
+        if self.giving_back {
+            Standing::GivingBack
+        } else if self.lacks() || self.total.is_none() {
+            Standing::Joining
+        } else {
+            Standing::Has(Share { epoch: self.epoch, partitions: self.mine.clone(), alone: self.alone })
+        }
+    }
+}
+
+/// Where a partition that others may have read meanwhile is read from: the later of both, as rows of everything before
+/// either are written.
+pub fn resume_at(checkpoint: Option<Offset>, committed: Option<Offset>) -> Option<Offset> {
+    checkpoint.max(committed)
+}

@@ -1,0 +1,96 @@
+//! A pipeline's place among the hosts that read its topic as the same group.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_connectors::kafka::Membership;
+use sluice_connectors::source::SourceError;
+use sluice_core::share::{Share, Standing, Want};
+use sluice_runtime::{Artifact, World};
+
+use super::status::State;
+use crate::config;
+use crate::connections::Connections;
+
+/// How long a run that was refused a write waits for word of what this host has now, before it asks by beginning anew.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Holds the membership from run to run.
+pub struct Place {
+    host: String,
+    membership: Option<(Want, Arc<Membership>)>,
+    saw_others: bool,
+    /// It ran, until partitions moved.
+    moved: bool,
+}
+
+impl Place {
+    /// Of this host, which has not joined yet.
+    pub fn of(host: &str) -> Place {
+        Place { host: host.to_owned(), membership: None, saw_others: false, moved: false }
+    }
+
+    /// Joins the group for what these operators need, unless it has; none if the source's partitions aren't shared.
+    pub async fn join(
+        &mut self,
+        source: &config::Source,
+        artifacts: &BTreeMap<String, Artifact>,
+        connections: &Connections,
+    ) -> Result<Option<Arc<Membership>>, SourceError> {
+        let want = want(artifacts);
+        if self.membership.as_ref().is_some_and(|(wanted, _)| *wanted != want) {
+            self.leave().await;
+        }
+        if self.membership.is_none() {
+            let joined = connections.join(source, want, &self.host, !self.saw_others)?;
+            self.membership = joined.map(|membership| (want, Arc::new(membership)));
+        }
+        Ok(self.membership.as_ref().map(|(_, membership)| Arc::clone(membership)))
+    }
+
+    /// Leaves the group, so that others take over at once.
+    pub async fn leave(&mut self) {
+        let Some((_, membership)) = self.membership.take() else { return };
+        self.saw_others |= !membership.is_alone();
+        // It blocks until the group was told. A panic in there was logged.
+        let _ = tokio::task::spawn_blocking(move || membership.leave()).await;
+    }
+
+    /// The last run ended as partitions moved, or began.
+    pub fn set_moved(&mut self, moved: bool) {
+        self.moved = moved;
+    }
+
+    /// What a pipeline does while a server is away: one that ran holds.
+    pub fn without_server(&self) -> State {
+        if self.moved { State::Holding } else { State::Waiting }
+    }
+
+    /// Returns once this host no longer has exactly this share.
+    pub async fn moved_from(&self, share: Option<&Share>) {
+        let (Some((_, membership)), Some(share)) = (&self.membership, share) else { return pending().await };
+        // The membership is there, and so is who tells of it.
+        let _ = membership.standing().wait_for(|standing| !standing.is_of(share.epoch)).await;
+    }
+
+    /// The same, but not for long.
+    pub async fn settle(&self, share: Option<&Share>) {
+        // Either way it is asked anew.
+        let _ = tokio::time::timeout(SETTLE, self.moved_from(share)).await;
+    }
+
+    /// Returns once others no longer have what this host needs, or others than those do.
+    pub async fn changed_from(&self, held: &str) {
+        let Some((_, membership)) = &self.membership else { return };
+        let is_held = |standing: &Standing| matches!(standing, Standing::Held(reason) if reason == held);
+        let _ = membership.standing().wait_for(|standing| !is_held(standing)).await;
+    }
+}
+
+/// A fold's totals are of the whole topic.
+fn want(artifacts: &BTreeMap<String, Artifact>) -> Want {
+    let folds = artifacts.values().any(|artifact| artifact.world() == World::Aggregator);
+    if folds { Want::Whole } else { Want::Any }
+}
