@@ -320,10 +320,9 @@ impl Lane {
 
     /// Rows, changed groups or letters that wait for a flush.
     fn waiting(&self) -> usize {
-        let letters = match self.is_on_trial() {
-            true => 0,
-            false => self.progress.rejects.waiting() + self.progress.retried.1.len(),
-        };
+        // Those of a trial go with the first flush after it.
+        let letters =
+            if self.is_on_trial() { 0 } else { self.progress.rejects.waiting() + self.progress.retried.1.len() };
         self.pending.rows() + self.chain.fold().map_or(0, Fold::waiting) + letters
     }
 

@@ -106,7 +106,8 @@ impl Lane {
     /// At a batch boundary: what the old chain made is handed over, and the new one takes over, in one go. Until the flusher has a
     /// place, the old chain works on.
     pub(super) fn cut_over(&mut self) -> Step {
-        if self.progress.swaps.next.is_none() {
+        // Not before the states have caught up with rows that are ahead of them: see `flush_if_due`.
+        if self.progress.swaps.next.is_none() || !self.progress.head.intervals.reaches(&self.rows_ahead) {
             return Ok(());
         }
         let flushes = self.flushes.clone();
