@@ -101,23 +101,25 @@ impl History {
         self.pinned = operators;
     }
 
-    /// What a roll-back brings back: the wanted generation, or the last good one with other operators. `kept` says whether all
-    /// artifacts of these operators are there.
+    /// What a roll-back of these brings back: the wanted generation, or the last good one with other operators. `running` are
+    /// those that run, which on trial are not yet in the history as applied. `kept` says whether all artifacts of some operators
+    /// are there.
     pub fn roll_back_to(
         &self,
+        running: &Operators,
         wanted: Option<u64>,
         kept: impl Fn(&Operators) -> bool,
     ) -> Result<&Deployment, RollBackError> {
-        let running = self.running().ok_or(RollBackError::NothingRan)?;
+        let last = self.running().ok_or(RollBackError::NothingRan)?;
         let Some(wanted) = wanted else {
             let mut before = self.good().into_iter().rev();
             return before
-                .find(|deployment| deployment.operators != running.operators && kept(&deployment.operators))
-                .ok_or(RollBackError::NothingBefore { running: running.generation });
+                .find(|deployment| deployment.operators != *running && kept(&deployment.operators))
+                .ok_or(RollBackError::NothingBefore { running: last.generation });
         };
         let found = self.applied().rfind(|deployment| deployment.generation == wanted);
         let found = found.ok_or(RollBackError::Unknown(wanted))?;
-        if found.operators == running.operators {
+        if found.operators == *running {
             return Err(RollBackError::Runs(wanted));
         }
         if kept(&found.operators) { Ok(found) } else { Err(RollBackError::NotKept(wanted)) }
@@ -165,7 +167,8 @@ mod tests {
     }
 
     fn back(history: &History, wanted: Option<u64>) -> Result<&str, RollBackError> {
-        history.roll_back_to(wanted, |_| true).map(|deployment| deployment.operators["sum"].as_str())
+        let running = history.running().map(|running| running.operators.clone()).unwrap_or_default();
+        history.roll_back_to(&running, wanted, |_| true).map(|deployment| deployment.operators["sum"].as_str())
     }
 
     use Outcome::{Applied, Refused, RolledBack};
@@ -187,14 +190,26 @@ mod tests {
         assert_eq!(back(&History::default(), None), Err(RollBackError::NothingRan));
         assert_eq!(back(&known, Some(2)), Err(RollBackError::Runs(2)));
         assert_eq!(back(&known, Some(3)), Err(RollBackError::Unknown(3)), "it never passed");
-        assert_eq!(known.roll_back_to(Some(1), |_| false), Err(RollBackError::NotKept(1)));
-        assert_eq!(known.roll_back_to(None, |_| false), Err(RollBackError::NothingBefore { running: 2 }));
+        assert_eq!(known.roll_back_to(&operators("b"), Some(1), |_| false), Err(RollBackError::NotKept(1)));
+        assert_eq!(
+            known.roll_back_to(&operators("b"), None, |_| false),
+            Err(RollBackError::NothingBefore { running: 2 })
+        );
+    }
+
+    #[test]
+    fn what_is_on_trial_goes_back_to_the_last_that_passed() {
+        let known = history(&[(1, "a", Applied), (2, "b", Applied)]);
+        for wanted in [None, Some(2)] {
+            let back = known.roll_back_to(&operators("on trial"), wanted, |_| true);
+            assert_eq!(back.map(|deployment| deployment.generation), Ok(2));
+        }
     }
 
     #[test]
     fn what_is_no_longer_kept_is_passed_over() {
         let known = history(&[(1, "a", Applied), (2, "b", Applied), (3, "c", Applied)]);
-        let back = known.roll_back_to(None, |operators| *operators != super::tests::operators("b"));
+        let back = known.roll_back_to(&operators("c"), None, |kept| *kept != operators("b"));
         assert_eq!(back.map(|deployment| deployment.generation), Ok(1));
     }
 

@@ -128,13 +128,17 @@ impl Deployments {
         Ok(())
     }
 
-    /// What a roll-back brings back, and the artifacts of it.
-    pub async fn roll_back_to(&self, wanted: Option<u64>) -> Result<(Deployment, Artifacts), String> {
+    /// What a roll-back of these brings back, and the artifacts of it.
+    pub async fn roll_back_to(
+        &self,
+        running: Operators,
+        wanted: Option<u64>,
+    ) -> Result<(Deployment, Artifacts), String> {
         let (kept, name, history) = (self.kept.clone(), self.name(), self.history.clone());
         let found = blocking(move || {
             let digests = kept.digests(&name).map_err(|error| error.to_string())?;
             let all_kept = |operators: &Operators| operators.values().all(|digest| digests.contains(digest));
-            let back = history.roll_back_to(wanted, all_kept).map_err(|error| error.to_string())?;
+            let back = history.roll_back_to(&running, wanted, all_kept).map_err(|error| error.to_string())?;
             Ok((back.clone(), kept.open(&back.operators)?))
         });
         found.await.map_err(|trouble| trouble.to_string())?

@@ -3,7 +3,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use sluice_e2e::{Finished, GIFTS, Host, Metric, PATIENCE, Pipeline, Site, World, eventually, guest, metric, sluice};
+use sluice_e2e::{
+    Finished, GIFTS, Host, Metric, PATIENCE, Pipeline, Site, World, eventually, guest, metric, sluice, toml,
+};
 
 const GIFT: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -106,6 +108,27 @@ fn a_roll_back_brings_the_old_code_back_says_so_and_stays_until_unpinned() {
     assert_eq!(fourth.digest, second.digest);
     give(&site, 30);
     refused(&site, &["unpin", "gift_sum"], "is not pinned");
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn what_is_on_trial_is_rolled_back_by_hand_as_if_it_had_never_been() {
+    let site = Site::empty(World::Embedded, 1);
+    site.add_pipeline("gift_sum", "gift_sum", |pipeline| {
+        pipeline.insert("probation".into(), toml("time = '1h'\nrows = 1000000"));
+    });
+    let mut host = start(&site);
+    let first = host.wait("gift_sum", "it runs", generation(1)).operator.unwrap();
+    deploy(&site, &doubled());
+    host.wait("gift_sum", "the new operator is on trial", |pipeline| pipeline.on_trial);
+    give(&site, 15);
+    let said = done(&site, &["rollback", "gift_sum"]);
+    assert!(said.contains("goes back to generation 1"), "{said}");
+    await_sum(&site, 10);
+    let back = host.wait("gift_sum", "the old one runs", |pipeline| !pipeline.on_trial && generation(1)(pipeline));
+    assert_eq!(back.operator.unwrap().digest, first.digest);
+    assert_eq!(history(&site)[0]["outcome"], json!("rolled_back"));
+    give(&site, 15);
     assert_eq!(host.terminate().code, Some(0));
 }
 

@@ -98,24 +98,30 @@ impl Supervisor {
 
     /// Pinned to it as well: the newer file, which is still in the directory, would be taken over at once.
     async fn roll_back(&mut self, generation: Option<u64>, run: &Run, current: &mut Current) -> Answer {
-        let (back, artifacts) = self.deployments.roll_back_to(generation).await?;
+        let running = restore::digests(&current.artifacts);
+        let (back, artifacts) = self.deployments.roll_back_to(running, generation).await?;
         self.check_names(&back.operators)?;
         self.cut_over(run, current, artifacts, Some(back_to(back.generation))).await?;
         let name = self.status.name().to_owned();
         let pinned = self.deployments.pin(Some(back.operators.clone())).await;
         pinned.map_err(|reason| format!("{name} is rolled back, and can't be pinned to that: {reason}"))?;
         self.status.set_refused(self.passed_over(&self.operators.borrow()));
+        let (to, runs) = (back.generation, shown(&back.operators));
+        // What is on trial is not replaced, but forgotten: those before it go on from their checkpoint.
+        let how = if restore::digests(&current.artifacts) == back.operators {
+            format!("runs the operators of generation {to} again, as generation {} ({runs}),", current.generation)
+        } else {
+            format!("goes back to generation {to} ({runs}) and its checkpoint,")
+        };
         Ok(format!(
-            "{name} runs the operators of generation {} again, as generation {} ({}), and is pinned to them: else the newer file \
-             would be taken over at once. `sluice unpin {name}` takes what is newest",
-            back.generation,
-            current.generation,
-            shown(&back.operators)
+            "{name} {how} and is pinned to them: else the newer file would be taken over at once. `sluice unpin {name}` takes \
+             what is newest"
         ))
     }
 
     async fn start_with(&mut self, generation: Option<u64>) -> Answer {
-        let (back, _) = self.deployments.roll_back_to(generation).await?;
+        let running = self.deployments.running().map(|running| running.operators.clone()).unwrap_or_default();
+        let (back, _) = self.deployments.roll_back_to(running, generation).await?;
         self.check_names(&back.operators)?;
         let name = self.status.name().to_owned();
         self.deployments.pin(Some(back.operators.clone())).await?;
