@@ -167,7 +167,7 @@ impl Shared {
         let (names, group, topic) = (listing(&others), &self.group, &self.topic);
         let reason = match self.want {
             Want::Whole => format!(
-                "{names} in the group {group} have partitions of {topic}, of which an aggregator needs all: this host takes \
+                "{names} in the group {group} have partitions of {topic}, of which this pipeline needs all: this host takes \
                  over when they are gone"
             ),
             Want::Any => format!(

@@ -32,19 +32,20 @@ impl Place {
         Place { host: host.to_owned(), membership: None, saw_others: false, moved: false }
     }
 
-    /// Joins the group for what these operators need, unless it has; none if the source's partitions aren't shared.
+    /// Joins the group for what the pipeline needs with these operators, unless it has; none if the source's partitions aren't
+    /// shared.
     pub async fn join(
         &mut self,
-        source: &config::Source,
+        pipeline: &config::Pipeline,
         artifacts: &BTreeMap<String, Artifact>,
         connections: &Connections,
     ) -> Result<Option<Arc<Membership>>, SourceError> {
-        let want = want(artifacts);
+        let want = want(pipeline, artifacts);
         if self.membership.as_ref().is_some_and(|(wanted, _)| *wanted != want) {
             self.leave().await;
         }
         if self.membership.is_none() {
-            let joined = connections.join(source, want, &self.host, !self.saw_others)?;
+            let joined = connections.join(&pipeline.source, want, &self.host, !self.saw_others)?;
             self.membership = joined.map(|membership| (want, Arc::new(membership)));
         }
         Ok(self.membership.as_ref().map(|(_, membership)| Arc::clone(membership)))
@@ -89,8 +90,9 @@ impl Place {
     }
 }
 
-/// A fold's totals are of the whole topic.
-fn want(artifacts: &BTreeMap<String, Artifact>) -> Want {
+/// A fold's totals are of the whole topic; and where rows and intervals are one transaction, one host moves the intervals, and
+/// reading goes on from them, whatever the group has committed.
+fn want(pipeline: &config::Pipeline, artifacts: &BTreeMap<String, Artifact>) -> Want {
     let folds = artifacts.values().any(|artifact| artifact.world() == World::Aggregator);
-    if folds { Want::Whole } else { Want::Any }
+    if folds || pipeline.transaction().is_some() { Want::Whole } else { Want::Any }
 }

@@ -196,7 +196,7 @@ impl Supervisor {
 
     /// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
     async fn open_once(&mut self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
-        let membership = self.place.join(&self.pipeline.source, artifacts, &self.connections).await;
+        let membership = self.place.join(&self.pipeline, artifacts, &self.connections).await;
         let membership = membership.map_err(source_trouble)?;
         let (pipeline, shared, store) = (self.pipeline.clone(), Arc::clone(&self.connections), Arc::clone(&self.store));
         let until_caught_up = self.until_caught_up;
