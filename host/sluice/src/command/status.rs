@@ -122,7 +122,8 @@ mod tests {
                 "refused": refused, "pinned": true, "since": "2026-11-26 07:01:02.000001",
                 "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
                                   "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
-                "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048,
+                "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048, "partitions": [0, 2], "on_trial": false,
+                "swap_pause_us": null,
             })
         };
         let status = json!({ "version": "1", "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)] });

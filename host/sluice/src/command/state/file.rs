@@ -71,7 +71,7 @@ mod tests {
             let column = || vec![Arc::new(arrow_array::Int64Array::from(vec![room])) as arrow_array::ArrayRef];
             let (mut key, mut state) = (Vec::new(), Vec::new());
             assert!(row::encode(&column(), 0, &mut key));
-            assert!(sluice_core::fold::encode_stored(room, 1, &column(), 0, &mut state));
+            assert!(sluice_core::fold::encode_stored(room, 2, &column(), 0, &mut state));
             changes.push(&key, Some(&state));
         }
         let head = Checkpoint { topic: "gifts".to_owned(), form: Some(form), commits: 3, ..Checkpoint::default() };

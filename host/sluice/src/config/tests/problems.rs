@@ -321,7 +321,7 @@ pipelines/p.toml:8: sink: found a table, want tables [[sink]]
         r#"
 pipelines/p.toml: source: found nothing, want a table [source]
 pipelines/p.toml: sink: found nothing, want at least one table [[sink]]
-pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step", "sink", "state", "on_error" or "dead_letters": did you mean "source"?
+pipelines/p.toml:1: sources: found an unknown key, want one of "source", "step", "sink", "state", "probation", "on_incompatible", "on_error" or "dead_letters": did you mean "source"?
 "#,
     );
 }
@@ -436,9 +436,9 @@ pipelines/p.toml:2: dead_letters: found a table that a sink of this pipeline wri
     check(
         of("dead_letters = { file = '', connection = 'livedb', topic = 't' }"),
         r#"
-pipelines/p.toml:1: dead_letters.file: found "", want a file such as "dead_letters.jsonl"
 pipelines/p.toml:1: dead_letters.connection: found this beside `file`, want either a file or a table or topic of a connection
 pipelines/p.toml:1: dead_letters.topic: found this beside `file`, want either a file or a table or topic of a connection
+pipelines/p.toml:1: dead_letters.file: found "", want a file such as "dead_letters.jsonl"
 "#,
     );
     check(
