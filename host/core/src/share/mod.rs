@@ -147,6 +147,8 @@ impl Part {
         for partition in partitions {
             self.mine.remove(&partition);
         }
+        // What was given back, others may read on.
+        self.alone &= self.want == Want::Whole;
         self.change();
         self.barred = self.epoch;
         self.giving_back = false;

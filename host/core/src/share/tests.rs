@@ -196,7 +196,7 @@ fn what_is_asked_back_may_be_written_until_it_is_let_go_and_what_is_lost_may_not
     part.gave_back(partitions([1]));
     part.counted(2);
     assert!(!part.may_write(1));
-    let share = Share { epoch: 2, partitions: partitions([0]), alone: true };
+    let share = Share { epoch: 2, partitions: partitions([0]), alone: false };
     assert_eq!(part.standing(), Standing::Has(share));
     part.lost();
     assert!(!part.may_write(2));

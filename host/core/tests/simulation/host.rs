@@ -154,7 +154,8 @@ impl Host {
 
     /// Another operator takes over: of any state version, good or bad, on trial or, if it is good, not.
     fn swap(&mut self, world: &mut World) {
-        if world.calm || world.rng.bool() || self.flush.is_some() {
+        // One that takes over from another on trial goes on with what that one has counted: what is bad ends in a roll-back.
+        if world.calm || world.rng.bool() || self.flush.is_some() || self.version.bad {
             return;
         }
         let version = Version { number: world.rng.u32(1..=3), bad: world.folds && world.rng.u8(0..3) == 0 };
