@@ -1,6 +1,7 @@
 //! One pipeline's checkpoint: its log and its tree.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Pipeline {
     directory: PathBuf,
     tree: Tree,
     writer: Mutex<Writer>,
+    /// Of all logs, as of the last change.
+    log_bytes: AtomicU64,
     /// Told when the tree was written, or couldn't be.
     written: Condvar,
 }
@@ -63,6 +66,7 @@ impl Pipeline {
             name: name.to_owned(),
             directory: directory.to_path_buf(),
             tree,
+            log_bytes: AtomicU64::new(writer.earlier_bytes + writer.log.bytes()),
             writer: Mutex::new(writer),
             written,
         })
@@ -91,13 +95,13 @@ impl Pipeline {
         self.all_whole(stored.into_iter().map(decoded).collect())
     }
 
-    /// What it takes on the disk.
+    /// What it takes on the disk. Doesn't wait for a commit that waits for the disk.
     pub(crate) fn bytes(&self) -> u64 {
-        let logs = {
-            let writer = self.lock();
-            writer.earlier_bytes + writer.log.bytes()
-        };
-        logs + self.tree.bytes()
+        self.log_bytes.load(Ordering::Relaxed) + self.tree.bytes()
+    }
+
+    fn count(&self, writer: &Writer) {
+        self.log_bytes.store(writer.earlier_bytes + writer.log.bytes(), Ordering::Relaxed);
     }
 
     /// Begins a new log and sets the tree's memory aside, once the logs that it was read from are long enough together (after a
@@ -146,6 +150,7 @@ impl Pipeline {
         })?;
         writer.log.append(&commit)?;
         writer.sequence = sequence;
+        self.count(&writer);
         self.tree.apply(&head, changes);
         Ok(())
     }
@@ -188,6 +193,7 @@ impl Pipeline {
                     let _ = std::fs::remove_file(log);
                 }
                 writer.earlier_bytes = 0;
+                self.count(&writer);
                 writer.sealed = false;
                 writer.trouble = None;
             }

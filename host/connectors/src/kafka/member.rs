@@ -88,10 +88,10 @@ fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
             // Whatever it answers: what it is asked for is that librdkafka looks how far it is.
             drop(client.assignment());
         }
-        if let Some(Err(error)) = client.poll(if joins { HURRY_EVERY } else { LOOK_EVERY }) {
-            if shared.hear(client, &error) {
-                return Next::End;
-            }
+        if let Some(Err(error)) = client.poll(if joins { HURRY_EVERY } else { LOOK_EVERY })
+            && shared.hear(client, &error)
+        {
+            return Next::End;
         }
         // Who took over from a fold isn't disturbed by its coming back.
         if shared.want == Want::Whole && shared.look(|now| now.expelled) {

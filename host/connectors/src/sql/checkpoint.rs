@@ -93,7 +93,7 @@ impl CheckpointSql {
     /// Selects the lines that say whether a transaction fits, and holds them against others until it ends.
     pub(crate) fn lock(&self, before: &Written, after: &Written) -> Statement {
         let mut statement = CheckpointSql::all(self.dialect, &self.pipeline);
-        let partitions: Vec<_> = asked(before, after).iter().map(|(partition, _)| partition.to_string()).collect();
+        let partitions: Vec<_> = asked(before, after).keys().map(|partition| partition.to_string()).collect();
         statement.sql.push_str(&format!(" AND topic = ? AND record_partition IN ({})", partitions.join(",")));
         statement.arguments.push(Argument::Text(self.topic.clone()));
         // SQLite's transactions are immediate: there is one writer.

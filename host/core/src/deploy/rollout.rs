@@ -324,6 +324,9 @@ impl Rollout {
     fn on_passed(&mut self, operators: Operators, now: i64) -> Vec<Effect> {
         if self.trial.as_ref() == Some(&operators) {
             self.trial = None;
+        } else if self.good.as_ref().is_some_and(|(_, good)| *good == operators) {
+            // Those that needed no trial are told of once more when they are durable.
+            return Vec::new();
         }
         vec![self.apply(operators, now)]
     }

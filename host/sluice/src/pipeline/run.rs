@@ -71,6 +71,8 @@ pub struct Run {
     passed: (mpsc::Sender<Operators>, mpsc::Receiver<Operators>),
     lane: oneshot::Receiver<End>,
     flusher: JoinHandle<Result<(), FlushError>>,
+    /// Until the retrier may begin.
+    retries: Option<oneshot::Sender<()>>,
     /// Ends with this object.
     _retrier: JoinSet<()>,
 }
@@ -127,14 +129,28 @@ impl Run {
             until: opened.until,
             retries_idle,
         };
+        let (retries, may_retry) = oneshot::channel();
+        let retrier = retrier.map(|retrier| async move {
+            // A run that is gone lets nobody begin.
+            if may_retry.await.is_ok() {
+                retrier.run().await;
+            }
+        });
+        let retrier = retrier.into_iter().collect();
         let (ended, lane_end) = oneshot::channel();
         std::thread::Builder::new().name(thread_name(status.name())).spawn(move || {
             // Nobody listens once the supervisor is gone.
             let _ = ended.send(lane.run());
         })?;
-        let retrier = retrier.into_iter().map(Retrier::run).collect();
         let passed = mpsc::channel(PASSED);
-        Ok(Run { control, passed, lane: lane_end, flusher: tokio::spawn(flusher.run(work)), _retrier: retrier })
+        Ok(Run {
+            control,
+            passed,
+            lane: lane_end,
+            flusher: tokio::spawn(flusher.run(work)),
+            retries: Some(retries),
+            _retrier: retrier,
+        })
     }
 
     /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't. It may take as long as a sink is away.
@@ -157,6 +173,13 @@ impl Run {
             Some(operators) = self.passed.1.recv() => Said::Passed(operators),
             end = &mut self.lane => Said::Ended(end.unwrap_or_else(|_| died())),
         }
+    }
+
+    /// Lets letters be driven through again: once the newest operators have had their chance to take over, since whoever
+    /// asks for that means them.
+    pub fn begin_retries(&mut self) {
+        // A retrier that is gone has nobody who waits for it.
+        let _ = self.retries.take().map(|retries| retries.send(()));
     }
 
     /// Asks the lane to flush what there is and to end.

@@ -243,6 +243,7 @@ impl Supervisor {
         };
         self.deployments.started(current.generation, &current.artifacts).await;
         self.opened(&run, &mut current).await;
+        run.begin_retries();
         let end = loop {
             let event = tokio::select! {
                 said = run.hear() => Event::Said(said),

@@ -88,7 +88,8 @@ fn a_disk_that_becomes_read_only_holds_the_pipelines_and_every_table_is_right_on
     // It can't say that it has the directory, so that it may not begin.
     let refused = Host::start(&service.site).end();
     assert_eq!(refused.code, Some(1), "{}", refused.output);
-    assert!(refused.output.contains("make it writable"), "{}", refused.output);
+    let state = service.site.path("state").display().to_string();
+    assert!(refused.output.contains(&state) && refused.output.contains("Read-only file system"), "{}", refused.output);
     service.disk.mend();
     service.host = Host::start(&service.site);
     service.finish(0.6);

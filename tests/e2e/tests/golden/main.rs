@@ -13,6 +13,8 @@ use sluice_e2e::{Host, Metric, Rows, Site, World, guest, metric, ordered, rebuil
 struct Case {
     metric: &'static Metric,
     topic: String,
+    /// The operator of its last step.
+    operator: String,
     records: Vec<String>,
     expected: Rows,
 }
@@ -29,10 +31,12 @@ fn cases() -> Vec<Case> {
 fn case(path: &std::path::Path) -> Case {
     let name = path.file_name().unwrap().to_str().unwrap();
     let pipeline = fs::read_to_string(root().join("pipelines").join(format!("{name}.toml"))).unwrap();
-    let topic = pipeline.parse::<::toml::Table>().unwrap()["source"]["topic"].as_str().unwrap().to_owned();
+    let pipeline: ::toml::Table = pipeline.parse().unwrap();
+    let topic = pipeline["source"]["topic"].as_str().unwrap().to_owned();
+    let operator = pipeline["step"].as_array().unwrap().last().unwrap()["operator"].as_str().unwrap().to_owned();
     let lines = |file| fs::read_to_string(path.join(file)).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
     let rows = lines("expected.jsonl").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    Case { metric: metric(name), topic, records: lines("records.jsonl"), expected: ordered(rows) }
+    Case { metric: metric(name), topic, operator, records: lines("records.jsonl"), expected: ordered(rows) }
 }
 
 impl Case {
@@ -134,7 +138,7 @@ fn assert_right_after_a_swap(case: &Case, operator: impl Fn(&[u8]) -> Vec<u8>, h
         site.edit_pipeline(case.metric.name, |pipeline| {
             pipeline.insert("probation".into(), toml(probation));
         });
-        let file = site.path("operators").join(format!("{}.wasm", case.metric.name));
+        let file = site.path("operators").join(format!("{}.wasm", case.operator));
         let mut host = Host::start(&site);
         let (first, second) = case.records.split_at(case.records.len() / 2);
         case.send(&site, 3, first);

@@ -44,10 +44,10 @@ fn on_trial() -> Rollout {
 }
 
 fn said(effects: &[Effect]) -> Vec<(Outcome, u64, Option<&str>)> {
-    let deployment = |effect| match effect {
-        &Effect::Say(ref it) => Some((it.outcome, it.generation, it.reason.as_deref())),
-        _ => None,
-    };
+    fn deployment(effect: &Effect) -> Option<(Outcome, u64, Option<&str>)> {
+        let Effect::Say(said) = effect else { return None };
+        Some((said.outcome, said.generation, said.reason.as_deref()))
+    }
     effects.iter().filter_map(deployment).collect()
 }
 
