@@ -183,7 +183,7 @@ fn states_are_migrated_to_another_version_and_those_of_a_newer_one_are_refused()
     // The one before can't read the states of the newer one.
     site.write(&operator(&site), &old);
     let refused = host.wait("gift_sum", "it is refused", |pipeline| pipeline.refused.is_some());
-    assert!(refused.refused.as_ref().unwrap().contains("version 1"), "{refused:?}");
+    assert!(refused.refused.as_ref().unwrap().contains("state version is 1"), "{refused:?}");
     assert_eq!(generation(&refused), Some(2));
     site.send(GIFTS, &[GIFT]);
     site.tables().await_rows(gifts(), gifts().table, json!([["1", 15], ["2", 7]]));

@@ -109,9 +109,9 @@ impl Supervisor {
 
     /// A trial is over.
     pub(super) async fn passed(&mut self, operators: Operators, run: &Run, current: &mut Current) {
-        self.rollout.on(Event::Passed(operators.clone()), now_micros());
+        let news = !self.rollout.on(Event::Passed(operators.clone()), now_micros()).is_empty();
         // Others may have taken over before it was durable: they are the ones to be told of.
-        if operators == restore::digests(&current.artifacts) {
+        if news && operators == restore::digests(&current.artifacts) {
             self.deployments.applied(current.generation, &current.artifacts, None).await;
             self.show_operator(current);
         }
@@ -238,9 +238,11 @@ impl Supervisor {
     pub(super) async fn ended(&mut self, end: End, passed: Option<Operators>, current: &Current) -> End {
         let now = now_micros();
         if let Some(operators) = passed {
-            self.rollout.on(Event::Passed(operators), now);
+            let news = !self.rollout.on(Event::Passed(operators), now).is_empty();
             let generation = self.rollout.running().map_or(0, |(generation, _)| generation);
-            self.deployments.applied(generation, &current.artifacts, None).await;
+            if news {
+                self.deployments.applied(generation, &current.artifacts, None).await;
+            }
         }
         if *self.ending.borrow() {
             self.rollout.on(Event::Stop, now);
