@@ -241,11 +241,11 @@ mod tests {
         let head = Checkpoint { topic: "gifts".into(), commits: 7, ..Checkpoint::default() };
         let mut bytes = encode_head(9, &head).unwrap();
         assert_eq!(decode_head(&bytes), Ok((9, head)));
-        bytes[0] = 2;
+        bytes[0] = FORMAT as u8 + 1;
         let end = bytes.len() - 8;
         let checksum = xxh3_64(&bytes[..end]);
         bytes[end..].copy_from_slice(&checksum.to_le_bytes());
-        assert!(decode_head(&bytes).unwrap_err().contains("format 2"));
+        assert!(decode_head(&bytes).unwrap_err().contains(&format!("format {}", FORMAT + 1)));
     }
 
     #[test]

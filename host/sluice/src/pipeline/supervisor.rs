@@ -128,9 +128,10 @@ impl Supervisor {
             if self.status.set(State::Stopped, Some(reason.clone())) {
                 tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
             }
+            let ends = self.until_caught_up || *self.ending.borrow();
             // Others may do better than a host that stopped.
             self.place.leave().await;
-            if self.until_caught_up || *self.ending.borrow() {
+            if ends {
                 return Ended::Fault(reason);
             }
             // A new operator goes on from the checkpoint.
