@@ -86,6 +86,9 @@ pub(super) fn member(
     config.set("enable.partition.eof", "false");
     config.set("queued.min.messages", MEMBER_FETCHES);
     config.set("queued.max.messages.kbytes", MEMBER_FETCHES);
+    // Who asks all brokers for their groups connects to all of them. Otherwise librdkafka's question waits up to a second for
+    // the next timer that connects to the broker which it has just heard of.
+    config.set("enable.sparse.connections", "false");
     Ok(config)
 }
 

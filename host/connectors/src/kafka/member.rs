@@ -21,12 +21,6 @@ use super::topic::{code_of, partitions, refused};
 /// How long a poll waits for the group's events; the end of the membership is heard after it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// For how long joining is hurried, and how often: librdkafka looks only once a second whether it may take the next of some ten
-/// steps, unless it is asked for something. Slower: the first row comes up to a second later. Longer: a group that has nothing
-/// to give costs a little CPU time.
-const HURRY: Duration = Duration::from_secs(5);
-const HURRY_EVERY: Duration = Duration::from_millis(10);
-
 /// How often a host that waits for others looks whether they are gone: a group tells nothing to those outside. Shorter: brokers
 /// list their groups more often. Longer: a fold whose host ended goes on that much later.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -80,15 +74,9 @@ fn attend_once(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>
 
 /// Is a member until it is to leave.
 fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
-    let begun = Instant::now();
-    let mut looked = begun;
+    let mut looked = Instant::now();
     while is_alive(ended, Duration::ZERO) {
-        let joins = begun.elapsed() < HURRY && shared.look(|now| now.part.lacks());
-        if joins {
-            // Whatever it answers: what it is asked for is that librdkafka looks how far it is.
-            drop(client.assignment());
-        }
-        if let Some(Err(error)) = client.poll(if joins { HURRY_EVERY } else { LOOK_EVERY })
+        if let Some(Err(error)) = client.poll(LOOK_EVERY)
             && shared.hear(client, &error)
         {
             return Next::End;
