@@ -169,7 +169,10 @@ impl Supervisor {
             };
             match self.open_once(&artifacts).await {
                 Ok(opened) => return Ok((opened, artifacts)),
-                Err(Trouble::Held(reason)) if self.until_caught_up => return Err(End::Fault(reason)),
+                Err(Trouble::Held(reason)) if self.until_caught_up => {
+                    self.rollout.on(deploy::Event::NotOpened, now_micros());
+                    return Err(End::Fault(reason));
+                }
                 Err(Trouble::Held(reason)) => {
                     self.hold(&reason).await;
                     continue;
