@@ -32,7 +32,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(arguments.log);
+    if arguments.logs() {
+        start_log(arguments.log);
+    }
     match command::execute(arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -30,6 +30,13 @@ pub struct Arguments {
     verb: Verb,
 }
 
+impl Arguments {
+    /// Whether there is a log. A compiler's standard error is what the service says of an operator, and nothing else.
+    pub fn logs(&self) -> bool {
+        !matches!(self.verb, Verb::Compile(_))
+    }
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
