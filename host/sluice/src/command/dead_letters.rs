@@ -145,7 +145,10 @@ impl Look {
                 let Some(last) = page.last() else { break };
                 after = Some(last.place());
                 for mut found in page {
-                    if whole && let Some(letter) = letters.read(&found.place()).await? {
+                    if whole
+                        && !found.is_whole()
+                        && let Some(letter) = letters.read(&found.place()).await?
+                    {
                         found.letter = letter;
                     }
                     let before = if printed == 0 { "[\n" } else { ",\n" };
