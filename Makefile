@@ -60,6 +60,7 @@ bench: build
 	cargo bench -p sluice-bench --bench decode --bench grouping --bench boundary
 	tests/services/with python3 bench/jobs.py
 	tests/services/with python3 bench/state.py
+	tests/services/with python3 bench/swap.py
 
 soak: build
 	tests/services/with tests/soak.sh $(or $(MINUTES),10) $(SEED)

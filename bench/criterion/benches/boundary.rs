@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
 use criterion::{Criterion, Throughput};
-use sluice_bench::{Gifts, Native, Pairs, ROWS, job, pairs, run, wasm};
+use sluice_bench::{Gifts, Native, Pairs, ROWS, job, pairs, run, wasm, wasm_without_deadlines};
 use sluice_core::operator::{Columns, Operator};
 
 /// How many pairs of batches the ratios are of: half a second or so each.
@@ -77,6 +77,12 @@ fn ratios(gifts: &Gifts) {
     report("both calls", pairs(ROUNDS, || both(wasm_calls.as_mut()), || both(native_calls.as_mut())));
     let (mut in_wasm, mut native) = (job(wasm()), job(Native::in_place_of(&wasm())));
     report("whole gift job", pairs(ROUNDS, || run(&mut in_wasm, gifts), || run(&mut native, gifts)));
+    let mut unwatched = job(wasm_without_deadlines());
+    let watching = pairs(ROUNDS, || run(&mut in_wasm, gifts), || run(&mut unwatched, gifts));
+    println!(
+        "boundary, whole gift job: calls that end when their time is up, by those that don't: ratio {:.3}",
+        watching.ratio
+    );
 }
 
 fn report(what: &str, pairs: Pairs) {

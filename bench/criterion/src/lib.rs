@@ -11,8 +11,6 @@ mod gifts;
 mod native;
 mod pairs;
 
-use std::path::Path;
-
 use sluice_core::chain::{Chain, Step};
 use sluice_core::operator::Operator;
 use sluice_core::{Field, Kind};
@@ -32,11 +30,20 @@ pub const ROWS: usize = 8_192;
 /// The columns that the gift job's pipeline declares.
 pub const JOB_COLUMNS: [(&str, Kind); 2] = [("gift_type", Kind::Int64), ("gift_total_amount", Kind::Int64)];
 
-/// The shipped operator, on the gift job's columns.
+/// The shipped operator, on the gift job's columns, as the service runs it.
 pub fn wasm() -> Instance {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/operators/gift_sum.wasm");
-    let bytes = std::fs::read(&path).expect("dist/operators/gift_sum.wasm is there: run `make build`");
-    let runtime = Runtime::new(RuntimeConfig::default()).expect("the runtime starts");
+    open(RuntimeConfig::default())
+}
+
+/// The same without what ends calls whose time is up.
+pub fn wasm_without_deadlines() -> Instance {
+    open(RuntimeConfig { deadlines: false, ..RuntimeConfig::default() })
+}
+
+fn open(config: RuntimeConfig) -> Instance {
+    let bytes = std::fs::read("../../dist/operators/gift_sum.wasm")
+        .expect("dist/operators/gift_sum.wasm is there: run `make build`");
+    let runtime = Runtime::new(config).expect("the runtime starts");
     let artifact = runtime.compile(&bytes).expect("gift_sum.wasm is an operator");
     let fields = JOB_COLUMNS.map(|(name, kind)| Field::new(name, kind));
     artifact.open("{}", &fields, &Limits::default(), "gift_sum").expect("gift_sum takes the gift job's columns")

@@ -46,11 +46,14 @@ pub struct RuntimeConfig {
     pub helper: Option<CompileHelper>,
     /// Instances that there may be at one time.
     pub instances: u32,
+    /// Whether a call ends when its time is up. Off, one that never returns holds its thread for good: that is only for measuring
+    /// what the checks in the code cost.
+    pub deadlines: bool,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> RuntimeConfig {
-        RuntimeConfig { cache_dir: None, helper: None, instances: DEFAULT_INSTANCES }
+        RuntimeConfig { cache_dir: None, helper: None, instances: DEFAULT_INSTANCES, deadlines: true }
     }
 }
 
@@ -174,6 +177,7 @@ pub(crate) fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
 fn engine_config(runtime: &RuntimeConfig, cache: Option<Cache>) -> Config {
     let mut config = compiler_config(cache);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
+    config.epoch_interruption(runtime.deadlines);
     config
 }
 
