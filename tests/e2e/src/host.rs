@@ -1,13 +1,14 @@
 //! The host as a process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -87,13 +88,6 @@ pub struct Finished {
     pub output: String,
 }
 
-impl From<Output> for Finished {
-    fn from(output: Output) -> Finished {
-        let text = [output.stdout, output.stderr].concat();
-        Finished { code: output.status.code(), output: String::from_utf8_lossy(&text).into_owned() }
-    }
-}
-
 /// The path of the binary under test.
 fn binary() -> PathBuf {
     let path = std::env::var_os("SLUICE_BIN").map_or_else(|| root().join("dist/sluice"), PathBuf::from);
@@ -101,9 +95,38 @@ fn binary() -> PathBuf {
     path
 }
 
-/// Runs the binary to its end.
+/// Runs the binary to its end, which is waited for as long as for anything.
 pub fn sluice<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Finished {
-    Command::new(binary()).args(arguments).stdin(Stdio::null()).output().expect("the binary runs").into()
+    finish(Command::new(binary()).args(arguments).stdin(Stdio::null()))
+}
+
+/// Compiles a component as the service has it compiled, while the log is to show everything.
+pub fn compile(component: &Path, cache: &Path) -> Finished {
+    let arguments: [&OsStr; 4] = ["compile".as_ref(), cache.as_ref(), "10".as_ref(), "2147483648".as_ref()];
+    let component = File::open(component).expect("the component is there");
+    let mut command = Command::new(binary());
+    // As the service sets it, so that the limit of memory counts what is used.
+    command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0").env("SLUICE_LOG", "trace");
+    finish(command.args(arguments).stdin(component))
+}
+
+fn finish(command: &mut Command) -> Finished {
+    let mut output = tempfile::tempfile().unwrap();
+    let streams = (output.try_clone().unwrap(), output.try_clone().unwrap());
+    let mut child = command.stdout(streams.0).stderr(streams.1).spawn().expect("the binary runs");
+    let begun = Instant::now();
+    let status = eventually("it ends", PATIENCE * 2, || match child.try_wait().unwrap() {
+        Some(status) => Ok(Some(status)),
+        None if begun.elapsed() > PATIENCE => Ok(None),
+        None => Err("it runs".to_owned()),
+    });
+    let _ = child.kill();
+    let mut said = Vec::new();
+    output.rewind().unwrap();
+    output.read_to_end(&mut said).unwrap();
+    let output = String::from_utf8_lossy(&said).into_owned();
+    let status = status.unwrap_or_else(|| panic!("{command:?} has not ended within {PATIENCE:?}: {output}"));
+    Finished { code: status.code(), output }
 }
 
 /// A running `sluice run`. Killed when dropped; its log is shown if that is in a failing test.

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 pub use corpus::{Corpus, ENTRIES, GIFTS};
 pub use guest::{guest, rebuilt, zoo_guest};
-pub use host::{Finished, Host, Pipeline, Status, sluice};
+pub use host::{Finished, Host, Pipeline, Status, compile, sluice};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Leave, Outage, Server, start_servers};
@@ -43,9 +43,12 @@ pub use volume::Volume;
 /// may take its time to say so.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The repository's root.
+/// The repository's root, found from where the process is: a path known at compile time would be another clone's, where two
+/// share a cache of build output.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the crate is in the repository")
+    let here = std::env::current_dir().expect("a current directory");
+    let root = here.ancestors().find(|directory| directory.join("rust-toolchain.toml").exists());
+    root.expect("it runs in the repository").to_owned()
 }
 
 /// The address of a server, from an environment variable that `make test` sets.

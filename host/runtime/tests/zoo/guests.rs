@@ -23,7 +23,7 @@ fn build() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--target", "wasm32-unknown-unknown", "--locked", "--quiet"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests"))
+        .current_dir("../../tests/guests")
         .env("CARGO_TARGET_DIR", &target)
         .status()
         .unwrap();
@@ -41,7 +41,6 @@ fn compile(name: &str) -> Artifact {
 }
 
 fn sources(directory: &str) -> String {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let files =
         std::fs::read_dir(directory).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
     files.collect()

@@ -369,8 +369,10 @@ fn after_kills_each_bad_record_has_one_letter_in_a_topic_or_a_file() {
             host.wait("killed", "it has begun", |pipeline| pipeline.dead_letters > 0 || pipeline.lag == Some(0));
             host.kill();
         }
-        let host = Host::start(&site);
+        let mut host = Host::start(&site);
         site.tables().await_rows(gifts(), "killed", json!([["1", 5 * (RECORDS - bad.len() as i64)]]));
+        // The rows may have been there before it was ready to be asked to end.
+        host.wait("killed", "it has read all", |pipeline| pipeline.lag == Some(0));
         assert_eq!(host.terminate().code, Some(0));
         assert_eq!(offsets(&site, "killed"), bad);
         forget(&site, world, "killed");

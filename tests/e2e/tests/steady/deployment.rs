@@ -1,7 +1,7 @@
 use std::fs;
 
 use serde_json::json;
-use sluice_e2e::{GIFTS, Host, Metric, Pipeline, Site, World, guest, metric, rebuilt, toml};
+use sluice_e2e::{GIFTS, Host, Metric, Pipeline, Site, World, compile, guest, metric, rebuilt, toml};
 
 const GIFT: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -61,6 +61,15 @@ fn a_broken_operator_changes_nothing_and_the_reason_is_shown() {
         host.wait("gift_sum", "nothing is refused any more", |pipeline| pipeline.refused.is_none());
     }
     assert_eq!(host.terminate().code, Some(0));
+}
+
+/// What a compiler says is the reason for a refusal; too much of it, and nobody hears it out.
+#[test]
+fn a_compiler_says_nothing_of_a_good_operator_whatever_the_log_shows() {
+    let cache = tempfile::tempdir().unwrap();
+    let compiled = compile(&sluice_e2e::root().join("dist/operators/gift_sum.wasm"), cache.path());
+    assert_eq!(compiled.code, Some(0), "{}", compiled.output);
+    assert_eq!(compiled.output, "");
 }
 
 #[test]
