@@ -1,7 +1,7 @@
 //! The admin API: what the service is doing, and orders to its pipelines, as JSON over HTTP on a loopback address.
 //!
 //! ```text
-//! request ──▶ time limit ──▶ guard: no browser; a token for whatever changes something ──▶ GET  /status
+//! request ──▶ limits ──▶ guard: no browser; a token for whatever changes something ──▶ GET  /status
 //!                                                                                          GET  /pipelines/NAME/history
 //!                                                                                          POST /pipelines/NAME/rollback|pin|unpin
 //! ```
@@ -10,6 +10,7 @@
 
 pub mod answers;
 pub mod client;
+mod connections;
 mod guard;
 mod routes;
 #[cfg(test)]
@@ -49,10 +50,6 @@ pub async fn serve(
         std::fs::write(&file, taken.to_string()).with_context(|| format!("{} can't be written", file.display()))?;
     }
     tracing::info!("status at http://{taken}/status");
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!("the admin API ended: {error}");
-        }
-    });
+    tokio::spawn(connections::accept(listener, routes, connections::Limits::default()));
     Ok(())
 }

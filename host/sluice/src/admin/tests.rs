@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -11,9 +12,12 @@ use serde_json::{Value, json};
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};
 use sluice_store::Store;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::client::{Client, ClientError, exchange};
+use super::connections::{Limits, accept};
 use super::token::Token;
 use super::{routes, serve};
 use crate::config::Admin;
@@ -30,6 +34,10 @@ struct Api {
 
 impl Api {
     async fn start() -> Api {
+        Api::start_with(Limits::default()).await
+    }
+
+    async fn start_with(limits: Limits) -> Api {
         let state = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&state.path().join("checkpoints"), 1 << 20).unwrap());
         let (handle, mut orders) = Handle::new("gifts/a");
@@ -48,7 +56,7 @@ impl Api {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let said = token.expose().to_owned();
-        tokio::spawn(async move { axum::serve(listener, routes::all(service, token)).await });
+        tokio::spawn(accept(listener, routes::all(service, token), limits));
         Api { address, token: said, state, store, _statuses: statuses }
     }
 
@@ -73,6 +81,25 @@ impl Api {
 
     async fn post(&self, path: &str, body: &str) -> (u16, Value) {
         self.ask(Method::POST, path, &[("authorization", &format!("Bearer {}", self.token))], body).await
+    }
+}
+
+#[tokio::test]
+async fn who_connects_and_asks_nothing_gives_its_place_to_others() {
+    let limits = Limits { connections: 3, ask_within: Duration::from_millis(200) };
+    let api = Api::start_with(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..limits.connections {
+        let mut connection = TcpStream::connect(api.address).await.unwrap();
+        connection.write_all(b"GET /status HTTP/1.1\r\nhost:").await.unwrap();
+        silent.push(connection);
+    }
+    let (status, _) = api.ask(Method::GET, "/status", &[], "").await;
+    assert_eq!(status, 200);
+    for mut connection in silent {
+        let mut answer = Vec::new();
+        // Closed, with whatever the server had to say about it.
+        connection.read_to_end(&mut answer).await.unwrap();
     }
 }
 

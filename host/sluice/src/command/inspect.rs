@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use sluice_core::operator::{FoldPlan, Operator, Origin, TransformPlan};
 use sluice_core::{Field, Kind};
 use sluice_runtime::inspect::Description;
-use sluice_runtime::{Limits, PROBE_ROWS, Runtime, RuntimeConfig, inspect, probe};
+use sluice_runtime::{CompileLimits, Limits, PROBE_ROWS, Runtime, RuntimeConfig, inspect, probe};
+use tempfile::TempDir;
+
+use super::compile;
 
 /// Show what an operator is, what it imports and, given input columns, its plan.
 #[derive(Debug, clap::Args)]
@@ -37,7 +40,8 @@ impl Inspect {
         let shown = self.file.display().to_string();
         let bytes = std::fs::read(&self.file).with_context(|| format!("{shown} can't be read"))?;
         let description = inspect::describe(&bytes).with_context(|| shown.clone())?;
-        let refusal = Runtime::new(RuntimeConfig::default())?.compile(&bytes);
+        let (runtime, _cache) = runtime()?;
+        let refusal = runtime.compile(&bytes);
         let mut kept = true;
         let mut answer = serde_json::to_value(&description)?;
         answer["capabilities"] = json!(capabilities(&description));
@@ -70,6 +74,14 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+/// As the service's, so that a file which no service would compile is refused here too. What it compiles is gone with the directory.
+fn runtime() -> anyhow::Result<(Runtime, TempDir)> {
+    let cache = tempfile::tempdir().context("no directory for what is compiled")?;
+    let helper = compile::helper(cache.path(), CompileLimits::default());
+    let config = RuntimeConfig { cache_dir: Some(cache.path().to_owned()), helper, ..RuntimeConfig::default() };
+    Ok((Runtime::new(config)?, cache))
 }
 
 /// What it could do to the world outside, which follows from its imports: a component has no other way out.
