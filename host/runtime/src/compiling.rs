@@ -16,7 +16,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy};
 
@@ -34,6 +34,9 @@ pub const DEFAULT_COMPILE_MEMORY: u64 = 2 << 30;
 
 /// The helper is killed when so many times its processor time have passed: it may have had to wait for a core, not for ever.
 const CLOCK_FACTOR: u32 = 4;
+
+/// How far the helper steps back when cores are scarce (`nice`): records that flow come before an operator that is not yet needed.
+const NICENESS: i32 = 10;
 
 /// What the helper's last words may be.
 const MAX_WORDS: u64 = 64 << 10;
@@ -166,5 +169,6 @@ fn limit(limits: CompileLimits) -> io::Result<()> {
     setrlimit(Resource::Data, at_most(limits.memory, limits.memory))?;
     // A core file of a compiler that ran out of memory is of no use to anybody.
     setrlimit(Resource::Core, at_most(0, 0))?;
+    nice(NICENESS)?;
     Ok(())
 }
