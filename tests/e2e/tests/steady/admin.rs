@@ -121,6 +121,7 @@ fn what_is_on_trial_is_rolled_back_by_hand_as_if_it_had_never_been() {
     let first = host.wait("gift_sum", "it runs", generation(1)).operator.unwrap();
     deploy(&site, &doubled());
     host.wait("gift_sum", "the new operator is on trial", |pipeline| pipeline.on_trial);
+    refused(&site, &["pin", "gift_sum"], "generation 2 is on trial");
     give(&site, 15);
     let said = done(&site, &["rollback", "gift_sum"]);
     assert!(said.contains("goes back to generation 1"), "{said}");

@@ -13,6 +13,12 @@ impl Supervisor {
     /// Carries out an order while records flow.
     pub(super) async fn obey(&mut self, asked: Asked, run: &Run, current: &mut Current) {
         let answer = match asked.order {
+            Order::Pin if self.rollout.is_on_trial() => Err(format!(
+                "generation {} is on trial, and may yet be rolled back: `sluice status` says when that is over, `sluice rollback \
+                 {}` goes back at once",
+                current.generation,
+                self.status.name()
+            )),
             Order::Pin => self.pin(restore::digests(&current.artifacts), current.generation).await,
             Order::Unpin => self.unpin(run, current).await,
             Order::RollBack { generation } => self.roll_back(generation, run, current).await,
