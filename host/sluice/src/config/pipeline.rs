@@ -10,7 +10,7 @@ use super::environment::Env;
 use super::on_error::{self, Beside, DeadLetters, OnError};
 use super::probation::{self, OnIncompatible};
 use super::problem::Problem;
-use super::reader::{self, Section};
+use super::reader::{self, Item, Section};
 use super::sink::{self, Delivery, MAX_SINKS, Sink};
 use super::source::{self, Source};
 use super::state::{self, State};
@@ -81,46 +81,13 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         let steps: Vec<_> = items?.iter().map(|item| step::read(item, declared, &mut flow)).collect();
         steps.into_iter().collect()
     });
-    let sinks: Option<Vec<Sink>> = section.required("sink", "at least one table [[sink]]", |item| {
-        let items = item.list("tables [[sink]]", MAX_SINKS)?;
-        let read = |section: &Section<'_>| sink::read(section, declared, flow.as_deref());
-        let mut sinks: Vec<Option<Sink>> = Vec::new();
-        for item in items {
-            let sink = item.table("a table [[sink]]", read);
-            if windowed(&steps) && sink.as_ref().is_some_and(|sink| !sink.key.iter().any(|key| key == "window_start")) {
-                item.problem("a key without `window_start`", "it in the key, since a window has rows of its own");
-            }
-            if sink.as_ref().is_some_and(|sink| sinks.iter().flatten().any(|other| same(sink, other))) {
-                item.problem("a table that another sink of this pipeline writes", "each table once");
-            }
-            if sink.as_ref().is_some_and(in_transactions) && sinks.iter().flatten().any(in_transactions) {
-                let want =
-                    "one sink with delivery = \"transaction\", since only one database can say how far the rows are";
-                item.problem("another sink with delivery = \"transaction\"", want);
-            }
-            sinks.push(sink);
-        }
-        sinks.into_iter().collect()
-    });
-    let state = section.or("state", State::default(), |item| {
-        let state = item.table(r#"a table [state] such as memory = "256MiB", ttl = "7d""#, state::read);
-        if windowed(&steps) && state.is_some_and(|state| state.ttl.is_some()) {
-            item.problem("a `ttl` for groups of windows", "no `ttl`, since their windows say how long they are kept");
-        }
-        state
-    });
-    // A trial's rows are written and may be written again; a transaction's are written once.
+    let windowed = windowed(&steps);
+    let sinks = section
+        .required("sink", "at least one table [[sink]]", |item| read_sinks(&item, declared, flow.as_deref(), windowed));
+    let state = section.or("state", State::default(), |item| read_state(&item, windowed));
     let once = sinks.iter().flatten().any(in_transactions);
-    let probation = section.or("probation", if once { Bounds::NONE } else { Bounds::default() }, |item| {
-        let bounds = item.table(r#"a table such as { time = "60s", rows = 100000 }"#, probation::read);
-        if once && bounds.is_some_and(|bounds| !bounds.is_none()) {
-            item.problem(
-                "a trial, with a sink of `delivery = \"transaction\"`",
-                "no `probation`: its rows can't be taken back",
-            );
-        }
-        bounds
-    });
+    let probation = section
+        .or("probation", if once { Bounds::NONE } else { Bounds::default() }, |item| read_probation(&item, once));
     let on_incompatible =
         section.or("on_incompatible", OnIncompatible::default(), |item| probation::read_policy(&item));
     let on_error = section.or("on_error", None, |item| on_error::read_policy(&item).map(Some));
@@ -139,6 +106,53 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         on_error: on_error?,
         dead_letters: dead_letters?,
     })
+}
+
+fn read_sinks(item: &Item<'_>, declared: &Declared, columns: Option<&[Field]>, windowed: bool) -> Option<Vec<Sink>> {
+    let items = item.list("tables [[sink]]", MAX_SINKS)?;
+    let mut sinks: Vec<Option<Sink>> = Vec::new();
+    for item in items {
+        let sink = item.table("a table [[sink]]", |section| sink::read(section, declared, columns));
+        if let Some(sink) = &sink {
+            check_sink(&item, sink, &sinks, windowed);
+        }
+        sinks.push(sink);
+    }
+    sinks.into_iter().collect()
+}
+
+/// Says what is wrong with a sink beside those before it.
+fn check_sink(item: &Item<'_>, sink: &Sink, before: &[Option<Sink>], windowed: bool) {
+    if windowed && !sink.key.iter().any(|key| key == "window_start") {
+        item.problem("a key without `window_start`", "it in the key, since a window has rows of its own");
+    }
+    if before.iter().flatten().any(|other| same(sink, other)) {
+        item.problem("a table that another sink of this pipeline writes", "each table once");
+    }
+    if in_transactions(sink) && before.iter().flatten().any(in_transactions) {
+        let want = "one sink with delivery = \"transaction\", since only one database can say how far the rows are";
+        item.problem("another sink with delivery = \"transaction\"", want);
+    }
+}
+
+fn read_state(item: &Item<'_>, windowed: bool) -> Option<State> {
+    let state = item.table(r#"a table [state] such as memory = "256MiB", ttl = "7d""#, state::read);
+    if windowed && state.is_some_and(|state| state.ttl.is_some()) {
+        item.problem("a `ttl` for groups of windows", "no `ttl`, since their windows say how long they are kept");
+    }
+    state
+}
+
+/// A trial's rows are written and may be written again; with `once`, rows are written once.
+fn read_probation(item: &Item<'_>, once: bool) -> Option<Bounds> {
+    let bounds = item.table(r#"a table such as { time = "60s", rows = 100000 }"#, probation::read);
+    if once && bounds.is_some_and(|bounds| !bounds.is_none()) {
+        item.problem(
+            "a trial, with a sink of `delivery = \"transaction\"`",
+            "no `probation`: its rows can't be taken back",
+        );
+    }
+    bounds
 }
 
 fn windowed(steps: &Option<Vec<Step>>) -> bool {

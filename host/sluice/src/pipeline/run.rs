@@ -129,24 +129,13 @@ impl Run {
             until: opened.until,
             retries_idle,
         };
-        let (retries, may_retry) = oneshot::channel();
-        let retrier = retrier.map(|retrier| async move {
-            // A run that is gone lets nobody begin.
-            if may_retry.await.is_ok() {
-                retrier.run().await;
-            }
-        });
-        let retrier = retrier.into_iter().collect();
-        let (ended, lane_end) = oneshot::channel();
-        std::thread::Builder::new().name(thread_name(status.name())).spawn(move || {
-            // Nobody listens once the supervisor is gone.
-            let _ = ended.send(lane.run());
-        })?;
+        let (retries, retrier) = begin_later(retrier);
+        let lane = spawn(lane, status.name())?;
         let passed = mpsc::channel(PASSED);
         Ok(Run {
             control,
             passed,
-            lane: lane_end,
+            lane,
             flusher: tokio::spawn(flusher.run(work)),
             retries: Some(retries),
             _retrier: retrier,
@@ -208,6 +197,28 @@ impl Run {
         }
         (end, passed)
     }
+}
+
+/// A task for the retrier, if there is one, and what lets it begin.
+fn begin_later(retrier: Option<Retrier>) -> (oneshot::Sender<()>, JoinSet<()>) {
+    let (begin, may_begin) = oneshot::channel();
+    let task = retrier.map(|retrier| async move {
+        // A run that is gone lets nobody begin.
+        if may_begin.await.is_ok() {
+            retrier.run().await;
+        }
+    });
+    (begin, task.into_iter().collect())
+}
+
+/// A thread for the lane; answers how it ends.
+fn spawn(lane: Lane, pipeline: &str) -> std::io::Result<oneshot::Receiver<End>> {
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new().name(thread_name(pipeline)).spawn(move || {
+        // Nobody listens once the supervisor is gone.
+        let _ = ended.send(lane.run());
+    })?;
+    Ok(end)
 }
 
 fn died() -> End {
