@@ -100,7 +100,8 @@ def first(site, database, options):
     """From the file to the first row that the new code wrote: rows say the generation that made them."""
     site.start_over(database)
     operators = Deployments(site.directory / "operators-first", GIFTS.pipeline)
-    config = config_with(site, operators, "20ms", lambda text: text.replace("create = true", "create = true\ngeneration = true"))
+    config = config_with(site, operators, "20ms", lambda text:
+                         "probation = { rows = 0 }\n" + text.replace("create = true", "create = true\ngeneration = true"))
     loading = site.generate_on(config, options.groups, TRICKLE)
     host = Running(config, GIFTS.pipeline)
     newest = f"SELECT COALESCE(MAX(_generation), 0) FROM bench.{GIFTS.table}"
@@ -150,6 +151,15 @@ def preparing(site, database, options):
           + verdict(statistics.median(shares) >= LEAST_SHARE), flush=True)
 
 
+def settle(host):
+    """Waits until nothing is flushed any more, for a while: a checkpoint follows its rows."""
+    flushes, since = None, time.monotonic()
+    while flushes != host.status()["flushes"] or time.monotonic() - since < 3:
+        if flushes != host.status()["flushes"]:
+            flushes, since = host.status()["flushes"], time.monotonic()
+        time.sleep(0.1)
+
+
 def versioned(directory):
     """A gift_sum with another version of its state, which takes over the first."""
     target = directory / "guests"
@@ -173,7 +183,8 @@ def migration(site, database, options):
     try:
         progress("migration: until all groups are there")
         wait_until("it has read all", lambda: host.status().get("lag") == 0 and host.status().get("pending") == 0)
-        groups = host.status()["groups"]
+        settle(host)
+        groups = database.rows(GIFTS.table)
         loading = site.generate_on(config, options.groups, TRICKLE)
         records = host.status()["records"]
         wait_until("gifts come", lambda: host.status()["records"] > records)
