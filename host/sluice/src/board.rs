@@ -149,8 +149,9 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot]) {
     for s in snapshots {
         let lag = s.lag.map_or_else(|| "?".to_owned(), grouped);
         let operator = s.operator.as_ref().map_or_else(String::new, |operator| {
+            let trial = if s.on_trial { ", on trial" } else { "" };
             let pinned = if s.pinned { ", pinned" } else { "" };
-            format!("{} {} #{}{pinned}", operator.name, short(&operator.digest), operator.generation)
+            format!("{} {} #{}{trial}{pinned}", operator.name, short(&operator.digest), operator.generation)
         });
         let state = format!("{:?}", s.state).to_lowercase();
         let counts = [grouped(s.records), grouped(s.rate.round() as u64), grouped(s.rows), lag, grouped(s.rejected)];

@@ -80,6 +80,9 @@ fn notes(text: &mut String, pipeline: &PipelineStatus) {
     if let Some(reason) = &s.reason {
         note(reason.clone());
     }
+    if s.on_trial {
+        note(format!("on trial: `sluice rollback {}` goes back as if it had never been", s.name));
+    }
     if s.pinned && s.refused.is_none() {
         note(format!("pinned: takes nothing newer until `sluice unpin {}`", s.name));
     }
@@ -122,7 +125,7 @@ mod tests {
                 "refused": refused, "pinned": true, "since": "2026-11-26 07:01:02.000001",
                 "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
                                   "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
-                "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048, "partitions": [0, 2], "on_trial": false,
+                "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048, "partitions": [0, 2], "on_trial": true,
                 "swap_pause_us": null,
             })
         };
@@ -130,6 +133,7 @@ mod tests {
         let text = text(&serde_json::from_value(status).unwrap());
         for shown in [
             "gift_sum  running           2  01234567  2026-11-26 07:01:02       1,235         -         3        12    2.0 KiB\n",
+            "    on trial: `sluice rollback gift_sum` goes back as if it had never been\n",
             "    pinned: takes nothing newer until `sluice unpin gift_sum`\n",
             "    not taken over: it is empty\n",
             "    2026-11-26 07:02:03 generation 3 rolled back gift_sum fedcba98: it trapped\n",
