@@ -99,13 +99,14 @@ impl Fold {
             let (shown, kept) = match &self.windowed {
                 _ if gone => (false, false),
                 None => (unshown, true),
-                Some(windowed) => windowed.what(*group, unshown),
+                Some(windowed) => windowed.what(*group, unshown || self.is_to_be_shown(*group)),
             };
             add(*group, (shown, kept && unstored && !self.on_trial));
         }
         if let Some(windowed) = &self.windowed {
             for group in windowed.due().filter(|group| !self.marks[*group as usize].listed) {
-                let (shown, _) = windowed.what(group, false);
+                // What is dropped now is gone before a walk comes to it.
+                let (shown, _) = windowed.what(group, self.is_to_be_shown(group));
                 add(group, (shown, false));
             }
         }

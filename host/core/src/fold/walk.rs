@@ -62,6 +62,11 @@ impl Fold {
         self.walk.as_ref().is_some_and(|walk| walk.purpose == Purpose::Show)
     }
 
+    /// Whether a walk is still to come to this group in memory, and will show it.
+    pub(super) fn is_to_be_shown(&self, group: u32) -> bool {
+        matches!(self.walk, Some(Walk { purpose: Purpose::Show, at: Place::Memory(next) }) if group >= next)
+    }
+
     /// Whether states of older forms are in the store, and may be written anew.
     fn must_rewrite(&self) -> bool {
         !self.older.is_empty() && !self.on_trial

@@ -273,6 +273,30 @@ fn a_failed_batch_leaves_groups_windows_and_time_as_they_were() {
 }
 
 #[test]
+fn what_is_to_be_shown_again_and_is_over_before_is_shown_as_it_is_dropped() {
+    let update = Late::Update { keep_for: Duration::from_micros(1_000) };
+    for (emit, late) in [(Emit::Changes, Late::Drop), (Emit::Changes, update), (Emit::Closed, update)] {
+        let mut fold = empty(options(windows()[0], emit, late));
+        let shown = |fold: &mut Fold, flush| -> Vec<(i64, i64)> {
+            let rows = fold.seal(&mut sum(), flush).unwrap().emitted.into_iter().map(|emitted| emitted.columns);
+            let numbers = |column: &ArrayRef| column.as_primitive::<Int64Type>().values().to_vec();
+            rows.flat_map(|columns| numbers(&columns[0]).into_iter().zip(numbers(&columns[3]))).collect()
+        };
+        add(&mut fold, 0, &[(1, 10, 5)]).1.unwrap();
+        if emit == Emit::Closed {
+            fold.windows().unwrap().watermark().see(Partition(0), 200);
+            fold.windows().unwrap().watermark().advance();
+        }
+        assert_eq!(shown(&mut fold, 1), [(1, 5)]);
+        // A new sink, say; and before a walk has come to the window, it is over.
+        fold.touch_all();
+        add(&mut fold, 0, &[(2, 10_000, 7)]).1.unwrap();
+        let rows = shown(&mut fold, 2);
+        assert!(rows.contains(&(1, 5)), "{rows:?}, {emit:?}, {late:?}");
+    }
+}
+
+#[test]
 fn open_windows_that_take_too_much_memory_stop_the_fold_with_what_to_do() {
     let mut fold = empty(options(windows()[0], Emit::Closed, Late::Drop));
     let store: Arc<dyn CheckpointStore> = Arc::new(MemoryStore::default());

@@ -3,36 +3,50 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use sluice_core::chain::Chain;
+use sluice_core::chain::{Chain, ProcessError};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore};
-use sluice_core::fold::{Backing, Keeping};
+use sluice_core::fold::{Backing, Fold, FoldError, Keeping};
 use sluice_core::records::{Records, consumed};
+use sluice_core::window::Windows;
 use sluice_core::{Offset, Partition};
 
+use crate::audit;
+use crate::book::Book;
 use crate::operator::{Version, chain};
-use crate::world::{PIPELINE, Pair, Polled, World};
+use crate::rows::{Row, rows};
+use crate::world::{PIPELINE, Polled, World};
 
 /// All that a crash takes away.
 pub struct Host {
     pub chain: Chain,
     pub head: Checkpoint,
-    version: Version,
+    /// What the auditor has written about what it has consumed.
+    pub book: Book,
+    pub last: LastSeal,
+    pub version: Version,
     /// What runs is on trial.
     trial: bool,
     positions: BTreeMap<Partition, Offset>,
     /// Rows of a pipeline without a fold, since the last flush.
-    pending: Vec<Pair>,
+    pending: Vec<Row>,
     /// The flush under way: at most one, as in the host.
     pub flush: Option<Flush>,
 }
 
+/// As of the last seal, or the start.
+pub struct LastSeal {
+    pub watermark: Option<i64>,
+    /// How many values the book had.
+    pub values: usize,
+    /// Groups become rows again that haven't changed since.
+    pub shows_again: bool,
+}
+
 /// A flush and how far its effects are.
 pub struct Flush {
-    rows: Vec<Pair>,
+    rows: Vec<Row>,
     head: Checkpoint,
+    book: Book,
     changes: Changes,
     written: bool,
     /// A commit follows: not during a trial.
@@ -46,7 +60,7 @@ impl Host {
         world.note(&format!("start from {:?}", stored.as_ref().map(|head| head.commits)));
         let number = stored.as_ref().and_then(|head| head.form.as_ref()).map_or(1, |form| form.version);
         let version = Version { number, bad: false };
-        let mut chain = chain(world.folds, version);
+        let mut chain = chain(world.shape, version);
         let empty = stored.is_none();
         let mut head = stored.unwrap_or_default();
         world.change_sink();
@@ -58,12 +72,18 @@ impl Host {
             fold.keep(Keeping { memory: world.memory, ttl: None }, Backing::new(store, PIPELINE, empty));
             fold.set_older(&[head.form.as_slice(), &head.older].concat());
             fold.set_committed(head.commits);
-            if show_all {
-                fold.touch_all();
-            }
+        }
+        chain.resume(&head.event_times).unwrap();
+        if let Some(fold) = chain.fold_mut().filter(|_| show_all) {
+            fold.touch_all();
+        }
+        if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {
+            world.ends().keys().for_each(|partition| windows.watermark().expect(*partition));
         }
         let positions = head.intervals.ends();
-        Host { chain, version, trial: false, positions, head, pending: Vec::new(), flush: None }
+        let book = world.book.clone();
+        let last = LastSeal { watermark: head.event_times.watermark, values: book.values(), shows_again: show_all };
+        Host { chain, version, trial: false, positions, head, book, last, pending: Vec::new(), flush: None }
     }
 
     /// One thing that a host may do next.
@@ -76,18 +96,29 @@ impl Host {
         if self.trial && self.judge(world) {
             return;
         }
-        match world.rng.u8(0..8) {
+        match world.rng.u8(0..9) {
             0..=2 => self.take(world),
             3 => self.swap(world),
             4 => self.seal(world),
+            5 => self.listen(world),
             _ => self.flush(world),
         }
         if let Some(fold) = self.chain.fold_mut() {
             fold.evict();
         }
-        if self.chain.fold().is_some_and(|fold| fold.is_refreshing() && !fold.is_over()) {
+        // By and by: records and flushes may come between.
+        if world.rng.bool() && self.chain.fold().is_some_and(|fold| fold.is_refreshing() && !fold.is_over()) {
             self.chain.refresh().unwrap();
         }
+    }
+
+    /// Where the watermark is.
+    pub fn passed(&mut self) -> Option<i64> {
+        self.windows().and_then(|windows| windows.passed())
+    }
+
+    fn windows(&mut self) -> Option<&mut Windows> {
+        self.chain.fold_mut().and_then(Fold::windows)
     }
 
     pub fn is_done(&self, world: &World) -> bool {
@@ -101,7 +132,7 @@ impl Host {
     }
 
     fn waiting(&self) -> usize {
-        self.pending.len() + self.chain.fold().map_or(0, |fold| fold.size().1)
+        self.pending.len() + self.chain.fold().map_or(0, Fold::waiting)
     }
 
     fn is_full(&self) -> bool {
@@ -121,9 +152,20 @@ impl Host {
                 *self = Host::start(world);
                 return;
             }
-            let outcome = self.chain.process(&polled, next, world.rng.usize(1..20)).unwrap();
+            let passed = self.passed();
+            let outcome = match self.chain.process(&polled, next, world.rng.usize(1..20)) {
+                Ok(outcome) => outcome,
+                Err(ProcessError::Fold(FoldError::Windows { .. })) => {
+                    // It stops, and somebody does as it says.
+                    world.raise_memory();
+                    *self = Host::start(world);
+                    return;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            audit::taken(&mut self.book, (&polled, next), &outcome, passed);
             next = outcome.next;
-            self.pending.extend(outcome.output.iter().flat_map(|rows| pairs(&rows.columns)));
+            self.pending.extend(outcome.output.iter().flat_map(|output| rows(&output.columns)));
             if world.happens(40) {
                 // As the host does when it is stopped in the middle: what was processed counts, the rest doesn't.
                 break;
@@ -158,16 +200,17 @@ impl Host {
         if world.calm || world.rng.bool() || self.flush.is_some() || self.version.bad {
             return;
         }
-        let version = Version { number: world.rng.u32(1..=3), bad: world.folds && world.rng.u8(0..3) == 0 };
+        let version = Version { number: world.rng.u32(1..=3), bad: world.shape.folds() && world.rng.u8(0..3) == 0 };
         let trial = version.bad || self.trial || world.rng.bool();
         world.note(&format!("swap to {version:?}, on trial: {trial}"));
         self.seal(world);
-        let old = std::mem::replace(&mut self.chain, chain(world.folds, version));
+        let old = std::mem::replace(&mut self.chain, chain(world.shape, version));
         assert!(self.chain.adopt(old).is_ok());
         if let Some(flush) = &mut self.flush {
             flush.head.refreshing = true;
         }
         self.version = version;
+        self.last.shows_again = true;
         self.trial = trial;
         if trial {
             self.chain.begin_trial();
@@ -187,12 +230,38 @@ impl Host {
         if let Some(fold) = self.chain.fold() {
             self.head.refreshing = fold.is_showing();
             (self.head.form, self.head.older) = (Some(fold.form().clone()), fold.older().to_vec());
+            self.head.event_times = fold.event_times();
         }
-        let mut rows = std::mem::take(&mut self.pending);
-        rows.extend(sealed.emitted.iter().flat_map(|emitted| pairs(&emitted.columns)));
+        let emitted: Vec<Row> = sealed.emitted.iter().flat_map(|emitted| rows(&emitted.columns)).collect();
+        audit::sealed(world, self, &emitted);
+        self.last = LastSeal {
+            watermark: self.passed(),
+            values: self.book.values(),
+            shows_again: self.chain.fold().is_some_and(Fold::is_showing),
+        };
+        let rows = [std::mem::take(&mut self.pending), emitted].concat();
         world.note(&format!("seal {} rows", rows.len()));
-        let (head, changes) = (self.head.clone(), sealed.changes);
-        self.flush = Some(Flush { rows, head, changes, written: false, durable: !self.trial });
+        let (head, book, changes) = (self.head.clone(), self.book.clone(), sealed.changes);
+        self.flush = Some(Flush { rows, head, book, changes, written: false, durable: !self.trial });
+    }
+
+    /// Hears from the source in which partitions there is nothing to read, or that it is away.
+    fn listen(&mut self, world: &mut World) {
+        let (ends, consumed, away) = (world.ends(), self.head.intervals.ends(), world.happens(6));
+        let Some(windows) = self.windows() else { return };
+        if away {
+            windows.watermark().unknown();
+            return;
+        }
+        for (partition, end) in ends {
+            if consumed.get(&partition).is_none_or(|consumed| *consumed < end) && end > Offset(0) {
+                windows.watermark().behind(partition);
+            } else {
+                windows.watermark().at_end(partition, world.now);
+            }
+        }
+        windows.watermark().advance();
+        world.note(&format!("the watermark is {:?}", windows.passed()));
     }
 
     /// The next effect of the flush, again if it failed.
@@ -206,7 +275,7 @@ impl Host {
             self.flush = None;
             return;
         }
-        if world.commit(&flush.head, &flush.changes).is_ok() {
+        if world.commit(&flush.head, &flush.changes, &flush.book).is_ok() {
             let commits = flush.head.commits;
             self.flush = None;
             if let Some(fold) = self.chain.fold_mut() {
@@ -225,9 +294,4 @@ fn refuses_what_was_consumed(head: &Checkpoint, polled: &Polled) {
             assert_eq!(intervals, head.intervals);
         }
     }
-}
-
-fn pairs(columns: &[ArrayRef]) -> Vec<Pair> {
-    let values = |i: usize| columns[i].as_primitive::<Int64Type>().values().to_vec();
-    values(0).into_iter().zip(values(1)).collect()
 }

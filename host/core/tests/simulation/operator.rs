@@ -7,10 +7,12 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array};
-use sluice_core::chain::{Chain, Step};
+use sluice_core::chain::{Chain, FoldWindow, Step};
 use sluice_core::decode::{JsonOptions, Origin, SourceColumn};
 use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, TransformPlan};
 use sluice_core::{Field, Kind};
+
+use crate::shape::Shape;
 
 struct Sum {
     transform: TransformPlan,
@@ -26,16 +28,19 @@ pub struct Version {
     pub bad: bool,
 }
 
-/// A chain from `{"k": …, "v": …}` to the sum of `v` for each `k`, or without a fold to the rows as they are.
-pub fn chain(folds: bool, version: Version) -> Chain {
-    let column =
-        |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: Origin::Field(name.to_owned()) };
-    let steps = if folds {
-        vec![Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) }]
-    } else {
-        Vec::new()
-    };
-    Chain::new(&[column("k"), column("v")], JsonOptions::default(), steps).unwrap()
+/// A chain from `{"k": …, "v": …}` to the sum of `v` for each `k`, of each window if there are any, or without a fold to the
+/// rows as they are.
+pub fn chain(shape: Shape, version: Version) -> Chain {
+    let column = |name: &str, kind, origin| SourceColumn { field: Field::new(name, kind), origin };
+    let number = |name: &str| column(name, Kind::Int64, Origin::Field(name.to_owned()));
+    let mut columns = vec![number("k"), number("v")];
+    let step = || Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) };
+    let steps = if shape.folds() { vec![step()] } else { Vec::new() };
+    let window = shape.windows().map(|options| FoldWindow { time: "t".to_owned(), options });
+    if window.is_some() {
+        columns.push(column("t", Kind::Timestamp, Origin::Timestamp));
+    }
+    Chain::windowed(&columns, JsonOptions::default(), steps, window.as_ref()).unwrap()
 }
 
 fn sum(version: Version) -> Sum {
@@ -76,8 +81,10 @@ impl Operator for Sum {
         }
         Ok(vec![Arc::new(Int64Array::from(sums))])
     }
-    fn merge(&mut self, left: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(left.arrays.to_vec())
+    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        let [left, right] = [left, right].map(|states| states.arrays[0].as_primitive::<Int64Type>());
+        let sum = |(left, right): (Option<i64>, Option<i64>)| left.unwrap_or_default() + right.unwrap_or_default();
+        Ok(vec![Arc::new(Int64Array::from_iter_values(left.iter().zip(right).map(sum)))])
     }
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
         Ok(vec![self.times(states.arrays, 1, i64::from(self.fold.state_version))])

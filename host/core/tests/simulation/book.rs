@@ -1,0 +1,138 @@
+//! The auditor's book: what must come of the records that the host has consumed, as a plain list tells it.
+//!
+//! A copy of it goes with each commit, and a crash takes the host back to that copy: so it has the durable order of consumption,
+//! which is what decides about late records. Nothing of the host's code for windows is used. What it takes from the host is where
+//! the watermark was when a record came, and that only counts where partitions may be idle; `audit.rs` holds the watermark to
+//! its own rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sluice_core::window::{Late, Window, WindowOptions};
+
+use crate::rows::{Group, Span};
+use crate::shape::Shape;
+use crate::world::Record;
+
+/// What the host has consumed, and what must come of it.
+#[derive(Debug, Clone)]
+pub struct Book {
+    windows: Option<WindowOptions>,
+    /// How many records of each partition.
+    pub consumed: Vec<usize>,
+    /// The greatest time of each partition.
+    greatest: Vec<Option<i64>>,
+    /// The value of each record, once for each group that it counts in.
+    counted: Vec<(Group, i64)>,
+    /// Records that came after the end of one of their windows.
+    pub late: usize,
+}
+
+/// What must become of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It counts; or it is late, and nothing is said of it.
+    Passes,
+    /// It is at fault.
+    IsLeftOut,
+}
+
+impl Book {
+    pub fn new(shape: Shape, partitions: usize) -> Book {
+        let (consumed, greatest) = (vec![0; partitions], vec![None; partitions]);
+        Book { windows: shape.windows(), consumed, greatest, counted: Vec::new(), late: 0 }
+    }
+
+    /// The partition's next record is consumed; the watermark had passed this moment.
+    pub fn take(&mut self, partition: usize, record: Record, passed: Option<i64>) -> Fate {
+        self.consumed[partition] += 1;
+        let Some(options) = self.windows else {
+            self.counted.push(((record.key, None), record.value));
+            return Fate::Passes;
+        };
+        let Some((time, spans)) = record.time.and_then(|time| Some((time, spans(options.window, time)?))) else {
+            return Fate::IsLeftOut;
+        };
+        // A session could have ended without this record.
+        let session = matches!(options.window, Window::Session { .. });
+        let over = |span: &Span| if session { time + 1 } else { span.1 };
+        let moment = self.moment(partition).max(passed);
+        let is_past = |end: i64| moment.is_some_and(|moment| end <= moment);
+        self.late += usize::from(spans.iter().any(|span| is_past(over(span))));
+        let counts: Vec<Span> = spans.into_iter().filter(|span| !is_past(over(span) + keep_for(options))).collect();
+        if counts.is_empty() && options.late != Late::Drop {
+            return Fate::IsLeftOut;
+        }
+        self.greatest[partition] = self.greatest[partition].max(Some(time));
+        self.counted.extend(counts.into_iter().map(|span| ((record.key, Some(span)), record.value)));
+        Fate::Passes
+    }
+
+    /// Each group that anything counts in, with its sum. Sessions are what is left of the spans that records open once those
+    /// that share a moment are one.
+    pub fn sums(&self) -> BTreeMap<Group, i64> {
+        let session = self.windows.is_some_and(|options| matches!(options.window, Window::Session { .. }));
+        let mut counted = self.counted.clone();
+        counted.sort_unstable();
+        let mut sums: Vec<(Group, i64)> = Vec::new();
+        for (group, value) in counted {
+            match sums.last_mut() {
+                Some((last, sum)) if *last == group || session && is_joined(*last, group) => {
+                    (*last, *sum) = ((group.0, joined(last.1, group.1)), *sum + value);
+                }
+                _ => sums.push((group, value)),
+            }
+        }
+        sums.into_iter().collect()
+    }
+
+    /// How many values were counted.
+    pub fn values(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// The groups that something was counted in since there were so many values; of sessions, the spans that records opened.
+    pub fn changed_since(&self, values: usize) -> BTreeSet<Group> {
+        self.counted[values..].iter().map(|(group, _)| *group).collect()
+    }
+
+    /// By when this partition's records are judged if it is never idle.
+    pub fn moment(&self, partition: usize) -> Option<i64> {
+        let lateness = self.windows.map_or(0, |options| micros(options.lateness));
+        self.greatest[partition].map(|time| time - lateness)
+    }
+}
+
+/// How long after its end a window takes late records.
+pub fn keep_for(options: WindowOptions) -> i64 {
+    match options.late {
+        Late::Update { keep_for } => micros(keep_for),
+        Late::Drop | Late::Reject => 0,
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap()
+}
+
+/// The windows that a moment is in, found by looking at each moment that one could begin at. None if one is beyond what a
+/// timestamp can say.
+fn spans(window: Window, time: i64) -> Option<Vec<Span>> {
+    let (size, every) = match window {
+        Window::Tumbling { size } => (size, size),
+        Window::Hopping { size, every } => (size, every),
+        Window::Session { gap } => return Some(vec![(time, time.checked_add(gap.micros())?)]),
+    };
+    let (size, every, time) = (i128::from(size.micros()), i128::from(every.micros()), i128::from(time));
+    let starts = (time - size + 1..=time).filter(|start| start.rem_euclid(every) == 0);
+    starts.map(|start| Some((i64::try_from(start).ok()?, i64::try_from(start + size).ok()?))).collect()
+}
+
+/// Whether a span that begins no earlier is of the same session.
+fn is_joined(session: Group, opened: Group) -> bool {
+    session.0 == opened.0 && matches!((session.1, opened.1), (Some(session), Some(opened)) if opened.0 < session.1)
+}
+
+fn joined(session: Option<Span>, opened: Option<Span>) -> Option<Span> {
+    Some((session?.0, opened?.1))
+}

@@ -1,0 +1,42 @@
+//! The host's columns as rows that can be compared.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, ArrowPrimitiveType};
+
+/// Start and end of a window: the end is outside.
+pub type Span = (i64, i64);
+
+/// What a row is about: a key, and a window if there are any.
+pub type Group = (i64, Option<Span>);
+
+/// A row of the table.
+pub type Row = (Group, i64);
+
+/// Rows of a group's columns, and one more.
+pub fn rows(columns: &[ArrayRef]) -> Vec<Row> {
+    let (value, key) = columns.split_last().expect("rows have columns");
+    groups(key).into_iter().zip(numbers(value)).collect()
+}
+
+/// Groups of a key, and the bounds of a window if there are any.
+pub fn groups(columns: &[ArrayRef]) -> Vec<Group> {
+    let keys = numbers(&columns[0]);
+    let spans: Vec<Option<Span>> = match columns {
+        [_, start, end] => times(start).into_iter().zip(times(end)).map(Some).collect(),
+        _ => vec![None; keys.len()],
+    };
+    keys.into_iter().zip(spans).collect()
+}
+
+pub fn numbers(column: &ArrayRef) -> Vec<i64> {
+    values::<Int64Type>(column)
+}
+
+fn times(column: &ArrayRef) -> Vec<i64> {
+    values::<TimestampMicrosecondType>(column)
+}
+
+fn values<T: ArrowPrimitiveType>(column: &ArrayRef) -> Vec<T::Native> {
+    column.as_primitive::<T>().values().to_vec()
+}

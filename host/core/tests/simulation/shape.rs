@@ -1,0 +1,75 @@
+//! What a pipeline of the simulation is: rows as they are, a fold, or a fold with windows.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
+
+/// What a pipeline does with its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// They become rows as they are.
+    Rows,
+    /// A sum for each key.
+    Sums,
+    /// A sum for each key and window.
+    Windows(WindowOptions),
+}
+
+impl Shape {
+    pub fn any(rng: &mut Rng) -> Shape {
+        match rng.u8(0..8) {
+            0..2 => Shape::Rows,
+            2..5 => Shape::Sums,
+            _ => Shape::Windows(windows(rng)),
+        }
+    }
+
+    pub fn folds(self) -> bool {
+        self != Shape::Rows
+    }
+
+    pub fn windows(self) -> Option<WindowOptions> {
+        match self {
+            Shape::Windows(options) => Some(options),
+            Shape::Rows | Shape::Sums => None,
+        }
+    }
+
+    /// Whether windows may go on without a silent partition, so that the host's clock has a say in what is late.
+    pub fn idles(self) -> bool {
+        self.windows().is_some_and(|options| options.idle_after < Duration::MAX)
+    }
+}
+
+/// Some windows, as a configuration may ask for them: those of sessions are written once, and take no updates.
+fn windows(rng: &mut Rng) -> WindowOptions {
+    let window = window(rng);
+    let session = matches!(window, Window::Session { .. });
+    let keep_for = micros(*pick(rng, &[40, 300]));
+    let lates = [Late::Drop, Late::Reject, Late::Update { keep_for }];
+    WindowOptions {
+        window,
+        lateness: micros(*pick(rng, &[0, 30, 100])),
+        idle_after: *pick(rng, &[Duration::MAX, micros(60)]),
+        emit: if session || rng.bool() { Emit::Closed } else { Emit::Changes },
+        late: *pick(rng, if session { &lates[..2] } else { &lates }),
+    }
+}
+
+fn window(rng: &mut Rng) -> Window {
+    let length = |micros| Length::try_from(micros).unwrap();
+    match rng.u8(0..3) {
+        0 => Window::Tumbling { size: length(*pick(rng, &[1, 40, 100])) },
+        1 => Window::hopping(length(30 * rng.i64(1..=4)), length(30)).unwrap(),
+        _ => Window::Session { gap: length(rng.i64(1..60)) },
+    }
+}
+
+fn micros(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
+fn pick<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
+    &choices[rng.usize(0..choices.len())]
+}
