@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
+use sha2::{Digest, Sha256};
+
 use crate::{root, sluice};
 
 /// One build at a time, in whichever test asks first.
@@ -13,6 +15,11 @@ static BUILDING: Mutex<()> = Mutex::new(());
 pub fn rebuilt(component: &[u8], mark: u8) -> Vec<u8> {
     // Section 0, of 3 bytes: a name of 1 byte, and a byte.
     [component, &[0, 3, 1, b'm', mark]].concat()
+}
+
+/// An artifact's SHA-256, as the status shows it.
+pub fn digest(component: &[u8]) -> String {
+    Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The component of this operator of `tests/e2e/guests`.

@@ -3,9 +3,8 @@
 use std::fs;
 
 use fastrand::Rng;
-use sha2::{Digest, Sha256};
 
-use crate::{METRICS, Site};
+use crate::{METRICS, Site, digest};
 
 /// A file for the directory of operators.
 pub(super) struct Artifact {
@@ -77,8 +76,4 @@ fn custom_section(number: u64) -> Vec<u8> {
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
-}
-
-fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
