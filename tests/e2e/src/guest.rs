@@ -1,6 +1,6 @@
 //! Operators that only tests deploy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -38,9 +38,10 @@ pub fn zoo_guest(name: &str) -> (Vec<u8>, Vec<u8>) {
 /// Builds an operator of a workspace of them.
 fn build(workspace: &str, name: &str) -> PathBuf {
     let _alone = BUILDING.lock();
-    // This test's own binary is in DIR/release/deps.
-    let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().nth(3).expect("a target directory").join("tmp/guests");
+    // This process's own binary is somewhere in DIR/release.
+    let own = std::env::current_exe().unwrap();
+    let release = own.ancestors().find(|directory| directory.ends_with("release"));
+    let target = release.and_then(Path::parent).expect("a target directory").join("tmp/guests");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--target", "wasm32-unknown-unknown", "-p", name, "--manifest-path"])
         .arg(root().join(workspace).join("Cargo.toml"))
