@@ -27,11 +27,12 @@ kill_now() { each kill kafka mariadb hbase thrift; }
 # What tests and benchmarks need to know, as shell commands; the rest is for scripts that stop and start servers.
 environment() {
   local name
-  for name in SERVICES_DATA KAFKA_PORT KAFKA_CONTROLLER_PORT MARIADB_PORT HBASE_ZK_PORT HBASE_MASTER_PORT HBASE_RS_PORT \
-    THRIFT_PORT; do
+  for name in SERVICES_DATA KAFKA_PORT KAFKA_CONTROLLER_PORT KAFKA_SASL_PORT MARIADB_PORT HBASE_ZK_PORT HBASE_MASTER_PORT \
+    HBASE_RS_PORT THRIFT_PORT; do
     echo "export $name=${!name}"
   done
   echo "export SLUICE_TEST_KAFKA=127.0.0.1:$KAFKA_PORT"
+  echo "export SLUICE_TEST_KAFKA_SASL=$KAFKA_USER:$KAFKA_PASSWORD@127.0.0.1:$KAFKA_SASL_PORT"
   echo "export SLUICE_TEST_MYSQL=mysql://root:$MARIADB_PASSWORD@127.0.0.1:$MARIADB_PORT/livedb"
   echo "export SLUICE_TEST_HBASE=127.0.0.1:$THRIFT_PORT"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Kafka of one node, without ZooKeeper.  kafka.sh start|stop|status|kill
+# A Kafka of one node, without ZooKeeper, with one listener for everybody and one for those with a password.  kafka.sh start|stop|status|kill
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 data="$SERVICES_DATA/kafka"
@@ -15,11 +15,13 @@ configure() {
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT
-listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
-advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT
+listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,SASL_PLAINTEXT://127.0.0.1:$KAFKA_SASL_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
+advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,SASL_PLAINTEXT://127.0.0.1:$KAFKA_SASL_PORT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$KAFKA_USER="$KAFKA_PASSWORD";
 log.dirs=$data/logs
 # A reader that asks for a missing topic must not make it.
 auto.create.topics.enable=false
@@ -40,7 +42,7 @@ ready() { grep -q 'Kafka Server started' "$log" && port_open "$KAFKA_PORT"; }
 
 start() {
   if ! alive; then
-    need_ports "$port" "$KAFKA_CONTROLLER_PORT"
+    need_ports "$port" "$KAFKA_CONTROLLER_PORT" "$KAFKA_SASL_PORT"
     jars kafka
     configure
     local classpath="$here/kafka:$jars/*"

@@ -109,6 +109,19 @@ impl Corpus {
         part(&self.partition(topic, partition), 0.0, to).lines().map(str::to_owned).collect()
     }
 
+    /// The first records of each partition, as [`Corpus::load`] cuts them, in the form of [`Corpus::topics`].
+    pub fn part(&self, to: f64) -> TempDir {
+        let topics = tempfile::tempdir().unwrap();
+        for topic in [ENTRIES, GIFTS] {
+            fs::create_dir(topics.path().join(topic)).unwrap();
+            for partition in 0..self.partitions {
+                let file = topics.path().join(topic).join(format!("{partition}.jsonl"));
+                fs::write(file, part(&self.partition(topic, partition), 0.0, to)).unwrap();
+            }
+        }
+        topics
+    }
+
     fn partition(&self, topic: &str, partition: usize) -> String {
         fs::read_to_string(self.topics().join(topic).join(format!("{partition}.jsonl"))).unwrap()
     }

@@ -1,8 +1,10 @@
 //! Operators that only tests deploy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
 
 use crate::{root, sluice};
 
@@ -13,6 +15,11 @@ static BUILDING: Mutex<()> = Mutex::new(());
 pub fn rebuilt(component: &[u8], mark: u8) -> Vec<u8> {
     // Section 0, of 3 bytes: a name of 1 byte, and a byte.
     [component, &[0, 3, 1, b'm', mark]].concat()
+}
+
+/// An artifact's SHA-256, as the status shows it.
+pub fn digest(component: &[u8]) -> String {
+    Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The component of this operator of `tests/e2e/guests`.
@@ -31,9 +38,10 @@ pub fn zoo_guest(name: &str) -> (Vec<u8>, Vec<u8>) {
 /// Builds an operator of a workspace of them.
 fn build(workspace: &str, name: &str) -> PathBuf {
     let _alone = BUILDING.lock();
-    // This test's own binary is in DIR/release/deps.
-    let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().nth(3).expect("a target directory").join("tmp/guests");
+    // This process's own binary is somewhere in DIR/release.
+    let own = std::env::current_exe().unwrap();
+    let release = own.ancestors().find(|directory| directory.ends_with("release"));
+    let target = release.and_then(Path::parent).expect("a target directory").join("tmp/guests");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--target", "wasm32-unknown-unknown", "-p", name, "--manifest-path"])
         .arg(root().join(workspace).join("Cargo.toml"))

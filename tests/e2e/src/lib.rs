@@ -14,6 +14,7 @@
     reason = "a test's library fails by panicking, with what it saw"
 )]
 
+mod apart;
 mod corpus;
 mod guest;
 mod host;
@@ -28,15 +29,16 @@ mod volume;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use apart::{Apart, await_rows_of_either, await_sums};
 pub use corpus::{Corpus, ENTRIES, GIFTS};
-pub use guest::{guest, rebuilt, zoo_guest};
+pub use guest::{digest, guest, rebuilt, zoo_guest};
 pub use host::{Finished, Host, Pipeline, Status, compile, sluice};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Leave, Outage, Server, start_servers};
 pub use site::{Seat, Site, World};
 pub use storm::{storm, swap_storm};
-pub use tables::Tables;
+pub use tables::{Held, Tables};
 pub use volume::Volume;
 
 /// How long anything may take that ought to happen soon. Generous: a busy machine is no failure, and what doesn't happen at all

@@ -60,6 +60,31 @@ impl Tables {
         })
     }
 
+    /// The one number that a query on the real server answers.
+    pub fn number(&self, sql: &str) -> Result<i64, String> {
+        block_on(async {
+            let mut connection = MySqlConnection::connect(self.url()).await?;
+            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await
+        })
+        .map_err(|e: sqlx::Error| format!("{sql}: {e}"))
+    }
+
+    /// Runs these statements on the real server; what they lock stays locked until the answer is dropped.
+    pub fn hold(&self, sql: &str) -> Held {
+        let runtime = runtime();
+        let connection = runtime.block_on(async {
+            let mut connection = MySqlConnection::connect(self.url()).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        });
+        Held { connection: Some(connection.unwrap()), runtime }
+    }
+
+    fn url(&self) -> &str {
+        let Tables::Mysql(url) = self else { panic!("only the real server has sessions") };
+        url
+    }
+
     /// Waits until every metric's table holds exactly these rows, given in the order of [`METRICS`].
     pub fn await_equal(&self, expected: &[Rows], patience: Duration) {
         for (metric, expected) in METRICS.iter().zip(expected) {
@@ -106,6 +131,22 @@ impl Tables {
             only(&actual, expected),
             only(expected, &actual)
         ))
+    }
+}
+
+/// A session that keeps its locks while this lives.
+#[must_use]
+pub struct Held {
+    connection: Option<MySqlConnection>,
+    runtime: Runtime,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // The server lets go at the end of the session in any case.
+            let _ = self.runtime.block_on(connection.close());
+        }
     }
 }
 

@@ -1,11 +1,10 @@
-//! What may be deployed: builds that differ in nothing but their digest, and files that must not run.
+//! What may be deployed: builds that differ in nothing but their digest, files that must not run, and what fails once it runs.
 
 use std::fs;
 
 use fastrand::Rng;
-use sha2::{Digest, Sha256};
 
-use crate::{METRICS, Site};
+use crate::{METRICS, Site, digest, guest};
 
 /// A file for the directory of operators.
 pub(super) struct Artifact {
@@ -21,6 +20,7 @@ pub(super) struct Artifact {
 /// Makes artifacts of the site's operators, no two alike.
 pub(super) struct Artifacts {
     originals: Vec<(&'static str, Vec<u8>)>,
+    failing: Vec<u8>,
     made: u64,
     random: Rng,
 }
@@ -43,15 +43,18 @@ impl Artifacts {
     /// Of those that the site has now.
     pub(super) fn of(site: &Site, random: Rng) -> Artifacts {
         let read = |name: &'static str| (name, fs::read(site.path("operators").join(format!("{name}.wasm"))).unwrap());
-        Artifacts { originals: METRICS.iter().map(|metric| read(metric.name)).collect(), made: 0, random }
+        let originals = METRICS.iter().map(|metric| read(metric.name)).collect();
+        Artifacts { originals, failing: guest("gift_sum_failing"), made: 0, random }
     }
 
-    /// A good build of any operator, or, one time in three, a bad file.
+    /// A good build of any operator, or, one time in three, a bad one: as often one that can't run as one that fails while it runs.
     pub(super) fn some(&mut self) -> Artifact {
         let metric = METRICS[self.random.usize(0..METRICS.len())];
         let good = self.good(metric.name);
-        if self.random.u8(0..3) > 0 {
-            return good;
+        match self.random.u8(0..6) {
+            0 => {}
+            1 => return self.failing(),
+            _ => return good,
         }
         let (what, spoil) = BAD[self.random.usize(0..BAD.len())];
         let content = spoil(&mut self.random, good.content);
@@ -65,6 +68,13 @@ impl Artifacts {
         let content = [original.as_slice(), &custom_section(self.made)].concat();
         Artifact { operator, what: "another build", digest: digest(&content), content }
     }
+
+    /// One that does good work until it traps, which is before its trial is over.
+    fn failing(&mut self) -> Artifact {
+        self.made += 1;
+        let content = [self.failing.as_slice(), &custom_section(self.made)].concat();
+        Artifact { operator: "gift_sum", what: "one that fails while it runs", digest: digest(&content), content }
+    }
 }
 
 /// A section that means nothing: id 0, its length, its name with a length, and bytes.
@@ -77,8 +87,4 @@ fn custom_section(number: u64) -> Vec<u8> {
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
-}
-
-fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -40,6 +40,10 @@ const DEPLOYMENTS: usize = 10;
 /// The most milliseconds between two of them: about as long as one takes that has time.
 const BETWEEN: u64 = 300;
 
+/// Records decide when a trial is over, not time: what fails at one gift in a thousand is sure to fail within one, whatever else is
+/// away meanwhile.
+const PROBATION: &str = "rows = 20000\ntime = '1h'";
+
 /// Runs a storm of so many steps; says what it does. Panics if a table isn't right in the end, or the host ended by itself.
 pub fn storm(seed: u64, steps: usize) {
     weather(seed, steps, |service, random| {
@@ -49,9 +53,9 @@ pub fn storm(seed: u64, steps: usize) {
 }
 
 /// As [`storm`], of operators that are deployed one after the other, a third of them bad; now and then the host is killed.
-/// A step is ten deployments.
+/// A step is ten deployments. Panics also if none was rolled back.
 pub fn swap_storm(seed: u64, steps: usize) {
-    weather(seed, steps, |service, random| {
+    let rolled_back = weather(seed, steps, |service, random| {
         for _ in 0..DEPLOYMENTS {
             moment(random, BETWEEN);
             service.deploy();
@@ -60,12 +64,19 @@ pub fn swap_storm(seed: u64, steps: usize) {
             service.suffer(&[Fault::Kill]);
         }
     });
+    assert!(rolled_back > 0, "what fails while it runs was deployed, and nothing was rolled back");
 }
 
-fn weather(seed: u64, steps: usize, mut step_of: impl FnMut(&mut Service<'_>, &mut Rng)) {
+/// Answers how many deployments were rolled back.
+fn weather(seed: u64, steps: usize, mut step_of: impl FnMut(&mut Service<'_>, &mut Rng)) -> usize {
     let mut random = Rng::with_seed(seed);
     let corpus = Corpus::generate(seed, ENTRIES * steps, GIFTS * steps, 3);
     let site = Site::new(World::Servers, 3);
+    for metric in &METRICS {
+        site.edit_pipeline(metric.name, |pipeline| {
+            pipeline.insert("probation".into(), crate::toml(PROBATION));
+        });
+    }
     thread::scope(|scope| {
         let oracle = scope.spawn(|| expected(&corpus.topics(), &[]));
         let (begin, begun) = channel();
@@ -82,14 +93,17 @@ fn weather(seed: u64, steps: usize, mut step_of: impl FnMut(&mut Service<'_>, &m
         drop(begin);
         loading.join().expect("records are loaded");
         service.say("peace");
-        service.end_with_good_artifacts();
+        let newest = service.end_with_good_artifacts();
         let expected = oracle.join().expect("the oracle answers");
         site.tables().await_equal(&expected, PATIENCE);
-        for metric in &METRICS {
-            service.await_running(metric.name);
+        for (metric, digest) in METRICS.iter().zip(&newest) {
+            service.await_running(metric.name, digest);
         }
+        let rolled_back = service.rolled_back();
+        service.say(&format!("the tables are right; {rolled_back} deployments were rolled back"));
         service.end();
-    });
+        rolled_back
+    })
 }
 
 /// Writes a step's records when the step begins, a part at a time.

@@ -94,15 +94,16 @@ impl<'a> Service<'a> {
         self.put(operator, &content);
     }
 
-    /// Deploys a good build of each operator, and waits until that is what runs.
-    pub(super) fn end_with_good_artifacts(&mut self) {
+    /// Deploys a good build of each operator, and waits until that is what runs. Answers their digests.
+    pub(super) fn end_with_good_artifacts(&mut self) -> Vec<String> {
+        let mut newest = Vec::new();
         for metric in &METRICS {
             let Artifact { operator, content, digest, .. } = self.artifacts.good(metric.name);
             self.put(operator, &content);
-            self.host().wait(metric.name, "the newest artifact runs", |pipeline| {
-                pipeline.operator.as_ref().is_some_and(|operator| operator.digest == digest)
-            });
+            self.await_running(metric.name, &digest);
+            newest.push(digest);
         }
+        newest
     }
 
     fn put(&self, operator: &str, content: &[u8]) {
@@ -113,8 +114,16 @@ impl<'a> Service<'a> {
         self.host().assert_runs();
     }
 
-    pub(super) fn await_running(&mut self, pipeline: &str) {
-        self.host().wait(pipeline, "it runs", |pipeline| pipeline.state == "running");
+    pub(super) fn await_running(&mut self, pipeline: &str, digest: &str) {
+        self.host().wait(pipeline, "the newest artifact runs", |pipeline| {
+            let operator = pipeline.operator.as_ref();
+            pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest)
+        });
+    }
+
+    /// How many deployments were rolled back so far, whichever process said so.
+    pub(super) fn rolled_back(&mut self) -> usize {
+        self.host().log().matches(r#""message":"rolled back"#).count()
     }
 
     pub(super) fn end(mut self) {

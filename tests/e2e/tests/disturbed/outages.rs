@@ -1,4 +1,7 @@
-use sluice_e2e::{Corpus, Host, Leave, METRICS, Outage, Server, Site, World, expected};
+use sluice_e2e::{
+    Corpus, GIFTS, Host, Leave, METRICS, Outage, Server, Site, World, await_sums, digest, expected, expected_of, guest,
+    metric,
+};
 
 use crate::{PATIENCE, alone, wait_for_rows};
 
@@ -39,6 +42,43 @@ fn every_table_is_right_after_the_database_was_away() {
 #[test]
 fn every_table_is_right_after_the_lookups_server_was_away() {
     assert_right_after_an_outage(Server::Thrift, "module_count");
+}
+
+/// What is deployed while the database is away waits for it, as the rows of the one before do. Each gift is counted once, by one of
+/// the two, and those that came before the new one could run aren't its.
+#[test]
+fn an_operator_that_is_deployed_while_the_database_is_away_takes_over_once_it_is_back() {
+    let _alone = alone();
+    let corpus = Corpus::generate(9, 1, 60_000, 3);
+    let (site, gifts) = (Site::empty(World::Servers, 3), metric("gift_sum"));
+    site.add_pipeline("gift_sum", "gift_sum", |_| {});
+    let load = |from, to| corpus.load(GIFTS, site.topic(GIFTS), from, to);
+    load(0.0, 0.3);
+    let mut host = Host::start(&site);
+    host.wait("gift_sum", "it has written", |pipeline| pipeline.flushes > 0);
+    let outage = Outage::begin(Server::Mariadb, Leave::Stop);
+    load(0.3, 0.6);
+    host.wait("gift_sum", "it holds, with everything read", |pipeline| {
+        pipeline.state == "holding" && pipeline.lag == Some(0)
+    });
+    // It counts in groups of its own.
+    let new = guest("gift_sum_apart");
+    site.write(&site.path("operators/gift_sum.wasm"), &new);
+    let waits = host.wait("gift_sum", "the new one waits", |pipeline| {
+        pipeline.refused.as_ref().is_some_and(|reason| reason.starts_with("waits: "))
+    });
+    assert_eq!(waits.operator.unwrap().generation, 1);
+    outage.end();
+    let swapped = host.wait("gift_sum", "the new one runs", |pipeline| {
+        let operator = pipeline.operator.as_ref();
+        pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest(&new))
+    });
+    assert_eq!((swapped.operator.unwrap().generation, swapped.refused), (2, None));
+    load(0.6, 1.0);
+    let expected_of = |topics: &std::path::Path| expected_of(&[*gifts], topics, &[]).remove(0);
+    let both = await_sums(&site.tables(), gifts, &expected_of(&corpus.topics()));
+    assert_eq!(both.plain, expected_of(corpus.part(0.6).path()), "what the old one had read");
+    assert_eq!(host.terminate().code, Some(0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use sluice_e2e::{ENTRIES, GIFTS, Host, Site, World, metric, sluice, toml};
+use sluice_e2e::{ENTRIES, GIFTS, Host, Site, World, metric, server, sluice, toml};
 use toml::Table;
 
 const PASSWORD: &str = "open-sesame";
@@ -15,7 +15,7 @@ struct Fault {
     says: &'static [&'static str],
 }
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault {
         name: "missing_topic",
         metric: "gift_sum",
@@ -27,6 +27,12 @@ const FAULTS: [Fault; 14] = [
         metric: "gift_sum",
         edit: |p| p["source"]["connection"] = "no_broker".into(),
         says: &["127.0.0.1:1"],
+    },
+    Fault {
+        name: "refused_by_broker",
+        metric: "gift_sum",
+        edit: |p| p["source"]["connection"] = "refused_by_broker".into(),
+        says: &["sasl.*", "Authentication failed", "127.0.0.1:"],
     },
     Fault {
         name: "no_database",
@@ -105,7 +111,19 @@ const FAULTS: [Fault; 14] = [
     },
 ];
 
-/// A site where each fault has a pipeline, and one pipeline, `sound`, has none.
+/// The broker's listener for those who have its user's password, with this one.
+fn guarded_broker(password: Option<&str>) -> toml::Value {
+    let server = server("SLUICE_TEST_KAFKA_SASL");
+    let (credentials, brokers) = server.rsplit_once('@').unwrap();
+    let (user, right) = credentials.split_once(':').unwrap();
+    let password = password.unwrap_or(right);
+    toml(&format!(
+        "kafka = {{ brokers = '{brokers}', properties = {{ 'security.protocol' = 'sasl_plaintext', 'sasl.mechanism' = \
+         'PLAIN', 'sasl.username' = '{user}', 'sasl.password' = '{password}' }} }}"
+    ))
+}
+
+/// A site where each fault has a pipeline, and two pipelines, `sound` and `with_password`, have none.
 fn faulty() -> Site {
     let site = Site::empty(World::Servers, 1);
     let operators: [(&str, Vec<u8>); 4] = [
@@ -123,6 +141,8 @@ fn faulty() -> Site {
         let connections = config["connections"].as_table_mut().unwrap();
         let mysql = |place: &str| toml(&format!("mysql = {{ url = 'mysql://root:{PASSWORD}@{place}/{database}' }}"));
         connections.insert("no_broker".into(), toml("kafka = { brokers = '127.0.0.1:1' }"));
+        connections.insert("refused_by_broker".into(), guarded_broker(Some(PASSWORD)));
+        connections.insert("guarded".into(), guarded_broker(None));
         connections.insert("no_dimensions".into(), toml("hbase = { thrift = '127.0.0.1:1' }"));
         connections.insert("no_database".into(), mysql("127.0.0.1:1"));
         connections.insert("wrong_password".into(), mysql(&host));
@@ -137,6 +157,10 @@ fn faulty() -> Site {
         });
     }
     site.add_pipeline("sound", "gift_sum", |_| {});
+    site.add_pipeline("with_password", "gift_sum", |pipeline| {
+        pipeline["source"]["connection"] = "guarded".into();
+        pipeline["sink"][0]["table"] = "with_password".into();
+    });
     site
 }
 
@@ -165,7 +189,9 @@ fn check_says_everything_that_is_wrong_at_once() {
     for fault in &FAULTS {
         assert_says(fault, &of(fault.name));
     }
-    assert_eq!(of("sound"), "", "nothing is wrong with this one");
+    for sound in ["sound", "with_password"] {
+        assert_eq!(of(sound), "", "nothing is wrong with {sound}");
+    }
 }
 
 #[test]
@@ -180,7 +206,9 @@ fn what_is_wrong_holds_its_own_pipeline_only_and_the_status_says_it() {
         assert_says(fault, &pipeline.reason.unwrap());
     }
     site.send(GIFTS, &[r#"{"gift_type":1,"gift_total_amount":5}"#]);
-    site.tables().await_rows(metric("gift_sum"), "live_gift_total_amount", json!([["1", 5]]));
+    for table in ["live_gift_total_amount", "with_password"] {
+        site.tables().await_rows(metric("gift_sum"), table, json!([["1", 5]]));
+    }
     let finished = host.terminate();
     assert!(!finished.output.contains(PASSWORD), "{}", finished.output);
     let lines = finished.output.lines().count();

@@ -1,7 +1,10 @@
 use std::fs;
+use std::io::Write;
 
 use serde_json::json;
-use sluice_e2e::{GIFTS, Host, Metric, Pipeline, Site, World, compile, guest, metric, rebuilt, toml};
+use sluice_e2e::{
+    GIFTS, Host, Metric, PATIENCE, Pipeline, Site, World, compile, digest, eventually, guest, metric, rebuilt, toml,
+};
 
 const GIFT: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -232,7 +235,6 @@ fn however_a_file_is_put_there_it_is_what_runs() {
             fs::rename(link, operator(site)).unwrap();
         }),
         ("written in parts", |site, file| {
-            use std::io::Write;
             let _ = fs::remove_file(operator(site));
             let mut out = fs::File::create(operator(site)).unwrap();
             let mut host_sees = |part: &[u8]| {
@@ -253,6 +255,73 @@ fn however_a_file_is_put_there_it_is_what_runs() {
         sum += gift;
         await_sum(&site, sum);
     }
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+fn runs(pipeline: &Pipeline, file: &[u8]) -> bool {
+    pipeline.operator.as_ref().is_some_and(|operator| operator.digest == digest(file))
+}
+
+#[test]
+fn a_writer_that_takes_its_time_is_waited_for_and_the_old_one_runs_until_the_last_byte_is_there() {
+    let (site, mut host) = running();
+    let (old, new) = (fs::read(operator(&site)).unwrap(), doubled());
+    let mut out = fs::File::create(operator(&site)).unwrap();
+    let (mut sum, mut written, mut reason) = (5, 0, None);
+    // Half of it, then the rest in pieces. The host has looked at each, and takes none for the whole, before the next comes.
+    for part in [4, 1, 1, 1] {
+        let next = written + new.len() * part / 8;
+        out.write_all(&new[written..next]).unwrap();
+        written = next;
+        let looked = host.wait("gift_sum", "what is there of it is refused", |pipeline| {
+            pipeline.refused.is_some() && pipeline.refused != reason
+        });
+        reason = looked.refused;
+        site.send(GIFTS, &[GIFT]);
+        sum += 5;
+        await_sum(&site, sum);
+        let pipeline = host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running");
+        assert!(runs(&pipeline, &old), "{pipeline:?}");
+    }
+    out.write_all(&new[written..]).unwrap();
+    let whole = host.wait("gift_sum", "the whole of it runs", |pipeline| runs(pipeline, &new));
+    assert_eq!((whole.operator.unwrap().generation, whole.refused), (2, None));
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, sum + 10);
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_swap_during_a_flush_loses_nothing_of_it() {
+    const WAITING: &str =
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table%'";
+    let site = Site::empty(World::Servers, 1);
+    site.add_pipeline("gift_sum", "gift_sum", |_| {});
+    site.send(GIFTS, &[GIFT]);
+    let mut host = Host::start(&site);
+    await_sum(&site, 5);
+    let held = site.tables().hold("LOCK TABLES live_gift_total_amount WRITE");
+    site.send(GIFTS, &[GIFT]);
+    eventually("a flush waits for the table", PATIENCE, || match site.tables().number(WAITING)? {
+        0 => Err("none does".to_owned()),
+        _ => Ok(()),
+    });
+    let new = doubled();
+    site.write(&operator(&site), &new);
+    let swapped = host.wait("gift_sum", "the new one runs", |pipeline| runs(pipeline, &new));
+    assert_eq!((swapped.records, swapped.flushes), (2, 1), "the second flush is still under way");
+    site.send(GIFTS, &[GIFT]);
+    host.wait("gift_sum", "it has read the third gift", |pipeline| pipeline.records == 3);
+    drop(held);
+    await_sum(&site, 5 + 5 + 10);
+    let after = host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running");
+    assert!(runs(&after, &new) && generation(&after) == Some(2), "{after:?}");
+    // The checkpoint says the same.
+    host.kill();
+    let mut host = Host::start(&site);
+    site.send(GIFTS, &[GIFT]);
+    await_sum(&site, 5 + 5 + 10 + 10);
+    host.wait("gift_sum", "the new one runs", |pipeline| runs(pipeline, &new));
     assert_eq!(host.terminate().code, Some(0));
 }
 

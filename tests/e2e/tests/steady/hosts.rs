@@ -3,7 +3,8 @@
 use std::thread;
 
 use sluice_e2e::{
-    Corpus, ENTRIES, GIFTS, Host, Metric, PATIENCE, Seat, Site, World, eventually, expected_of, metric, toml,
+    Corpus, ENTRIES, GIFTS, Host, Metric, PATIENCE, Rows, Seat, Site, World, await_rows_of_either, digest, eventually,
+    expected_of, guest, metric, rebuilt, toml,
 };
 
 /// A host that isn't heard of for so long is expelled: as short as a broker lets it be.
@@ -79,6 +80,12 @@ impl Group {
         });
     }
 
+    /// What the table must hold for the records of each partition up to this fraction.
+    fn expected(&self, to: f64) -> Rows {
+        let part = self.corpus.part(to);
+        expected_of(&[*self.metric], part.path(), &[]).remove(0)
+    }
+
     fn await_right(&self) {
         let expected = expected_of(&[*self.metric], &self.corpus.topics(), &[]);
         self.site.tables().await_table(self.metric, &expected[0]);
@@ -115,6 +122,47 @@ fn a_transforms_table_is_right_while_hosts_join_leave_and_die_under_load() {
     group.load(0.9, 1.0);
     group.await_right();
     terminate(third);
+}
+
+#[test]
+fn a_swap_while_partitions_move_reaches_every_host_and_no_row_is_lost() {
+    // The columns of the table's key.
+    const KEY: usize = 4;
+    let group = transform();
+    let mut first = Host::start_at(&group.seat("first"));
+    group.load(0.0, 0.2);
+    group.await_shared(&mut [&mut first], 4);
+    // Its rows have keys of their own.
+    let new = guest("live_cleanup_apart");
+    let deploy = |file: &[u8]| group.site.write(&group.site.path("operators/live_cleanup.wasm"), file);
+    let mut second = group.under_load(0.2, 0.6, || {
+        let second = Host::start_at(&group.seat("second"));
+        eventually("the second host begins", PATIENCE, || second.admin());
+        deploy(&rebuilt(&new, 1));
+        second
+    });
+    // One more, as soon as they share.
+    let newest = rebuilt(&new, 2);
+    group.under_load(0.6, 0.9, || {
+        group.await_shared(&mut [&mut first, &mut second], 4);
+        deploy(&newest);
+    });
+    for host in [&mut first, &mut second] {
+        host.wait(group.metric.name, "the newest runs", |pipeline| {
+            let operator = pipeline.operator.as_ref();
+            pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest(&newest))
+        });
+    }
+    group.await_shared(&mut [&mut first, &mut second], 4);
+    // From now on it is the new one that writes, whichever host has the partition.
+    let tables = group.site.tables();
+    let before = await_rows_of_either(&tables, group.metric, KEY, &group.expected(0.9)).plain;
+    group.load(0.9, 1.0);
+    let after = await_rows_of_either(&tables, group.metric, KEY, &group.expected(1.0));
+    assert_eq!(after.plain, before);
+    assert!(!after.apart.is_empty());
+    terminate(first);
+    terminate(second);
 }
 
 #[test]

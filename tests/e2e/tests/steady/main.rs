@@ -19,6 +19,7 @@ mod generator;
 mod hosts;
 mod pipelines;
 mod records;
+mod recovery;
 mod restart;
 mod state;
 mod straight;
