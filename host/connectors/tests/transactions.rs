@@ -128,6 +128,7 @@ fn letter(offset: i64) -> DeadLetter {
     }
 }
 
+/// Again, as a host does, where InnoDB undid it for another test's first rows of `sluice_checkpoint`: it locks the gap that both go to.
 async fn commit(
     sink: &mut dyn TransactionSink,
     rows: &Rows,
@@ -135,7 +136,12 @@ async fn commit(
     before: &Written,
     after: &Written,
 ) -> Result<(), SinkError> {
-    sink.commit(&Transaction { rows, letters, before, after }).await
+    loop {
+        let done = sink.commit(&Transaction { rows, letters, before, after }).await;
+        if !matches!(&done, Err(SinkError::Unavailable(why)) if why.contains("Deadlock found")) {
+            return done;
+        }
+    }
 }
 
 /// The laws, on a database without tables.
