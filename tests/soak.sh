@@ -4,6 +4,6 @@
 set -euo pipefail
 minutes="${1:?minutes}" seed="${2:-}"
 if [ -z "$seed" ]; then
-  SLUICE_SEEDS=5000 cargo test --release -p sluice-core --test simulation whatever
+  SLUICE_SEEDS=5000 cargo test --release --test simulation whatever
 fi
-cargo run --release -p sluice-e2e --bin soak -- --minutes "$minutes" ${seed:+--seed "$seed"}
+cargo run --release --bin soak -- --minutes "$minutes" ${seed:+--seed "$seed"}
