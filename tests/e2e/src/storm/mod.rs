@@ -84,6 +84,8 @@ fn weather(seed: u64, steps: usize, mut step_of: impl FnMut(&mut Service<'_>, &m
         let (to, from) = (&site, &corpus);
         let loading = scope.spawn(move || load(to, from, steps, &begun, lulls));
         let mut service = Service::start(&site, random.fork());
+        // What a pipeline runs first has no trial: it is to be good.
+        service.await_begun();
         for step in 0..steps {
             // The loader ends only when this does.
             let _ = begin.send(step);

@@ -114,6 +114,12 @@ impl<'a> Service<'a> {
         self.host().assert_runs();
     }
 
+    pub(super) fn await_begun(&mut self) {
+        for metric in &METRICS {
+            self.host().wait(metric.name, "it runs", |pipeline| pipeline.state == "running");
+        }
+    }
+
     pub(super) fn await_running(&mut self, pipeline: &str, digest: &str) {
         self.host().wait(pipeline, "the newest artifact runs", |pipeline| {
             let operator = pipeline.operator.as_ref();
