@@ -199,6 +199,14 @@ impl Host {
         })
     }
 
+    /// Waits until the pipeline runs the artifact of this SHA-256.
+    pub fn wait_for_artifact(&mut self, name: &str, digest: &str) -> Pipeline {
+        self.wait(name, "the newest artifact runs", |pipeline| {
+            let operator = pipeline.operator.as_ref();
+            pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest)
+        })
+    }
+
     /// Waits until every pipeline has read everything that its topic holds.
     pub fn wait_until_read(&mut self, patience: Duration) {
         eventually("every pipeline has read everything", patience, || {

@@ -114,17 +114,16 @@ impl<'a> Service<'a> {
         self.host().assert_runs();
     }
 
+    /// Waits until every pipeline runs.
     pub(super) fn await_begun(&mut self) {
         for metric in &METRICS {
             self.host().wait(metric.name, "it runs", |pipeline| pipeline.state == "running");
         }
     }
 
+    /// Waits until the pipeline runs the artifact of this SHA-256.
     pub(super) fn await_running(&mut self, pipeline: &str, digest: &str) {
-        self.host().wait(pipeline, "the newest artifact runs", |pipeline| {
-            let operator = pipeline.operator.as_ref();
-            pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest)
-        });
+        self.host().wait_for_artifact(pipeline, digest);
     }
 
     /// How many deployments were rolled back so far, whichever process said so.

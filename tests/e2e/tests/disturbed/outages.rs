@@ -69,10 +69,7 @@ fn an_operator_that_is_deployed_while_the_database_is_away_takes_over_once_it_is
     });
     assert_eq!(waits.operator.unwrap().generation, 1);
     outage.end();
-    let swapped = host.wait("gift_sum", "the new one runs", |pipeline| {
-        let operator = pipeline.operator.as_ref();
-        pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest(&new))
-    });
+    let swapped = host.wait_for_artifact("gift_sum", &digest(&new));
     assert_eq!((swapped.operator.unwrap().generation, swapped.refused), (2, None));
     load(0.6, 1.0);
     let expected_of = |topics: &std::path::Path| expected_of(&[*gifts], topics, &[]).remove(0);

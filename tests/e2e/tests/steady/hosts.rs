@@ -148,10 +148,7 @@ fn a_swap_while_partitions_move_reaches_every_host_and_no_row_is_lost() {
         deploy(&newest);
     });
     for host in [&mut first, &mut second] {
-        host.wait(group.metric.name, "the newest runs", |pipeline| {
-            let operator = pipeline.operator.as_ref();
-            pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest(&newest))
-        });
+        host.wait_for_artifact(group.metric.name, &digest(&newest));
     }
     group.await_shared(&mut [&mut first, &mut second], 4);
     // From now on it is the new one that writes, whichever host has the partition.

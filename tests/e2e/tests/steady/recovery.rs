@@ -5,8 +5,8 @@ use std::fs;
 use std::thread;
 
 use sluice_e2e::{
-    Apart, Corpus, GIFTS, Host, PATIENCE, Pipeline, Site, World, await_sums, digest, eventually, expected_of, guest,
-    metric, rebuilt,
+    Apart, Corpus, GIFTS, Host, PATIENCE, Site, World, await_sums, digest, eventually, expected_of, guest, metric,
+    rebuilt,
 };
 
 const PARTITIONS: usize = 3;
@@ -46,7 +46,7 @@ impl Service {
     fn read_by(&self, host: &mut Host, version: Version, part: u8) {
         host.wait("gift_sum", "it has read what there is", |pipeline| pipeline.lag == Some(0));
         let newest = self.deploy(version);
-        let all = await_running(host, &newest).records + self.records(part);
+        let all = host.wait_for_artifact("gift_sum", &newest).records + self.records(part);
         self.corpus.load(GIFTS, self.site.topic(GIFTS), fraction(part), fraction(part + 1));
         host.wait("gift_sum", "it has read this part", |pipeline| pipeline.records == all);
     }
@@ -83,13 +83,6 @@ fn fraction(part: u8) -> f64 {
     f64::from(part) / f64::from(PARTS)
 }
 
-fn await_running(host: &mut Host, digest: &str) -> Pipeline {
-    host.wait("gift_sum", "the newest runs", |pipeline| {
-        let operator = pipeline.operator.as_ref();
-        pipeline.state == "running" && operator.is_some_and(|operator| operator.digest == digest)
-    })
-}
-
 /// One is deployed while the host is down, and another one as soon as it is back: it goes on with the checkpoint's, whose file is
 /// gone, and ends with the newest. Every gift is counted once, by one of the two versions.
 #[test]
@@ -112,7 +105,7 @@ fn operators_deployed_while_a_host_is_down_and_while_it_recovers_take_over_and_e
             eventually("the host is back", PATIENCE, || host.admin());
             let newest = service.deploy(once_back);
             loading.join().unwrap();
-            read = await_running(&mut host, &newest).records;
+            read = host.wait_for_artifact("gift_sum", &newest).records;
             host
         });
     }
