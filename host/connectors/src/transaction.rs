@@ -69,8 +69,8 @@ pub struct Transaction<'a> {
 ///
 /// **Delivery**: when `commit` answers `Ok`, rows, letters and intervals are durable, together and once. After an error all of
 /// it is, or nothing; the same call made again finds out which. **Order**: calls come one after another, each beginning
-/// where the one before ended. **Fencing**: where the database's intervals are neither those before nor those after, as
-/// somebody else wrote them, nothing is written, and the error is [`SinkError::Unusable`] with both numbers and who it was.
+/// where the one before ended. **Fencing**: where the database's intervals are neither those before nor those after as this host
+/// wrote them, nothing is written, and the error is [`SinkError::Unusable`] with both numbers and who wrote.
 #[async_trait]
 pub trait TransactionSink: Send {
     /// What each column of the table takes, in the order of the fields.

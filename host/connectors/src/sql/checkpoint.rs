@@ -42,7 +42,7 @@ pub(crate) struct Line {
 pub(crate) enum Found {
     /// Where the transaction begins.
     Before,
-    /// Where it ends: it was committed, and the answer was lost.
+    /// Where it ends, by this host: it was committed, and the answer was lost.
     After,
 }
 
@@ -113,8 +113,9 @@ impl CheckpointSql {
         if is_at(|step| step.before) {
             return Ok(Found::Before);
         }
-        // Another host's retries count as many, but of other letters.
-        let ours = line(RETRIES).is_none_or(|line| line.retried == retried_text(&after.retried));
+        // Another host that reads the same may be as far; and its retries count as many, but of other letters.
+        let ours = asked.keys().all(|partition| line(*partition).is_none_or(|line| line.host == self.host))
+            && line(RETRIES).is_none_or(|line| line.retried == retried_text(&after.retried));
         if is_at(|step| step.after) && ours {
             return Ok(Found::After);
         }
@@ -297,12 +298,12 @@ mod tests {
     }
 
     /// The lines as a database has them that was told so.
-    fn lines(written: &Written) -> Vec<Line> {
+    fn lines(written: &Written, host: &str) -> Vec<Line> {
         let line = |(partition, interval)| Line {
             topic: "t".into(),
             partition,
             interval,
-            host: "somebody".into(),
+            host: host.to_owned(),
             written_at: "2026-01-31 12:00:00".into(),
             retried: String::new(),
         };
@@ -314,33 +315,36 @@ mod tests {
         #[test]
         fn a_transaction_fits_where_it_begins_is_known_where_it_ended_and_is_refused_elsewhere(
             steps in prop::collection::vec((0i64..3, 0i64..3), 1..4), retries in (0i64..2, 0i64..2),
-            elsewhere in prop::collection::vec(0i64..6, 1..4),
+            elsewhere in prop::collection::vec(0i64..6, 1..4), host in prop::sample::select(vec!["me", "somebody"]),
         ) {
+            let mine = host == "me";
             let before: Vec<i64> = steps.iter().map(|(start, _)| *start).collect();
             let after: Vec<i64> = steps.iter().map(|(start, more)| start + more).collect();
             let (before, after) = (written(&before, retries.0), written(&after, retries.0 + retries.1));
-            prop_assert_eq!(sql().compare(&lines(&before), &before, &after), Ok(Found::Before));
-            let unchanged = before == after;
-            let found = sql().compare(&lines(&after), &before, &after);
-            prop_assert_eq!(found, Ok(if unchanged { Found::Before } else { Found::After }));
+            prop_assert_eq!(sql().compare(&lines(&before, host), &before, &after), Ok(Found::Before));
+            match sql().compare(&lines(&after, host), &before, &after) {
+                Ok(found) => prop_assert_eq!(found, if before == after { Found::Before } else { Found::After }),
+                Err(misfit) => prop_assert!(!mine && before != after && misfit.contains(host), "{misfit}"),
+            }
             // Of partitions that the transaction doesn't change nothing is asked: they may be another host's.
             let there = written(&elsewhere, retries.0);
             let at = |w: &Written, p| if p == RETRIES { Some(Offset(w.retries)).filter(|n| n.0 > 0) } else { w.intervals.end(p) };
             let asked = asked(&before, &after);
             let fits = |w: &Written| asked.keys().all(|p| at(&there, *p) == at(w, *p));
-            prop_assert_eq!(sql().compare(&lines(&there), &before, &after).is_ok(), fits(&before) || fits(&after));
+            let fit = sql().compare(&lines(&there, host), &before, &after).is_ok();
+            prop_assert_eq!(fit, fits(&before) || mine && fits(&after));
         }
 
         #[test]
         fn what_is_stored_is_what_was_written(ends in prop::collection::vec(0i64..100, 0..5), retries in 0i64..3) {
             let there = written(&ends, retries);
-            prop_assert_eq!(super::written(&lines(&there), "p", "t").unwrap(), there);
+            prop_assert_eq!(super::written(&lines(&there, "me"), "p", "t").unwrap(), there);
         }
     }
 
     #[test]
     fn a_refusal_names_both_numbers_and_who_wrote() {
-        let there = lines(&written(&[7], 0));
+        let there = lines(&written(&[7], 0), "somebody");
         let refusal = sql().compare(&there, &written(&[3], 0), &written(&[5], 0)).unwrap_err();
         for part in
             ["partition 0 of topic `t`", "up to 7", "begin at 3", "somebody wrote that at 2026-01-31", "this is me"]
@@ -351,7 +355,7 @@ mod tests {
 
     #[test]
     fn lines_of_another_topic_alone_are_refused() {
-        assert!(super::written(&lines(&written(&[7], 0)), "p", "other").is_err());
+        assert!(super::written(&lines(&written(&[7], 0), "me"), "p", "other").is_err());
     }
 
     #[test]
