@@ -327,6 +327,10 @@ impl Lane {
     }
 
     fn flush_if_due(&mut self) -> Step {
+        // It may have ended over the last flush there is.
+        if self.flushes.is_closed() {
+            return Err(flusher_gone());
+        }
         let full = self.is_full() && self.waiting() > 0;
         if !full && !self.progress.head.intervals.reaches(&self.rows_ahead) {
             return Ok(());

@@ -109,3 +109,18 @@ fn a_pipeline_whose_table_is_missing_goes_on_once_somebody_makes_it() {
     await_sum(&site, table, 5);
     assert_eq!(host.terminate().code, Some(0));
 }
+
+#[test]
+fn a_pipeline_whose_table_is_gone_stops_though_no_more_records_come() {
+    let site = Site::empty(World::Embedded, 1);
+    let table = metric("gift_sum").table;
+    site.add_pipeline("gifts", "gift_sum", |_| {});
+    site.send(GIFTS, &[GIFT]);
+    let mut host = Host::start(&site);
+    await_sum(&site, table, 5);
+    site.tables().execute(format!("DROP TABLE {table}"));
+    site.send(GIFTS, &[GIFT]);
+    let stopped = host.wait("gifts", "it has stopped", |pipeline| pipeline.state == "stopped");
+    assert!(stopped.reason.as_ref().is_some_and(|reason| reason.contains(table)), "{stopped:?}");
+    assert_eq!(host.terminate().code, Some(0));
+}
