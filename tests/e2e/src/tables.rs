@@ -54,7 +54,9 @@ impl Tables {
                 }
                 Tables::Sqlite(path) => {
                     let mut connection = sqlite(path).await?;
-                    sqlx::raw_sql(sql).execute(&mut connection).await.map(drop)
+                    let done = sqlx::raw_sql(sql).execute(&mut connection).await.map(drop);
+                    connection.close().await?;
+                    done
                 }
             }
         })
@@ -164,10 +166,13 @@ async fn sqlite_rows(path: &PathBuf, metric: &Metric, table: &str) -> Result<Row
     let sql = select(metric, table, |name| {
         format!("substr(\"{name}\" || substr('.000000', max(length(\"{name}\") - 18, 1)), 1, 26)")
     });
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await?;
-    rows.iter().map(|row| values(row, metric)).collect()
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+    connection.close().await?;
+    rows?.iter().map(|row| values(row, metric)).collect()
 }
 
+/// To be closed by whoever is done with it: one that is dropped is closed by a thread of its own, some time later, and then still
+/// writes to a file that a test may have replaced meanwhile.
 async fn sqlite(path: &PathBuf) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await
 }
