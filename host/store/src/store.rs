@@ -90,6 +90,12 @@ impl Store {
         names::directory(name).map(|directory| self.directory.join(directory)).ok_or_else(unusable)
     }
 
+    fn write_if_due(&self, pipeline: &Arc<Pipeline>) {
+        if pipeline.seal_if_due() {
+            self.upkeep.write(pipeline);
+        }
+    }
+
     /// Takes the pipeline's directory away in one step; what is in it is removed after.
     fn remove(&self, directory: &Path) -> Result<(), StoreError> {
         let Some(name) = directory.file_name() else { return Ok(()) };
@@ -120,10 +126,12 @@ impl CheckpointStore for Store {
 
     fn commit(&self, pipeline: &str, head: &Checkpoint, changes: &Changes) -> Result<(), StoreError> {
         let pipeline = self.pipeline(pipeline)?;
-        if pipeline.seal_if_due() {
-            self.upkeep.write(&pipeline);
-        }
-        pipeline.commit(head, changes)
+        // For what a start found, or an attempt that failed has left.
+        self.write_if_due(&pipeline);
+        let committed = pipeline.commit(head, changes);
+        // Not with the next commit: if that is long in coming, a start after a kill would read all of this one's log.
+        self.write_if_due(&pipeline);
+        committed
     }
 
     fn reset(&self, pipeline: &str) -> Result<(), StoreError> {

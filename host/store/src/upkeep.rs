@@ -29,7 +29,7 @@ impl Upkeep {
         Ok(Upkeep { due: Some(due), stopping, thread: Some(thread) })
     }
 
-    /// Has the pipeline's tree written soon. One message a commit at most, and commits wait when the thread falls behind: so
+    /// Has the pipeline's tree written soon. Two messages a commit at most, and commits wait when the thread falls behind: so
     /// the channel needs no bound of its own.
     pub(crate) fn write(&self, pipeline: &Arc<Pipeline>) {
         if let Some(due) = &self.due {

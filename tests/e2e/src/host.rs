@@ -53,6 +53,8 @@ pub struct Pipeline {
     pub lag: Option<u64>,
     /// Flushes done.
     pub flushes: u64,
+    /// Rows or changed groups that wait for a flush.
+    pub pending: u64,
     /// Those of the topic's that its host reads.
     pub partitions: Vec<i32>,
     /// Why the newest file of its operator isn't what it runs.

@@ -29,7 +29,7 @@ use super::constraint::Constraints;
 use super::flush::{Flush, Work};
 use super::letters::Retry;
 use super::patience::Backoff;
-use super::pending::Pending;
+use super::pending::{MAX_CHANGED_GROUPS, Pending};
 use super::rejects::Rejects;
 use super::status::{State, Status};
 
@@ -190,7 +190,16 @@ impl Lane {
 
     /// Whether nothing more may be taken in before a flush.
     fn is_full(&self) -> bool {
-        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_full)
+        let fold_is_full = |fold: &Fold| {
+            // A flush that the table has had must not be written again in parts: they would be of earlier states.
+            fold.is_full() || fold.waiting() >= MAX_CHANGED_GROUPS && self.has_passed_rows()
+        };
+        self.pending.is_full() || self.progress.rejects.is_full() || self.chain.fold().is_some_and(fold_is_full)
+    }
+
+    /// Whether no row in the table is ahead of the states.
+    fn has_passed_rows(&self) -> bool {
+        self.progress.head.intervals.reaches(&self.rows_ahead)
     }
 
     /// Whether a lane that is to end by itself has nothing left to do.
@@ -332,7 +341,7 @@ impl Lane {
             return Err(flusher_gone());
         }
         let full = self.is_full() && self.waiting() > 0;
-        if !full && !self.progress.head.intervals.reaches(&self.rows_ahead) {
+        if !full && !self.has_passed_rows() {
             return Ok(());
         }
         if !(full || self.has_news() && self.pending.is_due(self.waiting(), Instant::now())) {

@@ -12,6 +12,11 @@ const FLUSHES_AHEAD: usize = 2;
 /// The most bytes that may wait. Fewer: rows with large texts flush in small pieces. More: memory.
 const MAX_PENDING_BYTES: usize = 32 << 20;
 
+/// The most groups that change between two flushes. After a crash a flush is counted and written again from its beginning: a
+/// table takes so many rows in about a second. Fewer: groups that change again and again are written more often. More: after a
+/// crash, and while a backlog is read, a board waits longer for what is new.
+pub const MAX_CHANGED_GROUPS: usize = 1 << 17;
+
 /// When to flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlushPolicy {

@@ -124,3 +124,30 @@ fn a_pipeline_whose_table_is_gone_stops_though_no_more_records_come() {
     assert!(stopped.reason.as_ref().is_some_and(|reason| reason.contains(table)), "{stopped:?}");
     assert_eq!(host.terminate().code, Some(0));
 }
+
+#[test]
+fn changes_that_wait_for_a_slow_table_are_bounded_and_all_of_them_reach_it() {
+    // As `MAX_CHANGED_GROUPS` and the most rows of a batch are.
+    const BOUND: u64 = 131_072;
+    const BATCH: u64 = 8_192;
+    const USERS: u64 = 2 * BOUND + 10 * BATCH;
+    const COUNT: &str = "SELECT COUNT(*) FROM live_gift_by_user";
+    let site = Site::empty(World::Servers, 1);
+    site.add_pipeline("gift_by_user", "gift_by_user", |_| {});
+    let gift = |user| format!(r#"{{"user_id":{user},"gift_total_amount":1}}"#);
+    site.send(GIFTS, &[gift(0)]);
+    let mut host = Host::start(&site);
+    host.wait("gift_by_user", "it has written", |pipeline| pipeline.rows == 1);
+    let held = site.tables().hold("LOCK TABLES live_gift_by_user WRITE");
+    site.send(GIFTS, &(1..USERS).map(gift).collect::<Vec<_>>());
+    let full = host.wait("gift_by_user", "it reads no further", |pipeline| {
+        pipeline.pending >= BOUND && pipeline.lag.is_some_and(|unread| pipeline.records + unread == USERS)
+    });
+    assert!(full.pending < BOUND + BATCH && full.lag > Some(0), "{full:?}");
+    drop(held);
+    eventually("every user has a row", PATIENCE, || {
+        let rows = site.tables().number(COUNT)?;
+        (rows == i64::try_from(USERS).unwrap()).then_some(()).ok_or_else(|| rows.to_string())
+    });
+    assert_eq!(host.terminate().code, Some(0));
+}
