@@ -14,6 +14,7 @@
 //! lock                             held while a host runs; its process id
 //! format                           the version of everything below
 //! pipelines/NAME/log.N             commits from the Nth on that may not be in the tree; the last one is appended to
+//! pipelines/NAME/reached           the number of a commit that was made: the first of the last log, or a later one
 //! pipelines/NAME/tree/             groups and head, an LSM tree
 //! artifacts/DIGEST                 operators that may be rolled back to
 //! artifacts/of-NAME/GENERATION-DIGEST  which of them a pipeline keeps

@@ -1,5 +1,6 @@
 //! One pipeline's checkpoint: its log and its tree.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,9 @@ const BACKLOG_WAIT: Duration = Duration::from_secs(30);
 /// merge takes all of them at once, and commits may wait for it. Fewer would merge the same groups more often.
 const UNMERGED: usize = 8;
 
+/// The file that has the number of a commit that was made.
+const REACHED: &str = "reached";
+
 pub(crate) struct Pipeline {
     name: String,
     directory: PathBuf,
@@ -49,6 +53,8 @@ struct Writer {
     /// Whether the tree's memory was set aside to be written.
     sealed: bool,
     sequence: u64,
+    /// A commit that was made, as a file of its own says: that fewer are there is damage, not the beginning.
+    reached: u64,
     /// Why the tree couldn't be written the last time.
     trouble: Option<StoreError>,
     /// The pipeline was reset: its directory is no longer this one.
@@ -148,8 +154,13 @@ impl Pipeline {
                 "{name}: a commit of {bytes} bytes is more than the {COMMIT_BYTES} that can be"
             ))
         })?;
+        let first = writer.log.bytes() == 0;
         writer.log.append(&commit)?;
         writer.sequence = sequence;
+        // Once a log, for it costs as much as a commit. One that fails is made up for by the next commit or start.
+        if (first || writer.reached == 0) && write_reached(&self.directory, sequence).is_ok() {
+            writer.reached = sequence;
+        }
         self.count(&writer);
         self.tree.apply(&head, changes);
         Ok(())
@@ -277,6 +288,7 @@ fn read_head(tree: &Tree, directory: &Path) -> Result<Option<(u64, Checkpoint)>,
 
 /// Applies the commits of the logs that the tree doesn't have.
 fn replay(directory: &Path, tree: &Tree) -> Result<Writer, StoreError> {
+    let reached = read_reached(directory)?;
     let mut sequence = read_head(tree, directory)?.map_or(0, |(sequence, _)| sequence);
     let names = disk::names(directory).map_err(|error| disk::failed("read it", directory, &error))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_prefix("log.")?.parse().ok()).collect();
@@ -296,12 +308,34 @@ fn replay(directory: &Path, tree: &Tree) -> Result<Writer, StoreError> {
         earlier_bytes += end;
         earlier.push(path);
     }
+    if sequence < reached {
+        let directory = directory.display();
+        return Err(StoreError::Damaged(format!(
+            "{directory}: commit {reached} was made, and commit {sequence} is the last that is there"
+        )));
+    }
     let log = match earlier.pop() {
         Some(path) => Log::reopen(path, end)?,
         None => Log::create(log_path(directory, sequence + 1), LOG_BYTES)?,
     };
     earlier_bytes -= log.bytes();
-    Ok(Writer { log, earlier, earlier_bytes, sealed: false, sequence, trouble: None, closed: false })
+    Ok(Writer { log, earlier, earlier_bytes, sealed: false, sequence, reached, trouble: None, closed: false })
+}
+
+/// A commit that was made; 0 where nothing says so.
+fn read_reached(directory: &Path) -> Result<u64, StoreError> {
+    let path = directory.join(REACHED);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            text.parse().map_err(|_| StoreError::Damaged(format!("{}: is not the number of a commit", path.display())))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(disk::failed("read it", &path, &error)),
+    }
+}
+
+fn write_reached(directory: &Path, sequence: u64) -> std::io::Result<()> {
+    disk::write_whole(&directory.join(REACHED), sequence.to_string().as_bytes())
 }
 
 /// Whether this commit is the one after the last, or one that is there already.
