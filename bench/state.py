@@ -226,7 +226,8 @@ livedb = {{ mysql = {{ url = "{site.url}" }} }}
         progress(f"many: {name}: {run.said}, {run.memory:.0f} MiB")
     progress("many: counting groups")
     exported = subprocess.Popen([SLUICE, "state", "--config", config, "export", USERS.pipeline], stdout=subprocess.PIPE)
-    groups = sum(1 for _ in exported.stdout) - 1
+    # But for the first line and the last.
+    groups = sum(1 for _ in exported.stdout) - 2
     kept = disk_of(state / "checkpoints")
     print(f"\nmany: {groups:,} groups, state.memory 256 MiB")
     for name, run, disk in runs:

@@ -1,4 +1,5 @@
-//! A checkpoint as a file: a line for the head, then a line for each group.
+//! A checkpoint as a file: a line for the head, a line for each group, and one that says how many groups there are, so that a
+//! file that was cut short isn't taken for a whole one.
 
 use std::io::{BufRead, Write};
 
@@ -17,12 +18,24 @@ struct Head {
     checkpoint: Checkpoint,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    groups: usize,
+}
+
 /// Writes the pipeline's checkpoint.
 pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let head = Head { checkpoint: head_of(store, pipeline)? };
     writeln!(out, "{}", serde_json::to_string(&head)?)?;
-    let Some(groups) = Groups::of(&head.checkpoint) else { return Ok(()) };
-    pages(store, pipeline, usize::MAX, |page| super::print(out, &groups.show(page)?))
+    let mut count = 0;
+    if let Some(groups) = Groups::of(&head.checkpoint) {
+        pages(store, pipeline, usize::MAX, |page| {
+            count += page.len();
+            super::print(out, &groups.show(page)?)
+        })?;
+    }
+    Ok(writeln!(out, "{}", serde_json::to_string(&End { groups: count })?)?)
 }
 
 /// Makes the pipeline's checkpoint of these lines; answers how many groups it has.
@@ -36,15 +49,28 @@ pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl Bu
     let Head { checkpoint } = serde_json::from_str(&first?).context("line 1")?;
     let groups = Groups::of(&checkpoint);
     let unfinished = Checkpoint { topic: UNFINISHED.to_owned(), ..Checkpoint::default() };
-    let (mut changes, mut count) = (Changes::default(), 0);
+    let (mut changes, mut count, mut end) = (Changes::default(), 0, None);
     for (number, line) in lines {
+        let line = line?;
+        if let Some(End { .. }) = end {
+            bail!("line {number}: follows the line that is the last of an export");
+        }
+        end = serde_json::from_str(&line).ok();
+        if end.is_some() {
+            continue;
+        }
         let Some(groups) = &groups else { bail!("line {number}: a group, and line 1 has no form of groups") };
-        let (key, state) = groups.read(&line?).with_context(|| format!("line {number}"))?;
+        let (key, state) = groups.read(&line).with_context(|| format!("line {number}"))?;
         changes.push(&key, Some(&state));
         count += 1;
         if changes.len() == PAGE {
             store.commit(pipeline, &unfinished, &std::mem::take(&mut changes))?;
         }
+    }
+    match end {
+        Some(End { groups }) if groups == count => {}
+        Some(End { groups }) => bail!("it has {count} groups, and its last line says that there are {groups}"),
+        None => bail!("it ends after {count} groups without the line that is the last of an export: it was cut short"),
     }
     store.commit(pipeline, &checkpoint, &changes)?;
     Ok(count)
@@ -96,6 +122,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_cut_short_or_has_a_group_twice_is_refused() {
+        let whole = exported(&written(PAGE as i64 + 5));
+        let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+        let refused = |lines: Vec<&[u8]>| {
+            let to = MemoryStore::default();
+            let refused = import(&to, "a", &lines.concat()[..]).unwrap_err().to_string();
+            assert!(to.head("a").unwrap().is_none_or(|head| head.topic == UNFINISHED));
+            refused
+        };
+        for kept in [1, 2, PAGE, lines.len() - 1] {
+            let said = refused(lines[..kept].to_vec());
+            assert!(said.contains("cut short"), "{said}");
+        }
+        let twice = [&lines[..2], &lines[1..]].concat();
+        assert!(refused(twice).contains(&format!("has {} groups", PAGE + 6)));
+        let two = [&lines[..], &lines[1..]].concat();
+        assert!(refused(two).contains("follows the line that is the last"));
+    }
+
+    #[test]
     fn an_import_over_a_checkpoint_is_refused_and_changes_nothing() {
         let store = written(3);
         let file = exported(&store);
@@ -108,6 +154,7 @@ mod tests {
     fn an_import_that_breaks_off_leaves_no_checkpoint_that_a_pipeline_goes_on_from_and_can_be_repeated() {
         let from = written(PAGE as i64 + 5);
         let mut broken = exported(&from);
+        broken.truncate(broken.len() - b"{\"groups\":8197}\n".len());
         broken.extend(b"{\"key\":{}}\n");
         let to = MemoryStore::default();
         let refused = format!("{:#}", import(&to, "a", &broken[..]).unwrap_err());
