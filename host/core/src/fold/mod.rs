@@ -275,8 +275,9 @@ impl Fold {
             .copied()
             .filter(|group| {
                 let mark = self.marks[*group as usize];
-                // A group that is neither changed nor sealed nor read from the store is new.
-                !mark.listed && mark.touched != 0 && mark.touched < limit
+                // A group that is neither changed nor sealed nor read from the store is new. One may be listed just to be shown.
+                let changed = mark.listed && mark.unstored;
+                !changed && mark.touched != 0 && mark.touched < limit
             })
             .collect();
         self.states.clear(&expired);

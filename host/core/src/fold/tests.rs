@@ -235,6 +235,23 @@ fn a_group_that_nobody_touched_for_its_time_to_live_begins_anew_in_memory_and_in
     }
 }
 
+#[test]
+fn a_group_that_is_listed_just_to_be_shown_again_begins_anew_after_its_time_to_live_too() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5)]).unwrap();
+    flush(&mut fold, &store, &mut Totals::new());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    fold.set_time(1_101);
+    fold.touch_all();
+    while fold.is_refreshing() {
+        fold.refresh(&mut sum()).unwrap();
+    }
+    add(&mut fold, &[(Some(1), None, 1)]).unwrap();
+    assert_eq!(changed(&mut fold), Totals::from([((Some(1), None), 1)]));
+}
+
 /// A disk that is away while it says so.
 struct Away(std::sync::atomic::AtomicBool, MemoryStore);
 
