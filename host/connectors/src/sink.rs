@@ -25,6 +25,8 @@ pub struct Constraint {
     pub floats: Option<(f64, f64)>,
     /// The longest text taken, in characters; none where there is no limit.
     pub max_chars: Option<usize>,
+    /// The greatest character that a text may have; none where it may have all.
+    pub max_char: Option<char>,
     /// The longest text or binary taken, in bytes; none where there is no limit.
     pub max_bytes: Option<usize>,
     /// The wall-clock times that are taken, in microseconds since 1970-01-01T00:00:00, both ends included; none where it
@@ -34,8 +36,15 @@ pub struct Constraint {
 
 impl Constraint {
     /// Takes everything, null as well.
-    pub const ANY: Constraint =
-        Constraint { nullable: true, range: None, floats: None, max_chars: None, max_bytes: None, times: None };
+    pub const ANY: Constraint = Constraint {
+        nullable: true,
+        range: None,
+        floats: None,
+        max_chars: None,
+        max_char: None,
+        max_bytes: None,
+        times: None,
+    };
 }
 
 /// Rows to be written: columns in the order of the fields that the sink was opened with, all of the same length.

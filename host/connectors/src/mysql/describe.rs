@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::types::ColumnType;
+use crate::sink::Constraint;
 use crate::sql::{Column, Table, UniqueIndex};
 
 /// Casts give every server's answer one type: MySQL 8 answers some of these columns as binary.
@@ -61,13 +62,25 @@ fn column(table: &str, row: &MySqlRow) -> Result<Column, sqlx::Error> {
             .zip(digits.1)
             .and_then(|(all, fraction)| Some((all.try_into().ok()?, fraction.try_into().ok()?))),
     };
-    warn_of_charset(table, &name, row.try_get(11)?);
+    let charset: Option<String> = row.try_get(11)?;
     let (kinds, takes) = column_type.takes(nullable);
+    let takes = Constraint { max_char: greatest_char(charset.as_deref()), ..takes };
+    warn_of_charset(table, &name, charset);
     let optional = nullable || counts || row.try_get::<i64, _>(4)? != 0;
     Ok(Column { name, declared, kinds, takes, optional, counts, generated: row.try_get::<i64, _>(6)? != 0 })
 }
 
-/// A narrow character set holds most texts; the one that it doesn't would hold up the pipeline, so say it early.
+/// The last character of a character set that has all characters up to one. Texts for another are known to the server only.
+fn greatest_char(charset: Option<&str>) -> Option<char> {
+    match charset? {
+        "utf8" | "utf8mb3" | "ucs2" => Some('\u{ffff}'),
+        "ascii" => Some('\u{7f}'),
+        _ => None,
+    }
+}
+
+/// A narrow character set holds most texts; those that it doesn't become dead letters, or stop the pipeline where only the server
+/// knows which they are. So say it early.
 fn warn_of_charset(table: &str, column: &str, charset: Option<String>) {
     if let Some(charset) = charset.filter(|charset| !["utf8mb4", "binary"].contains(&charset.as_str())) {
         tracing::warn!(

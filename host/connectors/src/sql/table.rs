@@ -40,6 +40,7 @@ impl Column {
             range: self.takes.range.filter(|_| kind == Kind::Int64),
             floats: self.takes.floats.filter(|_| kind == Kind::Float64),
             max_chars: self.takes.max_chars.filter(|_| sized),
+            max_char: self.takes.max_char.filter(|_| kind == Kind::Utf8),
             max_bytes: self.takes.max_bytes.filter(|_| sized),
             times: self.takes.times.filter(|_| kind == Kind::Timestamp),
         }

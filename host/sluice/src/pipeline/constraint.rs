@@ -76,6 +76,7 @@ fn strictest(a: Constraint, b: &Constraint) -> Constraint {
         range: narrowest(a.range, b.range),
         floats: narrowest(a.floats, b.floats),
         max_chars: a.max_chars.into_iter().chain(b.max_chars).min(),
+        max_char: a.max_char.into_iter().chain(b.max_char).min(),
         max_bytes: a.max_bytes.into_iter().chain(b.max_bytes).min(),
         times: narrowest(a.times, b.times),
     }
@@ -142,6 +143,12 @@ fn check_length(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl Fn
                 let (chars, bytes) = (text.chars().count(), text.len());
                 refuse(row, format!("has {chars} characters in {bytes} bytes, more than the table takes"));
             });
+            if let Some(max) = constraint.max_char {
+                let beyond = |text: &&str| text.chars().any(|char| char > max);
+                values(column.as_string::<i32>().iter(), beyond).for_each(|(row, _)| {
+                    refuse(row, "has a character that the table's character set doesn't".to_owned());
+                });
+            }
         }
         DataType::Binary => {
             values(column.as_binary::<i32>().iter(), |bytes| bytes.len() > max_bytes).for_each(|(row, bytes)| {
