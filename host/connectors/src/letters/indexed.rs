@@ -56,8 +56,9 @@ pub(crate) trait Storage: Send + 'static {
 /// A place that has more letters than are looked through.
 pub(crate) fn too_many(place: &str) -> SinkError {
     SinkError::Unusable(format!(
-        "{place} has more than {MAX_LETTERS} dead letters: look at one pipeline at a time, or have pipelines with many of them \
-         keep theirs in a table"
+        "{place} has more than {MAX_LETTERS} dead letters, and none is looked through: look at one pipeline at a time, if \
+         several keep theirs there, and have pipelines with so many keep them in a table; to be rid of these, remove it while \
+         no host runs"
     ))
 }
 

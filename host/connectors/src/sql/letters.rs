@@ -156,11 +156,18 @@ impl LetterSql {
             Dialect::Mysql => "CAST(retry AS SIGNED)",
             Dialect::Sqlite => "retry",
         };
+        // SQLite's driver reads a blob without bytes as null.
+        let is_there = |column: &str| match self.dialect {
+            Dialect::Mysql => format!("CAST({column} IS NOT NULL AS SIGNED)"),
+            Dialect::Sqlite => format!("{column} IS NOT NULL"),
+        };
         Statement::new(format!(
             "SELECT pipeline, topic, CAST(record_partition AS {integer}), record_offset, {}, {key}, {value}, stage, reason, \
-             operator, {}, {retry} FROM {} WHERE 1 = 1",
+             operator, {}, {retry}, {}, {} FROM {} WHERE 1 = 1",
             time("record_time"),
             time("rejected_at"),
+            is_there("record_key"),
+            is_there("record_value"),
             self.table,
             integer = if self.dialect == Dialect::Mysql { "SIGNED" } else { "INTEGER" },
         ))
@@ -199,13 +206,17 @@ where
     let unfit = |column: &str| sqlx::Error::Decode(format!("`{column}` is not what a dead letter has").into());
     let text = |column: usize| row.try_get::<String, _>(column);
     let moment = |column: usize| row.try_get::<Option<String>, _>(column);
+    let bytes = |column: usize, is_there: usize| match row.try_get::<i64, _>(is_there)? {
+        0 => Ok(None),
+        _ => row.try_get::<Option<Vec<u8>>, _>(column).map(|bytes| Some(bytes.unwrap_or_default())),
+    };
     let partition = i32::try_from(row.try_get::<i64, _>(2)?).map_err(|_| unfit("record_partition"))?;
     let id = LetterId { topic: text(1)?, partition: Partition(partition), offset: Offset(row.try_get(3)?) };
     let letter = DeadLetter {
         id,
         timestamp: moment(4)?.map(|text| time::parse(&text).ok_or_else(|| unfit("record_time"))).transpose()?,
-        key: row.try_get(5)?,
-        value: row.try_get(6)?,
+        key: bytes(5, 12)?,
+        value: bytes(6, 13)?,
         stage: text(7)?.parse().map_err(|_| unfit("stage"))?,
         reason: text(8)?,
         operator: row.try_get(9)?,

@@ -344,7 +344,10 @@ impl Lane {
         if !full && !self.has_passed_rows() {
             return Ok(());
         }
-        if !(full || self.has_news() && self.pending.is_due(self.waiting(), Instant::now())) {
+        // The next letters to be retried are looked for once these are flushed.
+        let retried = !self.progress.retried.1.is_empty();
+        let due = || retried || self.pending.is_due(self.waiting(), Instant::now());
+        if !(full || self.has_news() && due()) {
             return Ok(());
         }
         // Without a place in the queue things wait, and gather.

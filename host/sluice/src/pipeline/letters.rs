@@ -110,6 +110,10 @@ impl Retrier {
                 Ok(_) => self.idle.store(true, Ordering::Release),
                 // Said once: whoever writes letters holds the pipeline for the same reason.
                 Err(error) => {
+                    // What waiting doesn't mend, a run that is to end must not wait for.
+                    if !matches!(error, SinkError::Unavailable(_)) {
+                        self.idle.store(true, Ordering::Release);
+                    }
                     let reason = error.to_string();
                     if said.replace(reason.clone()).as_ref() != Some(&reason) {
                         tracing::warn!(pipeline = self.status.name(), "can't look for letters to retry: {reason}");

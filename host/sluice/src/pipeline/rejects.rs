@@ -75,13 +75,56 @@ impl Rejects {
         let known = self.by_reason.contains_key(reason);
         let key = if known || self.by_reason.len() < MAX_REASONS { reason } else { OTHERS };
         status.add_rejected(key, 1);
-        match self.by_reason.get_mut(key) {
-            Some(seen) if now.duration_since(seen.last_line) < QUIET => seen.since += 1,
-            seen => {
-                let unsaid = seen.map_or(0, |seen| seen.since);
-                tracing::warn!(pipeline = status.name(), place, unsaid, "rejected: {reason}");
-                self.by_reason.insert(key.to_owned(), Seen { last_line: now, since: 0 });
+        if let Some(unsaid) = self.to_be_said(key, now) {
+            tracing::warn!(pipeline = status.name(), place, unsaid, "rejected: {reason}");
+        }
+    }
+
+    /// Whether one of this reason is logged: then how many were not since the last that was.
+    fn to_be_said(&mut self, reason: &str, now: Instant) -> Option<u64> {
+        match self.by_reason.get_mut(reason) {
+            Some(seen) if now.duration_since(seen.last_line) < QUIET => {
+                seen.since += 1;
+                None
             }
+            Some(seen) => {
+                seen.last_line = now;
+                Some(std::mem::take(&mut seen.since))
+            }
+            None => {
+                self.by_reason.insert(reason.to_owned(), Seen { last_line: now, since: 0 });
+                Some(0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_of_a_reason_is_said_then_one_a_minute_and_each_is_said_or_counted(
+            gaps in prop::collection::vec((0u64..40, 0usize..3), 1..100),
+        ) {
+            let mut rejects = Rejects::new(false);
+            let (mut now, mut said, mut counted, mut all) = (Instant::now(), vec![Vec::new(); 3], [0; 3], [0; 3]);
+            for (seconds, reason) in gaps {
+                now += Duration::from_secs(seconds);
+                all[reason] += 1;
+                if let Some(unsaid) = rejects.to_be_said(&reason.to_string(), now) {
+                    said[reason].push(now);
+                    counted[reason] += 1 + unsaid;
+                } else {
+                    prop_assert!(now - *said[reason].last().unwrap() < QUIET);
+                }
+                let since = rejects.by_reason[&reason.to_string()].since;
+                prop_assert_eq!(counted[reason] + since, all[reason]);
+            }
+            prop_assert!(said.iter().all(|said| said.windows(2).all(|pair| pair[1] - pair[0] >= QUIET)));
         }
     }
 }

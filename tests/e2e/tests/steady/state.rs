@@ -29,6 +29,13 @@ fn an_exported_checkpoint_goes_on_where_it_is_imported() {
     let shown = state(&site, &["show", "gift_sum", "--limit", "1000"]);
     let rows = site.tables().rows(metric("gift_sum"), "live_gift_total_amount").unwrap();
     assert!(rows.iter().all(|row| shown.output.contains(&row[1].to_string())), "{}", shown.output);
+    let one = state(&site, &["show", "gift_sum", "--key", r#"{"gift_type":"1"}"#]);
+    let of_one = rows.iter().find(|row| row[0] == "1").unwrap();
+    assert!(
+        one.output.contains(&of_one[1].to_string()) && one.output.matches("gift_type").count() < 3,
+        "{}",
+        one.output
+    );
     let exported = state(&site, &["export", "gift_sum"]);
     let file = site.path("gift_sum.jsonl");
     std::fs::write(&file, &exported.output).unwrap();
@@ -51,6 +58,22 @@ fn a_pipeline_that_is_reset_reads_its_topic_again_and_ends_in_the_same_table() {
     assert!(catch_up(&site).output.contains("gift_sum: 0 records"));
     assert_eq!(state(&site, &["reset", "gift_sum", "--yes"]).code, Some(0));
     assert!(!catch_up(&site).output.contains("gift_sum: 0 records"));
+    assert_eq!(site.tables().rows(metric("gift_sum"), "live_gift_total_amount").unwrap(), before);
+}
+
+#[test]
+fn a_checkpoint_that_is_gone_stops_the_pipeline_until_somebody_resets_it() {
+    let (_corpus, site) = totals();
+    let before = site.tables().rows(metric("gift_sum"), "live_gift_total_amount").unwrap();
+    std::fs::remove_file(site.path("state/checkpoints/pipelines/gift_sum/log.1")).unwrap();
+    for said in [catch_up(&site), state(&site, &["show", "gift_sum"])] {
+        assert_eq!(said.code, Some(1), "{}", said.output);
+        for part in ["the checkpoint of pipeline gift_sum is damaged", "sluice state reset gift_sum"] {
+            assert!(said.output.contains(part), "{}", said.output);
+        }
+    }
+    assert_eq!(state(&site, &["reset", "gift_sum", "--yes"]).code, Some(0));
+    assert_eq!(catch_up(&site).code, Some(0));
     assert_eq!(site.tables().rows(metric("gift_sum"), "live_gift_total_amount").unwrap(), before);
 }
 
