@@ -66,6 +66,9 @@ pub trait Sink: Send {
     /// What each column of the table takes, in the order of the fields.
     fn constraints(&self) -> &[Constraint];
 
+    /// Whether the table was made when it was opened: it has none of the rows that were ever written.
+    fn is_new(&self) -> bool;
+
     /// Inserts the rows, replacing those with the same key.
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError>;
 }

@@ -20,6 +20,7 @@ pub struct MysqlSink {
     server: Server,
     inserts: Inserts,
     constraints: Vec<Constraint>,
+    is_new: bool,
     connection: Option<MySqlConnection>,
 }
 
@@ -29,8 +30,8 @@ impl MysqlSink {
         let server = Server::of(connection)?;
         let plan = UpsertPlan::new(Dialect::Mysql, target, fields).map_err(SinkError::Mismatch)?;
         let mut connection = server.connect().await?;
-        let constraints = open_table(&server, &mut connection, &plan).await?;
-        Ok(MysqlSink { server, inserts: Inserts::new(plan), constraints, connection: Some(connection) })
+        let Opened { constraints, is_new } = open_table(&server, &mut connection, &plan).await?;
+        Ok(MysqlSink { server, inserts: Inserts::new(plan), constraints, is_new, connection: Some(connection) })
     }
 
     async fn write(&mut self, mut connection: MySqlConnection, rows: &Rows) -> Result<(), Failure> {
@@ -47,6 +48,10 @@ impl Sink for MysqlSink {
         &self.constraints
     }
 
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError> {
         if let Some(connection) = self.connection.take() {
             match self.write(connection, rows).await {
@@ -60,19 +65,27 @@ impl Sink for MysqlSink {
     }
 }
 
-/// The table's constraints; makes the table if it is missing and the target says so.
+/// An open table.
+pub(super) struct Opened {
+    pub(super) constraints: Vec<Constraint>,
+    /// It was made just now.
+    pub(super) is_new: bool,
+}
+
+/// Opens the table, and makes it if it is missing and the target says so.
 pub(super) async fn open_table(
     server: &Server,
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
-) -> Result<Vec<Constraint>, SinkError> {
-    if plan.target.create
-        && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing)
-    {
+) -> Result<Opened, SinkError> {
+    let is_new = plan.target.create
+        && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing);
+    if is_new {
         let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(&mut *connection);
         server.answer(create).await?;
     }
-    inspect(server, connection, plan).await?.ok_or_else(|| missing(server, plan))
+    let constraints = inspect(server, connection, plan).await?.ok_or_else(|| missing(server, plan))?;
+    Ok(Opened { constraints, is_new })
 }
 
 /// What opening a sink would find at fault.

@@ -28,7 +28,7 @@ impl MysqlConnection {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;
         let mut connection = server.connect().await?;
-        let constraints = sink::open_table(&server, &mut connection, &plan).await?;
+        let sink::Opened { constraints, .. } = sink::open_table(&server, &mut connection, &plan).await?;
         check_engine(&server, &mut connection, &plan).await?;
         create_checkpoint(&server, &mut connection).await?;
         let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;

@@ -19,6 +19,7 @@ pub struct SqliteSink {
     file: File,
     inserts: Inserts,
     constraints: Vec<Constraint>,
+    is_new: bool,
     connection: Option<Connection>,
 }
 
@@ -31,8 +32,8 @@ impl SqliteSink {
     ) -> Result<SqliteSink, SinkError> {
         let file = File::new(&connection.path);
         let plan = UpsertPlan::new(Dialect::Sqlite, target, fields).map_err(SinkError::Mismatch)?;
-        let (connection, constraints) = open_table(&file, &plan).await?;
-        Ok(SqliteSink { file, inserts: Inserts::new(plan), constraints, connection: Some(connection) })
+        let Opened { connection, constraints, is_new } = open_table(&file, &plan).await?;
+        Ok(SqliteSink { file, inserts: Inserts::new(plan), constraints, is_new, connection: Some(connection) })
     }
 
     async fn write(&mut self, connection: &mut Connection, rows: &Rows) -> Result<(), SinkError> {
@@ -48,6 +49,10 @@ impl Sink for SqliteSink {
         &self.constraints
     }
 
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -59,17 +64,23 @@ impl Sink for SqliteSink {
     }
 }
 
-/// A connection, and the table's constraints; makes file and table if they are missing and the target says so.
-pub(super) async fn open_table(file: &File, plan: &UpsertPlan) -> Result<(Connection, Vec<Constraint>), SinkError> {
+/// An open table.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) constraints: Vec<Constraint>,
+    /// It was made just now.
+    pub(super) is_new: bool,
+}
+
+/// Opens file and table, and makes them if they are missing and the target says so.
+pub(super) async fn open_table(file: &File, plan: &UpsertPlan) -> Result<Opened, SinkError> {
     if !file.exists() && !plan.target.create {
         return Err(missing(file, plan));
     }
     let mut connection = file.open().await?;
-    if plan.target.create {
-        create_if_missing(file, &mut connection, plan).await?;
-    }
+    let is_new = plan.target.create && create_if_missing(file, &mut connection, plan).await?;
     let constraints = inspect(file, &mut connection, plan).await?.ok_or_else(|| missing(file, plan))?;
-    Ok((connection, constraints))
+    Ok(Opened { connection, constraints, is_new })
 }
 
 /// What opening a sink would find at fault.
@@ -90,13 +101,15 @@ pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), Si
     }
 }
 
-async fn create_if_missing(file: &File, connection: &mut Connection, plan: &UpsertPlan) -> Result<(), SinkError> {
+/// Whether it was missing.
+async fn create_if_missing(file: &File, connection: &mut Connection, plan: &UpsertPlan) -> Result<bool, SinkError> {
     let described = describe(connection, &plan.target.table).await.map_err(|e| file.error(&e))?;
-    if matches!(described, Described::Missing) {
+    let missing = matches!(described, Described::Missing);
+    if missing {
         let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(connection);
         create.await.map_err(|e| file.error(&e))?;
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// What the table's columns take; none if there is no table.

@@ -23,7 +23,7 @@ impl SqliteConnection {
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
         let file = File::new(&self.path);
         let plan = plan(ledger, fields)?;
-        let (mut connection, constraints) = sink::open_table(&file, &plan).await?;
+        let sink::Opened { mut connection, constraints, .. } = sink::open_table(&file, &plan).await?;
         let create = AssertSqlSafe(CheckpointSql::create_table(Dialect::Sqlite));
         file.run(sqlx::raw_sql(create).execute(&mut connection)).await?;
         let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;

@@ -105,6 +105,11 @@ pub struct OpenSink {
 }
 
 impl OpenSink {
+    /// Whether its table was made when it was opened. With transactions the database itself says that rows are missing.
+    pub fn is_new(&self) -> bool {
+        matches!(&self.table, Table::Upserts(sink) if sink.is_new())
+    }
+
     /// What it writes of a flush.
     pub(super) fn rows(&self, flush: &Flush) -> Result<Rows, FlushError> {
         let rows = latest(&flush.batches, &self.key);

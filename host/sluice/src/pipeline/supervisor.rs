@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
+use super::flush::OpenSink;
 use super::lane::{End, now_micros};
 use super::letters;
 use super::orders::Asked;
@@ -57,6 +58,8 @@ pub struct Supervisor {
     pub rollout: Rollout,
     /// The checkpoint is to be forgotten, since the newest operators can't go on with its states.
     pub begins_anew: bool,
+    /// A sink's table was made, and no run has begun since.
+    pub table_made: bool,
     /// How often its operator was at fault.
     pub disablings: Disablings,
     pub place: Place,
@@ -216,15 +219,26 @@ impl Supervisor {
             Ok((head, source, until))
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
+        // An attempt that fails after this leaves a table that is no longer new.
+        self.table_made |= prepared.as_ref().is_ok_and(|prepared| prepared.sinks.iter().any(OpenSink::is_new));
         let (head, source, until) = source??;
         let Prepared { mut chain, sinks, constraints } = prepared?;
         transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
         let operators = restore::digests(artifacts);
-        let head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
+        let head = restore::resume(
+            &self.pipeline,
+            &self.store,
+            head,
+            source.as_ref(),
+            &mut chain,
+            operators,
+            self.table_made,
+        )?;
         let read: Vec<_> = source.positions().into_keys().collect();
         let ends = head.intervals.ends().into_iter().filter(|(partition, _)| read.contains(partition)).collect();
         let letters = letters::open(&self.pipeline, &self.connections, &head, &ends).await?;
         let store = Arc::clone(&self.store);
+        self.table_made = false;
         Ok(Opened { source, chain, sinks, constraints, until, letters, head, written, store })
     }
 

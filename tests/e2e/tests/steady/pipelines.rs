@@ -126,6 +126,25 @@ fn a_pipeline_whose_table_is_gone_stops_though_no_more_records_come() {
 }
 
 #[test]
+fn a_table_that_somebody_dropped_is_made_anew_with_every_group() {
+    for world in [World::Embedded, World::Servers] {
+        let site = Site::empty(world, 1);
+        let table = metric("gift_sum").table;
+        site.add_pipeline("gifts", "gift_sum", |_| {});
+        let other = GIFT.replace("\"gift_type\":1", "\"gift_type\":2");
+        site.send(GIFTS, &[GIFT, &other]);
+        let host = Host::start(&site);
+        site.tables().await_rows(metric("gift_sum"), table, json!([["1", 5], ["2", 5]]));
+        assert_eq!(host.terminate().code, Some(0));
+        site.tables().execute(format!("DROP TABLE {table}"));
+        site.send(GIFTS, &[GIFT]);
+        let host = Host::start(&site);
+        site.tables().await_rows(metric("gift_sum"), table, json!([["1", 10], ["2", 5]]));
+        assert_eq!(host.terminate().code, Some(0));
+    }
+}
+
+#[test]
 fn changes_that_wait_for_a_slow_table_are_bounded_and_all_of_them_reach_it() {
     // As `MAX_CHANGED_GROUPS` and the most rows of a batch are.
     const BOUND: u64 = 131_072;
