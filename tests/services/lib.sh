@@ -60,7 +60,8 @@ launch() {
 wait_ready() {
   local end=$((SECONDS + start_timeout))
   until "$@"; do
-    alive || { tail -20 "$log" >&2; fail "$server ended; all of its log is in $log"; }
+    # A process that is being replaced by its command has no arguments for a moment, and hasn't ended.
+    alive || ! ended || { tail -20 "$log" >&2; fail "$server ended; all of its log is in $log"; }
     ((SECONDS < end)) || fail "$server isn't ready after $start_timeout s; its log is $log"
     sleep 0.1
   done

@@ -182,8 +182,8 @@ impl PartitionFile {
 
     fn changed(&self, what: &str) -> SourceError {
         SourceError::Unusable(format!(
-            "{} {what} after its lines up to {} were read; a log only grows: bring the old lines back, or drop the \
-             pipeline's state and commits to read the new ones from the beginning",
+            "{} {what} after its lines up to {} were read; a log only grows: bring the old lines back, or read the new \
+             ones from the beginning after `sluice state reset`",
             self.path.display(),
             self.position
         ))
