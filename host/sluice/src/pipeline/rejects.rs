@@ -75,13 +75,13 @@ impl Rejects {
         let known = self.by_reason.contains_key(reason);
         let key = if known || self.by_reason.len() < MAX_REASONS { reason } else { OTHERS };
         status.add_rejected(key, 1);
-        if let Some(unsaid) = self.said_again(key, now) {
+        if let Some(unsaid) = self.line_due(key, now) {
             tracing::warn!(pipeline = status.name(), place, unsaid, "rejected: {reason}");
         }
     }
 
     /// Whether one of this reason is logged: then how many were not since the last that was.
-    fn said_again(&mut self, reason: &str, now: Instant) -> Option<u64> {
+    fn line_due(&mut self, reason: &str, now: Instant) -> Option<u64> {
         match self.by_reason.get_mut(reason) {
             Some(seen) if now.duration_since(seen.last_line) < QUIET => {
                 seen.since += 1;
@@ -115,7 +115,7 @@ mod tests {
             for (seconds, reason) in gaps {
                 now += Duration::from_secs(seconds);
                 all[reason] += 1;
-                if let Some(unsaid) = rejects.said_again(&reason.to_string(), now) {
+                if let Some(unsaid) = rejects.line_due(&reason.to_string(), now) {
                     said[reason].push(now);
                     counted[reason] += 1 + unsaid;
                 } else {
