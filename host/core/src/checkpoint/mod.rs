@@ -40,6 +40,10 @@ pub struct Checkpoint {
     /// Older forms that states may still have: they are migrated as they are needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub older: Vec<StateForm>,
+    /// The identity of each thing that the checkpoint is about, beyond its name: a key such as `source` or `sink livedb.gifts`,
+    /// and what the server said that it is. A checkpoint of an earlier version has none, and takes what it finds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub identities: BTreeMap<String, String>,
     /// The operators that ran when it was committed: name and SHA-256 of the artifact, in hexadecimal.
     pub operators: BTreeMap<String, String>,
     /// Which generation of the pipeline's operators this was; the first is 1.
