@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use sluice_core::Field;
+use sluice_core::operator::Interrupt;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -196,7 +197,7 @@ impl Artifact {
     /// opens it.
     fn try_out(&self) -> Result<(), ArtifactError> {
         let limits = Limits { memory: TRIAL_MEMORY, ..Limits::default() };
-        match Running::start(&self.0, "", &limits) {
+        match Running::start(&self.0, "", &limits, &Interrupt::default()) {
             Ok(_) => Ok(()),
             Err(StartError::OtherTypes(reason)) => Err(ArtifactError::OtherTypes(reason)),
             Err(StartError::NoRoom(reason)) => Err(ArtifactError::Unstartable(reason)),

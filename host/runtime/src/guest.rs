@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use sluice_core::operator::Interrupt;
 use tracing::{debug, error, info, warn};
 
 use crate::boundary::{Level, log, text, types};
@@ -18,12 +19,22 @@ pub(crate) struct Guest {
     name: String,
     lines: LineGate,
     pub(crate) memory: MemoryGuard,
+    /// When the call's time is up; none if it has all the time that there is.
+    pub(crate) until: Option<Instant>,
+    /// Ends calls before.
+    pub(crate) interrupt: Interrupt,
 }
 
 impl Guest {
     /// `name` is the operator's, for its log lines.
-    pub(crate) fn new(name: &str, limits: &Limits) -> Guest {
-        Guest { name: name.to_owned(), lines: LineGate::new(limits.log_lines), memory: MemoryGuard::new(limits.memory) }
+    pub(crate) fn new(name: &str, limits: &Limits, interrupt: &Interrupt) -> Guest {
+        Guest {
+            name: name.to_owned(),
+            lines: LineGate::new(limits.log_lines),
+            memory: MemoryGuard::new(limits.memory),
+            until: None,
+            interrupt: interrupt.clone(),
+        }
     }
 }
 
@@ -139,7 +150,7 @@ mod tests {
     use super::*;
 
     fn guest() -> Guest {
-        Guest::new("test", &Limits::default())
+        Guest::new("test", &Limits::default(), &Interrupt::default())
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use sluice_runtime::{Artifact, MAX_ARTIFACT_BYTES, Runtime};
 use tokio::sync::watch;
 
 use crate::changes::{Changes, Stamp};
+use crate::died::caught;
 
 /// The artifacts of a pipeline's operators, by name.
 pub type Artifacts = BTreeMap<String, Artifact>;
@@ -67,7 +69,12 @@ impl Directory {
             return false;
         }
         self.seen.insert(name.to_owned(), stamp);
-        let compiled = read(&path).and_then(|bytes| self.runtime.compile(&bytes).map_err(|error| error.to_string()));
+        let compile = |bytes: Vec<u8>| {
+            let compiled = caught(|| self.runtime.compile(&bytes));
+            let died = |panic| format!("the host's compiler died of it ({panic}); this is a defect of the host");
+            compiled.map_err(died)?.map_err(|error| error.to_string())
+        };
+        let compiled = read(&path).and_then(compile);
         match compiled {
             Ok(artifact) => self.deploy(name, artifact),
             Err(reason) => self.refuse(name, format!("{}: {reason}", path.display())),
@@ -108,7 +115,15 @@ pub async fn watch(
             let changed = directory.look();
             (directory, changed)
         });
-        let Ok((back, changed)) = looked.await else { return };
+        // A panic in there goes on here, for whoever keeps this alive.
+        let (back, changed) = match looked.await {
+            Ok(looked) => looked,
+            Err(died) => match died.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => return,
+            },
+        };
         directory = back;
         if changed {
             publish.send_replace(directory.deployed().clone());

@@ -4,6 +4,7 @@
 //! valid changes nothing, and everything that is wrong with it is in the log.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
@@ -115,7 +116,15 @@ pub async fn watch(mut directory: Directory, publish: watch::Sender<Vec<Pipeline
             let changed = directory.look();
             (directory, changed)
         });
-        let Ok((back, changed)) = looked.await else { return };
+        // A panic in there goes on here, for whoever keeps this alive.
+        let (back, changed) = match looked.await {
+            Ok(looked) => looked,
+            Err(died) => match died.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => return,
+            },
+        };
         directory = back;
         if changed {
             publish.send_replace(directory.pipelines.values().cloned().collect());

@@ -1,7 +1,7 @@
 //! The service: everything that the configuration names, wired together and kept running.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use crate::checkpoints;
 use crate::command::compile;
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::died::kept_alive;
 use crate::kept::Kept;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
 use crate::{admin, identity, operators, pipelines};
@@ -60,16 +61,21 @@ impl Service {
             host,
             until_caught_up,
             started,
+            stop_within: config.stop_within,
         };
         let mut running = Running::new(shared, name);
-        running.change_to(&config.pipelines).await;
+        running.change_to(&config.pipelines);
         let statuses = running.statuses();
         let (ending, ended) = watch::channel(false);
         let pipelines = if until_caught_up {
             tokio::spawn(running.finish(ended))
         } else {
             let (publish, wanted) = watch::channel(config.pipelines.clone());
-            tokio::spawn(pipelines::watch(pipelines::Directory::new(config), publish));
+            let watched = config.clone();
+            tokio::spawn(async move {
+                let watch = || pipelines::watch(pipelines::Directory::new(&watched), publish.clone());
+                kept_alive("the watch of the pipelines", watch).await;
+            });
             tokio::spawn(running.follow(wanted, ended))
         };
         Ok(Service { statuses, store, pipelines, ending })
@@ -86,9 +92,10 @@ impl Service {
         admin::serve(address, &config.state, self.statuses(), Arc::clone(&self.store)).await
     }
 
-    /// Asks every pipeline to flush and end.
-    pub fn stop(&self) {
+    /// Asks every pipeline to flush and end, and waits for that; not longer than the configuration says.
+    pub async fn end(&mut self) -> anyhow::Result<Vec<Outcome>> {
         self.ending.send_replace(true);
+        self.finished().await
     }
 
     /// Waits until every pipeline has ended. Safe to drop and call again.
@@ -103,13 +110,23 @@ async fn deployed(
     names: watch::Receiver<BTreeSet<String>>,
     runtime: Arc<Runtime>,
 ) -> anyhow::Result<watch::Receiver<operators::Deployed>> {
-    let mut directory = operators::Directory::new(&config.operators, names.borrow().clone(), runtime);
+    let open = {
+        let (path, names) = (config.operators.clone(), names.clone());
+        move || operators::Directory::new(&path, names.borrow().clone(), Arc::clone(&runtime))
+    };
+    let mut directory = open();
     let looked = tokio::task::spawn_blocking(move || {
         directory.look();
         directory
     });
     let directory = looked.await?;
     let (publish, deployed) = watch::channel(directory.deployed().clone());
-    tokio::spawn(operators::watch(directory, names, publish));
+    // At first it goes on with what was looked at.
+    let looked = Mutex::new(Some(directory));
+    tokio::spawn(async move {
+        let looked = || looked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let watch = || operators::watch(looked().unwrap_or_else(&open), names.clone(), publish.clone());
+        kept_alive("the watch of the operators", watch).await;
+    });
     Ok(deployed)
 }

@@ -17,7 +17,7 @@ use crate::checkpoint::StoreError;
 use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, SourceColumn};
 use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
-use crate::operator::{Operator, OperatorError, Rejection};
+use crate::operator::{Interrupt, Operator, OperatorError, Rejection};
 use crate::records::Records;
 use crate::rejected::{self, RejectedRow, Stage};
 use crate::schema::{Field, Kind};
@@ -133,7 +133,12 @@ pub enum ProcessError {
 impl ProcessError {
     /// Whether an operator is at fault, whatever the records: it is to be disabled.
     pub fn is_the_operators(&self) -> bool {
-        matches!(self, ProcessError::Operator { .. })
+        matches!(self, ProcessError::Operator { .. }) && !self.is_interrupted()
+    }
+
+    /// Whether a call was ended early, as the pipeline is to end.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, ProcessError::Operator { error: OperatorError::Interrupted, .. })
     }
 }
 
@@ -251,6 +256,15 @@ impl Chain {
     pub fn when_bad(&mut self, record: AtFault, row: AtFault) {
         self.decoder.when_bad(record);
         self.bad_row = row;
+    }
+
+    /// From now on, the operators' calls end when this is raised.
+    pub fn interrupted_by(&mut self, interrupt: &Interrupt) {
+        for state in &mut self.steps {
+            if let Step::Operator { instance, .. } = &mut state.step {
+                instance.interrupted_by(interrupt);
+            }
+        }
     }
 
     /// The operator at this place of the chain.

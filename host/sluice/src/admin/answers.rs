@@ -10,6 +10,9 @@ use crate::pipeline::Snapshot;
 pub struct ServiceStatus {
     /// Of the host.
     pub version: String,
+    /// Lines of its log that could not be written.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// Those that run, by name.
     pub pipelines: Vec<PipelineStatus>,
 }

@@ -34,7 +34,7 @@ impl Default for Limits {
 const WHILE_REFUSED: Duration = Duration::from_millis(100);
 
 /// Serves whoever connects, for good.
-pub async fn accept(listener: TcpListener, routes: Router, limits: Limits) {
+pub async fn accept(listener: Arc<TcpListener>, routes: Router, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
     // Nobody closes it.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {

@@ -26,6 +26,7 @@ use sluice_store::Store;
 
 pub use token::Token;
 
+use crate::died::kept_alive;
 use crate::running::Statuses;
 
 /// The file in the state directory that says which port was taken, where the configuration says 0.
@@ -50,6 +51,10 @@ pub async fn serve(
         std::fs::write(&file, taken.to_string()).with_context(|| format!("{} can't be written", file.display()))?;
     }
     tracing::info!("status at http://{taken}/status");
-    tokio::spawn(connections::accept(listener, routes, connections::Limits::default()));
+    let listener = Arc::new(listener);
+    tokio::spawn(async move {
+        let accept = || connections::accept(Arc::clone(&listener), routes.clone(), connections::Limits::default());
+        kept_alive("the admin API", accept).await;
+    });
     Ok(())
 }

@@ -18,6 +18,7 @@ use sluice_store::Store;
 use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus};
 use super::guard::guard;
 use super::token::Token;
+use crate::log;
 use crate::pipeline::{Handle, Order, Snapshot};
 use crate::running::Statuses;
 
@@ -78,7 +79,8 @@ async fn status(State(service): State<Service>) -> Response {
     let of =
         |snapshot: Snapshot| PipelineStatus { checkpoint_bytes: service.checkpoints.bytes(&snapshot.name), snapshot };
     let pipelines = snapshots.into_iter().map(of).collect();
-    Json(ServiceStatus { version: env!("CARGO_PKG_VERSION").to_owned(), pipelines }).into_response()
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Json(ServiceStatus { version, log_lines_lost: log::lost(), pipelines }).into_response()
 }
 
 async fn history(State(service): State<Service>, Path(name): Path<String>) -> Response {

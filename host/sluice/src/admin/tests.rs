@@ -56,7 +56,7 @@ impl Api {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let said = token.expose().to_owned();
-        tokio::spawn(accept(listener, routes::all(service, token), limits));
+        tokio::spawn(accept(Arc::new(listener), routes::all(service, token), limits));
         Api { address, token: said, state, store, _statuses: statuses }
     }
 

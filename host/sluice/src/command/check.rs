@@ -1,6 +1,7 @@
 //! `sluice check`: everything that can be wrong, at once.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use sluice_core::Field;
 use sluice_core::chain::Chain;
 use sluice_runtime::Artifact;
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step};
 use crate::connections::Connections;
@@ -39,19 +41,19 @@ impl Check {
         Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
     fn print(&self, problems: &[Problem]) -> anyhow::Result<()> {
+        let mut out = Answer::new();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(problems)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(problems)?)?;
             return Ok(());
         }
         for problem in problems {
-            println!("{problem}");
+            writeln!(out, "{problem}")?;
         }
         match problems.len() {
-            0 => println!("all is well"),
-            1 => println!("1 problem"),
-            n => println!("{n} problems"),
+            0 => writeln!(out, "all is well")?,
+            1 => writeln!(out, "1 problem")?,
+            n => writeln!(out, "{n} problems")?,
         }
         Ok(())
     }

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
-use super::run::ended_by_signal;
 use crate::board::Board;
 use crate::checkpoints;
 use crate::config::{self, Config, Connection};
 use crate::connections::Connections;
+use crate::ending::Ending;
 use crate::pipeline::Ended;
 use crate::service::Service;
 
@@ -45,11 +45,11 @@ impl Demo {
         let places = Places::of(&config)?;
         forget(&config)?;
         places.clear()?;
-        block_on(self.show(&config, &places))
+        let ending = Ending::hear(config.stop_within)?;
+        block_on(self.show(&config, &places, ending))
     }
 
-    async fn show(&self, config: &Config, places: &Places) -> anyhow::Result<ExitCode> {
-        let ended = ended_by_signal()?;
+    async fn show(&self, config: &Config, places: &Places, mut signals: Ending) -> anyhow::Result<ExitCode> {
         let (ending, generating) = watch::channel(false);
         let generator = self.generate(config, places, generating)?;
         let mut service = Service::start(config, false).await?;
@@ -61,16 +61,17 @@ impl Demo {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            shown = board.show() => shown?,
-            _ = ended => {}
-            () = time_is_up => {}
-        }
+        let shown = tokio::select! {
+            shown = board.show() => shown,
+            _ = signals.asked() => Ok(()),
+            () = time_is_up => Ok(()),
+        };
         ending.send_replace(true);
         let generated = tokio::task::spawn_blocking(move || generator.join()).await?;
         generated.map_err(|_| anyhow::anyhow!("the generator's thread died"))??;
-        service.stop();
-        let outcomes = service.finished().await?;
+        let outcomes = service.end().await?;
+        // What it shows is whoever's who has gone from the terminal; what it wrote is flushed all the same.
+        shown?;
         board.last(config).await?;
         let well = outcomes.iter().all(|outcome| outcome.ended == Ended::Well);
         Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use serde_json::json;
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
 use crate::admin::answers::PipelineHistory;
 use crate::admin::client::{Client, segment};
@@ -65,7 +66,7 @@ impl History {
             );
         }
         let history = PipelineHistory::new(self.pipeline, &history);
-        let mut out = std::io::stdout().lock();
+        let mut out = Answer::new();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&history)?)?;
         } else {
@@ -98,7 +99,7 @@ fn order(file: &ConfigFile, pipeline: &str, verb: &str, body: Option<&serde_json
     let client = Client::new(&file.load_admin()?)?;
     let path = format!("/pipelines/{}/{verb}", segment(pipeline));
     let done = block_on(async { Ok(client.post(&path, body).await?) })?;
-    writeln!(std::io::stdout(), "{done}")?;
+    writeln!(Answer::new(), "{done}")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+pub mod answer;
 mod check;
 pub mod compile;
 mod componentize;
@@ -48,7 +49,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the service until SIGTERM or SIGINT.
+    /// Run the service until SIGTERM, SIGINT or SIGHUP.
     Run(run::Run),
     /// Say everything that is wrong with the configuration, the servers and the tables.
     Check(check::Check),

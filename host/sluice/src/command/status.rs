@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use sluice_core::deploy::Outcome;
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
 use crate::admin::answers::{PipelineStatus, ServiceStatus};
 use crate::admin::client::Client;
@@ -27,7 +28,7 @@ impl Status {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let client = Client::new(&self.file.load_admin()?)?;
         let answer = block_on(async { Ok(client.get("/status").await?) })?;
-        let mut out = std::io::stdout().lock();
+        let mut out = Answer::new();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
         } else {
@@ -49,6 +50,9 @@ fn text(status: &ServiceStatus) -> String {
     for pipeline in &status.pipelines {
         line(&mut text, pipeline, width);
         notes(&mut text, pipeline);
+    }
+    if status.log_lines_lost > 0 {
+        let _ = writeln!(text, "{} lines of the log are lost: they could not be written", status.log_lines_lost);
     }
     text
 }
@@ -140,5 +144,6 @@ mod tests {
         ] {
             assert!(text.contains(shown), "{shown} in {text}");
         }
+        assert!(!text.contains("of the log"), "{text}");
     }
 }

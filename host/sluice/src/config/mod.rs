@@ -14,7 +14,7 @@ mod environment;
 mod file;
 mod json;
 mod limits;
-mod nearest;
+pub mod nearest;
 mod on_error;
 mod pipeline;
 mod probation;
@@ -35,6 +35,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use connection::Connection;
 pub use environment::Env;
@@ -68,6 +69,8 @@ pub struct Config {
     pub state: PathBuf,
     /// What compiling one operator may use.
     pub compile: CompileLimits,
+    /// How long the service has to end once it is asked to.
+    pub stop_within: Duration,
     /// Where the admin API listens, a loopback address; none: nowhere.
     pub admin: Option<SocketAddr>,
     /// The connections, by name.
@@ -188,6 +191,7 @@ fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Con
         pipelines_dir: service.pipelines?,
         state: service.state?,
         compile: service.compile?,
+        stop_within: service.stop_within?,
         admin: service.admin?,
         connections: service.connections,
         pipelines,

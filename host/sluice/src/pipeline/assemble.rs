@@ -132,7 +132,7 @@ fn open_operator(
         let reason = format!("operator `{name}`: {error}");
         match error {
             OpenError::Trap(_) | OpenError::Limit(_) | OpenError::Contract(_) => Trouble::Operator(reason),
-            OpenError::Refused(_) | OpenError::NoRoom(_) => Trouble::wrong(reason),
+            OpenError::Refused(_) | OpenError::NoRoom(_) | OpenError::Interrupted => Trouble::wrong(reason),
         }
     })?;
     Ok(Step::Operator { name, instance: Box::new(instance) })

@@ -45,6 +45,10 @@ pub const QUEUE: usize = 1;
 /// of the next flush wait for something that no row depends on.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The same once the pipeline is to end. Shorter: a coordinator that moves at that moment costs the next host records that it reads
+/// again. Longer: less is left of the time that the end may take, for leaving the group.
+const LAST_COMMIT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Failed tries to reach the dead letters' place after which the pipeline says that it is holding: as many as a sink has unless
 /// told otherwise.
 const LETTER_RETRIES: u32 = 3;
@@ -131,6 +135,9 @@ pub enum FlushError {
     Unasked(String),
     #[error("the checkpoint was not made: {0}")]
     Store(#[from] StoreError),
+    /// What writes it panicked.
+    #[error("{0}")]
+    Died(String),
 }
 
 /// Writes flushes until the lane is gone.
@@ -201,7 +208,8 @@ impl Flusher {
         }
         // The first flush only keeps where reading begins: rows must not wait for a coordinator to be told nothing new.
         if ends != self.told {
-            commit(&self.committer, &self.status, ends.clone()).await;
+            let patience = if *self.ending.borrow() { LAST_COMMIT_PATIENCE } else { COMMIT_PATIENCE };
+            commit(&self.committer, &self.status, ends.clone(), patience).await;
             self.told = ends;
         }
         Ok(())
@@ -240,7 +248,7 @@ impl Flusher {
         loop {
             let (store, name, commit) = (Arc::clone(&self.store), self.status.name().to_owned(), Arc::clone(&commit));
             let answer = tokio::task::spawn_blocking(move || store.commit(&name, &commit.0, &commit.1)).await;
-            match answer.unwrap_or_else(|error| Err(StoreError::Unusable(format!("{error}; this is a defect")))) {
+            match answer.map_err(|error| FlushError::Died(format!("its checkpoint was not made: {error}")))? {
                 Ok(()) => break,
                 Err(StoreError::Unavailable(reason)) if !*self.ending.borrow() => {
                     let wait = backoff.wait();
@@ -262,20 +270,22 @@ impl Flusher {
 }
 
 /// A failed commit costs nothing but a lag monitor's accuracy until the next one.
-async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<Partition, Offset>) {
+async fn commit(
+    committer: &Arc<dyn Committer>,
+    status: &Status,
+    next: BTreeMap<Partition, Offset>,
+    patience: Duration,
+) {
     if next.is_empty() {
         return;
     }
     let committer = Arc::clone(committer);
     let commit = tokio::task::spawn_blocking(move || committer.commit(&next));
-    match tokio::time::timeout(COMMIT_PATIENCE, commit).await {
+    match tokio::time::timeout(patience, commit).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(pipeline = status.name(), "offsets not committed to the group: {error}"),
         Ok(Err(_)) | Err(_) => {
-            tracing::warn!(
-                pipeline = status.name(),
-                "offsets not committed to the group: no answer in {COMMIT_PATIENCE:?}"
-            );
+            tracing::warn!(pipeline = status.name(), "offsets not committed to the group: no answer in {patience:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ use sluice_core::decode::BadRecord;
 use sluice_core::fold::Fold;
 use sluice_core::interval::Intervals;
 use sluice_core::lookup::LookupError;
+use sluice_core::operator::Interrupt;
 use sluice_core::records::{Records, consumed};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot};
@@ -67,6 +68,8 @@ pub enum End {
     Disabled(String),
     /// Its partitions are no longer this host's.
     Moved(String),
+    /// Something in it panicked, which is a defect: it can begin anew.
+    Died(String),
 }
 
 /// One pipeline's thread.
@@ -90,6 +93,8 @@ pub struct Lane {
     pub rows_ahead: BTreeMap<Partition, Offset>,
     /// There is no letter to retry.
     pub retries_idle: Arc<AtomicBool>,
+    /// Ends operators' calls, once the lane is to end and doesn't.
+    pub interrupt: Interrupt,
     pub progress: Progress,
 }
 
@@ -144,6 +149,8 @@ impl Lane {
             // As if it had never been: the next start goes on from the checkpoint before it.
             return end;
         }
+        // What is raised from here on ends the last flush.
+        self.interrupt.lower();
         // Whatever ended the lane: rows of whole batches are good, and are kept.
         match self.flush_all() {
             Err(fault) if end == End::Done => fault,
@@ -291,7 +298,15 @@ impl Lane {
             match error {
                 ProcessError::Lookup(LookupError::Unavailable(reason))
                 | ProcessError::Store(StoreError::Unavailable(reason)) => self.hold(&reason, &mut backoff)?,
-                error => return Err(error.into()),
+                error => {
+                    if error.is_interrupted() {
+                        tracing::warn!(
+                            pipeline = self.status.name(),
+                            "an operator's call was ended, since the pipeline ends: its batch is read again"
+                        );
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -367,7 +382,15 @@ impl Lane {
         if !self.has_news() || self.progress.torn {
             return Ok(());
         }
-        let flush = self.seal()?;
+        let flush = match self.seal() {
+            // Nothing else is done with in the middle of a seal.
+            Err(End::Done) => {
+                let reason = "the last flush was given up, as its operator's call did not end in time: what was not written is read \
+                              again at the next start";
+                return Err(End::Fault(reason.to_owned()));
+            }
+            sealed => sealed?,
+        };
         self.flushes.blocking_send(Work::Flush(Box::new(flush))).map_err(|_| flusher_gone())
     }
 

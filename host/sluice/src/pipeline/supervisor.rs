@@ -7,7 +7,7 @@ use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::Disablings;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
@@ -23,6 +23,7 @@ use super::status::{RunningOperator, State, Status};
 use super::transaction;
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
+use crate::died::caught_in;
 use crate::operators::{Artifacts, Deployed};
 
 mod obey;
@@ -31,6 +32,10 @@ mod swap;
 /// How long after a pipeline could not be opened, as its table or topic is missing, it is tried again. Shorter: a server is asked
 /// for what isn't there all the time. Longer: whoever makes it waits.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// The parts of the time for an end: one for the batch in hand, one for the last calls to operators, the others for the tables and the
+/// group.
+const PARTS_OF_AN_END: u32 = 4;
 
 /// How a pipeline ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +68,10 @@ pub struct Supervisor {
     /// How often its operator was at fault.
     pub disablings: Disablings,
     pub place: Place,
+    /// Held by a run: there is one at a time.
+    pub alone: Arc<Mutex<()>>,
+    /// How long an end may take.
+    pub stop_within: Duration,
 }
 
 /// What a running pipeline hears.
@@ -85,9 +94,24 @@ struct Current {
 impl Supervisor {
     /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Asked>) -> Ended {
-        let ended = self.keep_going(&mut orders).await;
-        self.place.leave().await;
-        ended
+        loop {
+            let ended = caught_in(self.keep_going(&mut orders)).await;
+            self.place.leave().await;
+            let panic = match ended {
+                Ok(ended) => return ended,
+                Err(panic) => panic,
+            };
+            // As if the host had begun just now.
+            (self.rollout, self.begins_anew) = (Rollout::default(), false);
+            if let Some(ended) = self.died(format!("its supervisor died: {panic}"), &mut orders).await {
+                return ended;
+            }
+            // Its run ends by itself, as nobody controls it any more; until then it may write.
+            tokio::select! {
+                _ = self.alone.lock() => {}
+                () = asked_to_end(&mut self.ending) => return Ended::Well,
+            }
+        }
     }
 
     async fn keep_going(&mut self, orders: &mut mpsc::Receiver<Asked>) -> Ended {
@@ -122,6 +146,13 @@ impl Supervisor {
                 End::Disabled(reason) => {
                     self.place.leave().await;
                     match self.disabled(reason, orders).await {
+                        Some(ended) => return ended,
+                        None => continue,
+                    }
+                }
+                End::Died(reason) => {
+                    self.place.leave().await;
+                    match self.died(reason, orders).await {
                         Some(ended) => return ended,
                         None => continue,
                     }
@@ -255,7 +286,8 @@ impl Supervisor {
         let share = opened.source.share().cloned();
         self.status.set_partitions(opened.source.positions().into_keys());
         self.status.set(State::Running, None);
-        let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
+        let alone = Arc::clone(&self.alone).lock_owned().await;
+        let mut run = match Run::start(opened, settings, &self.status, self.ending.clone(), alone) {
             Ok(run) => run,
             Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
         };
@@ -272,16 +304,12 @@ impl Supervisor {
             };
             match event {
                 Event::Said(Said::Ended(end)) => break end,
-                Event::Stop => {
-                    run.stop();
-                    break run.lane_end().await;
-                }
+                Event::Stop | Event::Said(Said::Broken) => break self.stop(&mut run).await,
                 Event::Operators => self.swap(&run, &mut current).await,
                 Event::Said(Said::Passed(operators)) => self.passed(operators, &run, &mut current).await,
                 Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
                 Event::Moved => {
-                    run.stop();
-                    break match run.lane_end().await {
+                    break match self.stop(&mut run).await {
                         End::Done => End::Moved("the group moves partitions".to_owned()),
                         fault => fault,
                     };
@@ -295,6 +323,18 @@ impl Supervisor {
             self.place.settle(share.as_ref()).await;
         }
         end
+    }
+
+    /// Has the lane flush and end. Where an operator's call, or the search for rows at fault, takes more than a part of the time that there is,
+    /// it is ended: the batch is read again. What comes after it has another part: the operator's calls for the last flush.
+    async fn stop(&self, run: &mut Run) -> End {
+        run.stop();
+        loop {
+            match tokio::time::timeout(self.stop_within / PARTS_OF_AN_END, run.lane_end()).await {
+                Ok(end) => return end,
+                Err(_) => run.interrupt(),
+            }
+        }
     }
 
     /// Lets a changed operator take over, unless the pipeline is pinned.

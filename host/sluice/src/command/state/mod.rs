@@ -16,7 +16,8 @@ use sluice_store::Store;
 
 use self::group::Groups;
 use super::ConfigFile;
-use crate::checkpoints;
+use super::answer::Answer;
+use crate::{checkpoints, log};
 
 /// How many groups are read from the store at once. Fewer: more calls; more: memory, and nothing is gained.
 const PAGE: usize = 10_000;
@@ -71,7 +72,7 @@ impl State {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.file.load()?;
         let store = checkpoints::open(&config)?;
-        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut out = BufWriter::new(Answer::new());
         match self.verb {
             Verb::List => list(&store, &mut out)?,
             Verb::Show { pipeline, key, limit } => show(&store, &pipeline, key.as_deref(), limit, &mut out)?,
@@ -168,7 +169,6 @@ fn pages(
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "a question to a person")]
 fn reset(store: &Store, pipeline: &str, yes: bool) -> anyhow::Result<ExitCode> {
     // Not only one that can be read: to start over is what is left for a damaged one.
     let head = store.head(pipeline);
@@ -180,20 +180,22 @@ fn reset(store: &Store, pipeline: &str, yes: bool) -> anyhow::Result<ExitCode> {
             bail!("there is nobody to ask whether the checkpoint of {pipeline} may be forgotten; say --yes");
         }
         let place = head.as_ref().ok().and_then(Option::as_ref).map(places).unwrap_or_else(|| "damaged".to_owned());
-        eprint!("The checkpoint of {pipeline} ({place}) will be gone for good. Type the pipeline's name: ");
+        log::aside(&format!(
+            "The checkpoint of {pipeline} ({place}) will be gone for good. Type the pipeline's name: "
+        ));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if answer.trim() != pipeline {
-            eprintln!("Nothing was changed.");
+            log::aside("Nothing was changed.\n");
             return Ok(ExitCode::FAILURE);
         }
     }
     store.reset(pipeline)?;
     if let Ok(Some(Checkpoint { transaction: Some(connection), .. })) = head {
-        eprintln!(
+        log::aside(&format!(
             "Its rows' offsets are still in the database of `{connection}`, and the next start goes by them: to start over, empty \
-             the table and run DELETE FROM {TABLE} WHERE pipeline = '{pipeline}' there."
-        );
+             the table and run DELETE FROM {TABLE} WHERE pipeline = '{pipeline}' there.\n"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -145,6 +145,7 @@ fn the_example_means_what_it_says() {
         pipelines_dir: root.join("pipelines"),
         state: Path::new("/var/lib/sluice").to_owned(),
         compile: CompileLimits::default(),
+        stop_within: Duration::from_secs(8),
         admin: Some(([127, 0, 0, 1], 7070).into()),
         connections: connections.map(|(name, connection)| (name.to_owned(), connection)).into(),
         pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],

@@ -249,7 +249,7 @@ impl Supervisor {
         }
         let how = match &end {
             End::Done | End::Moved(_) => Ok(()),
-            End::Fault(reason) | End::Disabled(reason) => Err(reason.clone()),
+            End::Fault(reason) | End::Disabled(reason) | End::Died(reason) => Err(reason.clone()),
         };
         let effects = self.rollout.on(Event::Ended(how), now);
         let mut end = end;
