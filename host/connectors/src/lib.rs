@@ -14,6 +14,7 @@ pub mod letters;
 pub mod log;
 mod lookup;
 pub mod mysql;
+pub mod regular;
 pub mod sink;
 pub mod source;
 mod sql;

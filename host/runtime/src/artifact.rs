@@ -1,7 +1,7 @@
 //! An artifact: an operator's file, checked and compiled, of which any number of instances can be made.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -234,6 +234,17 @@ impl Artifact {
 
     pub(crate) fn compiled(&self) -> &Compiled {
         &self.0
+    }
+
+    /// For whoever wants it only as long as somebody has it.
+    pub(crate) fn downgrade(&self) -> Weak<Compiled> {
+        Arc::downgrade(&self.0)
+    }
+}
+
+impl From<Arc<Compiled>> for Artifact {
+    fn from(compiled: Arc<Compiled>) -> Artifact {
+        Artifact(compiled)
     }
 }
 

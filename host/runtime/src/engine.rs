@@ -15,6 +15,8 @@ use crate::boundary;
 use crate::compiling::Helper as CompileHelper;
 use crate::guest::Guest;
 use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::loaded::{Gate, Loaded};
+use crate::refusals::Refusals;
 use crate::ticker::Ticker;
 
 /// Instances at one time, unless the configuration says otherwise: one for each operator of each lane, and one more
@@ -84,7 +86,16 @@ pub struct Runtime {
     linker: Linker<Guest>,
     ticker: Arc<Ticker>,
     cache: Option<Cache>,
-    helper: Option<(CompileHelper, Known)>,
+    helper: Option<Helper>,
+    loaded: Loaded,
+}
+
+/// Who compiles what is new, and what came of it before.
+struct Helper {
+    helper: CompileHelper,
+    known: Known,
+    refusals: Refusals,
+    gate: Gate,
 }
 
 impl Runtime {
@@ -95,21 +106,31 @@ impl Runtime {
             .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
-        let known = config.cache_dir.as_deref().map(|path| Known::new(path, &engine));
-        Ok(Runtime { linker, ticker, cache, helper: config.helper.zip(known) })
+        let known = config.cache_dir.as_deref().map(|path| (path, Known::new(path, &engine)));
+        let helper = config.helper.zip(known).map(|(helper, (path, known))| {
+            let refusals = Refusals::new(path.join("refused"), known.compiler, helper.limits);
+            Helper { helper, known, refusals, gate: Gate::default() }
+        });
+        Ok(Runtime { linker, ticker, cache, helper, loaded: Loaded::default() })
     }
 
     /// Checks that these bytes are an operator that this host can run, and compiles them (or takes the code from the
-    /// cache). Blocks for 10 ms a component of 20 kB to seconds for an interpreter, on all cores: keep it off lanes.
+    /// cache, or the artifact that somebody has of the same bytes). Blocks for 10 ms a component of 20 kB to seconds for an
+    /// interpreter, on all cores: keep it off lanes. Bytes that the compiler was given up over are refused at once.
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
-        Artifact::compile(&self.linker, &self.ticker, bytes, |digest| match &self.helper {
-            Some((helper, known)) if !known.has(digest) => {
-                helper.compile(bytes)?;
-                known.add(digest);
-                Ok(())
-            }
-            _ => Ok(()),
+        self.loaded.get_or(Digest::of(bytes), || {
+            Artifact::compile(&self.linker, &self.ticker, bytes, |digest| match &self.helper {
+                Some(helper) => helper.warm(digest, bytes),
+                None => Ok(()),
+            })
         })
+    }
+
+    /// Forgets that the compiler was given up over these bytes, if it was: the next to ask has it try again.
+    pub fn forget_refusal(&self, bytes: &[u8]) {
+        if let Some(helper) = &self.helper {
+            helper.refusals.forget(Digest::of(bytes));
+        }
     }
 
     /// How many artifacts needed no compiling since the start, as the cache had their code.
@@ -121,6 +142,26 @@ impl Runtime {
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl Helper {
+    /// Brings the code into the cache, unless it was there before.
+    fn warm(&self, digest: Digest, bytes: &[u8]) -> Result<(), ArtifactError> {
+        if self.known.has(digest) {
+            return Ok(());
+        }
+        if let Some(refused) = self.refusals.of(digest) {
+            return Err(refused);
+        }
+        let _place = self.gate.enter();
+        let compiled = self.helper.compile(bytes);
+        match &compiled {
+            Ok(()) => self.known.add(digest),
+            Err(failure) if failure.is_its_own => self.refusals.add(digest, &failure.error),
+            Err(_) => {}
+        }
+        compiled.map_err(|failure| failure.error)
     }
 }
 

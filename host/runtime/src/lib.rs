@@ -23,8 +23,10 @@ mod guest;
 pub mod inspect;
 mod instance;
 mod limits;
+mod loaded;
 mod plan;
 mod probe;
+mod refusals;
 mod running;
 mod ticker;
 

@@ -3,6 +3,7 @@
 //! This is the binary's edge: arguments, the log, the exit code. `service.rs` wires the parts.
 
 mod admin;
+mod asking;
 mod board;
 mod changes;
 mod checkpoints;

@@ -15,7 +15,7 @@ use crate::connections::Connections;
 use crate::kept::Kept;
 use crate::operators::Deployed;
 use crate::pipeline::deployments::Deployments;
-use crate::pipeline::{Ended, Handle, Place, Status, Supervisor, assemble};
+use crate::pipeline::{Again, Ended, Handle, Place, Status, Supervisor, assemble};
 
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
@@ -58,7 +58,7 @@ struct Member {
 
 impl Member {
     fn start(pipeline: &Pipeline, shared: &Shared) -> Member {
-        let (handle, orders) = Handle::new(&pipeline.name);
+        let (handle, orders) = Handle::new(&pipeline.name, operator_names(std::slice::from_ref(pipeline)));
         let (ending, ended) = watch::channel(false);
         let supervisor = Supervisor {
             pipeline: pipeline.clone(),
@@ -73,6 +73,7 @@ impl Member {
             begins_anew: false,
             table_made: false,
             disablings: Disablings::default(),
+            again: Again::default(),
             place: Place::of(&shared.host),
         };
         let started = shared.started;

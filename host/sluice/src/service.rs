@@ -16,6 +16,8 @@ use crate::command::compile;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::kept::Kept;
+use crate::operators::Looker;
+use crate::pipelines::Refused;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
 use crate::{admin, identity, operators, pipelines};
 
@@ -24,6 +26,8 @@ pub struct Service {
     statuses: Statuses,
     store: Arc<Store>,
     pipelines: JoinHandle<Vec<Outcome>>,
+    refused: watch::Receiver<Vec<Refused>>,
+    looker: Looker,
     ending: watch::Sender<bool>,
 }
 
@@ -43,13 +47,15 @@ async fn store(config: &Config) -> anyhow::Result<Arc<Store>> {
 }
 
 impl Service {
-    /// Starts every pipeline, and from then on what the directory of pipelines holds. With `until_caught_up` those that are
-    /// there now, and each ends by itself where its topic ends now.
+    /// Starts every pipeline whose file is good, and from then on what the directory of pipelines holds; those of `config` don't
+    /// count. With `until_caught_up` those that are there now, and each ends by itself where its topic ends now.
     pub async fn start(config: &Config, until_caught_up: bool) -> anyhow::Result<Service> {
         let started = Instant::now();
-        let (name, names) = watch::channel(operator_names(&config.pipelines));
+        let directory = pipelines(config).await?;
+        let wanted = directory.pipelines();
+        let (name, names) = watch::channel(operator_names(&wanted));
         let runtime = Arc::new(runtime(config)?);
-        let operators = deployed(config, names, Arc::clone(&runtime)).await?;
+        let (operators, looker) = deployed(config, names, Arc::clone(&runtime));
         let store = store(config).await?;
         let host = identity::of(&config.state).context("no name for this host in its state directory")?;
         let shared = Shared {
@@ -62,17 +68,18 @@ impl Service {
             started,
         };
         let mut running = Running::new(shared, name);
-        running.change_to(&config.pipelines).await;
+        running.change_to(&wanted).await;
         let statuses = running.statuses();
         let (ending, ended) = watch::channel(false);
+        let (publish_refused, refused) = watch::channel(directory.refused());
         let pipelines = if until_caught_up {
             tokio::spawn(running.finish(ended))
         } else {
-            let (publish, wanted) = watch::channel(config.pipelines.clone());
-            tokio::spawn(pipelines::watch(pipelines::Directory::new(config), publish));
+            let (publish, wanted) = watch::channel(wanted);
+            tokio::spawn(pipelines::watch(directory, publish, publish_refused));
             tokio::spawn(running.follow(wanted, ended))
         };
-        Ok(Service { statuses, store, pipelines, ending })
+        Ok(Service { statuses, store, pipelines, refused, looker, ending })
     }
 
     /// What each pipeline says of itself, now and later.
@@ -80,10 +87,21 @@ impl Service {
         self.statuses.clone()
     }
 
+    /// The files of pipelines that are refused, now and later.
+    pub fn refused(&self) -> watch::Receiver<Vec<Refused>> {
+        self.refused.clone()
+    }
+
     /// Answers requests at the configured address, if there is one, for as long as the service runs.
     pub async fn serve_admin(&self, config: &Config) -> anyhow::Result<()> {
         let Some(address) = config.admin else { return Ok(()) };
-        admin::serve(address, &config.state, self.statuses(), Arc::clone(&self.store)).await
+        let seen = admin::Service {
+            statuses: self.statuses(),
+            refused: self.refused(),
+            looker: self.looker.clone(),
+            checkpoints: Arc::clone(&self.store),
+        };
+        admin::serve(address, &config.state, seen).await
     }
 
     /// Asks every pipeline to flush and end.
@@ -97,19 +115,27 @@ impl Service {
     }
 }
 
-/// The operators of these names, as they are deployed now and later.
-async fn deployed(
+/// The directory of pipelines, looked at once.
+async fn pipelines(config: &Config) -> anyhow::Result<pipelines::Directory> {
+    let mut directory = pipelines::Directory::new(config);
+    let histories = checkpoints::histories(&config.state);
+    let looked = tokio::task::spawn_blocking(move || {
+        directory.look(|name| histories.load(name).is_ok_and(|history| history.running().is_some()));
+        directory
+    });
+    Ok(looked.await?)
+}
+
+/// The operators of these names, as they are deployed now and later: none yet. Pipelines start with what they ran before
+/// meanwhile.
+fn deployed(
     config: &Config,
     names: watch::Receiver<BTreeSet<String>>,
     runtime: Arc<Runtime>,
-) -> anyhow::Result<watch::Receiver<operators::Deployed>> {
-    let mut directory = operators::Directory::new(&config.operators, names.borrow().clone(), runtime);
-    let looked = tokio::task::spawn_blocking(move || {
-        directory.look();
-        directory
-    });
-    let directory = looked.await?;
-    let (publish, deployed) = watch::channel(directory.deployed().clone());
-    tokio::spawn(operators::watch(directory, names, publish));
-    Ok(deployed)
+) -> (watch::Receiver<operators::Deployed>, Looker) {
+    let directory = operators::Directory::new(&config.operators, &names.borrow(), runtime);
+    let (publish, deployed) = watch::channel(operators::Deployed::default());
+    let (looker, asked) = operators::looker();
+    tokio::spawn(operators::watch(directory, names, publish, asked));
+    (deployed, looker)
 }

@@ -11,6 +11,7 @@ use sluice_core::{Offset, Partition};
 
 use super::records::LogRecords;
 use super::{MAX_LINE, source_error};
+use crate::regular;
 use crate::source::SourceError;
 
 /// So much is read at once. Smaller ones cost more calls and smaller batches; each partition holds one, and each batch
@@ -43,7 +44,7 @@ struct Counted {
 
 impl PartitionFile {
     pub fn open(partition: Partition, path: PathBuf) -> Result<PartitionFile, SourceError> {
-        let file = File::open(&path).map_err(|error| source_error(&path, &error))?;
+        let file = regular::open(&path).map_err(|error| source_error(&path, &error))?;
         let metadata = file.metadata().map_err(|error| source_error(&path, &error))?;
         Ok(PartitionFile {
             partition,

@@ -100,9 +100,11 @@ fn partition_of(path: &Path) -> Option<Partition> {
 fn source_error(path: &Path, error: &Error) -> SourceError {
     let message = format!("{} can't be read: {error}", path.display());
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
-            SourceError::Unusable(message)
-        }
+        ErrorKind::NotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidInput => SourceError::Unusable(message),
         _ => SourceError::Unavailable(message),
     }
 }

@@ -100,6 +100,65 @@ fn an_artifact_that_was_compiled_within_its_limits_needs_no_helper_again() {
 }
 
 #[test]
+fn bytes_that_the_compiler_was_given_up_over_are_refused_at_once_until_something_is_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    let runs = directory.path().join("runs");
+    let compile = |how: &str, time| {
+        let script = format!("cat > /dev/null; echo -n . >> {}; {how}", runs.display());
+        let runtime = helped(directory.path(), &script, Duration::from_secs(time));
+        (runtime.compile(&component).err(), std::fs::read_to_string(&runs).unwrap().len(), runtime)
+    };
+    let too_hard = |error: Option<ArtifactError>| matches!(error, Some(ArtifactError::TooHard { what: "time", .. }));
+    // What a busy machine may have had a part in is tried again.
+    for number in 1..3 {
+        let (error, ran, _) = compile("kill -KILL $$", 60);
+        assert!(too_hard(error) && ran == number);
+    }
+    for _ in 0..3 {
+        let (error, ran, _) = compile("kill -XCPU $$", 60);
+        assert!(too_hard(error) && ran == 3, "{ran}");
+    }
+    let (error, ran, _) = compile("kill -XCPU $$", 61);
+    assert!(too_hard(error) && ran == 4, "other limits: {ran}");
+    let (error, ran, runtime) = compile("exit 0", 60);
+    assert!(too_hard(error) && ran == 4, "{ran}");
+    runtime.forget_refusal(&component);
+    runtime.compile(&component).unwrap();
+    assert_eq!(std::fs::read_to_string(&runs).unwrap().len(), 5);
+}
+
+#[test]
+fn the_same_bytes_are_compiled_once_however_many_ask_and_few_are_compiled_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    let place = directory.path().display();
+    // Each is a file while it runs, and says how many there were.
+    let script = format!(
+        "cat > /dev/null; mkdir -p {place}/at; touch {place}/at/$$; ls {place}/at | wc -l >> {place}/runs; sleep 0.1; \
+         rm {place}/at/$$"
+    );
+    let runtime = helped(directory.path(), &script, Duration::from_secs(60));
+    let ran = || std::fs::read_to_string(directory.path().join("runs")).unwrap();
+    let all = |many: usize, bytes: &(dyn Fn(usize) -> Vec<u8> + Sync)| -> Vec<sluice_runtime::Artifact> {
+        std::thread::scope(|scope| {
+            let runtime = &runtime;
+            let threads: Vec<_> =
+                (0..many).map(|number| scope.spawn(move || runtime.compile(&bytes(number)).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    let kept = all(8, &|_| component.clone());
+    assert_eq!(ran().lines().count(), 1);
+    drop(kept);
+    // Others, by a custom section that says nothing: id 0, its size, the size of its name, a name.
+    all(12, &|number| [&component[..], &[0, 2, 1, b'a' + number as u8]].concat());
+    assert_eq!(ran().lines().count(), 13);
+    let most = ran().lines().map(|line| line.trim().parse::<usize>().unwrap()).max();
+    assert!(most <= Some(4) && most > Some(1), "{most:?}");
+}
+
+#[test]
 fn a_helper_leaves_its_code_where_the_host_finds_it() {
     let directory = tempfile::tempdir().unwrap();
     let component = componentize(&module("guest_transformer")).unwrap();

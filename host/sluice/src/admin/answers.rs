@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sluice_core::deploy::{Deployment, History};
 
 use crate::pipeline::Snapshot;
+use crate::pipelines::Refused;
 
 /// The answer to `GET /status`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -12,6 +13,9 @@ pub struct ServiceStatus {
     pub version: String,
     /// Those that run, by name.
     pub pipelines: Vec<PipelineStatus>,
+    /// The files of pipelines that are refused, by name.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
 }
 
 /// One pipeline's part of it.

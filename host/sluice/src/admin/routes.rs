@@ -14,11 +14,14 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use sluice_store::Store;
+use tokio::sync::watch;
 
 use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus};
 use super::guard::guard;
 use super::token::Token;
+use crate::operators::Looker;
 use crate::pipeline::{Handle, Order, Snapshot};
+use crate::pipelines::Refused;
 use crate::running::Statuses;
 
 /// The longest body of a request: a generation has 20 digits at most.
@@ -32,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Service {
     pub statuses: Statuses,
+    pub refused: watch::Receiver<Vec<Refused>>,
+    pub looker: Looker,
     pub checkpoints: Arc<Store>,
 }
 
@@ -50,7 +55,9 @@ pub fn all(service: Service, token: Token) -> Router {
         .route("/pipelines/{name}/rollback", post(roll_back))
         .route("/pipelines/{name}/pin", post(pin))
         .route("/pipelines/{name}/unpin", post(unpin))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin and unpin"))
+        .route("/pipelines/{name}/deploy", post(deploy))
+        .route("/pipelines/{name}/start", post(start))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin, unpin, deploy and start"))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "GET looks, POST changes; this is asked for with the other"))
         .with_state(service)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -78,7 +85,8 @@ async fn status(State(service): State<Service>) -> Response {
     let of =
         |snapshot: Snapshot| PipelineStatus { checkpoint_bytes: service.checkpoints.bytes(&snapshot.name), snapshot };
     let pipelines = snapshots.into_iter().map(of).collect();
-    Json(ServiceStatus { version: env!("CARGO_PKG_VERSION").to_owned(), pipelines }).into_response()
+    let refused = service.refused.borrow().clone();
+    Json(ServiceStatus { version: env!("CARGO_PKG_VERSION").to_owned(), pipelines, refused }).into_response()
 }
 
 async fn history(State(service): State<Service>, Path(name): Path<String>) -> Response {
@@ -118,6 +126,20 @@ async fn pin(State(service): State<Service>, Path(name): Path<String>) -> Respon
 
 async fn unpin(State(service): State<Service>, Path(name): Path<String>) -> Response {
     service.order(&name, Order::Unpin).await
+}
+
+async fn start(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    service.order(&name, Order::Start).await
+}
+
+/// The files are looked at first: the pipeline, which goes on meanwhile, then finds what came of it.
+async fn deploy(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    let handle = match service.pipeline(&name) {
+        Ok(handle) => handle,
+        Err(reason) => return refusal(StatusCode::NOT_FOUND, &reason),
+    };
+    service.looker.look_at(handle.operators.as_ref().clone()).await;
+    service.order(&name, Order::Deploy).await
 }
 
 impl Service {

@@ -31,7 +31,7 @@ pub struct Check {
 
 impl Check {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let problems = match self.file.load() {
+        let problems = match self.file.load_whole() {
             Ok(config) => block_on(check(&config, self.offline))?,
             Err(problems) => problems.0,
         };
@@ -79,12 +79,8 @@ async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
 
 async fn deployed(config: &Config) -> anyhow::Result<Deployed> {
     let names = config.pipelines.iter().flat_map(assemble::operator_names).map(str::to_owned).collect();
-    let mut directory = Directory::new(&config.operators, names, Arc::new(service::runtime(config)?));
-    let directory = tokio::task::spawn_blocking(move || {
-        directory.look();
-        directory
-    });
-    Ok(directory.await?.deployed().clone())
+    let directory = Directory::new(&config.operators, &names, Arc::new(service::runtime(config)?));
+    Ok(directory.look_once().await)
 }
 
 fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Connections) -> Result<Chain, Vec<Problem>> {

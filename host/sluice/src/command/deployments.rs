@@ -1,4 +1,4 @@
-//! `sluice history`, `rollback`, `pin`, `unpin`: which code a pipeline runs.
+//! `sluice history`, `rollback`, `pin`, `unpin`, `deploy`, `start`: which code a pipeline runs, and that it does.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -53,6 +53,24 @@ pub struct Unpin {
     pipeline: String,
 }
 
+/// Let a pipeline try now to take its newest operators, whatever they were refused for.
+#[derive(Debug, clap::Args)]
+pub struct Deploy {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its file's name without .toml.
+    pipeline: String,
+}
+
+/// Let a pipeline that stopped or waits try now to go on from its checkpoint.
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its file's name without .toml.
+    pipeline: String,
+}
+
 impl History {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let state = self.file.load_admin()?.state;
@@ -91,6 +109,18 @@ impl Pin {
 impl Unpin {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         order(&self.file, &self.pipeline, "unpin", None)
+    }
+}
+
+impl Deploy {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        order(&self.file, &self.pipeline, "deploy", None)
+    }
+}
+
+impl Start {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        order(&self.file, &self.pipeline, "start", None)
     }
 }
 

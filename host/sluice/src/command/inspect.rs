@@ -38,7 +38,7 @@ pub struct Inspect {
 impl Inspect {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let shown = self.file.display().to_string();
-        let bytes = std::fs::read(&self.file).with_context(|| format!("{shown} can't be read"))?;
+        let bytes = super::read(&self.file)?;
         let description = inspect::describe(&bytes).with_context(|| shown.clone())?;
         let (runtime, _cache) = runtime()?;
         let refusal = runtime.compile(&bytes);

@@ -23,7 +23,7 @@ pub struct Run {
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let config = self.file.load()?;
+        let config = self.file.load_service()?;
         block_on(self.serve(&config))
     }
 
@@ -32,7 +32,8 @@ impl Run {
         let ended = ended_by_signal()?;
         let mut service = Service::start(config, self.until_caught_up).await?;
         service.serve_admin(config).await?;
-        tracing::info!(pipelines = config.pipelines.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
+        let pipelines = service.statuses().borrow().len();
+        tracing::info!(pipelines, "sluice {} runs", env!("CARGO_PKG_VERSION"));
         let outcomes = tokio::select! {
             outcomes = service.finished() => outcomes?,
             name = ended => {
@@ -44,7 +45,9 @@ impl Run {
         if self.until_caught_up {
             outcomes.iter().for_each(summarize);
         }
-        Ok(exit_code(&outcomes, self.until_caught_up))
+        // A file that is refused has caught up with nothing.
+        let refused = self.until_caught_up && !service.refused().borrow().is_empty();
+        Ok(if refused { ExitCode::FAILURE } else { exit_code(&outcomes, self.until_caught_up) })
     }
 }
 

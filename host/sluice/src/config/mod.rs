@@ -38,11 +38,11 @@ use std::path::{Path, PathBuf};
 
 pub use connection::Connection;
 pub use environment::Env;
-pub use file::pipeline_files;
+pub use file::{pipeline_files, read as read_file};
 pub use on_error::{DeadLetters, OnError};
 pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, shown};
 pub use sink::{Delivery, Sink};
 pub use source::{Origin, Source, SourceColumn, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
@@ -122,17 +122,35 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Admin, Problems> {
     Ok(Admin { file: path.to_owned(), state, listen })
 }
 
-/// Reads one pipeline's file again, for a configuration whose connections are known.
+/// Reads sluice.toml at `path` alone, for whoever reads the pipelines' files one by one.
+///
+/// # Errors
+///
+/// All problems of the file, one of which may be that its directory of pipelines isn't there.
+pub fn load_service(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
+    let root = path.parent().unwrap_or(Path::new(""));
+    let text = file::read_text(path).map_err(|problem| Problems(vec![problem]))?;
+    let mut reading = reader::read(path, &text, env, |section| Some(service::read(section, root)));
+    if let Some(directory) = reading.value.as_ref().and_then(|service| service.pipelines.as_ref()) {
+        list_pipelines(path, directory, &mut reading.problems);
+    }
+    let config = reading.value.and_then(|service| config(path, service, Vec::new()));
+    config.filter(|_| reading.problems.is_empty()).ok_or(Problems(reading.problems))
+}
+
+/// Reads what one pipeline's file says, for a configuration whose connections are known.
 ///
 /// # Errors
 ///
 /// All problems of the file. That no other pipeline reads as the same group isn't checked: see [`shared_groups`].
-pub fn load_pipeline(
+pub fn parse_pipeline(
     path: &Path,
+    read: std::io::Result<Vec<u8>>,
     connections: &BTreeMap<String, Connection>,
     env: Env<'_>,
 ) -> Result<Pipeline, Problems> {
-    pipeline::load(path, &Declared::of(connections), env).map_err(Problems)
+    let text = || file::text(path, read);
+    pipeline::parse(path, text, &Declared::of(connections), env).map_err(Problems)
 }
 
 /// A problem for each pipeline that reads a topic as the same consumer group as one before it: they would overwrite each
@@ -159,11 +177,7 @@ fn load_pipelines(
     env: Env<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Pipeline> {
-    let mut files = file::pipeline_files(directory).unwrap_or_else(|error| {
-        let found = format!("{}, which can't be listed ({error})", directory.display());
-        problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
-        Vec::new()
-    });
+    let mut files = list_pipelines(path, directory, problems);
     if files.len() > MAX_PIPELINES {
         let found = format!("{} pipelines", files.len());
         problems.push(Problem::of_file(directory, found, format!("at most {MAX_PIPELINES}")));
@@ -179,6 +193,15 @@ fn load_pipelines(
     pipelines.sort_by(|a, b| a.name.cmp(&b.name));
     problems.extend(shared_groups(&pipelines));
     pipelines
+}
+
+fn list_pipelines(path: &Path, directory: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let listed = directory.to_owned();
+    crate::asking::ask(move || file::pipeline_files(&listed)).unwrap_or_else(|error| {
+        let found = format!("{}, which can't be listed ({error})", directory.display());
+        problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
+        Vec::new()
+    })
 }
 
 fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Config> {

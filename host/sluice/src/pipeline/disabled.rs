@@ -60,7 +60,7 @@ impl Supervisor {
     }
 
     /// What the pipeline's checkpoint covers. A store that can't say it counts as the place where the operator failed last.
-    async fn consumed(&self) -> Intervals {
+    pub(super) async fn consumed(&self) -> Intervals {
         let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
         let head = tokio::task::spawn_blocking(move || store.head(&name)).await;
         head.ok().and_then(Result::ok).flatten().map(|head| head.intervals).unwrap_or_default()

@@ -95,7 +95,7 @@ pub struct Snapshot {
     pub refused: Option<String>,
     /// Whether the pipeline stays with its operators, whatever is deployed.
     pub pinned: bool,
-    /// Since when that generation runs, in UTC.
+    /// Since when that generation runs, or its trial lasts, in UTC.
     pub since: Option<String>,
     /// The last deployments, the newest first.
     pub deployments: Vec<Deployment>,
@@ -126,6 +126,8 @@ struct Now {
     operator: Option<RunningOperator>,
     refused: Option<String>,
     on_trial: bool,
+    /// Since when.
+    trial_since: Option<String>,
     reasons: BTreeMap<String, u64>,
     pinned: bool,
     since: Option<String>,
@@ -158,6 +160,7 @@ impl Status {
                 operator: None,
                 refused: None,
                 on_trial: false,
+                trial_since: None,
                 reasons: BTreeMap::new(),
                 pinned: false,
                 since: None,
@@ -219,7 +222,15 @@ impl Status {
 
     /// Whether what runs is on trial.
     pub fn set_on_trial(&self, on_trial: bool) {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).on_trial = on_trial;
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.on_trial = on_trial;
+        now.trial_since = now.trial_since.take().filter(|_| on_trial);
+    }
+
+    /// What runs is on trial from this time on, in microseconds since 1970-01-01T00:00:00 UTC.
+    pub fn begin_trial(&self, since: i64) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        (now.on_trial, now.trial_since) = (true, time::shown(since));
     }
 
     pub fn set_operator(&self, operator: Option<RunningOperator>) {
@@ -289,7 +300,7 @@ impl Status {
             operator: now.operator.clone(),
             refused: now.refused.clone(),
             pinned: now.pinned,
-            since: now.since.clone(),
+            since: now.trial_since.clone().or_else(|| now.since.clone()),
             deployments: now.deployments.clone(),
             groups: now.groups,
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::{self, Rollout};
-use sluice_core::disabled::Disablings;
+use sluice_core::disabled::{Disablings, FIRST_WAIT};
 use tokio::sync::{mpsc, watch};
 
+use super::again::Again;
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
 use super::flush::OpenSink;
@@ -28,9 +29,9 @@ use crate::operators::{Artifacts, Deployed};
 mod obey;
 mod swap;
 
-/// How long after a pipeline could not be opened, as its table or topic is missing, it is tried again. Shorter: a server is asked
-/// for what isn't there all the time. Longer: whoever makes it waits.
-const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// How long an operator may take to be compiled before the status says so. Shorter: a pipeline's first start shows it for nothing.
+/// Longer: nobody knows what it waits for.
+const COMPILING: Duration = Duration::from_secs(1);
 
 /// How a pipeline ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +61,9 @@ pub struct Supervisor {
     pub begins_anew: bool,
     /// A sink's table was made, and no run has begun since.
     pub table_made: bool,
-    /// How often its operator was at fault.
+    /// How often its operator was at fault, or it stopped, at the same place.
     pub disablings: Disablings,
+    pub again: Again,
     pub place: Place,
 }
 
@@ -72,6 +74,8 @@ enum Event {
     Moved,
     Stop,
     Operators,
+    /// Operators that were refused are to be tried again.
+    Again,
     Asked(Asked),
 }
 
@@ -101,7 +105,6 @@ impl Supervisor {
                     continue;
                 }
             };
-            let mendable = opened.is_err();
             let end = match opened {
                 Ok((opened, artifacts)) => self.live(opened, artifacts, orders).await,
                 Err(end) => end,
@@ -128,8 +131,11 @@ impl Supervisor {
                 }
                 End::Fault(reason) => reason,
             };
-            if self.status.set(State::Stopped, Some(reason.clone())) {
-                tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
+            // What is mended meanwhile heals by itself, wherever it was found: the checkpoint is where all of it goes on.
+            let wait = self.disablings.wait(&self.consumed().await);
+            self.status.set(State::Stopped, Some(reason.clone()));
+            if self.again.stops(&reason, wait > FIRST_WAIT) {
+                tracing::error!(pipeline = self.status.name(), "stopped, tried again after a while: {reason}");
             }
             let ends = self.until_caught_up || *self.ending.borrow();
             // Others may do better than a host that stopped.
@@ -137,10 +143,9 @@ impl Supervisor {
             if ends {
                 return Ended::Fault(reason);
             }
-            // A new operator goes on from the checkpoint.
             tokio::select! {
                 changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
-                () = tokio::time::sleep(OPEN_AGAIN), if mendable => {}
+                () = tokio::time::sleep(wait) => {}
                 () = asked_to_end(&mut self.ending) => return Ended::Well,
                 Some(asked) = orders.recv() => self.obey_at_rest(asked).await,
             }
@@ -161,10 +166,20 @@ impl Supervisor {
                 Err(wrong) => return Err(End::Fault(wrong.to_string())),
             }
             let deployed = self.operators.borrow_and_update().clone();
-            let artifacts = match self.first(&deployed).await {
-                Ok(artifacts) => artifacts,
-                Err(reason) if self.until_caught_up => return Err(End::Fault(reason)),
-                Err(reason) => {
+            let unseen = deployed.unseen(assemble::operator_names(&self.pipeline)).map(str::to_owned);
+            // What runs is to be the newest, also if that is over before it is compiled.
+            if let Some(name) = unseen.as_ref().filter(|_| self.until_caught_up) {
+                self.await_look(name).await?;
+                continue;
+            }
+            let artifacts = match (self.first(&deployed).await, unseen) {
+                (Ok(artifacts), _) => artifacts,
+                (Err(_), Some(name)) => {
+                    self.await_look(&name).await?;
+                    continue;
+                }
+                (Err(reason), None) if self.until_caught_up => return Err(End::Fault(reason)),
+                (Err(reason), None) => {
                     wait(&self.status, State::Waiting, &reason);
                     self.operators.changed().await.map_err(|_| End::Fault(reason))?;
                     continue;
@@ -187,6 +202,18 @@ impl Supervisor {
             }
             tokio::time::sleep(backoff.wait()).await;
         }
+    }
+
+    /// Until more is known of the directory of operators, of which nothing is known of this one.
+    async fn await_look(&mut self, name: &str) -> Result<(), End> {
+        let looked = match tokio::time::timeout(COMPILING, self.operators.changed()).await {
+            Ok(looked) => looked,
+            Err(_) => {
+                self.status.set(State::Waiting, Some(format!("operator `{name}` is being read and compiled")));
+                self.operators.changed().await
+            }
+        };
+        looked.map_err(|_| End::Fault("nobody looks for operators any more".to_owned()))
     }
 
     /// Until this host's turn may have come, or an operator has.
@@ -268,6 +295,7 @@ impl Supervisor {
                 () = asked_to_end(&mut self.ending) => Event::Stop,
                 () = self.place.moved_from(share.as_ref()) => Event::Moved,
                 changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
+                () = self.again.due() => Event::Again,
                 Some(asked) = orders.recv() => Event::Asked(asked),
             };
             match event {
@@ -276,7 +304,10 @@ impl Supervisor {
                     run.stop();
                     break run.lane_end().await;
                 }
-                Event::Operators => self.swap(&run, &mut current).await,
+                Event::Operators | Event::Again => {
+                    self.rollout.try_again();
+                    self.swap(&run, &mut current).await;
+                }
                 Event::Said(Said::Passed(operators)) => self.passed(operators, &run, &mut current).await,
                 Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
                 Event::Moved => {
@@ -290,7 +321,12 @@ impl Supervisor {
         };
         let (end, passed) = run.finish(end).await;
         let end = self.ended(end, passed, &current).await;
+        self.again.answer();
         self.status.set_partitions([]);
+        if end != End::Done {
+            // What was read and not flushed is read again; how much that is, nobody has asked.
+            self.status.set_lag(None);
+        }
         if matches!(end, End::Moved(_)) {
             self.place.settle(share.as_ref()).await;
         }
@@ -305,13 +341,19 @@ impl Supervisor {
             return;
         }
         let unread = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name));
-        if self.status.set_refused(unread.cloned())
-            && let Some(reason) = unread
+        if let Some(reason) = unread
+            && self.status.set_refused(Some(reason.clone()))
         {
             self.deployments.refused(Default::default(), reason.clone()).await;
         }
         let Ok(artifacts) = self.wanted(&deployed).await else { return };
-        let effects = self.rollout.on(deploy::Event::Wanted(restore::digests(&artifacts)), now_micros());
+        let wanted = restore::digests(&artifacts);
+        let effects = self.rollout.on(deploy::Event::Wanted(wanted.clone()), now_micros());
+        // What is tried again stays refused until it isn't.
+        if unread.is_none() && effects.is_empty() && self.rollout.refused() != Some(&wanted) {
+            self.again.nothing_refused();
+            self.status.set_refused(None);
+        }
         self.follow(effects, run, current, artifacts).await;
         self.show_passed_over();
     }
@@ -345,7 +387,7 @@ pub(super) fn needed(pipeline: &Pipeline, deployed: &Deployed) -> Result<Artifac
         .map(|name| match (deployed.artifacts.get(name), deployed.refused.get(name)) {
             (Some(artifact), _) => Ok((name.to_owned(), artifact.clone())),
             (None, Some(reason)) => Err(format!("operator `{name}` is refused: {reason}")),
-            (None, None) => Err(format!("operator `{name}` is not in the directory of operators")),
+            (None, None) => Err(format!("operator `{name}` is being read and compiled")),
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! What a supervisor does that people ask for: pin, unpin, go back.
+//! What a supervisor does that people ask for: pin, unpin, go back, try again.
 
 use sluice_core::deploy::Operators;
 
@@ -21,7 +21,20 @@ impl Supervisor {
             )),
             Order::Pin => self.pin(restore::digests(&current.artifacts), current.generation).await,
             Order::Unpin => self.unpin(run, current).await,
-            Order::RollBack { generation } => self.roll_back(generation, run, current).await,
+            Order::RollBack { generation } => {
+                let answer = self.roll_back(generation, run, current).await;
+                if answer.is_ok() && self.rollout.is_on_trial() {
+                    // The trial is over, and in the history, once the run has ended.
+                    self.again.answer_later(asked.answer, answer);
+                    return;
+                }
+                answer
+            }
+            Order::Deploy => self.deploy(run, current).await,
+            Order::Start => {
+                let name = self.status.name();
+                Ok(format!("{name} has begun already: `sluice status` says what it does"))
+            }
         };
         // Who asked may have gone.
         let _ = asked.answer.send(answer);
@@ -33,6 +46,7 @@ impl Supervisor {
             Order::Pin => self.pin_what_ran().await,
             Order::Unpin => self.unpin_at_rest().await,
             Order::RollBack { generation } => self.start_with(generation).await,
+            Order::Deploy | Order::Start => Ok(self.try_now()),
         };
         let _ = asked.answer.send(answer);
     }
@@ -78,7 +92,32 @@ impl Supervisor {
         self.pin(operators, generation).await
     }
 
+    /// The files of its operators were just looked at.
+    async fn deploy(&mut self, run: &Run, current: &mut Current) -> Answer {
+        let (name, before) = (self.status.name().to_owned(), current.generation);
+        if self.deployments.pinned().is_some() {
+            return Err(format!("{name} is pinned: `sluice unpin {name}` takes what is newest"));
+        }
+        self.rollout.allow();
+        self.swap(run, current).await;
+        let (generation, runs) = (current.generation, shown(&restore::digests(&current.artifacts)));
+        match self.status.snapshot().refused {
+            Some(reason) => Err(format!("{name} goes on with generation {generation}; what is newest is refused: {reason}")),
+            None if generation > before => Ok(format!("{name} takes what is newest: generation {generation} runs ({runs})")),
+            None => Ok(format!("{name} runs what is newest: generation {generation} ({runs})")),
+        }
+    }
+
+    fn try_now(&mut self) -> String {
+        self.rollout.allow();
+        self.disablings.forget();
+        format!("{} starts from its checkpoint; `sluice status` says how that goes", self.status.name())
+    }
+
     async fn unpin(&mut self, run: &Run, current: &mut Current) -> Answer {
+        if self.deployments.pinned().is_none() && self.rollout.refused().is_some() {
+            return self.deploy(run, current).await;
+        }
         let before = current.generation;
         let answer = self.unpin_at_rest().await?;
         self.rollout.allow();
