@@ -53,7 +53,8 @@ mod tests {
         assert!(Command::new("mkfifo").arg(place("pipe")).status().unwrap().success());
         std::os::unix::fs::symlink(place("pipe"), place("link_to_pipe")).unwrap();
         let _socket = UnixListener::bind(place("socket")).unwrap();
-        for path in [place("pipe"), place("link_to_pipe"), place("socket"), "/dev/zero".into(), directory.path().into()] {
+        for path in [place("pipe"), place("link_to_pipe"), place("socket"), "/dev/zero".into(), directory.path().into()]
+        {
             let error = open(&path).unwrap_err();
             assert!(error.to_string().contains("no regular file"), "{}: {error}", path.display());
         }

@@ -42,12 +42,19 @@ pub struct Deployed {
     pub artifacts: Artifacts,
     /// Why a name's newest file is not among them.
     pub refused: BTreeMap<String, String>,
+    /// How often a file was put there, be it the same.
+    puts: BTreeMap<String, u64>,
 }
 
 impl Deployed {
     /// The first of these names of which nothing is known yet.
     pub fn unseen<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         names.find(|name| !self.artifacts.contains_key(*name) && !self.refused.contains_key(*name))
+    }
+
+    /// How often files of these names were put there.
+    pub fn puts<'a>(&self, names: impl Iterator<Item = &'a str>) -> u64 {
+        names.filter_map(|name| self.puts.get(name)).sum()
     }
 }
 
@@ -155,6 +162,7 @@ impl Directory {
         self.files.retain(|name, _| names.contains(name));
         self.deployed.artifacts.retain(|name, _| names.contains(name));
         self.deployed.refused.retain(|name, _| names.contains(name));
+        self.deployed.puts.retain(|name, _| names.contains(name));
         for name in names {
             self.files.entry(name.clone()).or_default();
         }
@@ -199,8 +207,7 @@ impl Directory {
     }
 
     fn ask(&mut self, asked: Asked) {
-        let names: Vec<String> =
-            asked.names.iter().filter(|name| self.files.contains_key(*name)).cloned().collect();
+        let names: Vec<String> = asked.names.iter().filter(|name| self.files.contains_key(*name)).cloned().collect();
         self.asked.push(Asked { names: names.iter().cloned().collect(), done: asked.done });
         names.iter().for_each(|name| self.look_at(name, Look::Asked));
     }
@@ -239,7 +246,8 @@ impl Directory {
                 (file.seen, file.hung) = (Some(seen), false);
                 file.plan_again(compiled.as_ref().err(), put_again);
                 let path = self.path.join(format!("{name}.wasm"));
-                // Also what was put there again unchanged: it may have been refused for what is otherwise by now.
+                // What was put there again unchanged may have been refused for what is otherwise by now.
+                *self.deployed.puts.entry(name.clone()).or_default() += u64::from(put_again);
                 put_again
                     | match compiled {
                         Ok(artifact) => self.deploy(&name, artifact),

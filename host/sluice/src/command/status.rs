@@ -50,6 +50,9 @@ fn text(status: &ServiceStatus) -> String {
         line(&mut text, pipeline, width);
         notes(&mut text, pipeline);
     }
+    for problem in status.refused.iter().flat_map(|refused| &refused.problems) {
+        let _ = writeln!(text, "refused: {problem}");
+    }
     text
 }
 
@@ -129,13 +132,18 @@ mod tests {
                 "swap_pause_us": null,
             })
         };
-        let status = json!({ "version": "1", "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)] });
+        let status = json!({
+            "version": "1",
+            "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)],
+            "refused": [{ "file": "pipelines/q.toml", "problems": ["pipelines/q.toml:3: found this, want that"] }],
+        });
         let text = text(&serde_json::from_value(status).unwrap());
         for shown in [
             "gift_sum  running           2  01234567  2026-11-26 07:01:02       1,235         -         3        12    2.0 KiB\n",
             "    on trial: `sluice rollback gift_sum` goes back as if it had never been\n",
             "    pinned: takes nothing newer until `sluice unpin gift_sum`\n",
             "    not taken over: it is empty\n",
+            "\nrefused: pipelines/q.toml:3: found this, want that\n",
             "    2026-11-26 07:02:03 generation 3 rolled back gift_sum fedcba98: it trapped\n",
         ] {
             assert!(text.contains(shown), "{shown} in {text}");

@@ -23,6 +23,8 @@ pub struct Again {
     stopped: Option<String>,
     /// Who was refused last, and why.
     refused: Option<(Operators, String)>,
+    /// How often files of its operators had been put there.
+    puts: u64,
     /// When they are tried again, and how long that wait is.
     next: Option<(Instant, Duration)>,
     /// Who waits until the run has ended, and what they are then told.
@@ -46,6 +48,11 @@ impl Again {
         self.next = may_help.then(|| (Instant::now() + wait, wait));
         self.refused = Some((operators.clone(), reason.to_owned()));
         news
+    }
+
+    /// Whether files of its operators were put there again, with so many times by now.
+    pub fn are_put_again(&mut self, puts: u64) -> bool {
+        std::mem::replace(&mut self.puts, puts) != puts
     }
 
     /// Nothing is refused any more.

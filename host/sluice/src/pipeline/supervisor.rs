@@ -135,7 +135,7 @@ impl Supervisor {
             let wait = self.disablings.wait(&self.consumed().await);
             self.status.set(State::Stopped, Some(reason.clone()));
             if self.again.stops(&reason, wait > FIRST_WAIT) {
-                tracing::error!(pipeline = self.status.name(), "stopped, tried again after a while: {reason}");
+                tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
             }
             let ends = self.until_caught_up || *self.ending.borrow();
             // Others may do better than a host that stopped.
@@ -304,7 +304,14 @@ impl Supervisor {
                     run.stop();
                     break run.lane_end().await;
                 }
-                Event::Operators | Event::Again => {
+                Event::Operators => {
+                    let puts = self.operators.borrow().puts(assemble::operator_names(&self.pipeline));
+                    if self.again.are_put_again(puts) {
+                        self.rollout.try_again();
+                    }
+                    self.swap(&run, &mut current).await;
+                }
+                Event::Again => {
                     self.rollout.try_again();
                     self.swap(&run, &mut current).await;
                 }

@@ -216,16 +216,24 @@ fn what_is_wrong_holds_its_own_pipeline_only_and_the_status_says_it() {
 }
 
 #[test]
-fn a_file_that_is_no_configuration_ends_every_verb_with_its_place() {
+fn a_file_that_is_no_configuration_is_said_with_its_place_and_fails_what_is_to_end() {
     let site = Site::empty(World::Embedded, 1);
     fs::write(site.path("pipelines/torn.toml"), "[source]\nconnection = \"events\n").unwrap();
     fs::write(site.path("pipelines/unset.toml"), "[source]\nconnection = \"${SLUICE_E2E_NOT_SET}\"\n").unwrap();
     let config = site.config();
-    for verb in ["run", "check"] {
-        let finished = sluice(&[verb, "--config", config.to_str().unwrap()]);
-        assert_eq!(finished.code, Some(1), "{verb}: {}", finished.output);
-        for part in ["torn.toml", "unset.toml", "SLUICE_E2E_NOT_SET"] {
-            assert!(finished.output.contains(part), "{verb}: {part} in {}", finished.output);
+    let fails = |arguments: &[&str], parts: &[&str]| {
+        let finished = sluice(&[arguments, &["--config", config.to_str().unwrap()]].concat());
+        assert_eq!(finished.code, Some(1), "{arguments:?}: {}", finished.output);
+        for part in parts {
+            assert!(finished.output.contains(part), "{arguments:?}: {part} in {}", finished.output);
         }
+    };
+    for arguments in [&["run", "--until-caught-up"][..], &["check"]] {
+        fails(arguments, &["torn.toml", "unset.toml", "SLUICE_E2E_NOT_SET"]);
+    }
+    // The service's own file is another matter.
+    fs::write(&config, "operators = \"operators\"\nnonsense = 1\n").unwrap();
+    for verb in ["run", "check"] {
+        fails(&[verb], &["nonsense"]);
     }
 }

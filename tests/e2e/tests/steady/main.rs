@@ -15,6 +15,7 @@ mod configuration;
 mod dead_letters;
 mod demo;
 mod deployment;
+mod files;
 mod generator;
 mod hosts;
 mod many_letters;

@@ -102,15 +102,18 @@ impl Supervisor {
         self.swap(run, current).await;
         let (generation, runs) = (current.generation, shown(&restore::digests(&current.artifacts)));
         match self.status.snapshot().refused {
-            Some(reason) => Err(format!("{name} goes on with generation {generation}; what is newest is refused: {reason}")),
-            None if generation > before => Ok(format!("{name} takes what is newest: generation {generation} runs ({runs})")),
+            Some(reason) => {
+                Err(format!("{name} goes on with generation {generation}; what is newest is refused: {reason}"))
+            }
+            None if generation > before => {
+                Ok(format!("{name} takes what is newest: generation {generation} runs ({runs})"))
+            }
             None => Ok(format!("{name} runs what is newest: generation {generation} ({runs})")),
         }
     }
 
     fn try_now(&mut self) -> String {
         self.rollout.allow();
-        self.disablings.forget();
         format!("{} starts from its checkpoint; `sluice status` says how that goes", self.status.name())
     }
 

@@ -223,11 +223,12 @@ impl Supervisor {
 
     async fn try_to_take_over(&mut self, run: &Run, artifacts: &Artifacts, probation: Bounds) -> Result<(), Refusal> {
         // Whoever waited here for a server would hear nothing of the run meanwhile.
-        let prepared = prepare(&self.pipeline, &self.connections, artifacts).await.map_err(|trouble| match trouble {
-            Trouble::Away(reason) => Refusal { again: Some(Again::Away), ..format!("waits: {reason}").into() },
-            wrong @ Trouble::Wrong(_) => Refusal { again: Some(Again::Mended), ..wrong.to_string().into() },
-            other => other.to_string().into(),
-        })?;
+        let prepared =
+            prepare(&self.pipeline, &self.connections, artifacts).await.map_err(|trouble| match trouble {
+                Trouble::Away(reason) => Refusal { again: Some(Again::Away), ..format!("waits: {reason}").into() },
+                wrong @ Trouble::Wrong(_) => Refusal { again: Some(Again::Mended), ..wrong.to_string().into() },
+                other => other.to_string().into(),
+            })?;
         let prepared = self.try_states(prepared).await?;
         self.rollout.on(Event::Prepared, now_micros());
         let generation =
