@@ -16,6 +16,7 @@ pub mod decode;
 pub mod deploy;
 pub mod disabled;
 pub mod fold;
+pub mod identity;
 pub mod interval;
 pub mod lookup;
 pub mod operator;

@@ -15,6 +15,7 @@ use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
 use sluice_connectors::writer::{WriteError, Writer};
+use sluice_core::identity::Identity;
 use sluice_core::lookup::{Lookup, LookupError};
 use sluice_core::share::Want;
 use sluice_core::{Field, Kind};
@@ -71,15 +72,17 @@ impl Connections {
         }
     }
 
-    /// Opens a pipeline's source, where its checkpoint ends if it has one, on what its host has as a member of the group.
+    /// Opens a pipeline's source, where its checkpoint ends if it has one, on what its host has as a member of the group. It is to
+    /// be what is known of it.
     /// Blocks while the server answers.
     pub fn open_source(
         &self,
         source: &config::Source,
         resumed: Option<Start>,
+        known: Identity,
         membership: Option<&Membership>,
     ) -> Result<Box<dyn Source>, SourceError> {
-        let subscription = subscription(source, resumed);
+        let subscription = subscription(source, resumed, known);
         match self.by_name.get(&source.connection) {
             Some(Connection::Kafka(kafka)) => {
                 Ok(Box::new(KafkaSource::open(kafka, &subscription, membership, PATIENCE)?))
@@ -128,6 +131,15 @@ impl Connections {
         match self.by_name.get(&sink.connection) {
             Some(Connection::Mysql(mysql)) => mysql.open_transactions(&ledger(pipeline, sink), fields).await,
             Some(Connection::Sqlite(sqlite)) => sqlite.open_transactions(&ledger(pipeline, sink), fields).await,
+            _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
+        }
+    }
+
+    /// Whether a sink's table is there and has a row.
+    pub async fn has_rows(&self, sink: &config::Sink) -> Result<bool, SinkError> {
+        match self.by_name.get(&sink.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.has_rows(&sink.table).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.has_rows(&sink.table).await,
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -254,13 +266,13 @@ fn connection(settings: &config::Connection) -> Result<Connection, LookupError> 
     })
 }
 
-fn subscription(source: &config::Source, resumed: Option<Start>) -> Subscription {
+fn subscription(source: &config::Source, resumed: Option<Start>, known: Identity) -> Subscription {
     let start = resumed.unwrap_or(match source.start {
         config::Start::Earliest => Start::Earliest,
         config::Start::Latest => Start::Latest,
         config::Start::Committed => Start::Committed,
     });
-    Subscription { topic: source.topic.clone(), group: source.group.clone(), start }
+    Subscription { topic: source.topic.clone(), group: source.group.clone(), start, known }
 }
 
 fn lookup_columns(lookup: &config::Lookup) -> Vec<(String, Kind)> {

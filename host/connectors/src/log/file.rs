@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sluice_core::{Offset, Partition};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::records::LogRecords;
 use super::{MAX_LINE, source_error};
@@ -16,6 +17,9 @@ use crate::source::SourceError;
 /// So much is read at once. Smaller ones cost more calls and smaller batches; each partition holds one, and each batch
 /// under way those that its records are in.
 const BLOCK: usize = 512 * 1024;
+
+/// How much of a first line tells a file from others. Less: lines that begin alike. More: it is read each second.
+const IDENTIFYING: usize = 4096;
 
 /// A partition's file and how far it is read.
 pub(super) struct PartitionFile {
@@ -57,6 +61,26 @@ impl PartitionFile {
             position: Offset(0),
             counted: Counted { bytes: 0, lines: Offset(0) },
         })
+    }
+
+    /// The file's name and the hash of its first line, once that is there. A file that grows keeps it, as does a copy that is
+    /// brought back; another one has another, unless somebody began it with the very same line.
+    pub fn first_line(&self) -> Result<Option<(String, String)>, SourceError> {
+        let mut begin = vec![0; IDENTIFYING];
+        let mut length = 0;
+        while length < begin.len() {
+            match self.file.read_at(&mut begin[length..], length as u64).map_err(|e| source_error(&self.path, &e))? {
+                0 => break,
+                got => length += got,
+            }
+        }
+        let line = match memchr::memchr(b'\n', &begin[..length]) {
+            Some(end) => &begin[..end],
+            None if length == IDENTIFYING => &begin[..],
+            None => return Ok(None),
+        };
+        let name = format!("{}.jsonl", self.partition);
+        Ok(Some((name, format!("{:032x}", xxh3_128(line)))))
     }
 
     pub fn partition(&self) -> Partition {

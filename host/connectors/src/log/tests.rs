@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sluice_core::identity::Identity;
 use sluice_core::interval::Intervals;
 use sluice_core::{Offset, Partition};
 use tempfile::TempDir;
@@ -42,7 +43,7 @@ impl Log {
     }
 
     fn try_open(&self, start: Start) -> Result<LogSource, SourceError> {
-        let subscription = Subscription { topic: "t".into(), group: "g".into(), start };
+        let subscription = Subscription { topic: "t".into(), group: "g".into(), start, known: Identity::default() };
         LogSource::open(&self.connection, &subscription)
     }
 
@@ -353,6 +354,7 @@ fn names_that_lead_elsewhere_are_refused() {
             topic: topic.into(),
             group: group.into(),
             start: Start::Earliest,
+            known: Identity::default(),
         };
         assert!(LogSource::open(&log.connection, &subscription(name, "g")).is_err());
         assert!(LogSource::open(&log.connection, &subscription("t", name)).is_err());

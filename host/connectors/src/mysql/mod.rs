@@ -15,6 +15,7 @@ mod describe;
 mod error;
 mod inserts;
 mod letters;
+mod rows;
 mod session;
 mod sink;
 mod transaction;

@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod inserts;
 mod letters;
+mod rows;
 mod sink;
 mod transaction;
 

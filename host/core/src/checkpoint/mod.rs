@@ -67,6 +67,29 @@ pub struct Checkpoint {
     pub commits: u64,
 }
 
+/// The topic of a mark: no topic has this name.
+const BEGINS_ANEW: &str = "(begins anew)";
+
+impl Checkpoint {
+    /// What stands for a checkpoint that somebody has forgotten on purpose: the pipeline begins where its source's `start` says,
+    /// whatever its group or its table hold.
+    pub fn begins_anew() -> Checkpoint {
+        Checkpoint { topic: BEGINS_ANEW.to_owned(), ..Checkpoint::default() }
+    }
+
+    /// Whether it is such a mark, and no checkpoint.
+    pub fn is_mark(&self) -> bool {
+        self.topic == BEGINS_ANEW
+    }
+}
+
+/// Forgets everything of the pipeline, on purpose: see [`Checkpoint::begins_anew`]. A crash in between leaves no mark, and a
+/// start then asks whether this was meant.
+pub fn begin_anew(store: &dyn CheckpointStore, pipeline: &str) -> Result<(), StoreError> {
+    store.reset(pipeline)?;
+    store.commit(pipeline, &Checkpoint::begins_anew(), &Changes::default())
+}
+
 /// Groups that changed, as bytes: the key, and the state unless the group is dropped.
 ///
 /// All lie in one buffer, one after another, so that a flush of many groups is a few allocations.
@@ -137,6 +160,11 @@ pub trait CheckpointStore: Send + Sync {
 
     /// Forgets everything of the pipeline.
     fn reset(&self, pipeline: &str) -> Result<(), StoreError>;
+
+    /// Whether what was committed is still there to be gone on from, without reading it: an error if it was taken away.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// The pipelines that have a checkpoint, by name.
     fn pipelines(&self) -> Result<Vec<String>, StoreError>;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sluice_connectors::sink::SinkError;
 use sluice_core::Field;
 use sluice_core::chain::Chain;
+use sluice_core::identity::Identity;
 use sluice_runtime::Artifact;
 
 use super::{ConfigFile, block_on};
@@ -125,7 +126,7 @@ async fn check_servers(
 ) {
     let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
     let opened =
-        tokio::task::spawn_blocking(move || shared.open_source(&source, None, None).err().map(|e| e.to_string())).await;
+        tokio::task::spawn_blocking(move || shared.open_source(&source, None, Identity::default(), None).err().map(|e| e.to_string())).await;
     if let Ok(Some(reason)) = opened {
         problems.push(problem(pipeline, "source.topic".to_owned(), reason, "a topic that can be read"));
     }

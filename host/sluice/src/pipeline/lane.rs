@@ -140,7 +140,7 @@ impl Lane {
                 break end;
             }
         };
-        if self.is_on_trial() {
+        if self.is_on_trial() || matches!(end, End::Moved(_)) {
             // As if it had never been: the next start goes on from the checkpoint before it.
             return end;
         }
@@ -404,6 +404,7 @@ impl Lane {
             self.progress.head.refreshing = fold.is_showing();
             self.progress.head.event_times = fold.event_times();
         }
+        self.source.identity().keep_in(&mut self.progress.head);
         self.progress.flushed = Some(self.progress.head.intervals.clone());
         let head = self.progress.head.clone();
         let passed = self.progress.swaps.take_passed();
@@ -413,6 +414,8 @@ impl Lane {
     fn source_failed(&mut self, error: SourceError) -> Step {
         match error {
             SourceError::Unusable(reason) | SourceError::Held(reason) => Err(End::Fault(reason)),
+            // What was read since may be of the other one: none of it is kept, and the next opening says what to do.
+            another @ SourceError::Another { .. } => Err(End::Moved(another.to_string())),
             SourceError::Unavailable(reason) => {
                 self.progress.source_away = true;
                 self.hold(&reason, &mut Backoff::new())

@@ -10,6 +10,7 @@ use sluice_core::fold::{Backing, Fold, Keeping, fit};
 use sluice_runtime::Artifact;
 
 use super::assemble::Trouble;
+use super::fresh;
 use crate::config::Pipeline;
 
 /// The pipeline's last checkpoint. Blocks.
@@ -18,6 +19,7 @@ pub fn load(pipeline: &Pipeline, store: &dyn CheckpointStore) -> Result<Option<C
         StoreError::Unavailable(reason) => Trouble::Away(reason),
         error => Trouble::wrong(error.to_string()),
     })?;
+    let head = head.filter(|head| !head.is_mark());
     if let Some(head) = head.as_ref().filter(|head| head.topic != pipeline.source.topic) {
         return Err(Trouble::wrong(misfit(
             pipeline,
@@ -69,6 +71,8 @@ pub fn resume(
     }
     head.generation += u64::from(changed);
     (head.operators, head.sinks) = (operators, sinks);
+    source.identity().keep_in(&mut head);
+    fresh::keep_group(pipeline, &mut head);
     head.transaction = pipeline.transaction().map(|sink| sink.connection.clone());
     for (partition, offset) in source.positions() {
         if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {

@@ -7,6 +7,7 @@ use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::Disablings;
+use sluice_core::identity::Identity;
 use tokio::sync::{mpsc, watch};
 
 use super::assemble::{self, Trouble};
@@ -17,6 +18,8 @@ use super::letters;
 use super::orders::Asked;
 use super::patience::Backoff;
 use super::place::Place;
+use super::fresh::Begins;
+use super::identity;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings};
 use super::status::{RunningOperator, State, Status};
@@ -210,19 +213,23 @@ impl Supervisor {
         let written = transaction::written(&self.pipeline, &self.connections).await?;
         let rows = written.clone();
         let source = blocking(move || {
+            let begins = Begins::look(&pipeline, store.as_ref())?;
             let head = transaction::reconcile(&pipeline, restore::load(&pipeline, store.as_ref())?, &rows)?;
             let start = restore::start(head.as_ref());
-            let mut source =
-                shared.open_source(&pipeline.source, start, membership.as_deref()).map_err(source_trouble)?;
+            let known = head.as_ref().map(Identity::of_source).unwrap_or_default();
+            let source = shared.open_source(&pipeline.source, start, known, membership.as_deref());
+            let mut source = source.map_err(|error| identity::trouble(&pipeline.name, error))?;
+            let begins = begins.ask_group(&pipeline, source.as_mut()).map_err(source_trouble)?;
             transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(source_trouble)?;
             let until = if until_caught_up { Some(source.ends().map_err(source_trouble)?) } else { None };
-            Ok((head, source, until))
+            Ok((head, source, until, begins))
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
         // An attempt that fails after this leaves a table that is no longer new.
         self.table_made |= prepared.as_ref().is_ok_and(|prepared| prepared.sinks.iter().any(OpenSink::is_new));
-        let (head, source, until) = source??;
+        let (head, source, until, begins) = source??;
         let Prepared { mut chain, sinks, constraints } = prepared?;
+        begins.check(&self.pipeline, &self.connections, chain.fold().is_some()).await?;
         transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
         let operators = restore::digests(artifacts);
         let head = restore::resume(
@@ -367,8 +374,9 @@ async fn prepare(
     Ok(Prepared { chain, sinks, constraints })
 }
 
-fn source_trouble(error: SourceError) -> Trouble {
+pub(super) fn source_trouble(error: SourceError) -> Trouble {
     match error {
+        another @ SourceError::Another { .. } => Trouble::wrong(another.to_string()),
         SourceError::Unavailable(reason) => Trouble::Away(reason),
         SourceError::Unusable(reason) => Trouble::wrong(reason),
         SourceError::Held(reason) => Trouble::Held(reason),

@@ -40,7 +40,7 @@ pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl
 
 /// Makes the pipeline's checkpoint of these lines; answers how many groups it has.
 pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl BufRead) -> anyhow::Result<usize> {
-    if store.head(pipeline)?.is_some_and(|head| head.topic != UNFINISHED) {
+    if store.head(pipeline)?.is_some_and(|head| head.topic != UNFINISHED && !head.is_mark()) {
         bail!("the pipeline {pipeline} has a checkpoint; forget it first with `sluice state reset {pipeline}`");
     }
     store.reset(pipeline)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluice_core::checkpoint::{CheckpointStore, StateForm};
+use sluice_core::checkpoint::{CheckpointStore, StateForm, begin_anew};
 use sluice_core::deploy::{Bounds, Effect, Event, Operators, Outcome, Rollout};
 use sluice_core::fold::{FoldError, try_migration};
 
@@ -266,7 +266,7 @@ impl Supervisor {
         if self.begins_anew && end == End::Done {
             let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
             tracing::warn!(pipeline = name, "begins anew: its states are forgotten, as `on_incompatible` says");
-            let reset = blocking(move || store.reset(&name)).await;
+            let reset = blocking(move || begin_anew(store.as_ref(), &name)).await;
             self.rollout = Rollout::default();
             if let Err(reason) =
                 reset.map_err(|trouble| trouble.to_string()).and_then(|reset| reset.map_err(|error| error.to_string()))
