@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use sluice_core::Field;
-use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::anatomy::Anatomy;
@@ -172,17 +171,16 @@ pub(crate) struct Compiled {
 }
 
 impl Artifact {
-    /// `warm` is called before the compiler is: it may have the code brought into the cache.
+    /// `compile` gives the code, from a cache or the compiler.
     pub(crate) fn compile(
         linker: &Linker<Guest>,
         ticker: &Arc<Ticker>,
         bytes: &[u8],
-        warm: impl FnOnce(Digest) -> Result<(), ArtifactError>,
+        compile: impl FnOnce(Digest) -> Result<Component, ArtifactError>,
     ) -> Result<Artifact, ArtifactError> {
         let world = Anatomy::read(bytes)?.check()?;
         let digest = Digest::of(bytes);
-        warm(digest)?;
-        let component = compile_component(linker.engine(), bytes)?;
+        let component = compile(digest)?;
         let other_types = |error: wasmtime::Error| ArtifactError::OtherTypes(format!("{error:#}"));
         let pre = linker.instantiate_pre(&component).map_err(other_types)?;
         let exports = ExportIndices::new(&pre, world).map_err(other_types)?;
@@ -241,8 +239,4 @@ impl fmt::Debug for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Artifact").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
     }
-}
-
-fn compile_component(engine: &Engine, bytes: &[u8]) -> Result<Component, ArtifactError> {
-    Component::from_binary(engine, bytes).map_err(|error| ArtifactError::Uncompilable(format!("{error:#}")))
 }

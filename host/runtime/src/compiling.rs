@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy};
 
-use crate::artifact::ArtifactError;
+use crate::artifact::{ArtifactError, Digest};
 use crate::engine::{compiler_config, open_cache};
 use crate::limits::{MAX_ARTIFACT_BYTES, MAX_MESSAGE_BYTES, truncated};
 
@@ -152,14 +152,15 @@ pub fn compile_within(cache_dir: &Path, limits: CompileLimits, component: impl R
     let most = MAX_ARTIFACT_BYTES as u64 + 1;
     component.take(most).read_to_end(&mut bytes).map_err(|error| format!("it can't be read: {error}"))?;
     let cache = open_cache(cache_dir).map_err(|error| error.to_string())?;
-    let mut config = compiler_config(Some(cache));
+    let mut config = compiler_config();
     // Nothing runs here.
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    compile(&config, &bytes).map_err(|error| format!("{error:#}"))
+    let component = compile(&config, &bytes).map_err(|error| format!("{error:#}"))?;
+    cache.keep(&component, Digest::of(&bytes)).map_err(|error| format!("the code can't be kept: {error}"))
 }
 
-fn compile(config: &Config, bytes: &[u8]) -> wasmtime::Result<()> {
-    Component::from_binary(&Engine::new(config)?, bytes).map(drop)
+fn compile(config: &Config, bytes: &[u8]) -> wasmtime::Result<Component> {
+    Component::from_binary(&Engine::new(config)?, bytes)
 }
 
 fn limit(limits: CompileLimits) -> io::Result<()> {

@@ -5,13 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
-use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
-};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::artifact::{Artifact, ArtifactError, Digest};
 use crate::boundary;
+use crate::code::Code;
 use crate::compiling::Helper as CompileHelper;
 use crate::guest::Guest;
 use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
@@ -39,7 +38,8 @@ const MAX_KNOWN: usize = 1_024;
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
     /// Where compiled code is kept, so that a warm start loads an operator in milliseconds; made if it isn't there.
-    /// None: each start compiles. The code in it is run unchecked, so nobody else may write there.
+    /// None: each start compiles. What is damaged in it is compiled anew; what somebody puts there on purpose is run, so nobody else
+    /// may write there.
     pub cache_dir: Option<PathBuf>,
     /// Who compiles what isn't in the cache, so that it can be given up. None, or without a cache: this process itself, however long
     /// that takes and whatever memory.
@@ -83,7 +83,7 @@ pub enum RuntimeError {
 pub struct Runtime {
     linker: Linker<Guest>,
     ticker: Arc<Ticker>,
-    cache: Option<Cache>,
+    cache: Option<Code>,
     helper: Option<(CompileHelper, Known)>,
 }
 
@@ -91,7 +91,7 @@ impl Runtime {
     /// An engine with its clock, its pool of instances and its compile cache.
     pub fn new(config: RuntimeConfig) -> Result<Runtime, RuntimeError> {
         let cache = config.cache_dir.as_deref().map(open_cache).transpose()?;
-        let engine = Engine::new(&engine_config(&config, cache.clone()))
+        let engine = Engine::new(&engine_config(&config))
             .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
@@ -102,19 +102,34 @@ impl Runtime {
     /// Checks that these bytes are an operator that this host can run, and compiles them (or takes the code from the
     /// cache). Blocks for 10 ms a component of 20 kB to seconds for an interpreter, on all cores: keep it off lanes.
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
-        Artifact::compile(&self.linker, &self.ticker, bytes, |digest| match &self.helper {
-            Some((helper, known)) if !known.has(digest) => {
-                helper.compile(bytes)?;
-                known.add(digest);
-                Ok(())
+        Artifact::compile(&self.linker, &self.ticker, bytes, |digest| self.component(digest, bytes))
+    }
+
+    /// The code from the cache, where the helper may have to put it first; else compiled here.
+    fn component(&self, digest: Digest, bytes: &[u8]) -> Result<Component, ArtifactError> {
+        let engine = self.linker.engine();
+        let cached = || self.cache.as_ref().and_then(|code| code.load(engine, digest));
+        if let Some(component) = cached() {
+            return Ok(component);
+        }
+        if let Some((helper, known)) = self.helper.as_ref().filter(|(_, known)| !known.has(digest)) {
+            helper.compile(bytes)?;
+            known.add(digest);
+            if let Some(component) = cached() {
+                return Ok(component);
             }
-            _ => Ok(()),
-        })
+        }
+        let component = Component::from_binary(engine, bytes);
+        let component = component.map_err(|error| ArtifactError::Uncompilable(format!("{error:#}")))?;
+        if let Some(Err(error)) = self.cache.as_ref().map(|code| code.keep(&component, digest)) {
+            tracing::warn!("compiled code isn't kept, and is compiled again at the next start: {error}");
+        }
+        Ok(component)
     }
 
     /// How many artifacts needed no compiling since the start, as the cache had their code.
     pub fn cache_hits(&self) -> usize {
-        self.cache.as_ref().map_or(0, Cache::cache_hits)
+        self.cache.as_ref().map_or(0, Code::hits)
     }
 }
 
@@ -161,31 +176,22 @@ impl Known {
     }
 }
 
-/// wasmtime's own cache: keyed by the code's SHA-256, wasmtime's version and the engine's settings; it bounds itself to
-/// 512 MiB by dropping what was used least lately.
-pub(crate) fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
-    let refused = |reason: String| RuntimeError::Cache { path: path.to_owned(), reason };
-    std::fs::create_dir_all(path).map_err(|error| refused(error.to_string()))?;
-    // wasmtime passes over what it can't write, and each start would compile everything without a word.
-    tempfile::tempfile_in(path).map_err(|error| refused(error.to_string()))?;
-    let absolute = path.canonicalize().map_err(|error| refused(error.to_string()))?;
-    let mut config = CacheConfig::new();
-    config.with_directory(absolute.join("code"));
-    Cache::new(config).map_err(|error| refused(format!("{error:#}")))
+/// The cache in this directory.
+pub(crate) fn open_cache(path: &Path) -> Result<Code, RuntimeError> {
+    Code::open(path).map_err(|error| RuntimeError::Cache { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn engine_config(runtime: &RuntimeConfig, cache: Option<Cache>) -> Config {
-    let mut config = compiler_config(cache);
+fn engine_config(runtime: &RuntimeConfig) -> Config {
+    let mut config = compiler_config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
     config.epoch_interruption(runtime.deadlines);
     config
 }
 
 /// What the code depends on: the same for the host and for whoever compiles for it.
-pub(crate) fn compiler_config(cache: Option<Cache>) -> Config {
+pub(crate) fn compiler_config() -> Config {
     let mut config = Config::new();
     config
-        .cache(cache)
         .epoch_interruption(true)
         // Without it every call would go through a scheduler, at four times the cost; no export is async.
         .concurrency_support(false)

@@ -14,6 +14,7 @@ mod anatomy;
 mod artifact;
 mod boundary;
 mod buffers;
+mod code;
 mod compiling;
 mod componentize;
 mod engine;

@@ -15,6 +15,7 @@ mod kept;
 mod operators;
 mod pipeline;
 mod pipelines;
+mod private;
 mod running;
 mod service;
 

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::connections::Connections;
 use crate::kept::Kept;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
-use crate::{admin, identity, operators, pipelines};
+use crate::{admin, identity, operators, pipelines, private};
 
 /// A running service.
 pub struct Service {
@@ -30,6 +30,8 @@ pub struct Service {
 /// The runtime for operators, with its compile cache in the service's state directory.
 pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     let cache = std::path::absolute(config.state.join("compiled"))?;
+    private::directory(&config.state).with_context(|| format!("the state directory {}", config.state.display()))?;
+    private::cache(&cache).with_context(|| format!("the directory for compiled code {}", cache.display()))?;
     let helper = compile::helper(&cache, config.compile);
     let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), helper, ..RuntimeConfig::default() });
     runtime.context("the WebAssembly runtime can't start")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_connectors::source::SourceError;
-use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::checkpoint::{CheckpointStore, StoreError};
 use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::Disablings;
 use sluice_core::identity::Identity;
@@ -34,6 +34,10 @@ mod swap;
 /// How long after a pipeline could not be opened, as its table or topic is missing, it is tried again. Shorter: a server is asked
 /// for what isn't there all the time. Longer: whoever makes it waits.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// How often a pipeline looks whether the state directory is still there; a flush does so, too. Longer: an idle one says later that it
+/// was removed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How a pipeline ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +80,8 @@ enum Event {
     Stop,
     Operators,
     Asked(Asked),
+    /// What was committed is no longer there.
+    Lost(String),
 }
 
 /// What runs.
@@ -276,6 +282,7 @@ impl Supervisor {
                 () = self.place.moved_from(share.as_ref()) => Event::Moved,
                 changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
                 Some(asked) = orders.recv() => Event::Asked(asked),
+                reason = lost(&self.store) => Event::Lost(reason),
             };
             match event {
                 Event::Said(Said::Ended(end)) => break end,
@@ -286,6 +293,12 @@ impl Supervisor {
                 Event::Operators => self.swap(&run, &mut current).await,
                 Event::Said(Said::Passed(operators)) => self.passed(operators, &run, &mut current).await,
                 Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
+                Event::Lost(reason) => {
+                    // The flusher sees the same, and writes nothing.
+                    run.stop();
+                    run.lane_end().await;
+                    break End::Fault(reason);
+                }
                 Event::Moved => {
                     run.stop();
                     break match run.lane_end().await {
@@ -338,6 +351,17 @@ impl Supervisor {
 pub(super) async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
     // The sender outlives every supervisor.
     let _ = ending.wait_for(|ending| *ending).await;
+}
+
+/// Returns once the checkpoints were taken away under the host, with what to do.
+async fn lost(store: &Arc<dyn CheckpointStore>) -> String {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let store = Arc::clone(store);
+        if let Ok(Err(StoreError::Unusable(reason))) = tokio::task::spawn_blocking(move || store.check()).await {
+            return reason;
+        }
+    }
 }
 
 fn wait(status: &Status, state: State, reason: &str) {
