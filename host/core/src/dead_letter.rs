@@ -23,6 +23,12 @@ pub const MAX_HELD_BYTES: usize = 8 << 20;
 /// The longest reason that is kept, in bytes: a sentence or two, and what an operator may say of a row.
 pub const MAX_REASON_BYTES: usize = 1024;
 
+/// What follows a topic's name in the letters of an earlier topic of that name. No topic has it in its name.
+const SET_ASIDE: char = '@';
+
+/// How much of an identity follows: with the longest name of a topic it is as long as a table's column.
+const SET_ASIDE_CHARS: usize = 5;
+
 /// The partition of a letter that has no record.
 const NO_PARTITION: Partition = Partition(-1);
 
@@ -46,6 +52,12 @@ impl LetterId {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         LetterId { topic: String::new(), partition: NO_PARTITION, offset: Offset((hash >> 1) as i64) }
+    }
+
+    /// The same of a topic that another one has taken the name of: so that neither takes the other's place. `identity` tells them apart.
+    pub fn set_aside(&self, identity: &str) -> LetterId {
+        let told: String = identity.chars().take(SET_ASIDE_CHARS).collect();
+        LetterId { topic: format!("{}{SET_ASIDE}{told}", self.topic), ..self.clone() }
     }
 
     /// Whether there is a record to drive through again.
@@ -109,7 +121,7 @@ impl DeadLetters {
     /// Adds the letter of a record.
     pub fn add_record(&mut self, records: &dyn Records, record: usize, cause: Cause<'_>) {
         let (partition, offset) = records.position(record);
-        let id = LetterId { topic: records.topic().to_owned(), partition, offset };
+        let id = LetterId { topic: records.letter_topic().to_owned(), partition, offset };
         let (key, value) = (records.key(record), records.value(record));
         self.add(DeadLetter {
             key: key.map(<[u8]>::to_vec),
@@ -243,6 +255,10 @@ impl Records for RetriedRecords<'_> {
     }
 
     fn topic(&self) -> &str {
+        self.topic.split(SET_ASIDE).next().unwrap_or(self.topic)
+    }
+
+    fn letter_topic(&self) -> &str {
         self.topic
     }
 
@@ -326,6 +342,18 @@ mod tests {
             let bytes: usize = held.letters.values().map(DeadLetter::bytes).sum();
             prop_assert_eq!(held.bytes, bytes);
         }
+    }
+
+    #[test]
+    fn a_letter_that_was_set_aside_is_driven_through_as_a_record_of_its_topic_and_keeps_its_place() {
+        let id = LetterId { topic: "gifts".to_owned(), partition: Partition(0), offset: Offset(3) };
+        let letters = [DeadLetter { id: id.set_aside("hV7bQ9xyz"), ..letter(id.clone(), cause("bad")) }];
+        let records = RetriedRecords::by_topic(&letters).next().unwrap();
+        assert_eq!((records.topic(), records.id(0).topic.as_str()), ("gifts", "gifts@hV7bQ"));
+        let mut held = DeadLetters::default();
+        held.add_record(&records, 0, cause("bad"));
+        assert_eq!(held.take()[0].id, records.id(0));
+        assert_ne!(records.id(0), id);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Identity {
         self.parts.is_empty()
     }
 
+    /// The parts' names and values.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// This part's value, if it is known.
     pub fn part(&self, name: &str) -> Option<&str> {
         self.parts.get(name).map(String::as_str)

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::LetterId;
+use crate::identity::Identity;
 use crate::interval::Intervals;
 use crate::schema::Field;
 use crate::window::{EventTimes, Window};
@@ -86,8 +87,13 @@ impl Checkpoint {
 /// Forgets everything of the pipeline, on purpose: see [`Checkpoint::begins_anew`]. A crash in between leaves no mark, and a
 /// start then asks whether this was meant.
 pub fn begin_anew(store: &dyn CheckpointStore, pipeline: &str) -> Result<(), StoreError> {
+    let mut mark = Checkpoint::begins_anew();
+    // Letters of what was read are told by it from those of what will be. A damaged one doesn't say.
+    if let Ok(Some(before)) = store.head(pipeline) {
+        Identity::of_source(&before).keep_in(&mut mark);
+    }
     store.reset(pipeline)?;
-    store.commit(pipeline, &Checkpoint::begins_anew(), &Changes::default())
+    store.commit(pipeline, &mark, &Changes::default())
 }
 
 /// Groups that changed, as bytes: the key, and the state unless the group is dropped.

@@ -48,6 +48,46 @@ fn overwrite_all(directory: &std::path::Path) {
     }
 }
 
+/// A byte here and there: whatever it is, it isn't run.
+#[test]
+fn compiled_code_with_a_changed_byte_is_never_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    runtime(directory.path()).unwrap().compile(&component).unwrap();
+    let native = directory.path().join("native");
+    let file = std::fs::read_dir(&native).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&file).unwrap();
+    let host = runtime(directory.path()).unwrap();
+    for at in (0..12).map(|part| part * (whole.len() - 1) / 11) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x40;
+        std::fs::write(&file, &changed).unwrap();
+        let artifact = host.compile(&component).unwrap();
+        assert_eq!(host.cache_hits(), 0, "byte {at}");
+        let mut instance = artifact.open(&config("echo"), &fields(), &Limits::default(), "zoo").unwrap();
+        assert_eq!(instance.process(columns(&rows())).unwrap().columns, rows());
+        // The code was written anew; that of another artifact under this name is none.
+        assert_eq!(std::fs::read(&file).unwrap().len(), whole.len());
+    }
+    host.compile(&component).unwrap();
+    assert_eq!(host.cache_hits(), 1);
+}
+
+#[test]
+fn code_of_another_artifact_under_an_artifacts_name_is_not_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let components = ["guest_transformer", "guest_aggregator"].map(|name| componentize(&module(name)).unwrap());
+    let host = runtime(directory.path()).unwrap();
+    components.iter().for_each(|component| drop(host.compile(component).unwrap()));
+    let native = directory.path().join("native");
+    let files: Vec<_> = std::fs::read_dir(&native).unwrap().map(|entry| entry.unwrap().path()).collect();
+    std::fs::copy(&files[0], &files[1]).unwrap();
+    let again = runtime(directory.path()).unwrap();
+    let worlds = components.map(|component| again.compile(&component).unwrap().world());
+    assert_ne!(worlds[0], worlds[1]);
+    assert_eq!(again.cache_hits(), 1);
+}
+
 #[test]
 fn a_cache_that_can_not_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();

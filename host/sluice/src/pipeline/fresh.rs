@@ -14,6 +14,7 @@ use std::sync::Arc;
 use sluice_connectors::sink::SinkError;
 use sluice_connectors::source::{Source, SourceError};
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StoreError};
+use sluice_core::identity::Identity;
 use sluice_core::{Offset, Partition};
 
 use super::assemble::Trouble;
@@ -30,8 +31,10 @@ pub fn keep_group(pipeline: &Pipeline, head: &mut Checkpoint) {
 
 /// Whether a start is a beginning, and what speaks against it.
 pub enum Begins {
-    /// There is a checkpoint, or somebody said that there is to be none.
+    /// There is a checkpoint, or everything is read again.
     AsItShould,
+    /// Somebody said that there is to be none: it was of this source.
+    Anew(Identity),
     /// Nothing is known of the pipeline here.
     FromNothing {
         /// Where the group is.
@@ -42,8 +45,10 @@ pub enum Begins {
 impl Begins {
     /// Looks into the store. Blocks.
     pub fn look(pipeline: &Pipeline, store: &dyn CheckpointStore) -> Result<Begins, Trouble> {
-        if store.head(&pipeline.name).map_err(store_trouble)?.is_some() {
-            return Ok(Begins::AsItShould);
+        match store.head(&pipeline.name).map_err(store_trouble)? {
+            Some(mark) if mark.is_mark() => return Ok(Begins::Anew(Identity::of_source(&mark))),
+            Some(_) => return Ok(Begins::AsItShould),
+            None => {}
         }
         check_renamed(pipeline, store)?;
         Ok(Begins::FromNothing { committed: BTreeMap::new() })
@@ -51,7 +56,7 @@ impl Begins {
 
     /// Asks the source what its group has read, unless all of it is read again. Blocks.
     pub fn ask_group(self, pipeline: &Pipeline, source: &mut dyn Source) -> Result<Begins, SourceError> {
-        if matches!(self, Begins::AsItShould) {
+        if !matches!(self, Begins::FromNothing { .. }) {
             return Ok(self);
         }
         let whole = source.positions().values().all(|start| *start == Offset(0));
@@ -60,6 +65,11 @@ impl Begins {
         }
         let committed = source.committed()?.into_iter().filter(|(_, offset)| *offset > Offset(0)).collect();
         Ok(Begins::FromNothing { committed })
+    }
+
+    /// What the letters that are there may be of, if it isn't what is read from now on.
+    pub fn before(&self) -> Identity {
+        if let Begins::Anew(before) = self { before.clone() } else { Identity::default() }
     }
 
     /// Refuses a fold that counted before.

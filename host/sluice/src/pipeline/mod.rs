@@ -21,7 +21,7 @@ mod lane;
 pub mod identity;
 mod latest;
 mod lease;
-mod letters;
+pub mod letters;
 mod orders;
 mod patience;
 mod pending;

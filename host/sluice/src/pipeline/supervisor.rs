@@ -249,7 +249,7 @@ impl Supervisor {
         )?;
         let read: Vec<_> = source.positions().into_keys().collect();
         let ends = head.intervals.ends().into_iter().filter(|(partition, _)| read.contains(partition)).collect();
-        let letters = letters::open(&self.pipeline, &self.connections, &head, &ends).await?;
+        let letters = letters::open(&self.pipeline, &self.connections, &head, &ends, &begins.before()).await?;
         let store = Arc::clone(&self.store);
         self.table_made = false;
         Ok(Opened { source, chain, sinks, constraints, until, letters, head, written, store })

@@ -9,8 +9,10 @@ use sluice_core::interval::Intervals;
 use sluice_core::{Interval, Offset, Partition};
 
 use super::{head_of, places};
+use crate::command::block_on;
 use crate::config::{Config, Pipeline};
 use crate::connections::Connections;
+use crate::pipeline::letters;
 
 /// Where the pipeline goes on in what it adopts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,6 +43,14 @@ pub(super) fn adopt(
     }
     let source = open(config, known, &head, from)?;
     let before = (head.topic.clone(), Identity::of_source(&head), places(&head));
+    if let (Some(place), true) = (&known.dead_letters, from != From::Checkpoint) {
+        let (was, is) = (&before.1, source.identity());
+        let connections = Connections::new(&config.connections)?;
+        block_on(async {
+            let mut letters = connections.open_letters(place).await?;
+            Ok(letters::set_aside(letters.as_mut(), pipeline, &head.topic, was, &is).await?)
+        })?;
+    }
     head.identities.remove(SOURCE);
     source.identity().keep_in(&mut head);
     head.topic.clone_from(&known.source.topic);

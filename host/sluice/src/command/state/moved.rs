@@ -1,7 +1,7 @@
 //! `sluice state move`: a pipeline's file was renamed, and what is kept of it gets the new name.
 
 use anyhow::bail;
-use sluice_connectors::letters::{Filter, Letterbox};
+use sluice_connectors::letters::Filter;
 use sluice_connectors::transaction::TABLE;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_store::Store;
@@ -10,6 +10,7 @@ use super::head_of;
 use crate::command::block_on;
 use crate::config::Config;
 use crate::connections::Connections;
+use crate::pipeline::letters;
 
 /// Moves the letters, then checkpoint, history and kept operators. Letters first: after a crash in between the same command goes on.
 pub(super) fn transfer(config: &Config, store: &Store, old: &str, new: &str) -> anyhow::Result<String> {
@@ -42,27 +43,13 @@ pub(super) fn transfer(config: &Config, store: &Store, old: &str, new: &str) -> 
     let mut letters = 0;
     if let Some(place) = &pipeline.dead_letters {
         let connections = Connections::new(&config.connections)?;
-        letters = block_on(async { move_letters(connections.letters(place)?, old, new).await })?;
+        let filter = Filter { pipeline: Some(old.to_owned()), ..Filter::default() };
+        letters = block_on(async {
+            let mut letters = connections.open_letters(place).await?;
+            let moved = letters::rename(letters.as_mut(), &filter, |(_, id)| (new.to_owned(), id.clone())).await;
+            Ok(moved?)
+        })?;
     }
     store.rename(old, new)?;
     Ok(format!("{old} is {new} now, with {letters} dead letters"))
-}
-
-/// Each is written under the new name before it is removed under the old.
-async fn move_letters(mut letters: Box<dyn Letterbox>, old: &str, new: &str) -> anyhow::Result<usize> {
-    let filter = Filter { pipeline: Some(old.to_owned()), ..Filter::default() };
-    let mut moved = 0;
-    loop {
-        let found = letters.find(&filter, None).await?;
-        if found.is_empty() {
-            return Ok(moved);
-        }
-        for found in found {
-            let letter = if found.is_whole() { Some(found.letter) } else { letters.read(&found.place()).await? };
-            let Some(letter) = letter else { continue };
-            letters.write(new, std::slice::from_ref(&letter)).await?;
-            letters.remove(old, &[letter.id]).await?;
-            moved += 1;
-        }
-    }
 }
