@@ -20,7 +20,9 @@ impl Identity {
     pub fn of(parts: impl IntoIterator<Item = (String, String)>) -> Identity {
         // The text below is cut at blanks.
         let plain = |text: String| text.replace(char::is_whitespace, "_");
-        Identity { parts: parts.into_iter().map(|(name, value)| (plain(name).replace('=', "_"), plain(value))).collect() }
+        Identity {
+            parts: parts.into_iter().map(|(name, value)| (plain(name).replace('=', "_"), plain(value))).collect(),
+        }
     }
 
     /// As [`fmt::Display`] shows it; what can't be read is left out.

@@ -91,8 +91,8 @@ impl Runtime {
     /// An engine with its clock, its pool of instances and its compile cache.
     pub fn new(config: RuntimeConfig) -> Result<Runtime, RuntimeError> {
         let cache = config.cache_dir.as_deref().map(open_cache).transpose()?;
-        let engine = Engine::new(&engine_config(&config))
-            .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let engine =
+            Engine::new(&engine_config(&config)).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let known = config.cache_dir.as_deref().map(|path| Known::new(path, &engine));

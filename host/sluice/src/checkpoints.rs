@@ -15,9 +15,8 @@ const CACHE_BYTES: u64 = 64 << 20;
 
 /// Opens it, and holds it against other hosts until it is dropped.
 pub fn open(config: &Config) -> Result<Store, StoreError> {
-    private::directory(&config.state).map_err(|error| {
-        StoreError::Unusable(format!("the state directory {}: {error}", config.state.display()))
-    })?;
+    private::directory(&config.state)
+        .map_err(|error| StoreError::Unusable(format!("the state directory {}: {error}", config.state.display())))?;
     Store::open(&directory(&config.state), CACHE_BYTES)
 }
 

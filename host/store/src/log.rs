@@ -72,6 +72,9 @@ impl Log {
         let (held, there) = (self.file.metadata().map(id), std::fs::metadata(&self.path).map(id));
         match (held, there) {
             (Ok(held), Ok(there)) if held == there => Ok(()),
+            (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                Err(disk::failed("look at it", &self.path, &error))
+            }
             _ => Err(StoreError::Unusable(format!(
                 "{}: was removed or replaced under this host: bring the directory back, then start the host again",
                 self.path.display()

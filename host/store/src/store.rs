@@ -46,7 +46,9 @@ impl Lock {
         let held = self.file.metadata().map(id);
         match std::fs::metadata(&self.path).map(id) {
             Ok(there) if held.as_ref().is_ok_and(|held| *held == there) => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk::failed("look at it", &self.path, &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(disk::failed("look at it", &self.path, &error))
+            }
             _ => Err(StoreError::Unusable(format!(
                 "{}: the directory of the checkpoints was removed or replaced under this host: bring it back, then start the host \
                  again",

@@ -65,7 +65,9 @@ fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<
                 let count = i32::try_from(starts.len()).unwrap_or(0);
                 (Found::Partitions(starts), count)
             }
-            Err(error @ (SourceError::Unusable(_) | SourceError::Another { .. })) => (Found::Trouble(error.to_string()), 0),
+            Err(error @ (SourceError::Unusable(_) | SourceError::Another { .. })) => {
+                (Found::Trouble(error.to_string()), 0)
+            }
             // The cluster is away, and librdkafka says so itself.
             Err(SourceError::Unavailable(_) | SourceError::Held(_)) => continue,
         };

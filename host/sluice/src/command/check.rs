@@ -125,8 +125,10 @@ async fn check_servers(
     problems: &mut Vec<Problem>,
 ) {
     let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || shared.open_source(&source, None, Identity::default(), None).err().map(|e| e.to_string())).await;
+    let opened = tokio::task::spawn_blocking(move || {
+        shared.open_source(&source, None, Identity::default(), None).err().map(|e| e.to_string())
+    })
+    .await;
     if let Ok(Some(reason)) = opened {
         problems.push(problem(pipeline, "source.topic".to_owned(), reason, "a topic that can be read"));
     }

@@ -167,7 +167,9 @@ impl Flusher {
 
     async fn flush(&mut self, flush: Flush) -> Result<(), FlushError> {
         // Also where there are no rows: a checkpoint of another topic's records, or in a directory that is gone, is none.
-        self.store.check()?;
+        if let Err(gone @ StoreError::Unusable(_)) = self.store.check() {
+            return Err(gone.into());
+        }
         may_write(&self.committer, &self.status, &mut self.ending).await?;
         let rows: usize = flush.batches.iter().map(|batch| batch.rows).sum();
         if rows > 0 {

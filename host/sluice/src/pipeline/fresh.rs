@@ -73,12 +73,7 @@ impl Begins {
     }
 
     /// Refuses a fold that counted before.
-    pub async fn check(
-        &self,
-        pipeline: &Pipeline,
-        connections: &Arc<Connections>,
-        folds: bool,
-    ) -> Result<(), Trouble> {
+    pub async fn check(&self, pipeline: &Pipeline, connections: &Arc<Connections>, folds: bool) -> Result<(), Trouble> {
         let Begins::FromNothing { committed } = self else { return Ok(()) };
         if !folds {
             return Ok(());

@@ -75,7 +75,9 @@ pub async fn open(
     };
     let mut letters = connections.open_letters(destination).await.map_err(trouble)?;
     letters.remove(&pipeline.name, &head.retried).await.map_err(trouble)?;
-    set_aside(letters.as_mut(), &pipeline.name, &head.topic, before, &Identity::of_source(head)).await.map_err(trouble)?;
+    set_aside(letters.as_mut(), &pipeline.name, &head.topic, before, &Identity::of_source(head))
+        .await
+        .map_err(trouble)?;
     letters.remove_from(&pipeline.name, &head.topic, ends).await.map_err(trouble)?;
     let marked = connections.letters(destination).map_err(trouble)?;
     Ok(Some((OpenLetters { letters, name }, marked)))

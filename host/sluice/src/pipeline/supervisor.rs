@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, watch};
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
 use super::flush::OpenSink;
+use super::fresh::Begins;
+use super::identity;
 use super::lane::{End, now_micros};
 use super::letters;
 use super::orders::Asked;
 use super::patience::Backoff;
 use super::place::Place;
-use super::fresh::Begins;
-use super::identity;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings};
 use super::status::{RunningOperator, State, Status};
@@ -235,8 +235,8 @@ impl Supervisor {
         self.table_made |= prepared.as_ref().is_ok_and(|prepared| prepared.sinks.iter().any(OpenSink::is_new));
         let (head, source, until, begins) = source??;
         let Prepared { mut chain, sinks, constraints } = prepared?;
-        begins.check(&self.pipeline, &self.connections, chain.fold().is_some()).await?;
         transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
+        begins.check(&self.pipeline, &self.connections, chain.fold().is_some()).await?;
         let operators = restore::digests(artifacts);
         let head = restore::resume(
             &self.pipeline,

@@ -30,7 +30,8 @@ fn counted(records: usize) -> (Corpus, Site) {
 fn recreate(site: &Site, corpus: &Corpus) {
     let name = site.topic_name(GIFTS);
     Topic::remove(&name);
-    let again = sluice_e2e::eventually("the topic can be made again", sluice_e2e::PATIENCE, || Topic::try_create(&name, 1));
+    let again =
+        sluice_e2e::eventually("the topic can be made again", sluice_e2e::PATIENCE, || Topic::try_create(&name, 1));
     corpus.load(GIFTS, &again, 0.0, 1.0);
     // The site deletes it.
     std::mem::forget(again);
@@ -144,4 +145,54 @@ fn a_file_that_is_written_over_in_place_under_a_running_host_stops_the_pipeline(
     assert!(stopped.reason.unwrap().contains("is another one than was read so far"));
     assert_eq!(rows(&site), before);
     assert_eq!(host.terminate().code, Some(0));
+}
+
+fn letters(site: &Site) -> Vec<(String, String)> {
+    let config = site.config();
+    let shown = sluice(&["dead-letters", "show", "--json", "--config", config.to_str().unwrap()]).output;
+    let start = shown.find('[').unwrap_or_else(|| panic!("{shown}"));
+    let letters: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_str(&shown[start..]).into_iter().next().unwrap().unwrap();
+    let text = |letter: &serde_json::Value, key: &str| letter[key].as_str().unwrap().to_owned();
+    letters.iter().map(|letter| (text(letter, "topic"), text(letter, "value"))).collect()
+}
+
+#[test]
+fn letters_of_a_topic_that_was_made_anew_stay_beside_those_of_the_new_one_at_the_same_places() {
+    const GOOD: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
+    for world in [World::Embedded, World::Servers] {
+        let site = Site::empty(world, 1);
+        site.add_pipeline("gift_sum", "gift_sum", |pipeline| {
+            pipeline.insert("on_error".into(), "dead_letter".into());
+        });
+        let name = site.topic_name(GIFTS);
+        site.send(GIFTS, &["{", GOOD]);
+        assert_eq!(catch_up(&site).code, Some(0));
+        assert_eq!(letters(&site), [(name.clone(), "{".to_owned())]);
+        match world {
+            World::Embedded => {
+                fs::write(site.path("events").join(GIFTS).join("0.jsonl"), format!("[1]\n{GOOD}\n{GOOD}\n")).unwrap()
+            }
+            World::Servers => {
+                Topic::remove(&name);
+                let again = sluice_e2e::eventually("it can be made again", sluice_e2e::PATIENCE, || {
+                    Topic::try_create(&name, 1)
+                });
+                ["[1]", GOOD, GOOD].iter().for_each(|record| again.send(0, Some(record.as_bytes())));
+                again.flush();
+                std::mem::forget(again);
+            }
+        }
+        assert_eq!(catch_up(&site).code, Some(1));
+        assert_eq!(state(&site, &["reset", "gift_sum", "--yes"]).code, Some(0));
+        assert_eq!(letters(&site).len(), 1);
+        for _ in 0..2 {
+            assert_eq!(catch_up(&site).code, Some(0));
+            let kept = letters(&site);
+            let [(new, second), (old, first)] = &kept[..] else { panic!("{kept:?}") };
+            assert_eq!((new, second.as_str(), first.as_str()), (&name, "[1]", "{"));
+            assert!(old.starts_with(&format!("{name}@")) && old.len() == name.len() + 6, "{old}");
+        }
+        site.tables().await_rows(metric("gift_sum"), GROUPS, serde_json::json!([["1", 10]]));
+    }
 }
