@@ -7,6 +7,7 @@
 //! states how it keeps it.
 
 pub mod csv;
+mod found;
 pub mod generator;
 pub mod hbase;
 pub mod kafka;

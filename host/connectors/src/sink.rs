@@ -3,6 +3,8 @@
 use arrow_array::ArrayRef;
 use async_trait::async_trait;
 
+pub use crate::found::FoundTable;
+
 /// Which table, and what identifies a row of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -66,8 +68,14 @@ pub trait Sink: Send {
     /// What each column of the table takes, in the order of the fields.
     fn constraints(&self) -> &[Constraint];
 
-    /// Whether the table was made when it was opened: it has none of the rows that were ever written.
-    fn is_new(&self) -> bool;
+    /// What the table was when it was opened. A write to another one under its name is [`SinkError::Replaced`].
+    fn found(&self) -> &FoundTable;
+
+    /// From now on, so is a write to a table that had rows and has none any more: whoever writes can write them all again.
+    fn expect_rows(&mut self);
+
+    /// Whether the table is still the one that was opened, as far as a write would find; changes nothing.
+    async fn verify(&mut self) -> Result<(), SinkError>;
 
     /// Inserts the rows, replacing those with the same key.
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError>;
@@ -83,6 +91,10 @@ pub enum SinkError {
     /// somebody must change something.
     #[error("{0}")]
     Unusable(String),
+    /// The table isn't the one that was opened: it was dropped, made anew or emptied. Nothing was written; open it again, and
+    /// write again what it lacks.
+    #[error("{0}")]
+    Replaced(String),
     /// Several things are wrong with the table at once; each is a sentence that says what to change.
     #[error("{}", .0.join("; "))]
     Mismatch(Vec<String>),

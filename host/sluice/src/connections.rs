@@ -9,7 +9,7 @@ use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseOptions};
 use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter, Membership};
 use sluice_connectors::letters::{self, Letterbox};
 use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
-use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
+use sluice_connectors::mysql::{MysqlConnection, MysqlSink, Pool};
 use sluice_connectors::sink::{Sink, SinkError, Target};
 use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
@@ -247,9 +247,11 @@ fn connection(settings: &config::Connection) -> Result<Connection, LookupError> 
             Connection::Hbase(HbaseConnection::new(options)?)
         }
         config::Connection::Csv { directory } => Connection::Csv(CsvConnection { directory: directory.clone() }),
-        config::Connection::Mysql { url, time_zone } => {
-            Connection::Mysql(MysqlConnection { url: url.expose().to_owned(), time_zone: time_zone.clone() })
-        }
+        config::Connection::Mysql { url, time_zone, connections } => Connection::Mysql(MysqlConnection {
+            url: url.expose().to_owned(),
+            time_zone: time_zone.clone(),
+            pool: Pool::new(*connections),
+        }),
         config::Connection::Sqlite { path } => Connection::Sqlite(SqliteConnection { path: path.clone() }),
     })
 }

@@ -71,7 +71,7 @@ impl Member {
             until_caught_up: shared.until_caught_up,
             rollout: Rollout::default(),
             begins_anew: false,
-            table_made: false,
+            resyncs: Vec::new(),
             disablings: Disablings::default(),
             place: Place::of(&shared.host),
         };

@@ -65,6 +65,12 @@ pub struct Pipeline {
     /// Whether that is on trial.
     #[serde(default)]
     pub on_trial: bool,
+    /// Whether groups are still to be written again.
+    #[serde(default)]
+    pub refreshing: bool,
+    /// What was last found of its tables.
+    #[serde(default)]
+    pub tables: Option<String>,
     /// How long the last cut-over took, in microseconds.
     #[serde(default)]
     pub swap_pause_us: Option<u64>,

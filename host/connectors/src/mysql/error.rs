@@ -9,11 +9,12 @@ use crate::sink::SinkError;
 pub(super) const UNKNOWN_TIME_ZONE: u16 = 1298;
 
 /// The error of a statement that names a table which isn't there.
-const NO_SUCH_TABLE: u16 = 1146;
+pub(super) const NO_SUCH_TABLE: u16 = 1146;
 
 /// Errors that pass without anybody changing the table or the configuration: the server is starting, stopping, full,
 /// failing over, or somebody else holds a lock. Numbers as in MySQL's and MariaDB's manuals.
-const PASSING: [u16; 35] = [
+const PASSING: [u16; 36] = [
+    1020, // somebody else changed the row since the transaction began
     1021, 1037, 1038, 1040, 1041, // disk full, out of memory, too many connections
     1043, 1047, 1053, 1077, 1079, 1080, // bad handshake, cluster not ready, shutting down
     1152, 1158, 1159, 1160, 1161, 1184, // the connection broke off

@@ -1,11 +1,12 @@
 //! Dead letters in a MySQL table.
 
 use async_trait::async_trait;
-use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::{Arguments, AssertSqlSafe};
 
 use super::describe::{Described, describe};
 use super::error;
+use super::pool::Lease;
 use super::session::Server;
 use super::{MysqlConnection, MysqlSink};
 use crate::letters::{Letter, Letterbox};
@@ -15,7 +16,7 @@ use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters,
 impl MysqlConnection {
     /// The letters in this table, to be looked at; a table that is missing has none.
     pub fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
-        let session = MysqlSession { server: Server::of(self)?, connection: None };
+        let session = MysqlSession { server: Server::of(self)? };
         Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Mysql, table), table, None)))
     }
 
@@ -28,15 +29,14 @@ impl MysqlConnection {
     pub async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
         let fields = sluice_core::dead_letter::fields();
         let sink = MysqlSink::open(self, &letter_target(table, create), &fields).await?;
-        let session = MysqlSession { server: Server::of(self)?, connection: None };
+        let session = MysqlSession { server: Server::of(self)? };
         Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Mysql, table), table, Some(Box::new(sink)))))
     }
 }
 
-/// A connection that is made when it is needed, and again when the server closed it while it was idle.
+/// Takes a connection of the pool for each transaction, another when the server closed that one while it was idle.
 struct MysqlSession {
     server: Server,
-    connection: Option<MySqlConnection>,
 }
 
 /// What a transaction came to.
@@ -47,38 +47,34 @@ struct Answer {
 
 impl MysqlSession {
     async fn run(&mut self, statements: &[Statement]) -> Result<Answer, SinkError> {
-        if let Some(connection) = self.connection.take() {
-            match self.transaction(connection, statements).await {
-                Err(lost) if error::is_lost(&lost) => {}
-                other => return other.map_err(|e| error::sink_error(&self.server, &e)),
-            }
+        let lease = self.server.lease().await?;
+        let was_idle = lease.was_idle;
+        match self.transaction(lease, statements).await {
+            Err(lost) if was_idle && error::is_lost(&lost) => {}
+            other => return other.map_err(|e| error::sink_error(&self.server, &e)),
         }
-        let connection = self.server.connect().await?;
-        self.transaction(connection, statements).await.map_err(|e| error::sink_error(&self.server, &e))
+        let lease = self.server.fresh().await?;
+        self.transaction(lease, statements).await.map_err(|e| error::sink_error(&self.server, &e))
     }
 
-    async fn transaction(
-        &mut self,
-        mut connection: MySqlConnection,
-        statements: &[Statement],
-    ) -> Result<Answer, sqlx::Error> {
+    async fn transaction(&mut self, mut lease: Lease, statements: &[Statement]) -> Result<Answer, sqlx::Error> {
         let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
         let mut answer = Answer { rows: Vec::new(), changed: 0 };
         for statement in statements {
             let arguments = arguments(statement).map_err(sqlx::Error::Encode)?;
             let query = sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments);
             if statement.selects() {
-                let rows = self.server.raw_answer(query.fetch_all(&mut connection)).await.map_err(|_| late())?;
+                let rows = self.server.raw_answer(query.fetch_all(&mut *lease)).await.map_err(|_| late())?;
                 answer.rows.extend(rows?);
             } else {
-                let done = self.server.raw_answer(query.execute(&mut connection)).await.map_err(|_| late())?;
+                let done = self.server.raw_answer(query.execute(&mut *lease)).await.map_err(|_| late())?;
                 answer.changed += done?.rows_affected();
             }
         }
         // Also after a select: the next one would see what this one saw.
-        let commit = sqlx::raw_sql("COMMIT").execute(&mut connection);
+        let commit = sqlx::raw_sql("COMMIT").execute(&mut *lease);
         self.server.raw_answer(commit).await.map_err(|_| late())??;
-        self.connection = Some(connection);
+        lease.give_back();
         Ok(answer)
     }
 }
@@ -97,8 +93,9 @@ pub(super) fn arguments(statement: &Statement) -> Result<MySqlArguments, sqlx::e
 #[async_trait]
 impl Session for MysqlSession {
     async fn has_table(&mut self, table: &str) -> Result<bool, SinkError> {
-        let mut connection = self.server.connect().await?;
-        let described = self.server.answer(describe(&mut connection, table)).await?;
+        let mut lease = self.server.open().await?;
+        let described = self.server.answer(describe(&mut lease, table)).await?;
+        self.server.done(lease).await?;
         Ok(!matches!(described, Described::Missing))
     }
 

@@ -13,8 +13,10 @@
 mod bind;
 mod describe;
 mod error;
+mod identity;
 mod inserts;
 mod letters;
+mod pool;
 mod session;
 mod sink;
 mod transaction;
@@ -25,11 +27,12 @@ use std::fmt;
 
 use sluice_core::Field;
 
+pub use self::pool::{DEFAULT_CONNECTIONS, Pool};
 pub use self::sink::MysqlSink;
 use crate::sink::{SinkError, Target};
 
 /// Where a MySQL or MariaDB server is, and what its sessions are set to.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct MysqlConnection {
     /// `mysql://user:password@host:port/database`; TLS by the parameters `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, a
     /// local socket by `socket`.
@@ -37,6 +40,8 @@ pub struct MysqlConnection {
     /// The session's zone, as a name (`Asia/Shanghai`) or an offset (`+08:00`); none leaves the server's. It matters
     /// to `TIMESTAMP` columns only.
     pub time_zone: Option<String>,
+    /// The connections that everything shares that is opened on this or on a clone of it.
+    pub pool: Pool,
 }
 
 /// Says where the server is, and never the password.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use super::pool::{LEASE_TIMEOUT, Lease, Pool};
 use super::{MysqlConnection, error, zone};
 use crate::sink::SinkError;
 
@@ -21,6 +22,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may take for a statement. A thousand rows take milliseconds; a lock that somebody else holds is
 /// given up by the server itself before ([`LOCK_TIMEOUT_SECONDS`]), which says more than our giving up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many statements a connection keeps prepared. An upsert has at most eleven texts, of so many of the pipelines that share the
+/// connection; all connections together stay far below a server's limit of 16,382 (`max_prepared_stmt_count`).
+const PREPARED: usize = 256;
 
 /// How long a statement waits for a row's lock.
 const LOCK_TIMEOUT_SECONDS: u32 = 5;
@@ -33,6 +38,8 @@ const PARAMETERS: [&str; 9] =
 pub(super) struct Server {
     options: MySqlConnectOptions,
     time_zone: Option<String>,
+    pool: Pool,
+    home: usize,
 }
 
 /// The address, without user and password.
@@ -71,12 +78,57 @@ impl Server {
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .timezone(None)
+            .statement_cache_capacity(PREPARED)
             .disable_statement_logging();
-        Ok(Server { options, time_zone: connection.time_zone.clone() })
+        let pool = connection.pool.clone();
+        Ok(Server { options, time_zone: connection.time_zone.clone(), home: pool.home(), pool })
+    }
+
+    /// A connection of the pool with no transaction open. One that was idle may turn out to be closed: then a [`Server::fresh`] one
+    /// may do.
+    pub(super) async fn lease(&self) -> Result<Lease, SinkError> {
+        let (slot, idle) = self.pool.take(self.home).await.ok_or_else(|| self.busy())?;
+        match idle {
+            Some(connection) => Ok(Lease::new(connection, slot, true)),
+            None => Ok(Lease::new(self.connect().await?, slot, false)),
+        }
+    }
+
+    /// The same, of which the server has just said that it is open.
+    pub(super) async fn open(&self) -> Result<Lease, SinkError> {
+        let mut lease = self.lease().await?;
+        if lease.was_idle && self.answer(lease.ping()).await.is_err() {
+            drop(lease);
+            return self.fresh().await;
+        }
+        Ok(lease)
+    }
+
+    /// A connection that was made just now, in the place of one of the pool's.
+    pub(super) async fn fresh(&self) -> Result<Lease, SinkError> {
+        let (slot, idle) = self.pool.take(self.home).await.ok_or_else(|| self.busy())?;
+        drop(idle);
+        Ok(Lease::new(self.connect().await?, slot, false))
+    }
+
+    /// Ends what was looked at, and gives the connection back.
+    pub(super) async fn done(&self, mut lease: Lease) -> Result<(), SinkError> {
+        self.answer(sqlx::raw_sql("COMMIT").execute(&mut *lease)).await?;
+        lease.give_back();
+        Ok(())
+    }
+
+    fn busy(&self) -> SinkError {
+        SinkError::Unavailable(format!(
+            "all {} connections to {self} were in use for {} s: look what the server is doing, or raise `connections` of the mysql \
+             connection in sluice.toml",
+            self.pool.limit(),
+            LEASE_TIMEOUT.as_secs()
+        ))
     }
 
     /// A connection with strict types, the zone, and no transaction open.
-    pub(super) async fn connect(&self) -> Result<MySqlConnection, SinkError> {
+    async fn connect(&self) -> Result<Box<MySqlConnection>, SinkError> {
         let mut connection = self.within(CONNECT_TIMEOUT, MySqlConnection::connect_with(&self.options)).await?;
         // Every statement opens a transaction by itself, which saves a round trip for each flush.
         let settings = format!(
@@ -88,7 +140,7 @@ impl Server {
         if let Some(zone) = &self.time_zone {
             self.set_zone(&mut connection, zone).await?;
         }
-        Ok(connection)
+        Ok(Box::new(connection))
     }
 
     /// Waits for one answer of the server.
@@ -146,7 +198,7 @@ mod tests {
     use super::*;
 
     fn server(url: &str) -> Result<Server, SinkError> {
-        Server::of(&MysqlConnection { url: url.into(), time_zone: None })
+        Server::of(&MysqlConnection { url: url.into(), ..MysqlConnection::default() })
     }
 
     #[test]
@@ -166,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_connection_shows_its_server_and_never_its_password() {
-        let connection = MysqlConnection { url: "mysql://me:s3cret@db.example:3307/live".into(), time_zone: None };
+        let connection =
+            MysqlConnection { url: "mysql://me:s3cret@db.example:3307/live".into(), ..MysqlConnection::default() };
         let shown = format!("{connection:?}");
         assert!(shown.contains("db.example:3307") && !shown.contains("s3cret"), "{shown}");
     }

@@ -8,9 +8,11 @@ use sqlx::mysql::{MySqlArguments, MySqlConnection};
 use super::describe::{Described, describe};
 use super::inserts::{Failure, Inserts};
 use super::letters::arguments;
+use super::pool::Lease;
 use super::session::Server;
-use super::{MysqlConnection, error, sink};
-use crate::sink::{Constraint, Rows, SinkError};
+use super::{MysqlConnection, error, identity, sink};
+use crate::found::Watched;
+use crate::sink::{Constraint, FoundTable, Rows, SinkError};
 use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
@@ -27,10 +29,11 @@ impl MysqlConnection {
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;
-        let mut connection = server.connect().await?;
-        let sink::Opened { constraints, .. } = sink::open_table(&server, &mut connection, &plan).await?;
-        check_engine(&server, &mut connection, &plan).await?;
-        create_checkpoint(&server, &mut connection).await?;
+        let mut lease = server.open().await?;
+        let sink::Opened { constraints, watched } = sink::open_table(&server, &mut lease, &plan).await?;
+        check_engine(&server, &mut lease, &plan).await?;
+        create_checkpoint(&server, &mut lease).await?;
+        server.done(lease).await?;
         let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;
         Ok(Box::new(MysqlTransactions {
             server,
@@ -39,7 +42,7 @@ impl MysqlConnection {
             pipeline: ledger.pipeline.clone(),
             sql: CheckpointSql::new(Dialect::Mysql, ledger),
             constraints,
-            connection: Some(connection),
+            watched,
         }))
     }
 
@@ -47,20 +50,22 @@ impl MysqlConnection {
     pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;
-        let mut connection = server.connect().await?;
-        sink::check_table(&server, &mut connection, &plan).await?;
-        check_engine(&server, &mut connection, &plan).await
+        let mut lease = server.open().await?;
+        sink::check_table(&server, &mut lease, &plan).await?;
+        check_engine(&server, &mut lease, &plan).await?;
+        server.done(lease).await
     }
 
     /// How far the rows of a pipeline that reads this topic are.
     pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
         let server = Server::of(self)?;
-        let mut connection = server.connect().await?;
-        if matches!(server.answer(describe(&mut connection, TABLE)).await?, Described::Missing) {
-            return Ok(Written::default());
-        }
-        let all = CheckpointSql::all(Dialect::Mysql, pipeline);
-        written(&server.answer(lines(&mut connection, &all)).await?, pipeline, topic)
+        let mut lease = server.open().await?;
+        let lines = match server.answer(describe(&mut lease, TABLE)).await? {
+            Described::Missing => Vec::new(),
+            _ => server.answer(lines(&mut lease, &CheckpointSql::all(Dialect::Mysql, pipeline))).await?,
+        };
+        server.done(lease).await?;
+        written(&lines, pipeline, topic)
     }
 }
 
@@ -120,30 +125,34 @@ struct MysqlTransactions {
     pipeline: String,
     sql: CheckpointSql,
     constraints: Vec<Constraint>,
-    connection: Option<MySqlConnection>,
+    watched: Watched,
 }
 
 impl MysqlTransactions {
-    async fn run(&mut self, mut connection: MySqlConnection, transaction: &Transaction<'_>) -> Result<(), Failure> {
+    async fn run(&mut self, mut lease: Lease, transaction: &Transaction<'_>) -> Result<(), Failure> {
         let Transaction { before, after, .. } = transaction;
         let lock = self.sql.lock(before, after);
-        let lines = self.inserts.run(&self.server, lines(&mut connection, &lock)).await?;
+        let lines = self.inserts.run(&self.server, lines(&mut lease, &lock)).await?;
         match self.sql.compare(&lines, before, after) {
-            Ok(Found::Before) => self.write(&mut connection, transaction).await?,
+            Ok(Found::Before) => self.write(&mut lease, transaction).await?,
             Ok(Found::After) => {}
             Err(misfit) => {
                 return Err(Failure::Other(SinkError::Unusable(format!("{}, `{TABLE}`: {misfit}", self.server))));
             }
         }
         // Also where there was nothing to write: the lines are free again.
-        self.inserts.commit(&self.server, &mut connection).await?;
-        self.connection = Some(connection);
+        self.inserts.commit(&self.server, &mut lease).await?;
+        lease.give_back();
+        if transaction.rows.rows > 0 {
+            self.watched.has_written();
+        }
         Ok(())
     }
 
     async fn write(&mut self, connection: &mut MySqlConnection, transaction: &Transaction<'_>) -> Result<(), Failure> {
         let server = &self.server;
         let Transaction { rows, letters, before, after } = transaction;
+        identity::verify(server, connection, &self.inserts.plan, &self.watched).await?;
         if rows.rows > 0 {
             self.inserts.write(server, connection, rows).await?;
         }
@@ -165,19 +174,33 @@ impl TransactionSink for MysqlTransactions {
         &self.constraints
     }
 
+    fn found(&self) -> &FoundTable {
+        &self.watched.found
+    }
+
+    fn expect_rows(&mut self) {
+        self.watched.expect_rows();
+    }
+
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        let mut lease = self.server.open().await?;
+        identity::verify(&self.server, &mut lease, &self.inserts.plan, &self.watched).await?;
+        self.server.done(lease).await
+    }
+
     fn takes_letters(&self) -> bool {
         self.letters.is_some()
     }
 
     async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
-        if let Some(connection) = self.connection.take() {
-            match self.run(connection, transaction).await {
-                // It may have been closed long ago, while it was idle, or with the answer: the next one finds out which.
-                Err(Failure::Lost(_)) => {}
-                other => return Ok(other?),
-            }
+        let lease = self.server.lease().await?;
+        let was_idle = lease.was_idle;
+        match self.run(lease, transaction).await {
+            // It may have been closed long ago, while it was idle, or with the answer: the next one finds out which.
+            Err(Failure::Lost(_)) if was_idle => {}
+            other => return Ok(other?),
         }
-        let connection = self.server.connect().await?;
-        Ok(self.run(connection, transaction).await?)
+        let lease = self.server.fresh().await?;
+        Ok(self.run(lease, transaction).await?)
     }
 }

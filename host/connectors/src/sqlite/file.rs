@@ -1,5 +1,6 @@
 //! The database file, and connections to it.
 
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,16 +29,36 @@ impl File {
         self.path.exists()
     }
 
-    /// The file, to be written; made if it is missing.
+    /// The file, to be written; made if it is missing, and then for this user alone: SQLite gives the files that it puts beside it
+    /// the same mode.
     pub(super) async fn open(&self) -> Result<sqlx::SqliteConnection, SinkError> {
         self.find_directory()?;
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path);
+        if let Err(error) = made
+            && error.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(self.error(&sqlx::Error::Io(error)));
+        }
+        self.open_existing().await
+    }
+
+    /// The file, to be written; not if it is missing.
+    pub(super) async fn open_existing(&self) -> Result<sqlx::SqliteConnection, SinkError> {
         // Full: a transaction is on the disk when it is confirmed, also if the machine stops the next moment.
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
         self.connect(options).await
+    }
+
+    /// Which file the path leads to now, if there is one: device, number, and when it was made, as numbers are used again.
+    pub(super) fn identity(&self) -> Option<String> {
+        let file = std::fs::metadata(&self.path).ok()?;
+        let made = file.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let made = made.and_then(|since| sluice_core::time::shown(i64::try_from(since.as_micros()).ok()?));
+        let made = made.map_or_else(String::new, |time| format!(", made at {time} UTC"));
+        Some(format!("the file {}:{}{made}", file.dev(), file.ino()))
     }
 
     /// The file as it is, not to be changed.

@@ -9,6 +9,7 @@ mod bind;
 mod describe;
 mod error;
 mod file;
+mod identity;
 mod inserts;
 mod letters;
 mod sink;

@@ -50,7 +50,8 @@ pub fn all(service: Service, token: Token) -> Router {
         .route("/pipelines/{name}/rollback", post(roll_back))
         .route("/pipelines/{name}/pin", post(pin))
         .route("/pipelines/{name}/unpin", post(unpin))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin and unpin"))
+        .route("/pipelines/{name}/resync", post(resync))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin, unpin and resync"))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "GET looks, POST changes; this is asked for with the other"))
         .with_state(service)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -118,6 +119,10 @@ async fn pin(State(service): State<Service>, Path(name): Path<String>) -> Respon
 
 async fn unpin(State(service): State<Service>, Path(name): Path<String>) -> Response {
     service.order(&name, Order::Unpin).await
+}
+
+async fn resync(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    service.order(&name, Order::Resync).await
 }
 
 impl Service {

@@ -1,23 +1,24 @@
 //! `sluice demo`: the pipelines on generated records, embedded, with the results growing in the terminal.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use sluice_connectors::generator::{Generator, GeneratorOptions, Stream};
-use sluice_core::checkpoint::CheckpointStore as _;
 use tokio::sync::watch;
 
+use self::own::Own;
 use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
 use super::run::ended_by_signal;
 use crate::board::Board;
-use crate::checkpoints;
 use crate::config::{self, Config, Connection};
 use crate::connections::Connections;
 use crate::pipeline::Ended;
 use crate::service::Service;
+
+mod own;
 
 /// How many rooms visitors enter: as many as the demo's dimension has modules.
 const ROOMS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
@@ -43,9 +44,10 @@ impl Demo {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = super::load(&self.config)?;
         let places = Places::of(&config)?;
-        forget(&config)?;
-        places.clear()?;
-        block_on(self.show(&config, &places))
+        block_on(async {
+            places.own(&config).begin_anew().await?;
+            self.show(&config, &places).await
+        })
     }
 
     async fn show(&self, config: &Config, places: &Places) -> anyhow::Result<ExitCode> {
@@ -95,21 +97,11 @@ impl Demo {
     }
 }
 
-/// Forgets the last demo's checkpoints, which are of records that are about to go, and what ran in it or was pinned. Fails while another host has them, before
-/// anything of that host's is removed.
-fn forget(config: &Config) -> anyhow::Result<()> {
-    let store = checkpoints::open(config)?;
-    for pipeline in &config.pipelines {
-        store.reset(&pipeline.name)?;
-        store.histories().forget(&pipeline.name)?;
-    }
-    Ok(())
-}
-
 /// Where the demo's files are.
 struct Places {
     events_name: String,
     events: PathBuf,
+    database_name: String,
     database: PathBuf,
 }
 
@@ -120,35 +112,17 @@ impl Places {
         for (name, connection) in &config.connections {
             match connection {
                 config::Connection::Log { directory } => log = Some((name.clone(), directory.clone())),
-                Connection::Sqlite { path } => sqlite = Some(path.clone()),
+                Connection::Sqlite { path } => sqlite = Some((name.clone(), path.clone())),
                 _ => {}
             }
         }
-        let (Some((events_name, events)), Some(database)) = (log, sqlite) else {
+        let (Some((events_name, events)), Some((database_name, database))) = (log, sqlite) else {
             bail!("{}: the demo wants a `log` and a `sqlite` connection", config.file.display());
         };
-        Ok(Places { events_name, events, database })
+        Ok(Places { events_name, events, database_name, database })
     }
 
-    /// Every demo begins with nothing. Only what a demo makes is removed: the two topics, and the database.
-    fn clear(&self) -> anyhow::Result<()> {
-        for stream in [Stream::Entry, Stream::Gift] {
-            gone(std::fs::remove_dir_all(self.events.join(stream.topic())), &self.events)?;
-        }
-        for ending in ["", "-wal", "-shm"] {
-            let mut file = self.database.clone().into_os_string();
-            file.push(ending);
-            gone(std::fs::remove_file(&file), Path::new(&file))?;
-        }
-        Ok(())
-    }
-}
-
-fn gone(removed: std::io::Result<()>, path: &Path) -> anyhow::Result<()> {
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} can't be removed", path.display()))
-        }
-        _ => Ok(()),
+    fn own<'a>(&'a self, config: &'a Config) -> Own<'a> {
+        Own { config, events: &self.events, connection: &self.database_name, database: &self.database }
     }
 }

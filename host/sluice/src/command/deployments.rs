@@ -94,7 +94,12 @@ impl Unpin {
     }
 }
 
-fn order(file: &ConfigFile, pipeline: &str, verb: &str, body: Option<&serde_json::Value>) -> anyhow::Result<ExitCode> {
+pub(super) fn order(
+    file: &ConfigFile,
+    pipeline: &str,
+    verb: &str,
+    body: Option<&serde_json::Value>,
+) -> anyhow::Result<ExitCode> {
     let client = Client::new(&file.load_admin()?)?;
     let path = format!("/pipelines/{}/{verb}", segment(pipeline));
     let done = block_on(async { Ok(client.post(&path, body).await?) })?;

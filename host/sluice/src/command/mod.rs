@@ -8,6 +8,7 @@ mod demo;
 mod deployments;
 mod generate;
 mod inspect;
+mod resync;
 mod run;
 mod state;
 mod status;
@@ -71,6 +72,8 @@ enum Verb {
     Pin(deployments::Pin),
     /// Let a pipeline take what is newest again.
     Unpin(deployments::Unpin),
+    /// Let a pipeline write all of its groups again.
+    Resync(resync::Resync),
     /// Look at the checkpoints of a service that isn't running, move them, start over.
     State(state::State),
     /// Look at records that were left out, drive them through again, or forget them.
@@ -116,6 +119,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Rollback(rollback) => rollback.execute(),
         Verb::Pin(pin) => pin.execute(),
         Verb::Unpin(unpin) => unpin.execute(),
+        Verb::Resync(resync) => resync.execute(),
         Verb::State(state) => state.execute(),
         Verb::DeadLetters(letters) => letters.execute(),
         Verb::Demo(demo) => demo.execute(),

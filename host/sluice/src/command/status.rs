@@ -80,6 +80,12 @@ fn notes(text: &mut String, pipeline: &PipelineStatus) {
     if let Some(reason) = &s.reason {
         note(reason.clone());
     }
+    if s.refreshing {
+        note("refreshing: groups are still to be written again".to_owned());
+    }
+    if let Some(tables) = &s.tables {
+        note(tables.clone());
+    }
     if s.on_trial {
         note(format!("on trial: `sluice rollback {}` goes back as if it had never been", s.name));
     }

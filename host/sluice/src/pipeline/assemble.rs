@@ -209,12 +209,15 @@ pub async fn sinks(
             }
         };
         match table {
-            Ok(table) => {
+            Ok(mut table) => {
+                if folds {
+                    table.expect_rows();
+                }
                 let name = format!("{}.{}", settings.connection, settings.table);
                 let (generation, retries) = (settings.generation, settings.flush.retries);
                 open.push(OpenSink { table, name, key, generation, retries });
             }
-            Err(SinkError::Unavailable(reason)) => return Err(Trouble::Away(reason)),
+            Err(SinkError::Unavailable(reason) | SinkError::Replaced(reason)) => return Err(Trouble::Away(reason)),
             Err(SinkError::Unusable(reason)) => wrong.push(reason),
             Err(SinkError::Mismatch(reasons)) => wrong.extend(reasons),
         }

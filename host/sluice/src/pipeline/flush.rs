@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_connectors::sink::{Constraint, Rows, Sink, SinkError};
+use sluice_connectors::sink::{Constraint, FoundTable, Rows, Sink, SinkError};
 use sluice_connectors::source::Committer;
 use sluice_connectors::transaction::{TransactionSink, Written};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
@@ -48,6 +48,10 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 /// Failed tries to reach the dead letters' place after which the pipeline says that it is holding: as many as a sink has unless
 /// told otherwise.
 const LETTER_RETRIES: u32 = 3;
+
+/// How often a flusher that has nothing to write looks whether its tables are still there. Each flush looks, too. Shorter: idle
+/// pipelines ask for nothing. Longer: a table that somebody emptied stays empty, while no record comes.
+const LOOK_AT_TABLES_EVERY: Duration = Duration::from_secs(5);
 
 /// What a lane hands over.
 pub enum Work {
@@ -89,6 +93,30 @@ impl Table {
             Table::Transactions(sink) => sink.constraints(),
         }
     }
+
+    /// What the table was when it was opened.
+    pub fn found(&self) -> &FoundTable {
+        match self {
+            Table::Upserts(sink) => sink.found(),
+            Table::Transactions(sink) => sink.found(),
+        }
+    }
+
+    /// Whether the table is still the one that was opened.
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        match self {
+            Table::Upserts(sink) => sink.verify().await,
+            Table::Transactions(sink) => sink.verify().await,
+        }
+    }
+
+    /// From now on, a table that loses all of its rows is another.
+    pub fn expect_rows(&mut self) {
+        match self {
+            Table::Upserts(sink) => sink.expect_rows(),
+            Table::Transactions(sink) => sink.expect_rows(),
+        }
+    }
 }
 
 /// A sink and how a pipeline uses it.
@@ -105,11 +133,6 @@ pub struct OpenSink {
 }
 
 impl OpenSink {
-    /// Whether its table was made when it was opened. With transactions the database itself says that rows are missing.
-    pub fn is_new(&self) -> bool {
-        matches!(&self.table, Table::Upserts(sink) if sink.is_new())
-    }
-
     /// What it writes of a flush.
     pub(super) fn rows(&self, flush: &Flush) -> Result<Rows, FlushError> {
         let rows = latest(&flush.batches, &self.key);
@@ -127,6 +150,8 @@ pub enum FlushError {
     GaveUp { sink: String, reason: String, rows: usize },
     #[error("{0}")]
     Lost(String),
+    #[error("{sink}: {reason}")]
+    Replaced { sink: String, reason: String },
     #[error("{0}; what was not written is read again at the next start")]
     Unasked(String),
     #[error("the checkpoint was not made: {0}")]
@@ -153,13 +178,31 @@ pub struct Flusher {
 
 impl Flusher {
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
-        while let Some(work) = work.recv().await {
-            match work {
-                Work::CutOver(flush, sinks) => {
+        loop {
+            match tokio::time::timeout(LOOK_AT_TABLES_EVERY, work.recv()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Work::CutOver(flush, sinks))) => {
                     self.flush(*flush).await?;
                     self.sinks = sinks;
                 }
-                Work::Flush(flush) => self.flush(*flush).await?,
+                Ok(Some(Work::Flush(flush))) => self.flush(*flush).await?,
+                Err(_) => {
+                    let mut ending = self.ending.clone();
+                    tokio::select! {
+                        looked = tokio::time::timeout(LOOK_AT_TABLES_EVERY, self.look_at_tables()) => looked.unwrap_or(Ok(()))?,
+                        // Its sender outlives every flusher.
+                        _ = ending.wait_for(|ending| *ending) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the tables are still those that were opened. That a server is away is said by who has rows for it.
+    async fn look_at_tables(&mut self) -> Result<(), FlushError> {
+        for open in &mut self.sinks {
+            if let Err(SinkError::Replaced(reason)) = open.table.verify().await {
+                return Err(FlushError::Replaced { sink: open.name.clone(), reason });
             }
         }
         Ok(())
@@ -189,8 +232,9 @@ impl Flusher {
             return Ok(());
         }
         let ends = flush.head.intervals.ends();
-        let retried = flush.head.retried.clone();
+        let (retried, refreshing) = (flush.head.retried.clone(), flush.head.refreshing);
         self.checkpoint(flush.head, flush.changes).await?;
+        self.status.set_refreshing(refreshing);
         if let Some(passed) = flush.passed {
             passed.tell().await;
         }
@@ -318,8 +362,10 @@ impl<'a> Patience<'a> {
     /// Returns when it is time to try again; or says why that would not help. `rows` are those that wait.
     pub(super) async fn wait(&mut self, error: SinkError, rows: usize) -> Result<(), FlushError> {
         let sink = self.name;
-        let SinkError::Unavailable(reason) = error else {
-            return Err(FlushError::Unusable { sink: sink.to_owned(), reason: error.to_string() });
+        let reason = match error {
+            SinkError::Unavailable(reason) => reason,
+            SinkError::Replaced(reason) => return Err(FlushError::Replaced { sink: sink.to_owned(), reason }),
+            error => return Err(FlushError::Unusable { sink: sink.to_owned(), reason: error.to_string() }),
         };
         let wait = self.backoff.wait();
         let long = self.backoff.tries() > self.retries;

@@ -67,6 +67,8 @@ pub enum End {
     Disabled(String),
     /// Its partitions are no longer this host's.
     Moved(String),
+    /// A table is no longer the one that was opened.
+    Replaced(String),
 }
 
 /// One pipeline's thread.
@@ -374,7 +376,9 @@ impl Lane {
     /// Whether a flush would change anything.
     fn has_news(&self) -> bool {
         let consumed = || self.progress.flushed.as_ref() != Some(&self.progress.head.intervals);
-        self.waiting() > 0 || !self.is_on_trial() && consumed()
+        // The last flush said that groups are to be shown, and now all are.
+        let shown = || self.progress.head.refreshing && !self.chain.fold().is_some_and(Fold::is_showing);
+        self.waiting() > 0 || !self.is_on_trial() && (consumed() || shown())
     }
 
     /// A copy of all that changed, as of this batch boundary.

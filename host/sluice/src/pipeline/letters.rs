@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluice_connectors::letters::{Filter, Letterbox};
 use sluice_connectors::sink::SinkError;
@@ -42,6 +42,10 @@ use crate::connections::Connections;
 
 /// How often marked letters are looked for. Shorter: a query of the table for nothing. Longer: people wait for their retry.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a pipeline that has no letters looks whether somebody put some there. Its own it knows of. Shorter: a hundred pipelines
+/// ask for nothing all the time. Longer: whoever restores a table waits.
+const LOOK_FOR_ANY_EVERY: Duration = Duration::from_secs(60);
 
 /// A place for letters, open.
 pub struct OpenLetters {
@@ -88,6 +92,14 @@ pub struct Retrier {
     /// Raised once there was nothing to hand over, or once looking failed in a way that waiting doesn't mend.
     pub idle: Arc<AtomicBool>,
     pub ending: watch::Receiver<bool>,
+    pub any: AnyLetters,
+}
+
+/// What is known of whether the pipeline has letters.
+#[derive(Debug, Default)]
+pub struct AnyLetters {
+    seen: bool,
+    looked: Option<Instant>,
 }
 
 impl Retrier {
@@ -127,6 +139,9 @@ impl Retrier {
 
     /// The first marked letters with all of their records, as many as may be held.
     async fn marked(&mut self) -> Result<Vec<DeadLetter>, SinkError> {
+        if !self.has_letters().await? {
+            return Ok(Vec::new());
+        }
         let filter = Filter { pipeline: Some(self.status.name().to_owned()), retry: Some(true), ..Filter::default() };
         let (mut marked, mut bytes) = (Vec::new(), 0);
         for found in self.letters.find(&filter, None).await? {
@@ -142,6 +157,17 @@ impl Retrier {
             marked.extend(letter);
         }
         Ok(marked)
+    }
+
+    /// Whether the pipeline has letters, marked or not. There may be some from before, and later there are those that it makes.
+    async fn has_letters(&mut self) -> Result<bool, SinkError> {
+        self.any.seen |= self.status.has_dead_letters();
+        if !self.any.seen && self.any.looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_ANY_EVERY) {
+            let filter = Filter { pipeline: Some(self.status.name().to_owned()), ..Filter::default() };
+            self.any.seen = !self.letters.find(&filter, None).await?.is_empty();
+            self.any.looked = Some(Instant::now());
+        }
+        Ok(self.any.seen)
     }
 
     /// Whether this host sees to the letter. One of a topic that was read before is anybody's.

@@ -31,6 +31,7 @@ mod restore;
 mod run;
 pub mod status;
 mod supervisor;
+mod tables;
 pub mod transaction;
 
 pub use orders::{Handle, Order};

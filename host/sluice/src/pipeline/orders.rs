@@ -18,6 +18,8 @@ pub enum Order {
     Pin,
     /// Take what is newest again.
     Unpin,
+    /// Write all groups again.
+    Resync,
 }
 
 /// What was done, or why nothing was: a sentence either way.

@@ -33,7 +33,7 @@ pub fn start(head: Option<&Checkpoint>) -> Option<Start> {
 }
 
 /// Gives the chain its groups back; answers the checkpoint that the run goes on from. Operators or sinks other than the
-/// checkpoint's write every group again, also where a crash came before that was done; so does a table that was `made` anew.
+/// checkpoint's write every group again, also where a crash came before that was done.
 pub fn resume(
     pipeline: &Pipeline,
     store: &Arc<dyn CheckpointStore>,
@@ -41,7 +41,6 @@ pub fn resume(
     source: &dyn Source,
     chain: &mut Chain,
     operators: BTreeMap<String, String>,
-    made: bool,
 ) -> Result<Checkpoint, Trouble> {
     let empty = head.is_none();
     let sinks: Vec<String> = pipeline.sinks.iter().map(|sink| format!("{}.{}", sink.connection, sink.table)).collect();
@@ -54,7 +53,7 @@ pub fn resume(
     let stored: Vec<StateForm> = head.form.iter().chain(&head.older).cloned().collect();
     check_forms(form.as_ref(), &stored).map_err(|reason| Trouble::wrong(misfit(pipeline, &reason)))?;
     let changed = head.operators != operators;
-    let show_all = head.refreshing || !empty && (changed || made || head.sinks != sinks);
+    let show_all = head.refreshing || !empty && (changed || head.sinks != sinks);
     if let Some(fold) = chain.fold_mut() {
         fold.keep(keeping(pipeline), Backing::new(Arc::clone(store), &pipeline.name, empty));
         fold.set_older(&stored);

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::constraint::Constraints;
 use super::flush::{self, FlushError, Flusher, OpenSink};
 use super::lane::{Control, End, Lane, PASSED, Progress, Swap};
-use super::letters::{OpenLetters, Retrier};
+use super::letters::{AnyLetters, OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
 use super::rejects::Rejects;
 use super::status::Status;
@@ -98,6 +98,7 @@ impl Run {
             status: Arc::clone(status),
             idle: Arc::clone(&retries_idle),
             ending: ending.clone(),
+            any: AnyLetters::default(),
         });
         let rejects = Rejects::new(letters.is_some());
         let rows_ahead = transaction::rows_ahead(&opened.head, &opened.written);
@@ -188,6 +189,7 @@ impl Run {
         let end = match self.flusher.await {
             Ok(Ok(())) => end,
             Ok(Err(FlushError::Lost(reason))) => End::Moved(reason),
+            Ok(Err(error @ FlushError::Replaced { .. })) => End::Replaced(error.to_string()),
             Ok(Err(error)) => End::Fault(error.to_string()),
             Err(error) => End::Fault(format!("the flusher died: {error}; this is a defect")),
         };

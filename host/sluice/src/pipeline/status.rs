@@ -101,6 +101,12 @@ pub struct Snapshot {
     pub deployments: Vec<Deployment>,
     /// The fold's groups in memory; none for a pipeline without a fold, or before it has begun.
     pub groups: Option<Groups>,
+    /// Whether groups are still to be written again to the tables.
+    #[serde(default)]
+    pub refreshing: bool,
+    /// What was last found of its tables, or done about them, since the service began.
+    #[serde(default)]
+    pub tables: Option<String>,
 }
 
 /// A pipeline's counters and state. All methods may be called from any thread.
@@ -131,6 +137,8 @@ struct Now {
     since: Option<String>,
     deployments: Vec<Deployment>,
     groups: Option<Groups>,
+    refreshing: bool,
+    tables: Option<String>,
     rate: Rate,
     partitions: Vec<Partition>,
 }
@@ -163,6 +171,8 @@ impl Status {
                 since: None,
                 deployments: Vec::new(),
                 groups: None,
+                refreshing: false,
+                tables: None,
                 rate: Rate::default(),
                 partitions: Vec::new(),
             }),
@@ -186,6 +196,11 @@ impl Status {
     /// Dead letters that were written.
     pub fn add_dead_letters(&self, number: usize) {
         self.dead_letters.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    /// Whether any were written since the service began.
+    pub fn has_dead_letters(&self) -> bool {
+        self.dead_letters.load(Ordering::Relaxed) > 0
     }
 
     pub fn add_late(&self, rows: usize) {
@@ -251,6 +266,17 @@ impl Status {
         now.groups = groups.map(|(groups, bytes)| Groups { groups: groups as u64, bytes: bytes as u64 });
     }
 
+    /// Whether groups are still to be written again.
+    pub fn set_refreshing(&self, refreshing: bool) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).refreshing = refreshing;
+    }
+
+    /// What was found of the tables at this time.
+    pub fn set_tables(&self, said: &str, at: i64) {
+        let at = time::shown(at / 1_000_000 * 1_000_000).unwrap_or_default();
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).tables = Some(format!("{at} {said}"));
+    }
+
     /// Says what the pipeline does now; true if that is news.
     pub fn set(&self, state: State, reason: Option<String>) -> bool {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
@@ -292,6 +318,8 @@ impl Status {
             since: now.since.clone(),
             deployments: now.deployments.clone(),
             groups: now.groups,
+            refreshing: now.refreshing,
+            tables: now.tables.clone(),
         }
     }
 }

@@ -4,23 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_connectors::source::SourceError;
-use sluice_core::checkpoint::CheckpointStore;
+use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::Disablings;
-use tokio::sync::{mpsc, watch};
+use sluice_core::fold::Fold;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
 use super::flush::OpenSink;
 use super::lane::{End, now_micros};
 use super::letters;
-use super::orders::Asked;
+use super::orders::{Answer, Asked};
 use super::patience::Backoff;
 use super::place::Place;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings};
 use super::status::{RunningOperator, State, Status};
-use super::transaction;
+use super::{tables, transaction};
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
 use crate::operators::{Artifacts, Deployed};
@@ -58,8 +59,8 @@ pub struct Supervisor {
     pub rollout: Rollout,
     /// The checkpoint is to be forgotten, since the newest operators can't go on with its states.
     pub begins_anew: bool,
-    /// A sink's table was made, and no run has begun since.
-    pub table_made: bool,
+    /// Who asked that all groups be written again, which begins when the run has ended.
+    pub resyncs: Vec<oneshot::Sender<Answer>>,
     /// How often its operator was at fault.
     pub disablings: Disablings,
     pub place: Place,
@@ -106,7 +107,14 @@ impl Supervisor {
                 Ok((opened, artifacts)) => self.live(opened, artifacts, orders).await,
                 Err(end) => end,
             };
+            let resynced = self.begin_resyncs().await;
             let reason = match end {
+                _ if resynced && !*self.ending.borrow() => continue,
+                End::Replaced(reason) if !*self.ending.borrow() => {
+                    tracing::warn!(pipeline = self.status.name(), "begins anew: {reason}");
+                    self.status.set(State::Waiting, Some(reason));
+                    continue;
+                }
                 End::Done => {
                     self.status.set(State::Finished, None);
                     return Ended::Well;
@@ -126,7 +134,7 @@ impl Supervisor {
                         None => continue,
                     }
                 }
-                End::Fault(reason) => reason,
+                End::Fault(reason) | End::Replaced(reason) => reason,
             };
             if self.status.set(State::Stopped, Some(reason.clone())) {
                 tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
@@ -216,30 +224,38 @@ impl Supervisor {
                 shared.open_source(&pipeline.source, start, membership.as_deref()).map_err(source_trouble)?;
             transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(source_trouble)?;
             let until = if until_caught_up { Some(source.ends().map_err(source_trouble)?) } else { None };
-            Ok((head, source, until))
+            let groups = tables::has_groups(&pipeline.name, head.as_ref(), store.as_ref());
+            let groups = groups.map_err(|error| Trouble::Away(error.to_string()))?;
+            Ok((head, groups, source, until))
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
-        // An attempt that fails after this leaves a table that is no longer new.
-        self.table_made |= prepared.as_ref().is_ok_and(|prepared| prepared.sinks.iter().any(OpenSink::is_new));
-        let (head, source, until) = source??;
+        let (mut head, groups, source, until) = source??;
         let Prepared { mut chain, sinks, constraints } = prepared?;
         transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
+        self.find_tables(head.as_mut(), &sinks, groups)?;
         let operators = restore::digests(artifacts);
-        let head = restore::resume(
-            &self.pipeline,
-            &self.store,
-            head,
-            source.as_ref(),
-            &mut chain,
-            operators,
-            self.table_made,
-        )?;
+        let mut head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
+        tables::note(&mut head, &self.pipeline, &sinks);
         let read: Vec<_> = source.positions().into_keys().collect();
         let ends = head.intervals.ends().into_iter().filter(|(partition, _)| read.contains(partition)).collect();
         let letters = letters::open(&self.pipeline, &self.connections, &head, &ends).await?;
         let store = Arc::clone(&self.store);
-        self.table_made = false;
         Ok(Opened { source, chain, sinks, constraints, until, letters, head, written, store })
+    }
+
+    /// Sees to tables that lack rows; the checkpoint then says that all groups are to be written again.
+    fn find_tables(&self, head: Option<&mut Checkpoint>, sinks: &[OpenSink], groups: bool) -> Result<(), Trouble> {
+        let lacking = tables::compare(&self.pipeline, head.as_deref(), sinks, groups)?;
+        let Some(head) = head.filter(|_| !lacking.is_empty()) else { return Ok(()) };
+        let said = if head.form.is_some() {
+            head.refreshing = true;
+            format!("{}: all groups are written again", lacking.join("; "))
+        } else {
+            tables::lost(&self.pipeline, &lacking)
+        };
+        tracing::warn!(pipeline = self.status.name(), "{said}");
+        self.status.set_tables(&said, now_micros());
+        Ok(())
     }
 
     /// From the first record to the last flush.
@@ -255,6 +271,7 @@ impl Supervisor {
         let share = opened.source.share().cloned();
         self.status.set_partitions(opened.source.positions().into_keys());
         self.status.set(State::Running, None);
+        self.status.set_refreshing(opened.chain.fold().is_some_and(Fold::is_showing));
         let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
             Ok(run) => run,
             Err(error) => return End::Fault(format!("no thread for the lane: {error}")),

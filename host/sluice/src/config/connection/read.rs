@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sluice_connectors::mysql::DEFAULT_CONNECTIONS;
 use toml::de::DeValue;
 
 use super::declared::Declared;
@@ -25,6 +26,9 @@ const MAX_CACHE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most rows that a cache may keep: gigabytes.
 const MAX_CACHE_ENTRIES: u32 = 10_000_000;
+
+/// The most connections to a MySQL server: as many as pipelines may be.
+const MAX_CONNECTIONS: u32 = 256;
 
 /// Properties of librdkafka that the host sets itself, and where to say it instead.
 const OWN_PROPERTIES: [(&str, &str); 6] = [
@@ -163,7 +167,8 @@ fn mysql(section: &Section<'_>) -> Option<Connection> {
     let zone = r#"a time zone such as "Asia/Shanghai" or "+08:00""#;
     let time_zone = section
         .or("time_zone", None, |item| item.parse(zone, |text| is_time_zone(text).then(|| Some(text.to_owned()))));
-    Some(Connection::Mysql { url: url?, time_zone: time_zone? })
+    let connections = section.or("connections", DEFAULT_CONNECTIONS, |item| item.whole(1, MAX_CONNECTIONS));
+    Some(Connection::Mysql { url: url?, time_zone: time_zone?, connections: connections? })
 }
 
 fn is_mysql_url(text: &str) -> bool {

@@ -137,6 +137,7 @@ fn the_example_means_what_it_says() {
     let mysql = Connection::Mysql {
         url: Secret::new("mysql://root:topsecret@127.0.0.1:3306/livedb"),
         time_zone: Some("Asia/Shanghai".to_owned()),
+        connections: 8,
     };
     let connections = [("events", kafka), ("dimensions", hbase), ("livedb", mysql)];
     let expected = Config {

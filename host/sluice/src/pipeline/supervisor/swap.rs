@@ -248,7 +248,7 @@ impl Supervisor {
             self.rollout.on(Event::Stop, now);
         }
         let how = match &end {
-            End::Done | End::Moved(_) => Ok(()),
+            End::Done | End::Moved(_) | End::Replaced(_) => Ok(()),
             End::Fault(reason) | End::Disabled(reason) => Err(reason.clone()),
         };
         let effects = self.rollout.on(Event::Ended(how), now);
