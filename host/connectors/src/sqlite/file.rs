@@ -1,7 +1,9 @@
 //! The database file, and connections to it.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -12,6 +14,16 @@ use crate::sink::SinkError;
 
 /// How long a statement waits for another writer of the file. Transactions take milliseconds; a reader never blocks one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The databases that this process opened to write, by their paths: as many as there are in configuration.
+static OPENED: Mutex<BTreeMap<PathBuf, Files>> = Mutex::new(BTreeMap::new());
+
+/// A database's files.
+struct Files {
+    file: Option<String>,
+    /// Those that SQLite put beside it, with their numbers.
+    beside: Vec<(PathBuf, u64)>,
+}
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -33,13 +45,40 @@ impl File {
     /// the same mode.
     pub(super) async fn open(&self) -> Result<sqlx::SqliteConnection, SinkError> {
         self.find_directory()?;
-        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path);
-        if let Err(error) = made
-            && error.kind() != std::io::ErrorKind::AlreadyExists
-        {
-            return Err(self.error(&sqlx::Error::Io(error)));
-        }
+        self.make().map_err(|error| self.error(&sqlx::Error::Io(error)))?;
         self.open_existing().await
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = opened.get(&self.path)
+            && before.file != self.identity()
+        {
+            // What an earlier file of this name left beside it: SQLite would take it as this one's, and cut short what connections to
+            // the earlier one have mapped into memory, which ends the process.
+            for (beside, number) in &before.beside {
+                if std::fs::metadata(beside).is_ok_and(|file| file.ino() == *number) {
+                    std::fs::remove_file(beside)?;
+                }
+            }
+            opened.remove(&self.path);
+        }
+        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers which files there are, now that they are open.
+    fn remember(&self) {
+        let beside = ["-wal", "-shm"].into_iter().filter_map(|ending| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(ending);
+            let number = std::fs::metadata(&path).ok()?.ino();
+            Some((PathBuf::from(path), number))
+        });
+        let files = Files { file: self.identity(), beside: beside.collect() };
+        OPENED.lock().unwrap_or_else(PoisonError::into_inner).insert(self.path.clone(), files);
     }
 
     /// The file, to be written; not if it is missing.
@@ -49,7 +88,9 @@ impl File {
             .filename(&self.path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
-        self.connect(options).await
+        let connection = self.connect(options).await?;
+        self.remember();
+        Ok(connection)
     }
 
     /// Which file the path leads to now, if there is one: device, number, and when it was made, as numbers are used again.
