@@ -4,7 +4,7 @@ use arrow_array::ArrayRef;
 use async_trait::async_trait;
 
 /// Which table, and what identifies a row of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// The table's name.
     pub table: String,
@@ -12,6 +12,22 @@ pub struct Target {
     pub key: Vec<String>,
     /// Make the table if it is missing.
     pub create: bool,
+    /// Columns may round what is written into them.
+    pub round: bool,
+    /// Which keys are one row.
+    pub equality: KeyEquality,
+}
+
+/// Which keys are one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyEquality {
+    /// Those that are the same value. A table that takes others for the same is refused.
+    #[default]
+    Exact,
+    /// The same; but a table may pass over spaces at the end of a text, since no text of a key that ends in one is written.
+    Trimmed,
+    /// Those that the table takes for the same: of their rows the last one stays.
+    Table,
 }
 
 /// What a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
@@ -27,6 +43,10 @@ pub struct Constraint {
     pub max_chars: Option<usize>,
     /// The greatest character that a text may have; none where it may have all.
     pub max_char: Option<char>,
+    /// Whether a text may end in a space: one that does comes back without it, or is another one's key.
+    pub end_space: bool,
+    /// The shortest binary taken, in bytes: a shorter one would be filled up. None where there is no limit.
+    pub min_bytes: Option<usize>,
     /// The longest text or binary taken, in bytes; none where there is no limit.
     pub max_bytes: Option<usize>,
     /// The wall-clock times that are taken, in microseconds since 1970-01-01T00:00:00, both ends included; none where it
@@ -42,6 +62,8 @@ impl Constraint {
         floats: None,
         max_chars: None,
         max_char: None,
+        end_space: true,
+        min_bytes: None,
         max_bytes: None,
         times: None,
     };

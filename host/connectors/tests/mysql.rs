@@ -69,7 +69,7 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_ma
     connection().check(&target(&table, &["kind"], true), &gifts()).await.unwrap();
     let create = format!(
         "set create = true, or run CREATE TABLE `{table}` (`kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE \
-         utf8mb4_bin NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+         utf8mb4_nopad_bin NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
     );
     for message in [
         unusable(open(&connection(), &table, false).await),
@@ -88,7 +88,7 @@ async fn every_mismatch_is_told_at_once_and_the_statements_in_it_end_it() {
         [
             format!(
                 "column `kind` of table `{table}` is int(11), the pipeline writes utf8: run ALTER TABLE `{table}` MODIFY \
-                 COLUMN `kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
+                 COLUMN `kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL"
             ),
             format!(
                 "column `total` of table `{table}` is computed by the database: run ALTER TABLE `{table}` DROP COLUMN \

@@ -2,6 +2,7 @@
 //!
 //! A letter is known by its record's place, so that writing it again, as happens after a crash, changes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::interval::{Interval, Offset, Partition};
 use crate::records::Records;
 use crate::rejected::Stage;
 use crate::schema::{Field, Kind};
+use crate::time;
 
 /// The most letters that are held before they are written. Fewer: flushes of a few rows while a producer is broken. More:
 /// memory, and a long flush.
@@ -192,6 +194,26 @@ pub fn fields() -> Vec<Field> {
 /// The columns that identify a row of a table of letters: two texts, which fit an index of InnoDB at their longest.
 pub const KEY: [&str; 4] = ["pipeline", "topic", "record_partition", "record_offset"];
 
+/// What precedes a time that no table holds, at the end of a reason.
+const BEYOND: &str = "; the record's time in microseconds since 1970 is ";
+
+/// The reason as a table has it: with the record's time, if no column of a table holds that.
+fn written_reason(letter: &DeadLetter) -> Cow<'_, str> {
+    match letter.timestamp.filter(|micros| !time::in_calendar(*micros)) {
+        Some(micros) => format!("{}{BEYOND}{micros}", letter.reason).into(),
+        None => letter.reason.as_str().into(),
+    }
+}
+
+/// The reason and the record's time out of what a table has.
+pub fn read_reason(reason: String, timestamp: Option<i64>) -> (String, Option<i64>) {
+    let beyond = reason.rsplit_once(BEYOND).and_then(|(reason, micros)| Some((reason, micros.parse().ok()?)));
+    match beyond.filter(|(_, micros)| timestamp.is_none() && !time::in_calendar(*micros)) {
+        Some((said, micros)) => (said.to_owned(), Some(micros)),
+        None => (reason, timestamp),
+    }
+}
+
 /// A pipeline's letters as rows of [`fields`].
 pub fn columns(pipeline: &str, letters: &[DeadLetter]) -> Vec<ArrayRef> {
     fn column<'a, A: FromIterator<T> + arrow_array::Array + 'static, T>(
@@ -205,11 +227,13 @@ pub fn columns(pipeline: &str, letters: &[DeadLetter]) -> Vec<ArrayRef> {
         column::<StringArray, _>(letters, |letter| Some(letter.id.topic.as_str())),
         column::<Int64Array, _>(letters, |letter| Some(i64::from(letter.id.partition.0))),
         column::<Int64Array, _>(letters, |letter| Some(letter.id.offset.0)),
-        column::<TimestampMicrosecondArray, _>(letters, |letter| letter.timestamp),
+        column::<TimestampMicrosecondArray, _>(letters, |letter| {
+            letter.timestamp.filter(|micros| time::in_calendar(*micros))
+        }),
         column::<BinaryArray, _>(letters, |letter| letter.key.as_deref()),
         column::<BinaryArray, _>(letters, |letter| letter.value.as_deref()),
         column::<StringArray, _>(letters, |letter| Some(letter.stage.to_string())),
-        column::<StringArray, _>(letters, |letter| Some(letter.reason.as_str())),
+        column::<StringArray, _>(letters, |letter| Some(written_reason(letter))),
         column::<StringArray, _>(letters, |letter| letter.operator.as_deref()),
         column::<TimestampMicrosecondArray, _>(letters, |letter| Some(letter.time)),
         column::<BooleanArray, _>(letters, |letter| Some(letter.retry)),
@@ -269,6 +293,8 @@ impl Records for RetriedRecords<'_> {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::Array;
     use proptest::prelude::*;
 
     use super::*;
@@ -345,6 +371,20 @@ mod tests {
         let mut held = DeadLetters::default();
         held.add_group("a, 1", cause("`n` is null"));
         assert_eq!(held.take()[0].reason, "the group (a, 1): `n` is null");
+    }
+
+    #[test]
+    fn a_time_that_no_table_holds_is_kept_in_the_reason_and_read_back() {
+        let id = LetterId::of_group("a");
+        for (timestamp, kept) in [(Some(i64::MAX), true), (Some(253_402_300_800_000_000), true), (Some(0), false), (None, false)] {
+            let letter = DeadLetter { timestamp, ..letter(id.clone(), cause("bad")) };
+            let columns = columns("p", std::slice::from_ref(&letter));
+            assert_eq!(columns[4].is_null(0), kept || timestamp.is_none());
+            let reason = columns[8].as_string::<i32>().value(0).to_owned();
+            assert_eq!(reason != "bad", kept);
+            let in_table = timestamp.filter(|_| !kept);
+            assert_eq!(read_reason(reason, in_table), ("bad".to_owned(), timestamp));
+        }
     }
 
     #[test]

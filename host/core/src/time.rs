@@ -3,6 +3,14 @@
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
+/// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.999999.
+const CALENDAR: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
+
+/// Whether the year of the time has four digits: what texts and tables can hold.
+pub fn in_calendar(micros: i64) -> bool {
+    (CALENDAR.0..=CALENDAR.1).contains(&micros)
+}
+
 /// Reads `YYYY-MM-DD HH:MM:SS[.fraction]` (or `T` between date and time) as microseconds since 1970-01-01T00:00:00 on
 /// the same wall clock. Up to nine digits of fraction are taken, and cut after six. None where it is no such time.
 pub fn parse(text: &str) -> Option<i64> {
@@ -87,7 +95,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{parse, shown};
+    use super::{CALENDAR, in_calendar, parse, shown};
 
     proptest! {
         #[test]
@@ -104,9 +112,15 @@ mod tests {
     #[test]
     fn a_time_of_no_four_digit_year_is_not_shown() {
         for micros in [i64::MIN, -62_167_219_200_000_001, 253_402_300_800_000_000, i64::MAX] {
-            assert_eq!(shown(micros), None);
+            assert_eq!((shown(micros), in_calendar(micros)), (None, false));
         }
         assert_eq!(shown(1_629_107_281_000_050).as_deref(), Some("2021-08-16 09:48:01.000050"));
+    }
+
+    #[test]
+    fn the_calendar_is_what_is_shown() {
+        assert!(shown(CALENDAR.0).is_some() && shown(CALENDAR.1).is_some());
+        assert!(in_calendar(CALENDAR.0) && in_calendar(CALENDAR.1));
     }
 
     #[test]

@@ -17,13 +17,21 @@ const LOG_WINDOW: Duration = Duration::from_secs(1);
 pub(crate) struct Guest {
     name: String,
     lines: LineGate,
+    /// The last error that the guest logged in the call under way.
+    last_words: Option<String>,
     pub(crate) memory: MemoryGuard,
 }
 
 impl Guest {
     /// `name` is the operator's, for its log lines.
     pub(crate) fn new(name: &str, limits: &Limits) -> Guest {
-        Guest { name: name.to_owned(), lines: LineGate::new(limits.log_lines), memory: MemoryGuard::new(limits.memory) }
+        let (lines, memory) = (LineGate::new(limits.log_lines), MemoryGuard::new(limits.memory));
+        Guest { name: name.to_owned(), lines, last_words: None, memory }
+    }
+
+    /// The last error that the guest logged since this was asked.
+    pub(crate) fn take_last_words(&mut self) -> Option<String> {
+        self.last_words.take()
     }
 }
 
@@ -46,12 +54,15 @@ impl types::Host for Guest {}
 
 impl log::Host for Guest {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        let line = printable(truncated(message, MAX_LOG_BYTES));
+        if level == Level::Error {
+            self.last_words = Some(line.clone());
+        }
         let Some(suppressed) = self.lines.admit(Instant::now()) else { return Ok(()) };
         let operator = self.name.as_str();
         if suppressed > 0 {
             warn!(target: "sluice::operator", operator, "{suppressed} lines of the last second are left out");
         }
-        let line = printable(truncated(message, MAX_LOG_BYTES));
         match level {
             Level::Debug => debug!(target: "sluice::operator", operator, "{line}"),
             Level::Info => info!(target: "sluice::operator", operator, "{line}"),

@@ -80,10 +80,17 @@ impl Running {
         time: Duration,
         function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, OperatorError> {
+        // What it said in an earlier call explains nothing.
+        self.store.data_mut().take_last_words();
         match function(&self.exports, &mut self.store) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(refusal)) => Err(OperatorError::Refused(truncated(refusal, MAX_MESSAGE_BYTES))),
-            Err(error) => Err(fault(&error, time, &self.limits)),
+            Err(error) => Err(match (fault(&error, time, &self.limits), self.store.data_mut().take_last_words()) {
+                (OperatorError::Trap(reason), Some(words)) => {
+                    OperatorError::Trap(truncated(format!("{words} ({reason})"), MAX_MESSAGE_BYTES))
+                }
+                (error, _) => error,
+            }),
         }
     }
 }

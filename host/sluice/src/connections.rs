@@ -10,7 +10,7 @@ use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter, Member
 use sluice_connectors::letters::{self, Letterbox};
 use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
-use sluice_connectors::sink::{Sink, SinkError, Target};
+use sluice_connectors::sink::{KeyEquality, Sink, SinkError, Target};
 use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
@@ -109,11 +109,17 @@ impl Connections {
         }
     }
 
-    /// Opens a sink for rows of these fields.
-    pub async fn open_sink(&self, sink: &config::Sink, fields: &[Field]) -> Result<Box<dyn Sink>, SinkError> {
+    /// Opens a sink for rows of these fields, of a fold or not.
+    pub async fn open_sink(
+        &self,
+        sink: &config::Sink,
+        fields: &[Field],
+        folds: bool,
+    ) -> Result<Box<dyn Sink>, SinkError> {
+        let target = target(sink, folds);
         match self.by_name.get(&sink.connection) {
-            Some(Connection::Mysql(mysql)) => Ok(Box::new(MysqlSink::open(mysql, &target(sink), fields).await?)),
-            Some(Connection::Sqlite(sqlite)) => Ok(Box::new(SqliteSink::open(sqlite, &target(sink), fields).await?)),
+            Some(Connection::Mysql(mysql)) => Ok(Box::new(MysqlSink::open(mysql, &target, fields).await?)),
+            Some(Connection::Sqlite(sqlite)) => Ok(Box::new(SqliteSink::open(sqlite, &target, fields).await?)),
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -124,10 +130,12 @@ impl Connections {
         pipeline: &config::Pipeline,
         sink: &config::Sink,
         fields: &[Field],
+        folds: bool,
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
+        let ledger = ledger(pipeline, sink, folds);
         match self.by_name.get(&sink.connection) {
-            Some(Connection::Mysql(mysql)) => mysql.open_transactions(&ledger(pipeline, sink), fields).await,
-            Some(Connection::Sqlite(sqlite)) => sqlite.open_transactions(&ledger(pipeline, sink), fields).await,
+            Some(Connection::Mysql(mysql)) => mysql.open_transactions(&ledger, fields).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.open_transactions(&ledger, fields).await,
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -148,17 +156,18 @@ impl Connections {
         pipeline: &config::Pipeline,
         sink: &config::Sink,
         fields: &[Field],
+        folds: bool,
     ) -> Result<(), SinkError> {
         let transaction = sink.delivery == config::Delivery::Transaction;
         match self.by_name.get(&sink.connection) {
             Some(Connection::Mysql(mysql)) if transaction => {
-                mysql.check_transactions(&ledger(pipeline, sink), fields).await
+                mysql.check_transactions(&ledger(pipeline, sink, folds), fields).await
             }
             Some(Connection::Sqlite(sqlite)) if transaction => {
-                sqlite.check_transactions(&ledger(pipeline, sink), fields).await
+                sqlite.check_transactions(&ledger(pipeline, sink, folds), fields).await
             }
-            Some(Connection::Mysql(mysql)) => mysql.check(&target(sink), fields).await,
-            Some(Connection::Sqlite(sqlite)) => sqlite.check(&target(sink), fields).await,
+            Some(Connection::Mysql(mysql)) => mysql.check(&target(sink, folds), fields).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.check(&target(sink, folds), fields).await,
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -267,14 +276,20 @@ fn lookup_columns(lookup: &config::Lookup) -> Vec<(String, Kind)> {
     lookup.columns.iter().map(|column| (column.column.clone(), column.kind)).collect()
 }
 
-fn target(sink: &config::Sink) -> Target {
-    Target { table: sink.table.clone(), key: sink.key.clone(), create: sink.create }
+fn target(sink: &config::Sink, folds: bool) -> Target {
+    let equality = match sink.key_equality {
+        config::KeyEquality::Exact => KeyEquality::Exact,
+        // A fold groups by values. Those that the table takes for one could be two groups, but for texts that are refused.
+        config::KeyEquality::Table if folds => KeyEquality::Trimmed,
+        config::KeyEquality::Table => KeyEquality::Table,
+    };
+    Target { table: sink.table.clone(), key: sink.key.clone(), create: sink.create, round: sink.round, equality }
 }
 
-fn ledger(pipeline: &config::Pipeline, sink: &config::Sink) -> Ledger {
+fn ledger(pipeline: &config::Pipeline, sink: &config::Sink, folds: bool) -> Ledger {
     let letters = pipeline.dead_letters.as_ref().and_then(|letters| letters.table_of(&sink.connection));
     Ledger {
-        target: target(sink),
+        target: target(sink, folds),
         pipeline: pipeline.name.clone(),
         topic: pipeline.source.topic.clone(),
         letters: letters.map(str::to_owned),

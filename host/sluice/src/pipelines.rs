@@ -89,6 +89,7 @@ impl Directory {
         let mut all: Vec<_> = self.pipelines.values().filter(|other| other.name != pipeline.name).cloned().collect();
         all.push(pipeline.clone());
         let mut problems = config::shared_groups(&all);
+        problems.extend(config::shared_tables(&all, &self.connections));
         if all.len() > MAX_PIPELINES {
             problems.push(Problem::of_file(file, "one more pipeline", format!("at most {MAX_PIPELINES}")));
         }

@@ -5,10 +5,10 @@
 //! transaction (`transaction`). Sessions are strict: a value that a column can't hold is an error, never cut.
 //!
 //! Timestamps are wall-clock times: a `DATETIME` column gets them as they are, a `TIMESTAMP` column takes them as times of
-//! the session's zone. A column with fewer fraction digits than the value has drops the rest, as SQL does.
+//! the session's zone.
 //!
-//! Text keys are equal where the table's collation says so. In tables that exist, `'a'` and `'A'` may be one row; tables
-//! that we make compare by code point.
+//! A column that keeps fewer digits than values have, and a key whose collation takes texts for the same that differ, are
+//! refused, unless the target says that they may.
 
 mod bind;
 mod describe;

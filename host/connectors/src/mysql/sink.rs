@@ -6,7 +6,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::MysqlConnection;
-use super::describe::{Described, describe};
+use super::describe::{Described, describe, exact_collation};
 use super::inserts::{Failure, Inserts, MAX_BINDS};
 use super::session::Server;
 use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
@@ -78,6 +78,7 @@ pub(super) async fn open_table(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
 ) -> Result<Opened, SinkError> {
+    let plan = &suited(server, connection, plan).await?;
     let is_new = plan.target.create
         && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing);
     if is_new {
@@ -102,10 +103,21 @@ pub(super) async fn check_table(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
 ) -> Result<(), SinkError> {
+    let plan = &suited(server, connection, plan).await?;
     match inspect(server, connection, plan).await? {
         None if !plan.target.create => Err(missing(server, plan)),
         _ => Ok(()),
     }
+}
+
+/// The plan in the words of this server.
+async fn suited(
+    server: &Server,
+    connection: &mut MySqlConnection,
+    plan: &UpsertPlan,
+) -> Result<UpsertPlan, SinkError> {
+    let exact = server.answer(exact_collation(connection)).await?;
+    Ok(UpsertPlan { exact, ..plan.clone() })
 }
 
 /// What the table's columns take; none if there is no table.

@@ -283,7 +283,7 @@ mod tests {
     use crate::sink::Target;
 
     fn sql() -> CheckpointSql {
-        let target = Target { table: "t".into(), key: vec![], create: false };
+        let target = Target { table: "t".into(), key: vec![], create: false, ..Target::default() };
         let [pipeline, topic, host] = ["p", "t", "me"].map(str::to_owned);
         CheckpointSql::new(Dialect::Sqlite, &Ledger { target, pipeline, topic, letters: None, host })
     }

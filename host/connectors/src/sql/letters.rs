@@ -8,7 +8,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::dialect::Dialect;
 use crate::letters::{Filter, Letter, MAX_FOUND, PREVIEW_BYTES, Place};
-use crate::sink::{SinkError, Target};
+use crate::sink::{KeyEquality, SinkError, Target};
 
 /// How many letters a statement removes at most: few placeholders, and few statements for many letters.
 const REMOVED_AT_ONCE: usize = 256;
@@ -186,7 +186,8 @@ fn arguments(pipeline: &str, id: &LetterId) -> [Argument; 4] {
 /// The table as a pipeline's sink of letters writes it.
 pub(crate) fn target(table: &str, create: bool) -> Target {
     let key = dead_letter::KEY.map(str::to_owned).to_vec();
-    Target { table: table.to_owned(), key, create }
+    // Names of pipelines and topics have no spaces.
+    Target { table: table.to_owned(), key, create, equality: KeyEquality::Trimmed, ..Target::default() }
 }
 
 /// A time as both databases compare it with theirs.
@@ -212,13 +213,15 @@ where
     };
     let partition = i32::try_from(row.try_get::<i64, _>(2)?).map_err(|_| unfit("record_partition"))?;
     let id = LetterId { topic: text(1)?, partition: Partition(partition), offset: Offset(row.try_get(3)?) };
+    let timestamp = moment(4)?.map(|text| time::parse(&text).ok_or_else(|| unfit("record_time"))).transpose()?;
+    let (reason, timestamp) = dead_letter::read_reason(text(8)?, timestamp);
     let letter = DeadLetter {
         id,
-        timestamp: moment(4)?.map(|text| time::parse(&text).ok_or_else(|| unfit("record_time"))).transpose()?,
+        timestamp,
         key: bytes(5, 12)?,
         value: bytes(6, 13)?,
         stage: text(7)?.parse().map_err(|_| unfit("stage"))?,
-        reason: text(8)?,
+        reason,
         operator: row.try_get(9)?,
         time: moment(10)?.and_then(|text| time::parse(&text)).ok_or_else(|| unfit("rejected_at"))?,
         retry: row.try_get::<i64, _>(11)? != 0,

@@ -23,6 +23,6 @@ pub(crate) use dialect::Dialect;
 pub(crate) use letterbox::{Session, TableLetters};
 pub(crate) use letters::{Argument, LetterSql, Statement, letter, target as letter_target};
 pub(crate) use plan::UpsertPlan;
-pub(crate) use table::{Column, Table, UniqueIndex};
+pub(crate) use table::{Alike, Column, Table, UniqueIndex};
 pub(crate) use upsert::Upsert;
 pub(crate) use values::Values;

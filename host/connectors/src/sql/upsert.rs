@@ -110,7 +110,7 @@ mod tests {
     fn plan(dialect: Dialect, columns: &[&str], key: &[&str]) -> UpsertPlan {
         let fields: Vec<_> = columns.iter().map(|name| Field::new(*name, Kind::Int64)).collect();
         let key = key.iter().map(|name| name.to_string()).collect();
-        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false }, &fields).unwrap()
+        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false, ..Target::default() }, &fields).unwrap()
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn rows_without_a_key_are_added() {
         for dialect in [Dialect::Mysql, Dialect::Sqlite] {
-            let target = Target { table: "t".into(), key: vec![], create: false };
+            let target = Target { table: "t".into(), key: vec![], create: false, ..Target::default() };
             let plan = UpsertPlan::in_transactions(dialect, &target, &[Field::new("a", Kind::Int64)]).unwrap();
             assert!(plan.upsert(1, 10).text(1).ends_with(" VALUES (?)"));
             assert!(!plan.create_table().contains("KEY") && !plan.create_table().contains("ROWID"));

@@ -18,6 +18,7 @@ use crate::interval::{Offset, Partition};
 use crate::records::Records;
 use crate::rejected::{RejectedRow, Stage};
 use crate::schema::{Field, Kind};
+use crate::time;
 use convert::{Builder, ValueError};
 use scan::{Scanner, Slot};
 
@@ -230,6 +231,7 @@ impl Decoder {
         self.scanner.scan(json, &mut self.slots)?;
         self.check(json)?;
         self.check_key(records, index)?;
+        self.check_time(records, index)?;
         for (slot, column) in self.slots.iter().zip(&self.field_columns) {
             if let Some(builder) = column.and_then(|column| self.builders[column].as_mut()) {
                 builder.append_checked(json, slot);
@@ -280,13 +282,30 @@ impl Decoder {
     }
 }
 
+impl Decoder {
+    /// A broker takes any number for a time; a column has those of the calendar.
+    fn check_time(&self, records: &dyn Records, index: usize) -> Result<(), Problem> {
+        let asked = self.facts.iter().any(|(origin, _)| *origin == Origin::Timestamp);
+        let Some(micros) = records.timestamp(index).filter(|micros| asked && !time::in_calendar(*micros)) else {
+            return Ok(());
+        };
+        if self.options.ignore_parse_errors {
+            return Ok(());
+        }
+        let reason = format!("the record's time, {micros} microseconds since 1970, isn't in the years 0 to 9999");
+        Err(Problem::Value { field: "_timestamp".to_owned(), reason })
+    }
+}
+
 fn append_fact(builder: &mut Builder, fact: &Origin, records: &dyn Records, index: usize) {
     let (partition, offset) = records.position(index);
     match fact {
         Origin::Topic => builder.append_text(Some(records.topic().as_bytes())),
         Origin::Partition => builder.append_number(Some(i64::from(partition.0))),
         Origin::Offset => builder.append_number(Some(offset.0)),
-        Origin::Timestamp => builder.append_number(records.timestamp(index)),
+        Origin::Timestamp => {
+            builder.append_number(records.timestamp(index).filter(|micros| time::in_calendar(*micros)));
+        }
         Origin::Key | Origin::Field(_) => builder.append_text(records.key(index)),
     }
 }

@@ -192,6 +192,47 @@ fn a_records_own_facts_are_columns() {
     assert_eq!(texts(&decoded, 4), [Some("key".into()), None]);
 }
 
+/// Records whose times are these.
+struct Timed(Made, Vec<i64>);
+
+impl Records for Timed {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn topic(&self) -> &str {
+        self.0.topic()
+    }
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        self.0.value(i)
+    }
+    fn key(&self, i: usize) -> Option<&[u8]> {
+        self.0.key(i)
+    }
+    fn position(&self, i: usize) -> (Partition, Offset) {
+        self.0.position(i)
+    }
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        Some(self.1[i])
+    }
+    fn intervals(&self) -> &[(Partition, Interval)] {
+        &[]
+    }
+}
+
+#[test]
+fn a_records_time_beyond_the_calendar_is_at_fault_where_somebody_reads_it() {
+    let records = Timed(made(&["{}", "{}"]), vec![0, i64::MAX]);
+    let columns = [SourceColumn { field: Field::new("t", Kind::Timestamp), origin: Origin::Timestamp }];
+    for wanted in [true, false] {
+        let mut decoder = Decoder::new(&columns, &[wanted], JsonOptions::default());
+        decoder.when_bad(AtFault::IsLeftOut);
+        let decoded = decoder.decode(&records, 0, usize::MAX);
+        let reasons: Vec<_> = decoded.rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
+        assert_eq!(reasons.len(), usize::from(wanted), "{reasons:?}");
+        assert!(reasons.iter().all(|reason| reason.contains("isn't in the years 0 to 9999")), "{reasons:?}");
+    }
+}
+
 #[test]
 fn deep_nesting_and_long_texts_are_only_values() {
     let deep = format!("{{\"x\": {}{}, \"a\": 7}}", "[".repeat(100_000), "]".repeat(100_000));

@@ -13,7 +13,7 @@ use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step};
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
-use crate::pipeline::{assemble, provenance, transaction};
+use crate::pipeline::{assemble, provenance};
 use crate::service;
 
 /// Say everything that is wrong: files, operators and, unless offline, servers, topics and tables.
@@ -68,7 +68,8 @@ async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
     for pipeline in &config.pipelines {
         let checked = check_operators(pipeline, &deployed, &connections);
         if !offline {
-            check_servers(pipeline, &connections, checked.as_ref().ok().map(Chain::output_fields), &mut problems).await;
+            let rows = checked.as_ref().ok().map(|chain| (chain.output_fields(), chain.fold().is_some()));
+            check_servers(pipeline, &connections, rows, &mut problems).await;
         }
         if let Err(found) = checked {
             problems.extend(found);
@@ -108,7 +109,7 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
         if let Err(reason) = assemble::key_columns(sink, chain.output_fields()) {
             problems.push(problem(pipeline, format!("sink[{index}].key"), reason, "columns of the result"));
         }
-        if let Some(reason) = transaction::keyless(sink, chain.fold().is_some()) {
+        if let Some(reason) = assemble::key_problem(sink, chain.fold().map(|fold| fold.form())) {
             let want = "the columns that identify a group";
             problems.push(problem(pipeline, format!("sink[{index}].key"), reason, want));
         }
@@ -116,11 +117,11 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
     if problems.is_empty() { Ok(chain) } else { Err(problems) }
 }
 
-/// `fields` are the rows' columns, where the operators say them.
+/// `rows` are the rows' columns and whether a fold makes them, where the operators say so.
 async fn check_servers(
     pipeline: &Pipeline,
     connections: &Arc<Connections>,
-    fields: Option<&[Field]>,
+    rows: Option<(&[Field], bool)>,
     problems: &mut Vec<Problem>,
 ) {
     let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
@@ -143,10 +144,10 @@ async fn check_servers(
         let found = |reason| problem(pipeline, "dead_letters".to_owned(), reason, "a place that takes dead letters");
         problems.extend(reasons.into_iter().map(found));
     }
-    let Some(fields) = fields else { return };
+    let Some((fields, folds)) = rows else { return };
     for (index, sink) in pipeline.sinks.iter().enumerate() {
         let reasons = match provenance::written(sink, fields) {
-            Ok(written) => reasons(connections.check_sink(pipeline, sink, &written).await),
+            Ok(written) => reasons(connections.check_sink(pipeline, sink, &written, folds).await),
             Err(reason) => vec![reason],
         };
         let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");

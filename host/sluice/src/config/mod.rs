@@ -27,6 +27,7 @@ mod sink;
 mod source;
 mod state;
 mod step;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -43,9 +44,10 @@ pub use on_error::{DeadLetters, OnError};
 pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
 pub use problem::{Problem, Problems};
-pub use sink::{Delivery, Sink};
+pub use sink::{Delivery, Flush, KeyEquality, Sink};
 pub use source::{Origin, Source, SourceColumn, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
+pub use tables::shared_tables;
 
 use sluice_runtime::CompileLimits;
 
@@ -93,6 +95,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
         Some(directory) => load_pipelines(path, directory, declared, env, &mut problems),
         None => Vec::new(),
     };
+    problems.extend(shared_tables(&pipelines, &service.connections));
     config(path, service, pipelines).filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
@@ -126,7 +129,8 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Admin, Problems> {
 ///
 /// # Errors
 ///
-/// All problems of the file. That no other pipeline reads as the same group isn't checked: see [`shared_groups`].
+/// All problems of the file. That no other pipeline reads as the same group or writes the same table isn't checked: see
+/// [`shared_groups`] and [`shared_tables`].
 pub fn load_pipeline(
     path: &Path,
     connections: &BTreeMap<String, Connection>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sluice_connectors::sink::SinkError;
 use sluice_core::chain::{Chain, FoldWindow, Join, Step};
+use sluice_core::checkpoint::StateForm;
 use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
 use sluice_core::{Field, Kind};
@@ -12,6 +13,7 @@ use sluice_runtime::{Artifact, OpenError};
 
 use super::constraint::Constraints;
 use super::flush::{OpenSink, Table};
+use super::keys;
 use super::pending::FlushPolicy;
 use super::provenance;
 use super::transaction;
@@ -177,12 +179,13 @@ pub fn check_lookups(pipeline: &config::Pipeline, connections: &Connections) -> 
     Ok(())
 }
 
-/// Opens every sink for these rows, of a fold or not; all that is wrong with all of them is said at once.
+/// Opens every sink for these rows, of a fold whose groups have this form or of none; all that is wrong with all of them is
+/// said at once.
 pub async fn sinks(
     pipeline: &config::Pipeline,
     connections: &Arc<Connections>,
     fields: &[Field],
-    folds: bool,
+    groups: Option<&StateForm>,
 ) -> Result<(Vec<OpenSink>, Constraints), Trouble> {
     let mut open = Vec::with_capacity(pipeline.sinks.len());
     let mut wrong = Vec::new();
@@ -201,11 +204,12 @@ pub async fn sinks(
                 continue;
             }
         };
-        wrong.extend(transaction::keyless(settings, folds));
+        wrong.extend(key_problem(settings, groups));
+        let folds = groups.is_some();
         let table = match settings.delivery {
-            config::Delivery::Upsert => connections.open_sink(settings, &written).await.map(Table::Upserts),
+            config::Delivery::Upsert => connections.open_sink(settings, &written, folds).await.map(Table::Upserts),
             config::Delivery::Transaction => {
-                connections.open_transactions(pipeline, settings, &written).await.map(Table::Transactions)
+                connections.open_transactions(pipeline, settings, &written, folds).await.map(Table::Transactions)
             }
         };
         match table {
@@ -231,6 +235,12 @@ pub async fn sinks(
 pub fn key_columns(sink: &config::Sink, fields: &[Field]) -> Result<Vec<usize>, String> {
     let missing = |name: &String| format!("the sink's key `{name}` is not a column of the result ({})", list(fields));
     sink.key.iter().map(|name| position(fields, name).ok_or_else(|| missing(name))).collect()
+}
+
+/// Why a sink's key isn't one for the rows of a fold.
+pub fn key_problem(sink: &config::Sink, groups: Option<&StateForm>) -> Option<String> {
+    let groups = groups?;
+    transaction::keyless(sink, true).or_else(|| keys::misfit(sink, groups))
 }
 
 /// When a pipeline flushes: as soon as any of its sinks wants it.

@@ -16,6 +16,7 @@ mod constraint;
 pub mod deployments;
 mod disabled;
 mod flush;
+pub mod keys;
 mod lane;
 mod latest;
 mod lease;

@@ -391,6 +391,7 @@ pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, di
         lines(SERVICE, &[("p.toml", PIPELINE), ("q.toml", PIPELINE)]),
         r#"
 pipelines/q.toml: source.group: found "g", which pipeline p reads "gifts" as, want a group of its own for each pipeline
+pipelines/q.toml: sink[0].table: found "gifts", which pipeline p writes, want a table of its own for each, or `shared = true` in both sinks if no key is ever both's
 "#,
     );
     check(
@@ -460,4 +461,22 @@ pipelines/p.toml:1: dead_letters.topic: found a topic, want a `table` of this co
 pipelines/p.toml:1: dead_letters: found the topic that this pipeline reads, want a topic of its own
 "#,
     );
+}
+
+#[test]
+fn two_pipelines_write_one_table_if_both_say_so_or_both_only_add_rows() {
+    let other = |text: &str| text.replace("\"g\"", "\"h\"");
+    let both = |one: &str, two: &str| lines(SERVICE, &[("p.toml", one), ("q.toml", &other(two))]);
+    let shared = PIPELINE.replace("key =", "shared = true\nkey =");
+    let keyless = PIPELINE.replace("key = [\"id\"]", "delivery = \"transaction\"");
+    assert_eq!(both(PIPELINE, PIPELINE).len(), 1);
+    assert_eq!(both(&shared, PIPELINE).len(), 1);
+    assert_eq!(both(&keyless, PIPELINE).len(), 1);
+    for one in [&shared, &keyless] {
+        assert_eq!(both(one, one), [""; 0]);
+    }
+    let service = format!("{SERVICE}\nsame = {{ mysql = {{ url = \"mysql://other:pw2@127.0.0.1/live\" }} }}");
+    let twice = PIPELINE.replace("[[sink]]", "[[sink]]\nconnection = \"same\"\ntable = \"gifts\"\nkey = [\"id\"]\n[[sink]]");
+    let told = lines(&service, &[("p.toml", &twice)]);
+    assert!(told.len() == 1 && told[0].contains("which another sink of this pipeline writes"), "{told:?}");
 }
