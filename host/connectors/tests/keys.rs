@@ -120,7 +120,9 @@ async fn a_fold_may_have_a_table_that_passes_over_spaces_at_the_end_since_no_suc
 
 #[tokio::test]
 async fn a_second_unique_index_that_holds_the_key_is_looked_at_too() {
-    let table = table("k VARCHAR(9) COLLATE utf8mb4_general_ci, n BIGINT, h VARBINARY(9), PRIMARY KEY (n), UNIQUE (n, k)").await;
+    let table =
+        table("k VARCHAR(9) COLLATE utf8mb4_general_ci, n BIGINT, h VARBINARY(9), PRIMARY KEY (n), UNIQUE (n, k)")
+            .await;
     let columns = fields(&[("n", Kind::Int64), ("k", Kind::Utf8), ("h", Kind::Utf8)]);
     let of = |key: &[&str]| target(&table, key, false);
     assert_eq!(told(connection().check(&of(&["n"]), &columns).await), [""; 0], "two keys never meet in (n, k)");
@@ -151,11 +153,11 @@ async fn a_column_of_mysql_that_rounds_is_refused_unless_it_may() {
         assert_eq!(told(MysqlSink::open(&connection(), &rounding, &columns).await), [""; 0], "{definition}");
         run(problems[0].split_once("run ").unwrap().1).await;
         assert_eq!(told(MysqlSink::open(&connection(), &exact, &columns).await), [""; 0], "{definition}");
-        let null = read(&format!(
+        let sql = format!(
             "SELECT CAST(is_nullable AS CHAR) FROM information_schema.columns WHERE table_schema = DATABASE() AND \
              table_name = '{table}' AND column_name = 'n'"
-        ));
-        assert_eq!(null.await, [if definition.contains("NOT NULL") { "NO" } else { "YES" }], "{definition}");
+        );
+        assert_eq!(read(&sql).await, [if definition.contains("NOT NULL") { "NO" } else { "YES" }], "{definition}");
     }
 }
 
@@ -247,8 +249,11 @@ async fn the_word_any_keeps_texts_in_strict_tables_only() {
 
 /// Texts that collations like to take for the same.
 fn text() -> impl Strategy<Value = String> {
-    prop::collection::vec(prop::sample::select(vec!["a", "A", "á", "a\u{301}", "ß", "ss", " ", "\t", "\0", "１", "1", "İ", "i"]), 0..4)
-        .prop_map(|parts| parts.concat())
+    prop::collection::vec(
+        prop::sample::select(vec!["a", "A", "á", "a\u{301}", "ß", "ss", " ", "\t", "\0", "１", "1", "İ", "i"]),
+        0..4,
+    )
+    .prop_map(|parts| parts.concat())
 }
 
 fn sample<T>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
@@ -280,12 +285,17 @@ async fn keys_that_differ_have_a_row_each_in_a_table_that_was_made() {
     let every: Vec<&[&str]> = vec![&["a"], &["a", "b"], &["c"], &["d"], &["e"], &["a", "b", "c", "d", "e"]];
     for key in every {
         let chosen: Vec<usize> = key.iter().map(|name| columns.iter().position(|f| f.name == *name).unwrap()).collect();
-        let shown = |row: usize| format!("{:?}", chosen.iter().map(|i| written.columns[*i].slice(row, 1)).collect::<Vec<_>>());
+        let shown =
+            |row: usize| format!("{:?}", chosen.iter().map(|i| written.columns[*i].slice(row, 1)).collect::<Vec<_>>());
         let distinct = (0..keys.len()).map(shown).collect::<std::collections::BTreeSet<_>>().len();
         let table = fresh().await;
         let mut sink = MysqlSink::open(&connection(), &target(&table, key, true), &columns).await.unwrap();
         sink.upsert(&written).await.unwrap();
-        assert_eq!(read(&format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")).await, [distinct.to_string()], "{key:?}");
+        assert_eq!(
+            read(&format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")).await,
+            [distinct.to_string()],
+            "{key:?}"
+        );
         let lite = Lite(tempfile::tempdir().unwrap());
         let mut sink = SqliteSink::open(&lite.connection(), &target("t", key, true), &columns).await.unwrap();
         sink.upsert(&written).await.unwrap();

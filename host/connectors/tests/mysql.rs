@@ -10,7 +10,7 @@ use arrow_array::{BinaryArray, BooleanArray, Float64Array};
 use mysql_server::{connection, fresh, gifts, open, read, run, table, unusable};
 use rows::{MORNING, fields, ints, rows, target, texts, times};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
-use sluice_connectors::sink::{Constraint, Sink, SinkError};
+use sluice_connectors::sink::{Constraint, Sink, SinkError, Target};
 use sluice_core::Kind;
 
 #[tokio::test]
@@ -134,7 +134,8 @@ async fn constraints_are_what_the_columns_take() {
         ("h", Kind::Float64),
         ("i", Kind::Float64),
     ]);
-    let sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
+    let target = Target { round: true, ..target(&table, &["kind"], false) };
+    let sink = MysqlSink::open(&connection(), &target, &columns).await.unwrap();
     let [kind, a, b, c, d, e, f, g, h, i] = sink.constraints() else { panic!("{:?}", sink.constraints()) };
     assert_eq!(*kind, Constraint { nullable: false, max_chars: Some(32), ..Constraint::ANY });
     assert_eq!(*a, Constraint { nullable: false, range: Some((0, u32::MAX.into())), ..Constraint::ANY });

@@ -293,8 +293,8 @@ impl Records for RetriedRecords<'_> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::cast::AsArray;
     use arrow_array::Array;
+    use arrow_array::cast::AsArray;
     use proptest::prelude::*;
 
     use super::*;
@@ -376,7 +376,9 @@ mod tests {
     #[test]
     fn a_time_that_no_table_holds_is_kept_in_the_reason_and_read_back() {
         let id = LetterId::of_group("a");
-        for (timestamp, kept) in [(Some(i64::MAX), true), (Some(253_402_300_800_000_000), true), (Some(0), false), (None, false)] {
+        for (timestamp, kept) in
+            [(Some(i64::MAX), true), (Some(253_402_300_800_000_000), true), (Some(0), false), (None, false)]
+        {
             let letter = DeadLetter { timestamp, ..letter(id.clone(), cause("bad")) };
             let columns = columns("p", std::slice::from_ref(&letter));
             assert_eq!(columns[4].is_null(0), kept || timestamp.is_none());

@@ -111,11 +111,7 @@ pub(super) async fn check_table(
 }
 
 /// The plan in the words of this server.
-async fn suited(
-    server: &Server,
-    connection: &mut MySqlConnection,
-    plan: &UpsertPlan,
-) -> Result<UpsertPlan, SinkError> {
+async fn suited(server: &Server, connection: &mut MySqlConnection, plan: &UpsertPlan) -> Result<UpsertPlan, SinkError> {
     let exact = server.answer(exact_collation(connection)).await?;
     Ok(UpsertPlan { exact, ..plan.clone() })
 }

@@ -201,7 +201,8 @@ impl UpsertPlan {
     /// Whether no text of this field may end in a space, since the table passes over those and the target knows it.
     fn is_trimmed(&self, field: &Field, table: &Table) -> bool {
         let of_field = |alike: &Alike| alike.by_padding && alike.column.eq_ignore_ascii_case(&field.name);
-        self.target.equality == KeyEquality::Trimmed && self.key_indexes(table).any(|index| index.alike.iter().any(of_field))
+        self.target.equality == KeyEquality::Trimmed
+            && self.key_indexes(table).any(|index| index.alike.iter().any(of_field))
     }
 
     fn is_text(&self, name: &str) -> bool {
@@ -213,7 +214,8 @@ impl UpsertPlan {
         let keyless = self.target.key.is_empty();
         let holds_key = !keyless && index.whole && self.target.key.iter().all(|key| contains_name(&index.columns, key));
         // Of an index of just the key that is said otherwise.
-        let meets = |alike: &Alike| self.is_key(&alike.column) && self.is_text(&alike.column) && !self.takes_for_one(alike);
+        let meets =
+            |alike: &Alike| self.is_key(&alike.column) && self.is_text(&alike.column) && !self.takes_for_one(alike);
         let more = index.columns.len() > self.target.key.len();
         let holds_key = holds_key && !(more && index.alike.iter().any(meets));
         let counts = |name: &str| !self.writes(name) && table.column(name).is_some_and(|column| column.counts);

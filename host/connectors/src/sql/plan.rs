@@ -70,7 +70,11 @@ impl UpsertPlan {
         let texts = self.fields.iter().filter(|f| matches!(f.kind, Kind::Utf8 | Kind::Binary) && self.is_key(&f.name));
         let key_texts = key.then(|| texts.count());
         let not_null = if key { " NOT NULL" } else { "" };
-        format!("{} {}{not_null}", self.dialect.quote(&field.name), self.dialect.column_type(field.kind, key_texts, self.exact))
+        format!(
+            "{} {}{not_null}",
+            self.dialect.quote(&field.name),
+            self.dialect.column_type(field.kind, key_texts, self.exact)
+        )
     }
 
     /// The statement that makes a table for this plan.

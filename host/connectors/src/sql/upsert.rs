@@ -110,7 +110,8 @@ mod tests {
     fn plan(dialect: Dialect, columns: &[&str], key: &[&str]) -> UpsertPlan {
         let fields: Vec<_> = columns.iter().map(|name| Field::new(*name, Kind::Int64)).collect();
         let key = key.iter().map(|name| name.to_string()).collect();
-        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false, ..Target::default() }, &fields).unwrap()
+        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false, ..Target::default() }, &fields)
+            .unwrap()
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub(super) async fn describe(connection: &mut SqliteConnection, table: &str) -> 
 }
 
 async fn is_strict(connection: &mut SqliteConnection, table: &str) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query_scalar("SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE");
+    let query =
+        sqlx::query_scalar("SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE");
     let strict: Option<i64> = query.bind(table).fetch_optional(connection).await?;
     Ok(strict == Some(1))
 }

@@ -43,7 +43,10 @@ pub async fn fresh() -> String {
 /// A table of these columns and constraints.
 pub async fn table(definition: &str) -> String {
     let table = fresh().await;
-    run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")).await;
+    run(&format!(
+        "CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
+    ))
+    .await;
     table
 }
 

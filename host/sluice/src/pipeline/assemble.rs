@@ -204,7 +204,11 @@ pub async fn sinks(
                 continue;
             }
         };
-        wrong.extend(key_problem(settings, groups));
+        // Before a table is made for it.
+        if let Some(reason) = key_problem(settings, groups) {
+            wrong.push(reason);
+            continue;
+        }
         let folds = groups.is_some();
         let table = match settings.delivery {
             config::Delivery::Upsert => connections.open_sink(settings, &written, folds).await.map(Table::Upserts),

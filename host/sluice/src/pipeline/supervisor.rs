@@ -362,9 +362,8 @@ async fn prepare(
         assemble::chain(&settings, &operators, &shared)
     });
     let chain = chain.await??;
-    // What is asked of servers meanwhile is no reason to hold on to the operators.
-    let (fields, form) = (chain.output_fields().to_vec(), chain.fold().map(|fold| fold.form().clone()));
-    let (sinks, constraints) = assemble::sinks(pipeline, connections, &fields, form.as_ref()).await?;
+    let groups = chain.fold().map(|fold| fold.form());
+    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), groups).await?;
     Ok(Prepared { chain, sinks, constraints })
 }
 

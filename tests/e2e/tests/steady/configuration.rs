@@ -15,7 +15,7 @@ struct Fault {
     says: &'static [&'static str],
 }
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 18] = [
     Fault {
         name: "missing_topic",
         metric: "gift_sum",
@@ -66,6 +66,28 @@ const FAULTS: [Fault; 15] = [
         metric: "gift_sum",
         edit: |p| p["sink"][0]["table"] = "keyless".into(),
         says: &["keyless", "gift_type", "key"],
+    },
+    Fault {
+        name: "merged_keys",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["table"] = "merging".into(),
+        says: &[
+            "merging",
+            "utf8mb4_general_ci",
+            "MODIFY COLUMN `gift_type` VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL",
+        ],
+    },
+    Fault {
+        name: "other_key",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["key"] = vec!["gift_total_amount".to_owned()].into(),
+        says: &["gift_type", "would replace each other"],
+    },
+    Fault {
+        name: "more_key",
+        metric: "gift_sum",
+        edit: |p| p["sink"][0]["key"] = vec!["gift_type".to_owned(), "gift_total_amount".to_owned()].into(),
+        says: &["gift_total_amount", "a row for each value"],
     },
     Fault {
         name: "no_lookup_server",
@@ -148,7 +170,12 @@ fn faulty() -> Site {
         connections.insert("wrong_password".into(), mysql(&host));
     });
     let tables = site.tables();
-    tables.execute("CREATE TABLE texts (gift_type VARCHAR(32) PRIMARY KEY, gift_total_amount VARCHAR(9))".into());
+    let exact = "VARCHAR(32) COLLATE utf8mb4_nopad_bin";
+    tables.execute(format!("CREATE TABLE texts (gift_type {exact} PRIMARY KEY, gift_total_amount VARCHAR(9))"));
+    tables.execute(
+        "CREATE TABLE merging (gift_type VARCHAR(32) COLLATE utf8mb4_general_ci PRIMARY KEY, gift_total_amount BIGINT)"
+            .into(),
+    );
     tables.execute("CREATE TABLE keyless (gift_type VARCHAR(32), gift_total_amount BIGINT)".into());
     for fault in &FAULTS {
         site.add_pipeline(fault.name, fault.metric, |pipeline| {

@@ -17,6 +17,7 @@ mod demo;
 mod deployment;
 mod generator;
 mod hosts;
+mod keys;
 mod many_letters;
 mod pipelines;
 mod records;

@@ -214,7 +214,7 @@ fn a_megabyte_of_text_is_stored_where_the_table_takes_it_and_costs_its_row_where
         if world == World::Servers {
             let create = "CREATE TABLE live_streaming_log (user_id BIGINT, ip VARCHAR(64), room_id VARCHAR(64), arrive_time DATETIME(6), \
                           leave_time DATETIME(6), create_time DATETIME(6), region_code VARCHAR(32), grade INT, province VARCHAR(64), \
-                          PRIMARY KEY (user_id, ip, room_id, arrive_time)) CHARACTER SET utf8mb4";
+                          PRIMARY KEY (user_id, ip, room_id, arrive_time)) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
             site.tables().execute(create.to_owned());
         }
         site.add_pipeline("live_cleanup", "live_cleanup", |_| {});

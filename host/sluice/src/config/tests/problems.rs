@@ -476,7 +476,8 @@ fn two_pipelines_write_one_table_if_both_say_so_or_both_only_add_rows() {
         assert_eq!(both(one, one), [""; 0]);
     }
     let service = format!("{SERVICE}\nsame = {{ mysql = {{ url = \"mysql://other:pw2@127.0.0.1/live\" }} }}");
-    let twice = PIPELINE.replace("[[sink]]", "[[sink]]\nconnection = \"same\"\ntable = \"gifts\"\nkey = [\"id\"]\n[[sink]]");
+    let twice =
+        PIPELINE.replace("[[sink]]", "[[sink]]\nconnection = \"same\"\ntable = \"gifts\"\nkey = [\"id\"]\n[[sink]]");
     let told = lines(&service, &[("p.toml", &twice)]);
     assert!(told.len() == 1 && told[0].contains("which another sink of this pipeline writes"), "{told:?}");
 }
