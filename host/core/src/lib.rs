@@ -19,6 +19,7 @@ pub mod fold;
 pub mod interval;
 pub mod lookup;
 pub mod operator;
+pub mod printable;
 pub mod records;
 pub mod rejected;
 pub mod row;
@@ -28,4 +29,5 @@ pub mod time;
 pub mod window;
 
 pub use interval::{Interval, Offset, Partition};
+pub use printable::{printable, printable_json};
 pub use schema::{Field, Kind};

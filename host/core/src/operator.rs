@@ -159,6 +159,9 @@ pub enum OperatorError {
     /// Its answer breaks the contract.
     #[error("the operator broke the contract: {0}")]
     Contract(String),
+    /// The host had no memory left for it. Neither the operator nor a row is at fault.
+    #[error("the host had no room for the operator: {0}")]
+    NoRoom(String),
     /// It failed because of these rows of the call, each once, and would not without them.
     #[error("the operator fails on {} rows, the first because {}", .0.len(), .0.first().map_or("", |row| row.reason.as_str()))]
     Rows(Vec<Rejection>),

@@ -128,7 +128,7 @@ impl Helper {
                 format!("the compiler died of signal {signal}: {words}"),
                 MAX_MESSAGE_BYTES,
             ))),
-            (_, None) => Err(ArtifactError::Uncompilable(truncated(words.to_owned(), MAX_MESSAGE_BYTES))),
+            (_, None) => Err(ArtifactError::uncompilable(truncated(words.to_owned(), MAX_MESSAGE_BYTES))),
         }
     }
 

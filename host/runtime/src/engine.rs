@@ -16,6 +16,7 @@ use crate::compiling::Helper as CompileHelper;
 use crate::guest::Guest;
 use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use crate::ticker::Ticker;
+use crate::together::{Together, default_host_memory};
 
 /// Instances at one time, unless the configuration says otherwise: one for each operator of each lane, and one more
 /// while a swap opens the next. A slot reserves 4 GiB of addresses, of which 128 TiB exist, and no memory.
@@ -46,6 +47,8 @@ pub struct RuntimeConfig {
     pub helper: Option<CompileHelper>,
     /// Instances that there may be at one time.
     pub instances: u32,
+    /// Bytes of linear memory that all instances together may have.
+    pub memory: usize,
     /// Whether a call ends when its time is up. Off, one that never returns holds its thread for good: that is only for measuring
     /// what the checks in the code cost.
     pub deadlines: bool,
@@ -53,7 +56,13 @@ pub struct RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> RuntimeConfig {
-        RuntimeConfig { cache_dir: None, helper: None, instances: DEFAULT_INSTANCES, deadlines: true }
+        RuntimeConfig {
+            cache_dir: None,
+            helper: None,
+            instances: DEFAULT_INSTANCES,
+            memory: default_host_memory(),
+            deadlines: true,
+        }
     }
 }
 
@@ -83,6 +92,7 @@ pub enum RuntimeError {
 pub struct Runtime {
     linker: Linker<Guest>,
     ticker: Arc<Ticker>,
+    together: Arc<Together>,
     cache: Option<Cache>,
     helper: Option<(CompileHelper, Known)>,
 }
@@ -96,13 +106,14 @@ impl Runtime {
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
         let known = config.cache_dir.as_deref().map(|path| Known::new(path, &engine));
-        Ok(Runtime { linker, ticker, cache, helper: config.helper.zip(known) })
+        let together = Arc::new(Together::new(config.memory));
+        Ok(Runtime { linker, ticker, together, cache, helper: config.helper.zip(known) })
     }
 
     /// Checks that these bytes are an operator that this host can run, and compiles them (or takes the code from the
     /// cache). Blocks for 10 ms a component of 20 kB to seconds for an interpreter, on all cores: keep it off lanes.
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
-        Artifact::compile(&self.linker, &self.ticker, bytes, |digest| match &self.helper {
+        Artifact::compile(&self.linker, &self.ticker, &self.together, bytes, |digest| match &self.helper {
             Some((helper, known)) if !known.has(digest) => {
                 helper.compile(bytes)?;
                 known.add(digest);

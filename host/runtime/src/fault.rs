@@ -17,7 +17,10 @@ const PANIC_MACHINERY: [&str; 6] =
 /// `time` is the limit that the call ran under.
 pub(crate) fn fault(error: &wasmtime::Error, time: Duration, limits: &Limits) -> OperatorError {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return OperatorError::Limit(exceeded.to_string());
+        return match exceeded {
+            Exceeded::Together { .. } => OperatorError::NoRoom(exceeded.to_string()),
+            _ => OperatorError::Limit(exceeded.to_string()),
+        };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => OperatorError::Limit(format!(

@@ -2,12 +2,15 @@
 //!
 //! Everything here is called by code that may be hostile: what can't be answered traps, and nothing panics.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sluice_core::printable;
 use tracing::{debug, error, info, warn};
 
 use crate::boundary::{Level, log, text, types};
 use crate::limits::{Limits, MAX_DECODED, MAX_LOG_BYTES, MemoryGuard, truncated};
+use crate::together::Together;
 
 /// The span over which a guest's log lines are counted.
 const LOG_WINDOW: Duration = Duration::from_secs(1);
@@ -22,8 +25,9 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// `name` is the operator's, for its log lines.
-    pub(crate) fn new(name: &str, limits: &Limits) -> Guest {
-        Guest { name: name.to_owned(), lines: LineGate::new(limits.log_lines), memory: MemoryGuard::new(limits.memory) }
+    pub(crate) fn new(name: &str, limits: &Limits, together: &Arc<Together>) -> Guest {
+        let memory = MemoryGuard::new(limits.memory, together);
+        Guest { name: name.to_owned(), lines: LineGate::new(limits.log_lines), memory }
     }
 }
 
@@ -51,7 +55,9 @@ impl log::Host for Guest {
         if suppressed > 0 {
             warn!(target: "sluice::operator", operator, "{suppressed} lines of the last second are left out");
         }
-        let line = printable(truncated(message, MAX_LOG_BYTES));
+        // A guest must not forge a second line, nor move the cursor of a terminal.
+        let line = truncated(message, MAX_LOG_BYTES);
+        let line = printable(&line);
         match level {
             Level::Debug => debug!(target: "sluice::operator", operator, "{line}"),
             Level::Info => info!(target: "sluice::operator", operator, "{line}"),
@@ -95,11 +101,6 @@ impl text::Host for Guest {
     }
 }
 
-/// A guest must not forge a second line, nor move the cursor of a terminal.
-fn printable(message: String) -> String {
-    if message.contains(char::is_control) { message.replace(char::is_control, " ") } else { message }
-}
-
 /// Lets a number of lines through each second, and counts the others.
 #[derive(Debug)]
 struct LineGate {
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     fn guest() -> Guest {
-        Guest::new("test", &Limits::default())
+        Guest::new("test", &Limits::default(), &Arc::new(Together::new(0)))
     }
 
     #[test]
@@ -154,11 +155,6 @@ mod tests {
     #[test]
     fn a_gate_of_no_lines_stays_shut() {
         assert_eq!(LineGate::new(0).admit(Instant::now()), None);
-    }
-
-    #[test]
-    fn a_message_stays_one_line() {
-        assert_eq!(printable("a\nb\x1b[2J".into()), "a b [2J");
     }
 
     #[test]

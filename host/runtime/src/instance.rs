@@ -40,6 +40,7 @@ impl From<OperatorError> for OpenError {
             OperatorError::Trap(reason) => OpenError::Trap(reason),
             OperatorError::Limit(reason) => OpenError::Limit(reason),
             OperatorError::Contract(reason) => OpenError::Contract(reason),
+            OperatorError::NoRoom(reason) => OpenError::NoRoom(reason),
             rows @ OperatorError::Rows(_) => OpenError::Contract(rows.to_string()),
         }
     }
@@ -85,7 +86,8 @@ struct Agreed {
 
 impl Opening {
     fn open(&self) -> Result<(Running, Agreed), OpenError> {
-        let mut running = Running::start(self.artifact.compiled(), &self.name, &self.limits)?;
+        let artifact = self.artifact.compiled();
+        let mut running = Running::start(artifact, &self.name, &self.limits, &artifact.together)?;
         let transform = running.go_on(|guest, store| guest.open_transform(store, &self.config, &self.input))?;
         check_transform(&transform, self.input.len()).map_err(OpenError::Contract)?;
         let after = transform.output_fields(&self.input);
@@ -238,7 +240,10 @@ impl Operator for Instance {
     }
 
     fn renew(&mut self) -> Result<(), OperatorError> {
-        Instance::renew(self).map_err(|error| OperatorError::Contract(format!("it can't be opened again: {error}")))
+        Instance::renew(self).map_err(|error| match error {
+            OpenError::NoRoom(reason) => OperatorError::NoRoom(reason),
+            error => OperatorError::Contract(format!("it can't be opened again: {error}")),
+        })
     }
 }
 

@@ -27,6 +27,7 @@ mod plan;
 mod probe;
 mod running;
 mod ticker;
+mod together;
 
 pub use artifact::{Artifact, ArtifactError, Digest, World};
 pub use compiling::{
@@ -40,3 +41,4 @@ pub use limits::{
     DEFAULT_STATE_BYTES, Limits, MAX_ARTIFACT_BYTES,
 };
 pub use probe::{PROBE_ROWS, probe};
+pub use together::default_host_memory;

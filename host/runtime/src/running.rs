@@ -1,5 +1,6 @@
 //! A live guest: one store, one instance in it, and calls under their limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::operator::OperatorError;
@@ -11,6 +12,7 @@ use crate::fault::fault;
 use crate::guest::Guest;
 use crate::limits::{Limits, MAX_MESSAGE_BYTES, truncated};
 use crate::ticker::Ticker;
+use crate::together::Together;
 
 /// Why there is no live guest.
 #[derive(Debug)]
@@ -32,8 +34,13 @@ pub(crate) struct Running {
 
 impl Running {
     /// The time that this leaves of `limits.open_time` is what calls by [`Running::go_on`] have.
-    pub(crate) fn start(artifact: &Compiled, name: &str, limits: &Limits) -> Result<Running, StartError> {
-        let mut store = Store::new(artifact.pre.engine(), Guest::new(name, limits));
+    pub(crate) fn start(
+        artifact: &Compiled,
+        name: &str,
+        limits: &Limits,
+        together: &Arc<Together>,
+    ) -> Result<Running, StartError> {
+        let mut store = Store::new(artifact.pre.engine(), Guest::new(name, limits, together));
         store.limiter(|guest| &mut guest.memory);
         // What the host allocates for a result or a log line, before anything of it can be looked at.
         store.set_hostcall_fuel(limits.output_bytes);

@@ -87,7 +87,9 @@ impl<'a> Halving<'a> {
                 fresh = false;
                 continue;
             };
-            if !self.spent.afford(&error) {
+            // Fewer rows may find room in the host, which says nothing of the others.
+            let is_full = failed && matches!(error, OperatorError::NoRoom(_));
+            if is_full || !self.spent.afford(&error) {
                 return Err(error);
             }
             self.operator.renew()?;
@@ -222,6 +224,7 @@ mod tests {
         transform: TransformPlan,
         fold: FoldPlan,
         takes: usize,
+        full: bool,
         spent: bool,
         calls: usize,
     }
@@ -242,6 +245,7 @@ mod tests {
                     outputs: fields,
                 },
                 takes,
+                full: false,
                 spent: false,
                 calls: 0,
             }
@@ -252,7 +256,11 @@ mod tests {
             let numbers = columns.arrays[0].as_primitive::<Int64Type>().values().to_vec();
             assert_eq!(numbers.len(), columns.rows);
             self.spent |= numbers.iter().any(|n| *n < 0) || numbers.len() > self.takes;
-            if self.spent { Err(OperatorError::Trap("fragile".to_owned())) } else { Ok(numbers) }
+            match (self.spent, self.full) {
+                (false, _) => Ok(numbers),
+                (true, false) => Err(OperatorError::Trap("fragile".to_owned())),
+                (true, true) => Err(OperatorError::NoRoom("no room".to_owned())),
+            }
         }
     }
 
@@ -372,6 +380,15 @@ mod tests {
         let arrays = column(&[2, -1, 2]);
         let answer = Halving::new(&mut fragile, &mut spent).process(Columns { rows: 3, arrays: &arrays });
         assert!(matches!(answer, Err(OperatorError::Trap(_))));
+        assert_eq!(fragile.calls, 2);
+    }
+
+    #[test]
+    fn a_host_without_room_blames_no_row() {
+        let (mut fragile, mut spent) = (Fragile { full: true, ..Fragile::new(2) }, Spent::default());
+        let arrays = column(&[2, -1, 2, 2]);
+        let answer = Halving::new(&mut fragile, &mut spent).process(Columns { rows: 4, arrays: &arrays });
+        assert!(matches!(answer, Err(OperatorError::NoRoom(_))));
         assert_eq!(fragile.calls, 2);
     }
 

@@ -105,6 +105,31 @@ fn a_full_pool_is_said_and_is_room_again_once_an_instance_goes() {
 }
 
 #[test]
+fn all_instances_share_the_hosts_memory_and_the_one_that_asks_for_too_much_gives_back_what_it_had() {
+    let runtime = Runtime::new(RuntimeConfig { memory: 8 << 20, ..RuntimeConfig::default() }).unwrap();
+    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    let open = |behaviour| artifact.open(&config(behaviour), &fields(), &Limits::default(), "zoo");
+    let (mut good, mut greedy) = (open("echo").unwrap(), open("hoard").unwrap());
+    for _ in 0..3 {
+        let refused = greedy.process(columns(&rows())).unwrap_err();
+        let names_it = |said: &str| said.contains("8388608") && said.contains("[limits] memory");
+        assert!(matches!(&refused, OperatorError::NoRoom(said) if names_it(said)), "{refused:?}");
+        assert_eq!(good.process(columns(&rows())).unwrap().columns, rows());
+        greedy.renew().unwrap();
+    }
+    let mut more = Vec::new();
+    let full = loop {
+        match open("echo") {
+            Ok(instance) => more.push(instance),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, OpenError::NoRoom(_)) && more.len() < 16, "{full:?} after {}", more.len());
+    drop(more);
+    open("echo").unwrap();
+}
+
+#[test]
 fn instances_run_on_many_threads_at_once() {
     let run = || {
         for _ in 0..50 {
