@@ -42,7 +42,7 @@ async fn a_user_who_may_not_write_is_told_at_the_opening() {
     let user = user("reader", &format!("SELECT ON {table}")).await;
     let message = unusable(open(&user.connection(), &table, false).await);
     user.drop().await;
-    assert!(message.contains("may SELECT, INSERT and UPDATE") && !message.contains("s3cret"), "{message}");
+    assert!(message.contains("GRANT SELECT, INSERT, UPDATE ON") && !message.contains("s3cret"), "{message}");
 }
 
 #[tokio::test]

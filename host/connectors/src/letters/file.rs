@@ -37,10 +37,11 @@ pub fn check(path: &Path) -> Result<(), SinkError> {
         )));
     }
     match OpenOptions::new().append(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(trouble(path, &error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(trouble(path, &error)),
+        _ => {}
     }
+    // The lock, and the file anew when letters are removed, are made beside it.
+    tempfile::tempfile_in(directory).map(drop).map_err(|error| trouble(directory, &error))
 }
 
 /// What a file was when it was read.

@@ -5,7 +5,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::types::ColumnType;
 use crate::sink::Constraint;
-use crate::sql::{Column, Table, UniqueIndex};
+use crate::sql::{Column, Dialect, Table, UniqueIndex};
 
 /// Casts give every server's answer one type: MySQL 8 answers some of these columns as binary.
 const COLUMNS: &str = "SELECT CAST(column_name AS CHAR), CAST(column_type AS CHAR), CAST(data_type AS CHAR), \
@@ -13,15 +13,15 @@ const COLUMNS: &str = "SELECT CAST(column_name AS CHAR), CAST(column_type AS CHA
     CAST(COALESCE(generation_expression, '') <> '' AS SIGNED), CAST(character_maximum_length AS UNSIGNED), \
     CAST(character_octet_length AS UNSIGNED), CAST(numeric_precision AS UNSIGNED), CAST(numeric_scale AS UNSIGNED), \
     CAST(character_set_name AS CHAR) \
-    FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position";
+    FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? ORDER BY ordinal_position";
 
 const INDEXES: &str = "SELECT CAST(index_name AS CHAR), CAST(COALESCE(column_name, '') AS CHAR), \
     CAST(sub_part IS NULL AND column_name IS NOT NULL AS SIGNED) \
     FROM information_schema.statistics \
-    WHERE table_schema = DATABASE() AND table_name = ? AND non_unique = 0 ORDER BY index_name, seq_in_index";
+    WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND non_unique = 0 ORDER BY index_name, seq_in_index";
 
 const KIND_OF_TABLE: &str = "SELECT CAST(table_type AS CHAR) FROM information_schema.tables \
-    WHERE table_schema = DATABASE() AND table_name = ?";
+    WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?";
 
 /// What there is under a table's name.
 pub(super) enum Described {
@@ -31,17 +31,19 @@ pub(super) enum Described {
     Table(Table),
 }
 
-/// Asks for the table of this name in the connection's database.
+/// Asks for the table of this name, in the connection's database unless the name begins with another one.
 pub(super) async fn describe(connection: &mut MySqlConnection, table: &str) -> Result<Described, sqlx::Error> {
-    let kind = sqlx::query(KIND_OF_TABLE).bind(table).fetch_optional(&mut *connection).await?;
+    let named = table;
+    let (database, table) = Dialect::Mysql.database_of(table);
+    let kind = sqlx::query(KIND_OF_TABLE).bind(database).bind(table).fetch_optional(&mut *connection).await?;
     let Some(kind) = kind else { return Ok(Described::Missing) };
     let kind: String = kind.try_get(0)?;
     if kind != "BASE TABLE" {
         return Ok(Described::Other(kind));
     }
-    let rows = sqlx::query(COLUMNS).bind(table).fetch_all(&mut *connection).await?;
-    let columns = rows.iter().map(|row| column(table, row)).collect::<Result<_, _>>()?;
-    let rows = sqlx::query(INDEXES).bind(table).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(COLUMNS).bind(database).bind(table).fetch_all(&mut *connection).await?;
+    let columns = rows.iter().map(|row| column(named, row)).collect::<Result<_, _>>()?;
+    let rows = sqlx::query(INDEXES).bind(database).bind(table).fetch_all(&mut *connection).await?;
     Ok(Described::Table(Table { columns, unique: indexes(&rows)? }))
 }
 
@@ -84,8 +86,9 @@ fn greatest_char(charset: Option<&str>) -> Option<char> {
 fn warn_of_charset(table: &str, column: &str, charset: Option<String>) {
     if let Some(charset) = charset.filter(|charset| !["utf8mb4", "binary"].contains(&charset.as_str())) {
         tracing::warn!(
-            "column `{column}` of table `{table}` is in {charset}, which can't hold every text: run ALTER TABLE \
-             `{table}` CONVERT TO CHARACTER SET utf8mb4"
+            "column `{column}` of table {table} is in {charset}, which can't hold every text: run ALTER TABLE \
+             {table} CONVERT TO CHARACTER SET utf8mb4",
+            table = Dialect::Mysql.quote_table(table)
         );
     }
 }

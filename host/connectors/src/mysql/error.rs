@@ -9,7 +9,7 @@ use crate::sink::SinkError;
 pub(super) const UNKNOWN_TIME_ZONE: u16 = 1298;
 
 /// The error of a statement that names a table which isn't there.
-const NO_SUCH_TABLE: u16 = 1146;
+pub(super) const NO_SUCH_TABLE: u16 = 1146;
 
 /// Errors that pass without anybody changing the table or the configuration: the server is starting, stopping, full,
 /// failing over, or somebody else holds a lock. Numbers as in MySQL's and MariaDB's manuals.
@@ -22,8 +22,16 @@ const PASSING: [u16; 35] = [
     1792, 1836, 1927, 1969, 3024, 4031, // read-only transaction or server, killed, too slow, idle for too long
 ];
 
-/// Credentials and rights.
-const DENIED: [u16; 9] = [1044, 1045, 1130, 1142, 1143, 1227, 1251, 1698, 1820];
+/// Who connects isn't let in.
+const NOT_LET_IN: [u16; 6] = [1045, 1130, 1251, 1698, 1820, 1862];
+
+/// Who connects may not do it.
+const NOT_ALLOWED: [u16; 5] = [1044, 1142, 1143, 1227, 1370];
+
+/// Whether the user lacks a right that somebody could give.
+pub(super) fn lacks_a_right(error: &sqlx::Error) -> bool {
+    number(error).is_some_and(|number| NOT_ALLOWED.contains(&number))
+}
 
 /// The server's number of the error, if it is the server's.
 pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
@@ -42,8 +50,14 @@ pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
     match (number(error), error) {
         (Some(number), _) => server_error(server, number, error),
         (None, sqlx::Error::Io(e)) => SinkError::Unavailable(format!("{server} can't be reached: {e}")),
-        (None, sqlx::Error::Tls(e)) => {
-            SinkError::Unusable(format!("{server}: TLS failed ({e}): check ssl-mode and ssl-ca in the url"))
+        (None, sqlx::Error::Tls(e)) => SinkError::Unusable(format!(
+            "{server}: TLS failed ({e}): check the connection's `tls`, `ca`, `cert` and `key`, or ssl-mode and ssl-ca in its url"
+        )),
+        (None, sqlx::Error::Protocol(words)) if words.contains("unknown authentication plugin") => {
+            SinkError::Unusable(format!(
+                "{server}: {words}, which this build doesn't have: let the user be IDENTIFIED by mysql_native_password, \
+                 caching_sha2_password or sha256_password"
+            ))
         }
         (None, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::Configuration(_)) => {
             SinkError::Unusable(format!("{server}: {error}"))
@@ -59,16 +73,19 @@ fn server_error(server: &Server, number: u16, error: &sqlx::Error) -> SinkError 
     let hint = match number {
         1049 => "create the database, or name another one in the url",
         NO_SUCH_TABLE => "create the table, or set create = true",
-        _ if DENIED.contains(&number) => {
-            "check user and password in the url, and that the user may SELECT, INSERT and UPDATE"
+        _ if NOT_LET_IN.contains(&number) => {
+            "check user and password (in a url, % of a password is written %25, and @ : / ? # as %40 %3A %2F %3F %23; the key \
+             `password` takes it as it is)"
         }
+        1044 => "grant the user SELECT, INSERT and UPDATE on the database's tables, or name another database",
+        _ if NOT_ALLOWED.contains(&number) => "grant the user that right; `sluice check` shows the statement",
         _ => "the server refuses the statement or a value in it",
     };
     SinkError::Unusable(format!("{server}: {}: {hint}", plain(error)))
 }
 
 /// The server's own words, with its number.
-fn plain(error: &sqlx::Error) -> String {
+pub(super) fn plain(error: &sqlx::Error) -> String {
     match error.as_database_error().and_then(|e| e.try_downcast_ref::<MySqlDatabaseError>()) {
         Some(e) => format!("{} (error {})", e.message(), e.number()),
         None => error.to_string(),

@@ -6,11 +6,12 @@ use sqlx::{Arguments, AssertSqlSafe};
 
 use super::describe::{Described, describe};
 use super::error;
+use super::rights::Need;
 use super::session::Server;
-use super::{MysqlConnection, MysqlSink};
+use super::{MysqlConnection, MysqlSink, sink};
 use crate::letters::{Letter, Letterbox};
 use crate::sink::SinkError;
-use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters, letter, letter_target};
+use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters, UpsertPlan, letter, letter_target};
 
 impl MysqlConnection {
     /// The letters in this table, to be looked at; a table that is missing has none.
@@ -21,7 +22,14 @@ impl MysqlConnection {
 
     /// Everything that opening the table to add letters would find at fault; makes nothing.
     pub async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
-        self.check(&letter_target(table, create), &sluice_core::dead_letter::fields()).await
+        let (server, sql) = (Server::of(self)?, LetterSql::new(Dialect::Mysql, table));
+        let plan = UpsertPlan::new(Dialect::Mysql, &letter_target(table, create), &sluice_core::dead_letter::fields());
+        let mut connection = server.connect().await?;
+        sink::check_table(&server, &mut connection, &plan.map_err(SinkError::Mismatch)?).await?;
+        // Of a table that isn't there, only who may create it can be granted more.
+        let missing = matches!(server.answer(describe(&mut connection, table)).await?, Described::Missing);
+        let rights = if missing { "CREATE, SELECT, INSERT, UPDATE, DELETE" } else { "SELECT, INSERT, UPDATE, DELETE" };
+        Need { table, rights, statements: sql.kinds()?, may_be_missing: missing }.check(&server, &mut connection).await
     }
 
     /// The letters in this table, to be added to; a missing table is made if `create` says so.

@@ -15,10 +15,12 @@ mod describe;
 mod error;
 mod inserts;
 mod letters;
+mod rights;
 mod session;
 mod sink;
 mod transaction;
 mod types;
+mod url;
 mod zone;
 
 use std::fmt;
@@ -26,6 +28,7 @@ use std::fmt;
 use sluice_core::Field;
 
 pub use self::sink::MysqlSink;
+pub use self::url::{MysqlUrl, UrlError};
 use crate::sink::{SinkError, Target};
 
 /// Where a MySQL or MariaDB server is, and what its sessions are set to.

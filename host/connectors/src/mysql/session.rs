@@ -5,13 +5,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use super::{MysqlConnection, error, zone};
+use super::{MysqlConnection, MysqlUrl, error, zone};
 use crate::sink::SinkError;
 
 /// How long connecting and setting up may take. Shorter fails on a slow handshake, longer delays the word that the server
@@ -25,10 +24,6 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a statement waits for a row's lock.
 const LOCK_TIMEOUT_SECONDS: u32 = 5;
 
-/// The url's parameters that mean something; others (a JDBC url's, say) are refused rather than passed over.
-const PARAMETERS: [&str; 9] =
-    ["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
-
 /// A server's address and the options to connect to it.
 pub(super) struct Server {
     options: MySqlConnectOptions,
@@ -40,6 +35,9 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.options.get_socket() {
             Some(path) => write!(f, "MySQL at {}", path.display()),
+            None if self.options.get_host().contains(':') => {
+                write!(f, "MySQL at [{}]:{}", self.options.get_host(), self.options.get_port())
+            }
             None => write!(f, "MySQL at {}:{}", self.options.get_host(), self.options.get_port()),
         }
     }
@@ -51,22 +49,13 @@ impl Server {
         let unusable = |what: String| {
             SinkError::Unusable(format!("the mysql url {what}: write mysql://user:password@host:3306/database"))
         };
-        let url = connection.url.as_str();
-        if !["mysql://", "mariadb://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(unusable("doesn't start with mysql://".into()));
-        }
-        if let Some(unknown) = parameters(url).find(|name| !PARAMETERS.contains(name)) {
-            return Err(unusable(format!(
-                "has the unknown parameter `{unknown}`; known are {}",
-                PARAMETERS.join(", ")
-            )));
-        }
-        let options = MySqlConnectOptions::from_str(url).map_err(|e| unusable(format!("can't be read ({e})")))?;
-        if options.get_database().is_none() {
+        let url = MysqlUrl::parse(&connection.url).map_err(|error| unusable(error.to_string()))?;
+        if url.database.is_none() {
             return Err(unusable("names no database".into()));
         }
         // The session's settings are made below, in one place; the driver's own would change `sql_mode` as well.
-        let options = options
+        let options = options(&url)
+            .map_err(unusable)?
             .charset("utf8mb4")
             .pipes_as_concat(false)
             .no_engine_substitution(false)
@@ -136,9 +125,27 @@ async fn set_zone_query(connection: &mut MySqlConnection, zone: &str) -> Result<
     sqlx::query("SET time_zone = ?").bind(zone).execute(connection).await.map(|_| ())
 }
 
-fn parameters(url: &str) -> impl Iterator<Item = &str> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
+/// The driver's options; the driver itself never sees the url, which its errors might quote.
+fn options(url: &MysqlUrl) -> Result<MySqlConnectOptions, String> {
+    let mut options = MySqlConnectOptions::new().host(&url.host).port(url.port);
+    options = url.user.iter().fold(options, |options, user| options.username(user));
+    options = url.password.iter().fold(options, |options, password| options.password(password));
+    options = url.database.iter().fold(options, |options, database| options.database(database));
+    for (name, value) in &url.parameters {
+        options = match name.replace('-', "").as_str() {
+            "sslmode" => options.ssl_mode(ssl_mode(value)?),
+            "sslca" => options.ssl_ca(value),
+            "sslcert" => options.ssl_client_cert(value),
+            "sslkey" => options.ssl_client_key(value),
+            _ => options.socket(value),
+        };
+    }
+    Ok(options)
+}
+
+fn ssl_mode(text: &str) -> Result<MySqlSslMode, String> {
+    let known = "has an ssl-mode that isn't DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
+    text.parse().map_err(|_| known.to_owned())
 }
 
 #[cfg(test)]
@@ -157,6 +164,10 @@ mod tests {
             "postgres://root:s3cret@host/db",
             "mysql://root:s3cret@host/db?rewriteBatchedStatements=true",
             "mysql://root:s3cret@host/db?ssl-mode=maybe",
+            "mysql://root:12?s3cret@host:3306/db",
+            "mysql://root:12#s3cret@host:3306/db",
+            "mysql://root:12/s3cret@host:3306/db",
+            "mysql://root:x@s3cret/y@host:3306/db",
             "s3cret",
         ] {
             let Err(SinkError::Unusable(message)) = server(url) else { panic!("{url} was taken") };

@@ -2,15 +2,19 @@
 
 use async_trait::async_trait;
 use sluice_core::Field;
+use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{AssertSqlSafe, Executor};
 
 use super::MysqlConnection;
 use super::describe::{Described, describe};
 use super::inserts::{Failure, Inserts, MAX_BINDS};
+use super::rights::Need;
 use super::session::Server;
 use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
-use crate::sql::{Dialect, UpsertPlan};
+use crate::sql::{Dialect, Table, UpsertPlan};
+
+/// What a sink does to a table that is there.
+const RIGHTS: &str = "SELECT, INSERT, UPDATE";
 
 /// A MySQL table that takes upserts.
 ///
@@ -102,10 +106,15 @@ pub(super) async fn check_table(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
 ) -> Result<(), SinkError> {
-    match inspect(server, connection, plan).await? {
-        None if !plan.target.create => Err(missing(server, plan)),
-        _ => Ok(()),
+    if inspect(server, connection, plan).await?.is_some() {
+        return Ok(());
     }
+    // A table that the user may do nothing to looks as if it weren't there.
+    let create = plan.target.create;
+    let statements = create.then(|| plan.create_missing_table()).into_iter().chain([one_row(plan)]).collect();
+    let rights = if create { "CREATE, SELECT, INSERT, UPDATE" } else { RIGHTS };
+    Need { table: &plan.target.table, rights, statements, may_be_missing: true }.check(server, connection).await?;
+    if create { Ok(()) } else { Err(missing(server, plan)) }
 }
 
 /// What the table's columns take; none if there is no table.
@@ -125,10 +134,34 @@ async fn inspect(
         Described::Table(table) => table,
     };
     let constraints = plan.check(&table).map_err(SinkError::Mismatch)?;
-    // The server checks the user's rights when it prepares a statement.
-    let one_row = AssertSqlSafe(plan.upsert(1, MAX_BINDS).text(1));
-    server.answer(connection.prepare(sqlx::SqlSafeStr::into_sql_str(one_row))).await?;
+    warn_of_numbers(plan, &table);
+    let statements = vec![one_row(plan)];
+    Need { table: &plan.target.table, rights: RIGHTS, statements, may_be_missing: false }
+        .check(server, connection)
+        .await?;
     Ok(Some(constraints))
+}
+
+fn one_row(plan: &UpsertPlan) -> String {
+    plan.upsert(1, MAX_BINDS).text(1).to_string()
+}
+
+/// InnoDB gives each row of an upsert a number, also where the row is there and keeps its own.
+fn warn_of_numbers(plan: &UpsertPlan, table: &Table) {
+    let written = |name: &str| plan.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+    let Some(column) = table.columns.iter().find(|column| column.counts && !written(&column.name)) else { return };
+    if plan.target.key.is_empty() {
+        return;
+    }
+    let last = column.takes.range.map_or(i64::MAX, |(_, last)| last);
+    tracing::warn!(
+        "column `{}` of table {} counts up by every row of every flush, also where the row is there already: it has gaps, and as \
+         {} it ends at {last}, after which no row is written; a table whose primary key is ({}) needs no such column",
+        column.name,
+        plan.table(),
+        column.declared,
+        plan.key_list()
+    );
 }
 
 fn missing(server: &Server, plan: &UpsertPlan) -> SinkError {

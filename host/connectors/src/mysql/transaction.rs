@@ -8,6 +8,7 @@ use sqlx::mysql::{MySqlArguments, MySqlConnection};
 use super::describe::{Described, describe};
 use super::inserts::{Failure, Inserts};
 use super::letters::arguments;
+use super::rights::Need;
 use super::session::Server;
 use super::{MysqlConnection, error, sink};
 use crate::sink::{Constraint, Rows, SinkError};
@@ -16,7 +17,7 @@ use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
 /// Whether the engine of a table takes part in transactions.
 const TRANSACTIONAL: &str = "SELECT CAST(e.transactions AS CHAR), CAST(t.engine AS CHAR) FROM information_schema.tables t \
-    JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = DATABASE() AND t.table_name = ?";
+    JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ?";
 
 impl MysqlConnection {
     /// Opens a table whose rows and intervals are written together.
@@ -49,7 +50,16 @@ impl MysqlConnection {
         let plan = plan(ledger, fields)?;
         let mut connection = server.connect().await?;
         sink::check_table(&server, &mut connection, &plan).await?;
-        check_engine(&server, &mut connection, &plan).await
+        check_engine(&server, &mut connection, &plan).await?;
+        let missing = matches!(server.answer(describe(&mut connection, TABLE)).await?, Described::Missing);
+        let create = missing.then(|| CheckpointSql::create_table(Dialect::Mysql));
+        let need = Need {
+            table: TABLE,
+            rights: if missing { "CREATE, SELECT, INSERT, UPDATE" } else { "SELECT, INSERT, UPDATE" },
+            statements: create.into_iter().chain(CheckpointSql::new(Dialect::Mysql, ledger).kinds()).collect(),
+            may_be_missing: missing,
+        };
+        need.check(&server, &mut connection).await
     }
 
     /// How far the rows of a pipeline that reads this topic are.
@@ -75,7 +85,8 @@ fn letter_inserts(table: &str) -> Result<Inserts, SinkError> {
 
 /// A table of an engine without transactions would keep rows whose intervals were rolled back.
 async fn check_engine(server: &Server, connection: &mut MySqlConnection, plan: &UpsertPlan) -> Result<(), SinkError> {
-    let query = sqlx::query_as(TRANSACTIONAL).bind(&plan.target.table).persistent(false);
+    let (database, table) = plan.dialect.database_of(&plan.target.table);
+    let query = sqlx::query_as(TRANSACTIONAL).bind(database).bind(table).persistent(false);
     let engine: Option<(Option<String>, String)> = server.answer(query.fetch_optional(connection)).await?;
     match engine {
         Some((transactions, engine)) if transactions.as_deref() != Some("YES") => Err(SinkError::Unusable(format!(

@@ -31,6 +31,34 @@ impl Dialect {
         }
     }
 
+    /// A table's name as SQL writes it; MySQL's may begin with its database.
+    pub(crate) fn quote_table(self, table: &str) -> String {
+        match self.database_of(table) {
+            (Some(database), table) => format!("{}.{}", self.quote(database), self.quote(table)),
+            (None, table) => self.quote(table),
+        }
+    }
+
+    /// The database that a table's name begins with, if it does, and the table. SQLite's file is its only one.
+    pub(crate) fn database_of(self, table: &str) -> (Option<&str>, &str) {
+        match (self, table.split_once('.')) {
+            (Dialect::Mysql, Some((database, table))) => (Some(database), table),
+            _ => (None, table),
+        }
+    }
+
+    /// Why this can't be the name of a table, if it can't.
+    pub(crate) fn table_problem(self, name: &str) -> Option<&'static str> {
+        let (database, table) = self.database_of(name);
+        if table.contains('.') {
+            return Some(match self {
+                Dialect::Mysql => "has more than one dot in it, which comes between a database and its table",
+                Dialect::Sqlite => "has a dot in it, and an SQLite file is one database",
+            });
+        }
+        database.and_then(name_problem).or_else(|| name_problem(table))
+    }
+
     /// The names as SQL lists them.
     pub(crate) fn quote_all<'a>(self, names: impl IntoIterator<Item = &'a str>) -> String {
         let quoted: Vec<_> = names.into_iter().map(|name| self.quote(name)).collect();

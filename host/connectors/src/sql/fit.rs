@@ -35,7 +35,10 @@ impl UpsertPlan {
             ));
         };
         if column.generated {
-            return Err(format!("{} is computed by the database: {}", self.place(column), self.renew(field)));
+            return Err(format!(
+                "{} is computed by the database: name the pipeline's column otherwise",
+                self.place(column)
+            ));
         }
         if !column.kinds.contains(&field.kind) {
             return Err(format!(
@@ -43,7 +46,7 @@ impl UpsertPlan {
                 self.place(column),
                 if column.declared.is_empty() { "untyped" } else { &column.declared },
                 field.kind,
-                self.retype(field)
+                self.other_kind(column, field)
             ));
         }
         // Databases allow nulls in some unique keys, and then never find the row again.
@@ -55,21 +58,23 @@ impl UpsertPlan {
         format!("column {} of table {}", self.dialect.quote(&column.name), self.table())
     }
 
-    fn retype(&self, field: &Field) -> String {
-        match self.dialect {
-            Dialect::Mysql => format!("run ALTER TABLE {} MODIFY COLUMN {}", self.table(), self.column_ddl(field)),
-            Dialect::Sqlite => self.anew(),
+    /// What to do about a kind that the column doesn't take. Never to change the column: it holds something, of which another type
+    /// might keep less.
+    fn other_kind(&self, column: &Column, field: &Field) -> String {
+        let kinds: Vec<_> = column.kinds.iter().map(|kind| kind.name()).collect();
+        let other = format!(
+            "name the column otherwise, and run ALTER TABLE {} ADD COLUMN … {}",
+            self.table(),
+            self.type_of(field)
+        );
+        match kinds.is_empty() {
+            true => format!("no kind fits that type: {other}"),
+            false => format!("write {} into it, or {other}", kinds.join(" or ")),
         }
     }
 
-    fn renew(&self, field: &Field) -> String {
-        let column = self.dialect.quote(&field.name);
-        match self.dialect {
-            Dialect::Mysql => {
-                format!("run ALTER TABLE {} DROP COLUMN {column}, ADD COLUMN {}", self.table(), self.column_ddl(field))
-            }
-            Dialect::Sqlite => self.anew(),
-        }
+    fn type_of(&self, field: &Field) -> String {
+        self.dialect.column_type(field.kind, None)
     }
 
     /// SQLite's way to change a column or a constraint.
@@ -137,10 +142,9 @@ impl UpsertPlan {
         }
         let change = match self.dialect {
             Dialect::Mysql => format!(
-                "run ALTER TABLE {} MODIFY COLUMN {} {} NULL",
+                "run ALTER TABLE {} ALTER COLUMN {} SET DEFAULT …, with what new rows are to have",
                 self.table(),
-                self.dialect.quote(&column.name),
-                column.declared
+                self.dialect.quote(&column.name)
             ),
             Dialect::Sqlite => self.anew(),
         };
@@ -218,14 +222,14 @@ mod tests {
             [
                 "table `gifts` has no column `kind`, for the pipeline's kind:utf8: run ALTER TABLE `gifts` ADD COLUMN \
                  `kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL",
-                "column `total` of table `gifts` is varchar(10), the pipeline writes int64: run ALTER TABLE `gifts` \
-                 MODIFY COLUMN `total` BIGINT",
+                "column `total` of table `gifts` is varchar(10), the pipeline writes int64: write utf8 into it, or name the \
+                 column otherwise, and run ALTER TABLE `gifts` ADD COLUMN … BIGINT",
                 "table `gifts` has no primary key or unique index on exactly (`kind`), the pipeline's key: run ALTER \
                  TABLE `gifts` ADD UNIQUE INDEX (`kind`)",
                 "unique index `PRIMARY` (`shop`) of table `gifts` would make rows of different keys replace each other: \
                  run ALTER TABLE `gifts` DROP PRIMARY KEY",
                 "column `shop` of table `gifts` is NOT NULL without a default, and the pipeline doesn't write it: run \
-                 ALTER TABLE `gifts` MODIFY COLUMN `shop` int(11) NULL",
+                 ALTER TABLE `gifts` ALTER COLUMN `shop` SET DEFAULT …, with what new rows are to have",
             ]
         );
     }
@@ -233,15 +237,35 @@ mod tests {
     #[test]
     fn what_sqlite_cant_alter_is_made_anew() {
         let mut table = fitting();
-        table.columns[1] = column("total", "TEXT", &[Kind::Utf8]);
-        assert_eq!(
-            plan(Dialect::Sqlite).check(&table).unwrap_err(),
-            [
-                "column \"total\" of table \"gifts\" is TEXT, the pipeline writes int64: SQLite can't change that in place, \
-              so move the table away and run CREATE TABLE \"gifts\" (\"kind\" TEXT NOT NULL, \"total\" INTEGER, PRIMARY \
-              KEY (\"kind\")) WITHOUT ROWID"
-            ]
-        );
+        table.columns.push(Column { optional: false, ..column("shop", "INTEGER", &[Kind::Int64]) });
+        let [problem] = plan(Dialect::Sqlite).check(&table).unwrap_err().try_into().unwrap();
+        assert!(problem.ends_with(
+            "SQLite can't change that in place, so move the table away and run CREATE TABLE \"gifts\" (\"kind\" TEXT NOT NULL, \
+             \"total\" INTEGER, PRIMARY KEY (\"kind\")) WITHOUT ROWID"
+        ), "{problem}");
+    }
+
+    #[test]
+    fn no_hint_changes_what_a_column_holds() {
+        let mut table = fitting();
+        for (declared, kinds) in [("decimal(10,2)", &[Kind::Int64, Kind::Float64][..]), ("json", &[])] {
+            table.columns[0] = column("kind", declared, kinds);
+            for dialect in [Dialect::Mysql, Dialect::Sqlite] {
+                let problems = plan(dialect).check(&table).unwrap_err().concat();
+                assert!(!problems.contains("MODIFY") && problems.contains("ADD COLUMN … TEXT"), "{problems}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_of_another_database_is_quoted_part_by_part() {
+        let target = |table: &str| Target { table: table.into(), key: vec!["kind".into()], create: false };
+        let fields = [Field::new("kind", Kind::Utf8)];
+        let plan = |dialect, table: &str| UpsertPlan::new(dialect, &target(table), &fields);
+        assert_eq!(plan(Dialect::Mysql, "live.gifts").unwrap().table(), "`live`.`gifts`");
+        assert_eq!(plan(Dialect::Mysql, "a.b.c").unwrap_err().len(), 1);
+        assert_eq!(plan(Dialect::Mysql, ".gifts").unwrap_err().len(), 1);
+        assert_eq!(plan(Dialect::Sqlite, "live.gifts").unwrap_err().len(), 1);
     }
 
     #[test]

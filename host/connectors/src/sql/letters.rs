@@ -76,7 +76,7 @@ pub(crate) struct LetterSql {
 
 impl LetterSql {
     pub(crate) fn new(dialect: Dialect, table: &str) -> LetterSql {
-        LetterSql { dialect, table: dialect.quote(table) }
+        LetterSql { dialect, table: dialect.quote_table(table) }
     }
 
     pub(crate) fn find(&self, filter: &Filter, after: Option<&Place>) -> Result<Statement, SinkError> {
@@ -140,6 +140,14 @@ impl LetterSql {
             statement
         };
         from.iter().map(statement).collect()
+    }
+
+    /// A statement of each kind that letters take beside being written.
+    pub(crate) fn kinds(&self) -> Result<Vec<String>, SinkError> {
+        let id = LetterId { topic: String::new(), partition: Partition(0), offset: Offset(0) };
+        let remove = self.remove("", std::slice::from_ref(&id));
+        let (mark, read) = (self.mark(&Filter::default())?, self.read(&(String::new(), id)));
+        Ok(remove.into_iter().chain([mark, read]).map(|statement| statement.sql).collect())
     }
 
     fn delete(&self) -> Statement {

@@ -32,7 +32,7 @@ impl UpsertPlan {
         fields: &[Field],
     ) -> Result<UpsertPlan, Vec<String>> {
         let mut problems = Vec::new();
-        if let Some(problem) = name_problem(&target.table) {
+        if let Some(problem) = dialect.table_problem(&target.table) {
             problems.push(format!("the table's name {:?} {problem}: name another table", target.table));
         }
         problems.extend(field_problems(fields));
@@ -46,7 +46,7 @@ impl UpsertPlan {
 
     /// The table's name as SQL writes it.
     pub(crate) fn table(&self) -> String {
-        self.dialect.quote(&self.target.table)
+        self.dialect.quote_table(&self.target.table)
     }
 
     /// Whether the column is one of the key's.

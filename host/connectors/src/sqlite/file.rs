@@ -1,5 +1,7 @@
 //! The database file, and connections to it.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,6 +76,24 @@ impl File {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// What keeps this user from writing the file, and those that SQLite makes beside it.
+    pub(super) fn check_writable(&self) -> Result<(), SinkError> {
+        let unusable = |what: String| SinkError::Unusable(format!("{what}: let the user that runs sluice write there"));
+        let file = OpenOptions::new().write(true).open(&self.path);
+        if let Err(error) = file
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(unusable(format!("the SQLite file {} can't be written ({error})", self.path.display())));
+        }
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::tempfile_in(directory).map(drop).map_err(|error| {
+            let directory = directory.display();
+            unusable(format!(
+                "no file can be made in {directory}, where SQLite keeps its journal beside the file ({error})"
+            ))
+        })
     }
 
     pub(super) fn path(&self) -> std::path::Display<'_> {

@@ -92,8 +92,10 @@ pub(super) async fn check(connection: &SqliteConnection, target: &Target, fields
 /// What opening this table would find at fault.
 pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), SinkError> {
     if !file.exists() {
-        return if plan.target.create { file.find_directory() } else { Err(missing(file, plan)) };
+        file.find_directory()?;
+        return if plan.target.create { file.check_writable() } else { Err(missing(file, plan)) };
     }
+    file.check_writable()?;
     let mut connection = file.open_to_read().await?;
     match inspect(file, &mut connection, plan).await? {
         None if !plan.target.create => Err(missing(file, plan)),
