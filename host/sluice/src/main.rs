@@ -17,6 +17,7 @@ mod pipeline;
 mod pipelines;
 mod running;
 mod service;
+mod shown;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
     match command::execute(arguments) {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // A line of the log for each problem of a configuration.
+            format!("{error:#}").lines().for_each(|line| tracing::error!("{line}"));
             ExitCode::FAILURE
         }
     }
@@ -46,9 +48,12 @@ fn main() -> ExitCode {
 
 fn start_log(format: LogFormat) {
     let levels = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info,lsm_tree=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(|| shown::Unveiled(std::io::stderr()));
     match format {
-        LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Human => {
+            let log = log.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            log.fmt_fields(shown::fields()).init();
+        }
         LogFormat::Json => log.json().init(),
     }
 }

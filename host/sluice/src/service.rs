@@ -31,7 +31,8 @@ pub struct Service {
 pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     let cache = std::path::absolute(config.state.join("compiled"))?;
     let helper = compile::helper(&cache, config.compile);
-    let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), helper, ..RuntimeConfig::default() });
+    let memory = config.operators_memory;
+    let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), helper, memory, ..RuntimeConfig::default() });
     runtime.context("the WebAssembly runtime can't start")
 }
 

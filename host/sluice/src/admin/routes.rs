@@ -18,6 +18,7 @@ use sluice_store::Store;
 use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus};
 use super::guard::guard;
 use super::token::Token;
+use crate::config::unveiled;
 use crate::pipeline::{Handle, Order, Snapshot};
 use crate::running::Statuses;
 
@@ -60,7 +61,7 @@ pub fn all(service: Service, token: Token) -> Router {
 
 /// An error as all of them are answered.
 pub fn refusal(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "error": why }))).into_response()
+    (status, Json(json!({ "error": unveiled(why) }))).into_response()
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
@@ -138,7 +139,7 @@ impl Service {
             Err(reason) => return refusal(StatusCode::NOT_FOUND, &reason),
         };
         match handle.ask(order).await {
-            Ok(done) => Json(json!({ "done": done })).into_response(),
+            Ok(done) => Json(json!({ "done": unveiled(&done) })).into_response(),
             Err(reason) => refusal(StatusCode::CONFLICT, &reason),
         }
     }

@@ -103,6 +103,25 @@ async fn who_connects_and_asks_nothing_gives_its_place_to_others() {
     }
 }
 
+#[tokio::test]
+async fn however_many_connect_and_ask_nothing_others_are_answered_at_once() {
+    let api = Api::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(TcpStream::connect(api.address).await.unwrap());
+        // One that has asked, and keeps its connection, is no better.
+        let mut asked = TcpStream::connect(api.address).await.unwrap();
+        let request = format!("GET /nowhere HTTP/1.1\r\nhost: {}\r\n\r\n", api.address);
+        asked.write_all(request.as_bytes()).await.unwrap();
+        silent.push(asked);
+    }
+    let patience = Limits::default().ask_within / 2;
+    let answered = tokio::time::timeout(patience, api.ask(Method::GET, "/status", &[], "")).await;
+    assert_eq!(answered.unwrap().0, 200);
+    let order = tokio::time::timeout(patience, api.post(CHANGES[0], "")).await;
+    assert_eq!(order.unwrap().0, 200);
+}
+
 /// Everything that changes something.
 const CHANGES: [&str; 3] = ["/pipelines/gifts%2Fa/rollback", "/pipelines/gifts%2Fa/pin", "/pipelines/gifts%2Fa/unpin"];
 

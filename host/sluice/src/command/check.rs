@@ -7,10 +7,11 @@ use std::sync::Arc;
 use sluice_connectors::sink::SinkError;
 use sluice_core::Field;
 use sluice_core::chain::Chain;
+use sluice_core::{printable, printable_json};
 use sluice_runtime::Artifact;
 
 use super::{ConfigFile, block_on};
-use crate::config::{Config, Pipeline, Problem, Step};
+use crate::config::{Config, Pipeline, Problem, Step, unveiled};
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
 use crate::pipeline::{assemble, provenance, transaction};
@@ -42,11 +43,11 @@ impl Check {
     #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
     fn print(&self, problems: &[Problem]) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(problems)?);
+            println!("{}", printable_json(&serde_json::to_string_pretty(problems)?));
             return Ok(());
         }
         for problem in problems {
-            println!("{problem}");
+            println!("{}", printable(&problem.to_string()));
         }
         match problems.len() {
             0 => println!("all is well"),
@@ -163,5 +164,6 @@ fn reasons(answer: Result<(), SinkError>) -> Vec<String> {
 }
 
 fn problem(pipeline: &Pipeline, key: String, found: String, want: &str) -> Problem {
+    let found = unveiled(&found).into_owned();
     Problem { file: pipeline.file.clone(), line: None, key, found, want: want.to_owned() }
 }

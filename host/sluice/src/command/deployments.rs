@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use serde_json::json;
+use sluice_core::{printable, printable_json};
 
 use super::{ConfigFile, block_on};
 use crate::admin::answers::PipelineHistory;
@@ -67,7 +68,7 @@ impl History {
         let history = PipelineHistory::new(self.pipeline, &history);
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&history)?)?;
+            writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&history)?))?;
         } else {
             out.write_all(text(&history)?.as_bytes())?;
         }
@@ -98,7 +99,7 @@ fn order(file: &ConfigFile, pipeline: &str, verb: &str, body: Option<&serde_json
     let client = Client::new(&file.load_admin()?)?;
     let path = format!("/pipelines/{}/{verb}", segment(pipeline));
     let done = block_on(async { Ok(client.post(&path, body).await?) })?;
-    writeln!(std::io::stdout(), "{done}")?;
+    writeln!(std::io::stdout(), "{}", printable(&done))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,11 +110,9 @@ fn text(history: &PipelineHistory) -> anyhow::Result<String> {
         let time = time.get(..19).unwrap_or(&time);
         let operators = if deployment.operators.is_empty() { "-".to_owned() } else { shown(&deployment.operators) };
         let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        text += &format!(
-            "{time:<21}{:>10}  {:<12} {operators}{reason}\n",
-            deployment.generation,
-            outcome(deployment.outcome)
-        );
+        let line =
+            format!("{time:<21}{:>10}  {:<12} {operators}{reason}", deployment.generation, outcome(deployment.outcome));
+        text += &format!("{}\n", printable(&line));
     }
     if history.pinned {
         text += &format!("pinned: takes nothing newer until `sluice unpin {}`\n", history.pipeline);

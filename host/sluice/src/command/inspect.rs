@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use sluice_core::operator::{FoldPlan, Operator, Origin, TransformPlan};
-use sluice_core::{Field, Kind};
+use sluice_core::{Field, Kind, printable, printable_json};
 use sluice_runtime::inspect::Description;
 use sluice_runtime::{CompileLimits, Limits, PROBE_ROWS, Runtime, RuntimeConfig, inspect, probe};
 use tempfile::TempDir;
@@ -66,7 +66,7 @@ impl Inspect {
     #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
     fn print(&self, answer: &Value) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(answer)?);
+            println!("{}", printable_json(&serde_json::to_string_pretty(answer)?));
         } else if let Some(object) = answer.as_object() {
             for (name, value) in object {
                 print_entry(name, value, 0);
@@ -105,15 +105,15 @@ fn print_entry(name: &str, value: &Value, depth: usize) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(object) => {
-            println!("{indent}{name}:");
+            println!("{indent}{}:", printable(name));
             object.iter().for_each(|(name, value)| print_entry(name, value, depth + 1));
         }
         Value::Array(values) if values.is_empty() => println!("{indent}{name}: none"),
         Value::Array(values) => {
             println!("{indent}{name}:");
-            values.iter().for_each(|value| println!("{indent}  - {}", plain(value)));
+            values.iter().for_each(|value| println!("{indent}  - {}", printable(&plain(value))));
         }
-        value => println!("{indent}{name}: {}", plain(value)),
+        value => println!("{indent}{}: {}", printable(name), printable(&plain(value))),
     }
 }
 

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use sluice_core::printable;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, block_on};
-use crate::config::Config;
+use crate::config::{Config, unveiled};
 use crate::pipeline::Ended;
 use crate::running::Outcome;
 use crate::service::Service;
@@ -66,7 +67,7 @@ fn summarize(outcome: &Outcome) {
     let s = outcome.status.snapshot();
     let fault = match &outcome.ended {
         Ended::Well => String::new(),
-        Ended::Fault(reason) => format!(", stopped: {reason}"),
+        Ended::Fault(reason) => format!(", stopped: {}", printable(&unveiled(reason))),
     };
     println!(
         "{}: {} records, {} rows, {} rejected, {:.3} seconds{fault}",

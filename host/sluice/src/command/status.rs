@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use sluice_core::deploy::Outcome;
+use sluice_core::{printable, printable_json};
 
 use super::{ConfigFile, block_on};
 use crate::admin::answers::{PipelineStatus, ServiceStatus};
@@ -29,7 +30,7 @@ impl Status {
         let answer = block_on(async { Ok(client.get("/status").await?) })?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+            writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&answer)?))?;
         } else {
             let status =
                 serde_json::from_value(answer).context("the service is of another version than this command")?;
@@ -75,7 +76,7 @@ fn line(text: &mut String, pipeline: &PipelineStatus, width: usize) {
 fn notes(text: &mut String, pipeline: &PipelineStatus) {
     let s = &pipeline.snapshot;
     let mut note = |said: String| {
-        let _ = writeln!(text, "    {said}");
+        let _ = writeln!(text, "    {}", printable(&said));
     };
     if let Some(reason) = &s.reason {
         note(reason.clone());

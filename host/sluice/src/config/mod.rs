@@ -43,6 +43,7 @@ pub use on_error::{DeadLetters, OnError};
 pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
 pub use problem::{Problem, Problems};
+pub use secret::unveiled;
 pub use sink::{Delivery, Sink};
 pub use source::{Origin, Source, SourceColumn, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
@@ -68,6 +69,8 @@ pub struct Config {
     pub state: PathBuf,
     /// What compiling one operator may use.
     pub compile: CompileLimits,
+    /// Bytes of memory that all operators' instances together may have.
+    pub operators_memory: usize,
     /// Where the admin API listens, a loopback address; none: nowhere.
     pub admin: Option<SocketAddr>,
     /// The connections, by name.
@@ -188,6 +191,7 @@ fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Con
         pipelines_dir: service.pipelines?,
         state: service.state?,
         compile: service.compile?,
+        operators_memory: service.operators_memory?,
         admin: service.admin?,
         connections: service.connections,
         pipelines,

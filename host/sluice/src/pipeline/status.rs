@@ -10,6 +10,7 @@ use sluice_core::deploy::{Deployment, History};
 use sluice_core::{Partition, time};
 
 use super::rate::Rate;
+use crate::config::unveiled;
 
 /// How many of the last deployments are shown with a pipeline; `sluice history` has all.
 const SHOWN_DEPLOYMENTS: usize = 3;
@@ -175,6 +176,7 @@ impl Status {
 
     /// Records or groups that were left out for a reason, of which there are few.
     pub fn add_rejected(&self, reason: &str, number: usize) {
+        let reason = &*unveiled(reason);
         self.rejected.fetch_add(number as u64, Ordering::Relaxed);
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         match now.reasons.get_mut(reason) {
@@ -230,6 +232,7 @@ impl Status {
 
     /// Why the newest artifact isn't run, if it isn't; true if there is a reason and it is news.
     pub fn set_refused(&self, reason: Option<String>) -> bool {
+        let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let news = reason.is_some() && now.refused != reason;
         now.refused = reason;
@@ -253,6 +256,7 @@ impl Status {
 
     /// Says what the pipeline does now; true if that is news.
     pub fn set(&self, state: State, reason: Option<String>) -> bool {
+        let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let news = now.state != state || now.reason != reason;
         now.state = state;

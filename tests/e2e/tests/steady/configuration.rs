@@ -215,6 +215,37 @@ fn what_is_wrong_holds_its_own_pipeline_only_and_the_status_says_it() {
     assert!(lines < 20 * FAULTS.len(), "what goes on being wrong doesn't flood the log: {lines} lines");
 }
 
+/// A password with every character that means something in a url, of which each half would be shown by somebody who takes it
+/// for a host, a parameter or a fragment.
+const RESERVED: &str = "12?open&se#same/or@else:not";
+
+#[test]
+fn a_password_of_any_characters_is_in_no_output_and_its_own_key_takes_it() {
+    let site = Site::empty(World::Embedded, 1);
+    let shows = |output: &str| ["open", "sesame", "se#", "same/", "else"].iter().any(|part| output.contains(part));
+    let with = |mysql: String| {
+        site.configure(|config| {
+            config["connections"].as_table_mut().unwrap().insert("secret".into(), toml(&format!("mysql = {mysql}")));
+        });
+    };
+    site.add_pipeline("secret", "gift_sum", |pipeline| pipeline["sink"][0]["connection"] = "secret".into());
+    let config = site.config();
+    with(format!("{{ url = 'mysql://root:{RESERVED}@127.0.0.1:1/livedb' }}"));
+    for verb in ["run", "check"] {
+        let finished = sluice(&[verb, "--config", config.to_str().unwrap()]);
+        assert_eq!(finished.code, Some(1), "{verb}: {}", finished.output);
+        assert!(finished.output.contains("%3F") && !shows(&finished.output), "{verb}: {}", finished.output);
+    }
+    with(format!("{{ url = 'mysql://127.0.0.1:1', user = 'root', password = '{RESERVED}', database = 'livedb' }}"));
+    let finished = sluice(&["check", "--config", config.to_str().unwrap()]);
+    assert!(finished.output.contains("127.0.0.1:1") && !shows(&finished.output), "{}", finished.output);
+    let mut host = Host::start(&site);
+    let waiting = host.wait("secret", "it says what is wrong", |pipeline| pipeline.reason.is_some());
+    assert!(!shows(&format!("{waiting:?}")), "{waiting:?}");
+    let finished = host.terminate();
+    assert!(finished.output.contains("127.0.0.1:1") && !shows(&finished.output), "{}", finished.output);
+}
+
 #[test]
 fn a_file_that_is_no_configuration_ends_every_verb_with_its_place() {
     let site = Site::empty(World::Embedded, 1);

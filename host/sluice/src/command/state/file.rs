@@ -6,6 +6,7 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore};
+use sluice_core::printable_json;
 
 use super::group::Groups;
 use super::{PAGE, head_of, pages};
@@ -27,7 +28,7 @@ struct End {
 /// Writes the pipeline's checkpoint.
 pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let head = Head { checkpoint: head_of(store, pipeline)? };
-    writeln!(out, "{}", serde_json::to_string(&head)?)?;
+    writeln!(out, "{}", printable_json(&serde_json::to_string(&head)?))?;
     let mut count = 0;
     if let Some(groups) = Groups::of(&head.checkpoint) {
         pages(store, pipeline, usize::MAX, |page| {

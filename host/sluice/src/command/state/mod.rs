@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use sluice_connectors::transaction::TABLE;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, Group, StoreError};
+use sluice_core::{printable, printable_json};
 use sluice_store::Store;
 
 use self::group::Groups;
@@ -110,7 +111,7 @@ fn list(store: &dyn CheckpointStore, out: &mut impl Write) -> anyhow::Result<()>
                 )?;
             }
             Ok(None) => {}
-            Err(StoreError::Damaged(reason)) => writeln!(out, "{pipeline}: {reason}")?,
+            Err(StoreError::Damaged(reason)) => writeln!(out, "{pipeline}: {}", printable(&reason))?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -141,13 +142,13 @@ fn show(
         };
         return print(out, &groups.show(&[(key, state)])?);
     }
-    writeln!(out, "{}", serde_json::to_string_pretty(&head)?)?;
+    writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&head)?))?;
     let Some(groups) = groups else { return Ok(()) };
     pages(store, pipeline, limit, |page| print(out, &groups.show(page)?))
 }
 
 fn print(out: &mut impl Write, lines: &[serde_json::Value]) -> anyhow::Result<()> {
-    Ok(lines.iter().try_for_each(|line| writeln!(out, "{line}"))?)
+    Ok(lines.iter().try_for_each(|line| writeln!(out, "{}", printable_json(&line.to_string())))?)
 }
 
 /// Hands out the first groups in order, up to this many.

@@ -1,6 +1,8 @@
 //! `[connections.*]`: the servers and directories that pipelines name.
 
+mod able;
 mod declared;
+mod mysql;
 mod read;
 
 use std::collections::BTreeMap;

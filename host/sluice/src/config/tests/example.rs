@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use sluice_core::Kind;
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
-use sluice_runtime::{CompileLimits, Limits};
+use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::connection::CacheSettings;
@@ -145,6 +145,7 @@ fn the_example_means_what_it_says() {
         pipelines_dir: root.join("pipelines"),
         state: Path::new("/var/lib/sluice").to_owned(),
         compile: CompileLimits::default(),
+        operators_memory: default_host_memory(),
         admin: Some(([127, 0, 0, 1], 7070).into()),
         connections: connections.map(|(name, connection)| (name.to_owned(), connection)).into(),
         pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],

@@ -41,7 +41,7 @@ text = "kafka"
     check(
         of_service(text),
         r#"
-sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "admin" or "connections": did you mean "operators"?
+sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "limits", "admin" or "connections": did you mean "operators"?
 sluice.toml:3: state: found 3, want a directory such as "state"
 sluice.toml:4: pipelines: found "", want a directory such as "pipelines"
 sluice.toml:6: admin.listen: found "0.0.0.0:7070", want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
@@ -60,10 +60,10 @@ sluice.toml:14: connections.hbase2.hbase.thrift: found "thrift://h:9090", want h
 sluice.toml:14: connections.hbase2.hbase.cache.ttl: found "25h", want a duration from "0s" to "1d"
 sluice.toml:14: connections.hbase2.hbase.cache.entries: found 0, want a whole number from 1 to 10000000
 sluice.toml:14: connections.hbase2.hbase.cache.size: found an unknown key, want "ttl" or "entries"
-sluice.toml:15: connections.mysql.mysql.url: found a value that isn't shown, since it may be a secret, want mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)
+sluice.toml:15: connections.mysql.mysql.url: found a url (not shown, since it may hold a password) that doesn't start with mysql://, want mysql://user:password@host:3306/database (or the password as it is, as the key `password`)
 sluice.toml:15: connections.mysql.mysql.time_zone: found "Asia Shanghai", want a time zone such as "Asia/Shanghai" or "+08:00"
-sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want "url" or "time_zone": did you mean "time_zone"?
-sluice.toml:16: connections.mysql2.mysql.url: found a value that isn't shown, since it may be a secret, want mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)
+sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want one of "url", "user", "password", "database", "tls", "ca", "cert", "key" or "time_zone": did you mean "time_zone"?
+sluice.toml:16: connections.mysql2.mysql: found no database, want one in the url, or the key `database`
 sluice.toml:16: connections.mysql2.extra: found an unknown key, want one of "kafka", "log", "hbase", "csv", "mysql" or "sqlite"
 sluice.toml:17: connections.sqlite.sqlite.path: found nothing, want a database's file such as "live.db"
 sluice.toml:18: connections.text: found a string, want a table such as { sqlite = { path = "live.db" } }
@@ -166,7 +166,7 @@ limits = {}
         of_pipeline(&PIPELINE.replace("[[sink]]", steps)),
         r#"
 pipelines/p.toml:10: step[0].lookup.connection: found "livedb", a connection to mysql, want a connection to hbase or csv: "dimensions" or "tables"
-pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:10: step[0].lookup.key: found "di", want a column that is there: "id"
 pipelines/p.toml:10: step[0].lookup.columns.id: found a column that is there already, want another name for the column that is added
 pipelines/p.toml:10: step[0].lookup.columns.y: found "", want a column's name in the table such as "cf:module_id"
@@ -269,7 +269,7 @@ table = "gifts"
 key = ["id"]
 [[sink]]
 connection = "events"
-table = "a.b"
+table = "a..b"
 key = []
 flush = { rows = 0, interval = "2 sec", retries = -3, max_rows = 1 }
 create = "yes"
@@ -286,7 +286,7 @@ flush = { interval = "2h" }
         r#"
 pipelines/p.toml:13: sink[1]: found a table that another sink of this pipeline writes, want each table once
 pipelines/p.toml:18: sink[2].connection: found "events", a connection to kafka, want a connection to mysql or sqlite: "lite" or "livedb"
-pipelines/p.toml:19: sink[2].table: found "a.b", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:19: sink[2].table: found "a..b", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:20: sink[2].key: found an empty array, want an array of the columns that identify a row, such as ["user_id"]
 pipelines/p.toml:21: sink[2].flush.rows: found 0, want a whole number from 1 to 1000000
 pipelines/p.toml:21: sink[2].flush.interval: found "2 sec", want a duration such as "2s", "500ms" or "1m"
@@ -384,7 +384,7 @@ pipelines/a b.toml: found this file name, want a name of letters, digits, _ and 
 pipelines/p.toml:1: found a syntax error (unclosed array, expected `]`), want valid TOML
 pipelines/q.toml:2: found a syntax error (duplicate key), want valid TOML
 pipelines/s.toml:4: source.topic: found "", want a topic's name of letters, digits, _, - and ., which is never first (at most 249)
-pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 "#,
     );
     check(
@@ -416,7 +416,7 @@ fn all_that_is_wrong_with_the_place_of_dead_letters_is_said_at_once() {
         r#"
 pipelines/p.toml:1: on_error: found "ignore", want one of "stop", "skip" or "dead_letter"
 pipelines/p.toml:2: dead_letters.connection: found nothing, want a connection's name, or `file`
-pipelines/p.toml:2: dead_letters.table: found "a b", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:2: dead_letters.table: found "a b", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:2: dead_letters.conection: found an unknown key, want one of "file", "connection", "table", "topic" or "create": did you mean "connection"?
 "#,
     );
