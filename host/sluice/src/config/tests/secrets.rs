@@ -112,8 +112,8 @@ fn with_password(place: usize, password: &str) -> String {
         ),
         3 => format!(r#"kafka = {{ brokers = "127.0.0.1:9092", properties = {{ "sasl.password" = {quoted} }} }}"#),
         4 => format!(r#"kafka = {{ brokers = "127.0.0.1:9092", "sasl.password" = {quoted} }}"#),
-        5 => format!(r#"mysql = {{ url = "${{WORD}}" }}"#),
-        _ => format!(r#"mysql = {{ url = "mysql://root@127.0.0.1/live", password = "${{WORD}}", user = "" }}"#),
+        5 => r#"mysql = { url = "${WORD}" }"#.to_owned(),
+        _ => r#"mysql = { url = "mysql://root@127.0.0.1/live", password = "${WORD}", user = "" }"#.to_owned(),
     };
     format!("[connections.livedb]\n{connection}\n")
 }
