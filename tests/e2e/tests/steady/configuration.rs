@@ -217,12 +217,12 @@ fn what_is_wrong_holds_its_own_pipeline_only_and_the_status_says_it() {
 
 /// A password with every character that means something in a url, of which each half would be shown by somebody who takes it
 /// for a host, a parameter or a fragment.
-const RESERVED: &str = "12?open&se#same/or@else:not";
+const RESERVED: &str = "12?zulu&yaq#qee/xra@wisk:vkt";
 
 #[test]
 fn a_password_of_any_characters_is_in_no_output_and_its_own_key_takes_it() {
     let site = Site::empty(World::Embedded, 1);
-    let shows = |output: &str| ["open", "sesame", "se#", "same/", "else"].iter().any(|part| output.contains(part));
+    let shows = |output: &str| ["zulu", "yaq", "qee", "xra", "wisk", "vkt"].iter().any(|part| output.contains(part));
     let with = |mysql: String| {
         site.configure(|config| {
             config["connections"].as_table_mut().unwrap().insert("secret".into(), toml(&format!("mysql = {mysql}")));
