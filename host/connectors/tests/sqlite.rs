@@ -116,7 +116,9 @@ async fn every_mismatch_is_told_at_once() {
     let anew = "SQLite can't change that in place, so move the table away and run CREATE TABLE \"gifts\" (\"kind\" TEXT \
                 NOT NULL, \"total\" INTEGER, PRIMARY KEY (\"kind\")) WITHOUT ROWID";
     let problems = vec![
-        format!("column \"kind\" of table \"gifts\" is INTEGER, the pipeline writes utf8: {anew}"),
+        "column \"kind\" of table \"gifts\" is INTEGER, the pipeline writes utf8: write int64 or boolean into it, or name the \
+         column otherwise, and run ALTER TABLE \"gifts\" ADD COLUMN … TEXT"
+            .into(),
         "table \"gifts\" has no column \"total\", for the pipeline's total:int64: run ALTER TABLE \"gifts\" ADD COLUMN \
          \"total\" INTEGER"
             .into(),
