@@ -239,6 +239,7 @@ fn a_password_of_any_characters_is_in_no_output_and_its_own_key_takes_it() {
     with(format!("{{ url = 'mysql://127.0.0.1:1', user = 'root', password = '{RESERVED}', database = 'livedb' }}"));
     let finished = sluice(&["check", "--config", config.to_str().unwrap()]);
     assert!(finished.output.contains("127.0.0.1:1") && !shows(&finished.output), "{}", finished.output);
+    site.send(GIFTS, &[r#"{"gift_type":1,"gift_total_amount":5}"#]);
     let mut host = Host::start(&site);
     let waiting = host.wait("secret", "it says what is wrong", |pipeline| pipeline.reason.is_some());
     assert!(!shows(&format!("{waiting:?}")), "{waiting:?}");
