@@ -71,6 +71,22 @@ pub trait Sink: Send {
 
     /// Inserts the rows, replacing those with the same key.
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError>;
+
+    /// The rows that the server refuses, found by trying all of them in a transaction that is rolled back; nothing is
+    /// written. Keys may be there several times: each row is tried after those before it.
+    ///
+    /// # Errors
+    /// [`SinkError::Unusable`] if none is taken, and the server's words may as well be about the table.
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError>;
+}
+
+/// A row that a server refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which of the rows.
+    pub row: usize,
+    /// The server's words.
+    pub reason: String,
 }
 
 /// Why rows could not be written. Messages name the server and the table, never a password, and say what to do.
@@ -79,10 +95,12 @@ pub enum SinkError {
     /// The server is away, restarting or overloaded: retry, nothing is lost.
     #[error("{0}")]
     Unavailable(String),
-    /// The table is missing, a column has another type, the credentials are wrong, or the server refuses a value:
-    /// somebody must change something.
+    /// The table is missing, a column has another type, the credentials are wrong: somebody must change something.
     #[error("{0}")]
     Unusable(String),
+    /// The server takes rows, and refuses some of these for what they hold: [`Sink::refused`] finds which.
+    #[error("{0}")]
+    Rows(String),
     /// Several things are wrong with the table at once; each is a sentence that says what to change.
     #[error("{}", .0.join("; "))]
     Mismatch(Vec<String>),

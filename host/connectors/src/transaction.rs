@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::interval::Intervals;
 
-use crate::sink::{Constraint, Rows, SinkError, Target};
+use crate::sink::{Constraint, Refused, Rows, SinkError, Target};
 
 /// The table that keeps the intervals; made if it is missing.
 pub const TABLE: &str = "sluice_checkpoint";
@@ -81,4 +81,7 @@ pub trait TransactionSink: Send {
 
     /// Writes all of it in one transaction.
     async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError>;
+
+    /// The rows that the server refuses: see [`Sink::refused`](crate::Sink::refused).
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError>;
 }

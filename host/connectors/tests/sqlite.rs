@@ -179,7 +179,7 @@ async fn nothing_of_a_flush_stays_when_a_row_of_it_is_refused_and_the_next_one_g
     let mut sink = open(&database, false).await.unwrap();
     let kinds: Vec<_> = (0..500).map(|i| format!("k{i}")).collect();
     let kinds = texts(kinds.iter().map(String::as_str));
-    let Err(SinkError::Unusable(message)) = sink.upsert(&rows(vec![kinds.clone(), ints(501..1001)])).await else {
+    let Err(SinkError::Rows(message)) = sink.upsert(&rows(vec![kinds.clone(), ints(501..1001)])).await else {
         panic!("taken")
     };
     assert!(message.contains("CHECK"), "{message}");
@@ -223,10 +223,10 @@ async fn values_at_the_ends_of_the_constraints_are_taken_and_no_number_becomes_n
         ["0000-01-01 00:00:0010", "9999-12-31 23:59:59.99999901"]
     );
     let answer = sink.upsert(&rows(vec![times([first, last]), floats([1.0, f64::NAN])])).await;
-    assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(SinkError::Rows(_))), "{answer:?}");
     for beyond in [first - 1, last + 1] {
         let answer = sink.upsert(&rows(vec![times([beyond]), Arc::new(Float64Array::from(vec![1.0]))])).await;
-        assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");
+        assert!(matches!(answer, Err(SinkError::Rows(_))), "{answer:?}");
     }
 }
 

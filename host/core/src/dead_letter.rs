@@ -23,6 +23,12 @@ pub const MAX_HELD_BYTES: usize = 8 << 20;
 /// The longest reason that is kept, in bytes: a sentence or two, and what an operator may say of a row.
 pub const MAX_REASON_BYTES: usize = 1024;
 
+/// How the reason of a letter begins whose record a place couldn't store. It can't be driven through again.
+pub const WITHOUT_RECORD: &str = "(kept without its record";
+
+/// How much of a place's words such a reason has, in bytes: they must leave room for the reason.
+const MAX_PLACE_WORDS: usize = 300;
+
 /// The partition of a letter that has no record.
 const NO_PARTITION: Partition = Partition(-1);
 
@@ -78,6 +84,15 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// Leaves out the record's key and value, which a place for letters can't store for this reason.
+    pub fn leave_record_out(&mut self, why: &str) {
+        let size = |bytes: &mut Option<Vec<u8>>| bytes.take().map_or(0, |bytes| bytes.len());
+        let bytes = size(&mut self.key) + size(&mut self.value);
+        let why = &why[..why.floor_char_boundary(MAX_PLACE_WORDS)];
+        self.reason = format!("{WITHOUT_RECORD} of {bytes} bytes: {why}) {}", self.reason);
+        self.reason.truncate(self.reason.floor_char_boundary(MAX_REASON_BYTES));
+    }
+
     /// What it takes to hold it, about.
     pub fn bytes(&self) -> usize {
         let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);

@@ -17,6 +17,7 @@ pub mod deploy;
 pub mod disabled;
 pub mod fold;
 pub mod interval;
+pub mod kept;
 pub mod lookup;
 pub mod operator;
 pub mod records;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::Rollout;
@@ -37,6 +37,8 @@ pub struct Shared {
     pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
     pub until_caught_up: bool,
+    /// How long a backfill waits for a server that is away.
+    pub patience: Option<Duration>,
     pub started: Instant,
 }
 
@@ -69,6 +71,7 @@ impl Member {
             deployments: Deployments::new(shared.kept.clone(), Arc::clone(&handle.status)),
             ending: ended,
             until_caught_up: shared.until_caught_up,
+            patience: shared.patience,
             rollout: Rollout::default(),
             begins_anew: false,
             table_made: false,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sluice_core::checkpoint::CheckpointStore;
@@ -44,8 +44,9 @@ async fn store(config: &Config) -> anyhow::Result<Arc<Store>> {
 
 impl Service {
     /// Starts every pipeline, and from then on what the directory of pipelines holds. With `until_caught_up` those that are
-    /// there now, and each ends by itself where its topic ends now.
-    pub async fn start(config: &Config, until_caught_up: bool) -> anyhow::Result<Service> {
+    /// there now, and each ends by itself where its topic ends now, or once a server was away for so long.
+    pub async fn start(config: &Config, until_caught_up: Option<Duration>) -> anyhow::Result<Service> {
+        let (patience, until_caught_up) = (until_caught_up, until_caught_up.is_some());
         let started = Instant::now();
         let (name, names) = watch::channel(operator_names(&config.pipelines));
         let runtime = Arc::new(runtime(config)?);
@@ -59,6 +60,7 @@ impl Service {
             kept: Kept::new(Arc::clone(&store), runtime),
             host,
             until_caught_up,
+            patience,
             started,
         };
         let mut running = Running::new(shared, name);

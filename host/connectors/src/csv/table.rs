@@ -66,7 +66,7 @@ impl Table {
         let take = |column: &ArrayRef| arrow_select::take::take(column, &lines, None);
         let columns = self.columns.iter().map(take).collect::<Result<_, _>>();
         let columns = columns.map_err(|e| LookupError::Unusable(format!("the rows can't be taken: {e}")))?;
-        Ok(Found { found: lines.iter().map(|line| line.is_some()).collect(), columns })
+        Ok(Found { found: lines.iter().map(|line| line.is_some()).collect(), columns, unfit: Vec::new() })
     }
 
     fn parse(path: &Path, bytes: &[u8], columns: &[LookupColumn], stamp: Stamp) -> Result<Table, LookupError> {

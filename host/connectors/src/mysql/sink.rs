@@ -9,7 +9,7 @@ use super::MysqlConnection;
 use super::describe::{Described, describe};
 use super::inserts::{Failure, Inserts, MAX_BINDS};
 use super::session::Server;
-use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
+use crate::sink::{Constraint, Refused, Rows, Sink, SinkError, Target};
 use crate::sql::{Dialect, UpsertPlan};
 
 /// A MySQL table that takes upserts.
@@ -62,6 +62,14 @@ impl Sink for MysqlSink {
         }
         let connection = self.server.connect().await?;
         Ok(self.write(connection, rows).await?)
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        let mut connection = self.server.connect().await?;
+        let refused = self.inserts.refused(&self.server, &mut connection, rows).await?;
+        self.inserts.rollback(&self.server, &mut connection).await?;
+        self.connection = Some(connection);
+        Ok(refused)
     }
 }
 

@@ -10,7 +10,7 @@ use super::inserts::{Failure, Inserts};
 use super::letters::arguments;
 use super::session::Server;
 use super::{MysqlConnection, error, sink};
-use crate::sink::{Constraint, Rows, SinkError};
+use crate::sink::{Constraint, Refused, Rows, SinkError};
 use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
@@ -148,8 +148,7 @@ impl MysqlTransactions {
             self.inserts.write(server, connection, rows).await?;
         }
         if let Some(inserts) = self.letters.as_mut().filter(|_| !letters.is_empty()) {
-            let columns = dead_letter::columns(&self.pipeline, letters);
-            inserts.write(server, connection, &Rows { rows: letters.len(), columns }).await?;
+            inserts.write_letters(server, connection, &self.pipeline, letters).await?;
         }
         for statement in self.sql.store(before, after) {
             let query = query(&statement).map_err(|e| Failure::Other(error::sink_error(server, &e)))?;
@@ -179,5 +178,13 @@ impl TransactionSink for MysqlTransactions {
         }
         let connection = self.server.connect().await?;
         Ok(self.run(connection, transaction).await?)
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        let mut connection = self.server.connect().await?;
+        let refused = self.inserts.refused(&self.server, &mut connection, rows).await?;
+        self.inserts.rollback(&self.server, &mut connection).await?;
+        self.connection = Some(connection);
+        Ok(refused)
     }
 }

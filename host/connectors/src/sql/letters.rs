@@ -103,8 +103,10 @@ impl LetterSql {
     }
 
     pub(crate) fn mark(&self, filter: &Filter) -> Result<Statement, SinkError> {
-        let sql = format!("UPDATE {} SET retry = 1 WHERE retry = 0 AND record_partition >= 0", self.table);
-        Statement::new(sql).fits(filter)
+        let mut statement =
+            Statement::new(format!("UPDATE {} SET retry = 1 WHERE retry = 0 AND record_partition >= 0", self.table));
+        statement.and("INSTR(reason, ?) = 0", Some(Argument::Text(dead_letter::WITHOUT_RECORD.to_owned())));
+        statement.fits(filter)
     }
 
     pub(crate) fn discard(&self, filter: &Filter) -> Result<Statement, SinkError> {

@@ -8,7 +8,7 @@ use super::SqliteConnection;
 use super::describe::{Described, describe};
 use super::file::File;
 use super::inserts::Inserts;
-use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
+use crate::sink::{Constraint, Refused, Rows, Sink, SinkError, Target};
 use crate::sql::{Dialect, UpsertPlan};
 
 /// An SQLite table that takes upserts.
@@ -61,6 +61,13 @@ impl Sink for SqliteSink {
         self.write(&mut connection, rows).await?;
         self.connection = Some(connection);
         Ok(())
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        // Closing it undoes what was tried.
+        let mut connection = self.file.open().await?;
+        self.file.begin(&mut connection).await?;
+        self.inserts.refused(&self.file, &mut connection, rows).await
     }
 }
 

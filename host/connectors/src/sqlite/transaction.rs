@@ -10,7 +10,7 @@ use super::file::File;
 use super::inserts::Inserts;
 use super::letters::arguments;
 use super::{SqliteConnection, sink};
-use crate::sink::{Constraint, Rows, SinkError};
+use crate::sink::{Constraint, Refused, Rows, SinkError};
 use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
@@ -110,8 +110,7 @@ impl SqliteTransactions {
             self.inserts.write(file, connection, rows).await?;
         }
         if let Some(inserts) = self.letters.as_mut().filter(|_| !letters.is_empty()) {
-            let columns = dead_letter::columns(&self.pipeline, letters);
-            inserts.write(file, connection, &Rows { rows: letters.len(), columns }).await?;
+            inserts.write_letters(file, connection, &self.pipeline, letters).await?;
         }
         for statement in self.sql.store(before, after) {
             let query = query(&statement).map_err(|e| file.error(&e))?;
@@ -139,5 +138,12 @@ impl TransactionSink for SqliteTransactions {
         self.run(&mut connection, transaction).await?;
         self.connection = Some(connection);
         Ok(())
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        // Closing it undoes what was tried.
+        let mut connection = self.file.open().await?;
+        self.file.begin(&mut connection).await?;
+        self.inserts.refused(&self.file, &mut connection, rows).await
     }
 }

@@ -411,11 +411,10 @@ impl StepState {
                     .map_err(|error| ProcessError::Operator { name: name.clone(), error })
             }
             Step::Lookup { key, columns, join, lookup } => {
-                let missing = |record| {
-                    let reason = "the lookup has no row for its key".to_owned();
-                    rejected.push(RejectedRow { record, stage: Stage::Step(index), reason });
+                let at_fault = |record, reason: &str| {
+                    rejected.push(RejectedRow { record, stage: Stage::Step(index), reason: reason.to_owned() });
                 };
-                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch, missing)?)
+                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch, at_fault)?)
             }
         }
     }

@@ -52,7 +52,7 @@ impl Demo {
         let ended = ended_by_signal()?;
         let (ending, generating) = watch::channel(false);
         let generator = self.generate(config, places, generating)?;
-        let mut service = Service::start(config, false).await?;
+        let mut service = Service::start(config, None).await?;
         service.serve_admin(config).await?;
         let board = Board::new(places.database.clone(), service.statuses());
         let time_is_up = async {

@@ -1,12 +1,13 @@
 //! `sluice run`: the service.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, block_on};
-use crate::config::Config;
+use crate::config::{Config, quantity};
 use crate::pipeline::Ended;
 use crate::running::Outcome;
 use crate::service::Service;
@@ -19,6 +20,13 @@ pub struct Run {
     /// Read up to where the topics end now, flush, print a line for each pipeline, and exit.
     #[arg(long)]
     until_caught_up: bool,
+    /// With --until-caught-up: how long a server may be away before a pipeline is given up.
+    #[arg(long, default_value = "1m", value_parser = patience, value_name = "DURATION")]
+    patience: Duration,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    quantity::duration(text).ok_or_else(|| format!("write {}", quantity::DURATION))
 }
 
 impl Run {
@@ -30,7 +38,7 @@ impl Run {
     async fn serve(&self, config: &Config) -> anyhow::Result<ExitCode> {
         // Before anything starts, so that no signal kills a service that has begun.
         let ended = ended_by_signal()?;
-        let mut service = Service::start(config, self.until_caught_up).await?;
+        let mut service = Service::start(config, self.until_caught_up.then_some(self.patience)).await?;
         service.serve_admin(config).await?;
         tracing::info!(pipelines = config.pipelines.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
         let outcomes = tokio::select! {

@@ -19,7 +19,7 @@ mod on_error;
 mod pipeline;
 mod probation;
 mod problem;
-mod quantity;
+pub mod quantity;
 mod reader;
 mod secret;
 mod service;

@@ -215,7 +215,7 @@ pub async fn sinks(
                 open.push(OpenSink { table, name, key, generation, retries });
             }
             Err(SinkError::Unavailable(reason)) => return Err(Trouble::Away(reason)),
-            Err(SinkError::Unusable(reason)) => wrong.push(reason),
+            Err(SinkError::Unusable(reason) | SinkError::Rows(reason)) => wrong.push(reason),
             Err(SinkError::Mismatch(reasons)) => wrong.extend(reasons),
         }
     }

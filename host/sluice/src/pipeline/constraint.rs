@@ -5,15 +5,8 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::DataType;
 use arrow_select::take::take;
-use sluice_connectors::sink::Constraint;
+use sluice_connectors::sink::{Constraint, Refused};
 use sluice_core::{Field, time};
-
-/// A row that a table can't take.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub row: usize,
-    pub reason: String,
-}
 
 /// What all sinks of a pipeline take.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_connectors::sink::{Constraint, Rows, Sink, SinkError};
+use sluice_connectors::sink::{Constraint, Refused, Rows, Sink, SinkError};
 use sluice_connectors::source::Committer;
 use sluice_connectors::transaction::{TransactionSink, Written};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
@@ -31,10 +31,12 @@ use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lane::Passed;
-use super::latest::latest;
+use super::latest::{Latest, latest};
 use super::lease::may_write;
 use super::letters::OpenLetters;
+use super::made::Made;
 use super::patience::Backoff;
+use super::poison::{Poison, Searches};
 use super::provenance::with_generation;
 use super::status::{State, Status};
 
@@ -60,7 +62,7 @@ pub enum Work {
 /// All that changed up to one batch boundary.
 #[derive(Default)]
 pub struct Flush {
-    pub batches: Vec<Rows>,
+    pub batches: Vec<Made>,
     /// Records that were left out.
     pub letters: Vec<DeadLetter>,
     pub head: Checkpoint,
@@ -71,6 +73,13 @@ pub struct Flush {
     pub durable: bool,
     /// Operators of which this is the first checkpoint.
     pub passed: Option<Passed>,
+}
+
+impl Flush {
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.batches.iter().map(|made| made.rows.rows).sum()
+    }
 }
 
 /// How rows get into a table.
@@ -87,6 +96,14 @@ impl Table {
         match self {
             Table::Upserts(sink) => sink.constraints(),
             Table::Transactions(sink) => sink.constraints(),
+        }
+    }
+
+    /// The rows that its server refuses.
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        match self {
+            Table::Upserts(sink) => sink.refused(rows).await,
+            Table::Transactions(sink) => sink.refused(rows).await,
         }
     }
 }
@@ -111,10 +128,52 @@ impl OpenSink {
     }
 
     /// What it writes of a flush.
-    pub(super) fn rows(&self, flush: &Flush) -> Result<Rows, FlushError> {
-        let rows = latest(&flush.batches, &self.key);
-        let rows = rows.map_err(|reason| FlushError::Unusable { sink: self.name.clone(), reason })?;
-        Ok(if self.generation { with_generation(rows, flush.head.generation) } else { rows })
+    pub(super) fn rows(&self, flush: &Flush) -> Result<Latest, FlushError> {
+        self.rows_by(flush, &self.key)
+    }
+
+    fn rows_by(&self, flush: &Flush, key: &[usize]) -> Result<Latest, FlushError> {
+        let batches: Vec<&Rows> = flush.batches.iter().map(|made| &made.rows).collect();
+        let latest = latest(&batches, key);
+        let mut latest = latest.map_err(|reason| FlushError::Unusable { sink: self.name.clone(), reason })?;
+        if self.generation {
+            latest.rows = with_generation(latest.rows, flush.head.generation);
+        }
+        Ok(latest)
+    }
+
+    /// Leaves out of a flush what its server refuses, after it said these words of the whole.
+    pub(super) async fn search(
+        &mut self,
+        flush: &mut Flush,
+        words: String,
+        searches: &mut Searches,
+        (poison, status): (&mut Poison, &Status),
+    ) -> Result<(), Unwritten> {
+        let tried = if searches.of_all_rows() { self.rows_by(flush, &[])? } else { self.rows(flush)? };
+        let refused = self.table.refused(&tried.rows).await?;
+        searches.found(refused.len(), &self.name, words)?;
+        Ok(poison.leave_out(status, flush, (&self.name, &self.key), tried.among_all(refused))?)
+    }
+}
+
+/// Why a flush isn't in a table yet.
+pub(super) enum Unwritten {
+    /// The table's server has no answer, or one that may pass.
+    Sink(SinkError),
+    /// The flush is over.
+    Over(FlushError),
+}
+
+impl From<SinkError> for Unwritten {
+    fn from(error: SinkError) -> Unwritten {
+        Unwritten::Sink(error)
+    }
+}
+
+impl From<FlushError> for Unwritten {
+    fn from(error: FlushError) -> Unwritten {
+        Unwritten::Over(error)
     }
 }
 
@@ -125,6 +184,9 @@ pub enum FlushError {
     Unusable { sink: String, reason: String },
     #[error("{sink}: {reason}; {rows} rows were not written and will be read again at the next start")]
     GaveUp { sink: String, reason: String, rows: usize },
+    /// With `on_error = "stop"`.
+    #[error("{what}: {reason}")]
+    Refused { what: String, reason: String },
     #[error("{0}")]
     Lost(String),
     #[error("{0}; what was not written is read again at the next start")]
@@ -138,6 +200,8 @@ pub struct Flusher {
     pub sinks: Vec<OpenSink>,
     /// How far the rows of a sink with transactions are.
     pub written: Written,
+    /// What the sinks' servers refused.
+    pub poison: Poison,
     /// None if the pipeline makes no letters.
     pub letters: Option<OpenLetters>,
     pub store: Arc<dyn CheckpointStore>,
@@ -165,23 +229,16 @@ impl Flusher {
         Ok(())
     }
 
-    async fn flush(&mut self, flush: Flush) -> Result<(), FlushError> {
-        let rows: usize = flush.batches.iter().map(|batch| batch.rows).sum();
-        if rows > 0 {
-            for open in &mut self.sinks {
-                let rows = match &open.table {
-                    Table::Upserts(_) => open.rows(&flush)?,
-                    Table::Transactions(_) => continue,
-                };
-                let OpenSink { table: Table::Upserts(sink), name, retries, .. } = open else { continue };
-                let patience = Patience::new(name, *retries, &self.status, &mut self.ending);
-                upsert(sink.as_mut(), &rows, &self.committer, patience).await?;
-            }
+    async fn flush(&mut self, mut flush: Flush) -> Result<(), FlushError> {
+        for sink in 0..self.sinks.len() {
+            self.upsert(sink, &mut flush).await?;
         }
         if flush.durable && !self.transaction_takes_letters() {
+            flush.letters.extend(self.poison.letters());
             self.write_letters(&flush.letters).await?;
         }
-        self.commit_transaction(&flush).await?;
+        self.commit_transaction(&mut flush).await?;
+        let rows = flush.rows();
         if rows > 0 {
             self.status.flushed(rows);
         }
@@ -207,7 +264,37 @@ impl Flusher {
         Ok(())
     }
 
-    async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
+    /// Writes the rows to a sink that takes upserts; what its server refuses is left out of the flush.
+    async fn upsert(&mut self, sink: usize, flush: &mut Flush) -> Result<(), FlushError> {
+        let open = &mut self.sinks[sink];
+        if !matches!(open.table, Table::Upserts(_)) {
+            return Ok(());
+        }
+        let (name, mut searches) = (open.name.clone(), Searches::default());
+        let mut patience = Patience::new(&name, open.retries, &self.status, &mut self.ending);
+        while flush.rows() > 0 {
+            may_write(&self.committer, patience.status, patience.ending).await?;
+            let rows = open.rows(flush)?.rows;
+            let Table::Upserts(table) = &mut open.table else { break };
+            let error = match table.upsert(&rows).await {
+                Ok(()) => break,
+                Err(SinkError::Rows(words)) => {
+                    let found = open.search(flush, words, &mut searches, (&mut self.poison, &self.status)).await;
+                    match found {
+                        Ok(()) => continue,
+                        Err(Unwritten::Over(error)) => return Err(error),
+                        Err(Unwritten::Sink(error)) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            patience.wait(error, rows.rows).await?;
+        }
+        patience.end();
+        Ok(())
+    }
+
+    pub(super) async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
         let Some(open) = self.letters.as_mut().filter(|_| !letters.is_empty()) else { return Ok(()) };
         may_write(&self.committer, &self.status, &mut self.ending).await?;
         let pipeline = self.status.name();
@@ -278,21 +365,6 @@ async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<
             );
         }
     }
-}
-
-async fn upsert(
-    sink: &mut dyn Sink,
-    rows: &Rows,
-    committer: &Arc<dyn Committer>,
-    mut patience: Patience<'_>,
-) -> Result<(), FlushError> {
-    may_write(committer, patience.status, patience.ending).await?;
-    while let Err(error) = sink.upsert(rows).await {
-        patience.wait(error, rows.rows).await?;
-        may_write(committer, patience.status, patience.ending).await?;
-    }
-    patience.end();
-    Ok(())
 }
 
 /// Waits for a table's server that is away, and says so.

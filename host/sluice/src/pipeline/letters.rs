@@ -30,7 +30,7 @@ use std::time::Duration;
 use sluice_connectors::letters::{Filter, Letterbox};
 use sluice_connectors::sink::SinkError;
 use sluice_core::checkpoint::Checkpoint;
-use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES};
+use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES, WITHOUT_RECORD};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{oneshot, watch};
 
@@ -130,7 +130,8 @@ impl Retrier {
         let filter = Filter { pipeline: Some(self.status.name().to_owned()), retry: Some(true), ..Filter::default() };
         let (mut marked, mut bytes) = (Vec::new(), 0);
         for found in self.letters.find(&filter, None).await? {
-            if !self.is_mine(&found.letter.id) {
+            // One without its record would only lose the reason that it has.
+            if !self.is_mine(&found.letter.id) || found.letter.reason.starts_with(WITHOUT_RECORD) {
                 continue;
             }
             if bytes >= MAX_HELD_BYTES {

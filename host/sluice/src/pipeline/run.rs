@@ -20,6 +20,7 @@ use super::flush::{self, FlushError, Flusher, OpenSink};
 use super::lane::{Control, End, Lane, PASSED, Progress, Swap};
 use super::letters::{OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
+use super::poison::Poison;
 use super::rejects::Rejects;
 use super::status::Status;
 use super::transaction;
@@ -104,6 +105,7 @@ impl Run {
         let flusher = Flusher {
             sinks: opened.sinks,
             written: opened.written,
+            poison: Poison::new(letters.is_some(), settings.stops),
             letters,
             store: opened.store,
             committed: Arc::clone(&committed),

@@ -123,6 +123,8 @@ pub struct Status {
 struct Now {
     state: State,
     reason: Option<String>,
+    /// Since when it waits or holds, for whomever.
+    waits_since: Option<Instant>,
     operator: Option<RunningOperator>,
     refused: Option<String>,
     on_trial: bool,
@@ -155,6 +157,7 @@ impl Status {
             now: Mutex::new(Now {
                 state: State::Waiting,
                 reason: None,
+                waits_since: None,
                 operator: None,
                 refused: None,
                 on_trial: false,
@@ -257,7 +260,17 @@ impl Status {
         let news = now.state != state || now.reason != reason;
         now.state = state;
         now.reason = reason;
+        now.waits_since = match state {
+            State::Waiting | State::Holding => now.waits_since.or_else(|| Some(Instant::now())),
+            State::Running | State::Stopped | State::Disabled | State::Finished => None,
+        };
         news
+    }
+
+    /// For how long the pipeline has waited for somebody, and why it does now; none if it doesn't.
+    pub fn waits(&self) -> Option<(Duration, String)> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((now.waits_since?.elapsed(), now.reason.clone()?))
     }
 
     /// The name of the pipeline.

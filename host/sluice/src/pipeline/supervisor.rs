@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::assemble::{self, Trouble};
 use super::deployments::Deployments;
 use super::flush::OpenSink;
+use super::giving_up::{GivingUp, out_of_patience};
 use super::lane::{End, now_micros};
 use super::letters;
 use super::orders::Asked;
@@ -54,6 +55,8 @@ pub struct Supervisor {
     pub ending: watch::Receiver<bool>,
     /// Read up to where the topic ends at the start, then end.
     pub until_caught_up: bool,
+    /// How long a server may be away before the pipeline is given up; none if it waits for ever.
+    pub patience: Option<Duration>,
     /// Which operators run, and what is being done about others.
     pub rollout: Rollout,
     /// The checkpoint is to be forgotten, since the newest operators can't go on with its states.
@@ -154,8 +157,7 @@ impl Supervisor {
             match self.deployments.load().await {
                 Ok(()) => {}
                 Err(Trouble::Away(reason)) => {
-                    wait(&self.status, self.place.without_server(), &reason);
-                    tokio::time::sleep(backoff.wait()).await;
+                    self.wait_for_server(&reason, &mut backoff).await?;
                     continue;
                 }
                 Err(wrong) => return Err(End::Fault(wrong.to_string())),
@@ -180,13 +182,22 @@ impl Supervisor {
                     self.hold(&reason).await;
                     continue;
                 }
-                Err(Trouble::Away(reason)) => wait(&self.status, self.place.without_server(), &reason),
+                Err(Trouble::Away(reason)) => self.wait_for_server(&reason, &mut backoff).await?,
                 Err(wrong) if self.others_instead(&wrong) => continue,
                 Err(Trouble::Operator(reason)) => return Err(End::Disabled(reason)),
                 Err(wrong) => return Err(End::Fault(wrong.to_string())),
             }
-            tokio::time::sleep(backoff.wait()).await;
         }
+    }
+
+    /// Until it may be asked again; or says that this took too long.
+    async fn wait_for_server(&self, reason: &str, backoff: &mut Backoff) -> Result<(), End> {
+        wait(&self.status, self.place.without_server(), reason);
+        if let Some(reason) = out_of_patience(&self.status, self.patience) {
+            return Err(End::Fault(reason));
+        }
+        tokio::time::sleep(backoff.wait()).await;
+        Ok(())
     }
 
     /// Until this host's turn may have come, or an operator has.
@@ -255,7 +266,9 @@ impl Supervisor {
         let share = opened.source.share().cloned();
         self.status.set_partitions(opened.source.positions().into_keys());
         self.status.set(State::Running, None);
-        let mut run = match Run::start(opened, settings, &self.status, self.ending.clone()) {
+        let giving_up = GivingUp::watch(&self.status, self.ending.clone(), self.patience);
+        let mut ending = giving_up.ending();
+        let mut run = match Run::start(opened, settings, &self.status, giving_up.ending()) {
             Ok(run) => run,
             Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
         };
@@ -265,7 +278,7 @@ impl Supervisor {
         let end = loop {
             let event = tokio::select! {
                 said = run.hear() => Event::Said(said),
-                () = asked_to_end(&mut self.ending) => Event::Stop,
+                () = asked_to_end(&mut ending) => Event::Stop,
                 () = self.place.moved_from(share.as_ref()) => Event::Moved,
                 changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
                 Some(asked) = orders.recv() => Event::Asked(asked),
@@ -289,6 +302,10 @@ impl Supervisor {
             }
         };
         let (end, passed) = run.finish(end).await;
+        let end = match (end, giving_up.reason()) {
+            (End::Done | End::Moved(_), Some(reason)) => End::Fault(reason),
+            (end, _) => end,
+        };
         let end = self.ended(end, passed, &current).await;
         self.status.set_partitions([]);
         if matches!(end, End::Moved(_)) {

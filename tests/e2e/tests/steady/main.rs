@@ -19,6 +19,7 @@ mod generator;
 mod hosts;
 mod many_letters;
 mod pipelines;
+mod poison;
 mod records;
 mod recovery;
 mod restart;
