@@ -58,7 +58,13 @@ async fn mysql_holds(columns: &str, zone: Option<&str>, kind: Kind, good: &dyn F
     run(&format!("DROP TABLE {table}")).await;
 }
 
-async fn mysql_table_holds(table: &str, zone: Option<&str>, kind: Kind, good: &dyn Fn(Vec<bool>) -> ArrayRef, words: &str) {
+async fn mysql_table_holds(
+    table: &str,
+    zone: Option<&str>,
+    kind: Kind,
+    good: &dyn Fn(Vec<bool>) -> ArrayRef,
+    words: &str,
+) {
     let connection = MysqlConnection { time_zone: zone.map(str::to_owned), ..connection() };
     let mut sink = MysqlSink::open(&connection, &target(table, &["id"], false), &written(kind)).await.unwrap();
     let all = flush(good);
@@ -103,7 +109,8 @@ async fn mysqls_narrow_character_sets_refuse_rows() {
 async fn an_hour_that_summer_time_skips_refuses_rows() {
     // 1987-04-12T02:30:00, which Shanghai didn't have, and an hour before.
     const SKIPPED: i64 = 545_193_000_000_000;
-    let moments = |good: Vec<bool>| times(good.into_iter().map(|good| if good { SKIPPED - 3_600_000_000 } else { SKIPPED }));
+    let moments =
+        |good: Vec<bool>| times(good.into_iter().map(|good| if good { SKIPPED - 3_600_000_000 } else { SKIPPED }));
     mysql_holds("v TIMESTAMP(6) NULL", Some("Asia/Shanghai"), Kind::Timestamp, &moments, "Incorrect datetime").await;
 }
 
@@ -145,8 +152,7 @@ async fn a_fault_of_the_table_that_comes_while_it_is_written_blames_no_row() {
 async fn statements_are_cut_to_what_the_server_takes_and_a_row_that_is_larger_is_refused_without_asking() {
     let limit: usize = read("SELECT CAST(@@max_allowed_packet AS CHAR)").await[0].parse().unwrap();
     let table = table("id BIGINT PRIMARY KEY, v LONGTEXT").await;
-    let mut sink =
-        MysqlSink::open(&connection(), &target(&table, &["id"], false), &written(Kind::Utf8)).await.unwrap();
+    let mut sink = MysqlSink::open(&connection(), &target(&table, &["id"], false), &written(Kind::Utf8)).await.unwrap();
     let half = "x".repeat(limit / 2 + 1);
     let many = rows(vec![ints(0..4), texts([half.as_str(); 4])]);
     sink.upsert(&many).await.unwrap();
@@ -220,8 +226,10 @@ async fn sqlites_constraints_and_triggers_refuse_rows_and_a_fault_of_the_table_d
         let target = target(table, &["id"], false);
         let mut sink = SqliteSink::open(&database, &target, &written(Kind::Int64)).await.unwrap();
         holds(&mut sink, &flush(&numbers), words).await;
-        let count: i64 =
-            sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(&mut session).await.unwrap();
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
         assert_eq!(count as usize, ROWS - BAD.len());
     }
     let target = target("c", &["id"], false);

@@ -22,8 +22,9 @@ const NOTES: Metric =
 fn add(site: &Site, name: &str, delivery: &str, on_error: &str, edit: impl FnOnce(&mut Table)) {
     site.add_pipeline(name, "gift_sum", |pipeline| {
         pipeline.remove("step");
-        pipeline["source"]["columns"] =
-            toml("at = { kind = 'int64', field = '_offset' }\namount = { kind = 'int64', field = 'gift_total_amount' }");
+        pipeline["source"]["columns"] = toml(
+            "at = { kind = 'int64', field = '_offset' }\namount = { kind = 'int64', field = 'gift_total_amount' }",
+        );
         let sink = pipeline["sink"][0].as_table_mut().unwrap();
         sink.insert("key".into(), toml("x = ['at']")["x"].clone());
         sink.insert("table".into(), name.into());
@@ -42,7 +43,9 @@ fn create(tables: &Tables, table: &str) {
 
 /// An amount below zero is what the tables refuse.
 fn send(site: &Site) {
-    let record = |offset: i64| format!(r#"{{"gift_type":1,"gift_total_amount":{}}}"#, if is_bad(offset) { -1 } else { offset + 1 });
+    let record = |offset: i64| {
+        format!(r#"{{"gift_type":1,"gift_total_amount":{}}}"#, if is_bad(offset) { -1 } else { offset + 1 })
+    };
     let records: Vec<String> = (0..RECORDS).map(record).collect();
     site.send(GIFTS, &records);
 }
@@ -53,7 +56,8 @@ fn good() -> Value {
 
 fn letters(site: &Site, pipeline: &str) -> Vec<Value> {
     let config = site.config();
-    let shown = sluice(&["dead-letters", "show", "--json", "--pipeline", pipeline, "--config", config.to_str().unwrap()]);
+    let shown =
+        sluice(&["dead-letters", "show", "--json", "--pipeline", pipeline, "--config", config.to_str().unwrap()]);
     assert_eq!(shown.code, Some(0), "{}", shown.output);
     let start = shown.output.find('[').unwrap_or_else(|| panic!("{}", shown.output));
     serde_json::Deserializer::from_str(&shown.output[start..]).into_iter().next().unwrap().unwrap()
@@ -130,7 +134,8 @@ fn each_refused_record_is_counted_once_and_written_once_its_row_is_taken() {
     // Once the table takes them, they are driven through again.
     site.tables().execute("ALTER TABLE kept MODIFY amount BIGINT".to_owned());
     let config = site.config();
-    let retried = sluice(&["dead-letters", "retry", "--pipeline", "kept", "--all", "--config", config.to_str().unwrap()]);
+    let retried =
+        sluice(&["dead-letters", "retry", "--yes", "--pipeline", "kept", "--config", config.to_str().unwrap()]);
     assert_eq!(retried.code, Some(0), "{}", retried.output);
     let all: Value = (0..RECORDS).map(|offset| json!([offset, if is_bad(offset) { -1 } else { offset + 1 }])).collect();
     site.tables().await_rows(&NOTES, "kept", all);
@@ -171,11 +176,14 @@ fn a_group_that_the_server_refuses_is_left_out_and_written_once_it_is_taken() {
             pipeline["sink"][0]["create"] = false.into();
             pipeline.insert("on_error".into(), "dead_letter".into());
         });
-        site.send(GIFTS, &[
-            r#"{"gift_type":1,"gift_total_amount":13}"#,
-            r#"{"gift_type":2,"gift_total_amount":5}"#,
-            r#"{"gift_type":3,"gift_total_amount":6}"#,
-        ]);
+        site.send(
+            GIFTS,
+            &[
+                r#"{"gift_type":1,"gift_total_amount":13}"#,
+                r#"{"gift_type":2,"gift_total_amount":5}"#,
+                r#"{"gift_type":3,"gift_total_amount":6}"#,
+            ],
+        );
         let mut host = Host::start(&site);
         site.tables().await_rows(metric("gift_sum"), "sums", json!([["2", 5], ["3", 6]]));
         host.wait("sums", "the group is kept as a letter", |pipeline| pipeline.dead_letters == 1);
