@@ -243,7 +243,7 @@ mod tests {
             let letters = poison.letters();
             prop_assert_eq!(letters.iter().map(|letter| letter.id.offset.0).collect::<Vec<_>>(), bad.iter().copied().collect::<Vec<_>>());
             for letter in &letters {
-                prop_assert_eq!(letter.value.as_deref(), Some(letter.id.offset.0.to_string().as_bytes()));
+                prop_assert_eq!(letter.value.clone(), Some(letter.id.offset.0.to_string().into_bytes()));
                 prop_assert_eq!((letter.reason.as_str(), letter.stage), ("s: no", Stage::Sink));
             }
             prop_assert_eq!(status.snapshot().rejected, bad.len() as u64);
