@@ -88,7 +88,10 @@ mod tests {
 
     use super::*;
 
-    struct Several(Vec<(Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>)>);
+    /// Key, value, time.
+    type Parts<T> = (Option<T>, Option<T>, Option<i64>);
+
+    struct Several(Vec<Parts<Vec<u8>>>);
 
     impl Records for Several {
         fn len(&self) -> usize {
@@ -114,8 +117,8 @@ mod tests {
         }
     }
 
-    fn all(records: &dyn Records, i: usize) -> (Option<&[u8]>, Option<&[u8]>, (Partition, Offset), Option<i64>) {
-        (records.key(i), records.value(i), records.position(i), records.timestamp(i))
+    fn all(records: &dyn Records, i: usize) -> (Parts<&[u8]>, (Partition, Offset)) {
+        ((records.key(i), records.value(i), records.timestamp(i)), records.position(i))
     }
 
     proptest! {
