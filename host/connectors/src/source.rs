@@ -50,6 +50,12 @@ pub trait Source: Send {
     /// Where each partition ends now: the offset that the next record written will get. Asks the server.
     fn ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError>;
 
+    /// Where each partition ends for a reader that then ends, too: as [`Source::ends`], and with what is whole but for the mark that
+    /// it is finished. From then on that is handed out.
+    fn last_ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.ends()
+    }
+
     /// Where each partition is read from, before any record came: the start as a number, so that a pipeline knows what
     /// "caught up" means for a partition that has nothing to read.
     fn positions(&self) -> BTreeMap<Partition, Offset>;

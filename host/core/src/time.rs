@@ -3,23 +3,52 @@
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Reads `YYYY-MM-DD HH:MM:SS[.fraction]` (or `T` between date and time) as microseconds since 1970-01-01T00:00:00 on
-/// the same wall clock. Up to nine digits of fraction are taken, and cut after six. None where it is no such time.
+/// The most seconds that a zone may be from UTC, as ISO-8601's readers have it; on earth it is 14 hours.
+const MAX_OFFSET: i64 = 18 * 3600;
+
+/// Reads `YYYY-MM-DD HH:MM[:SS[.fraction]]` (or `T` between date and time) as microseconds since 1970-01-01T00:00:00 on the
+/// same wall clock; with `Z` or an offset from UTC after it (`+08:00`, `+0800`, `+08`), on UTC's. Up to nine digits of fraction
+/// are taken, and cut after six. None where it is no such time.
 pub fn parse(text: &str) -> Option<i64> {
     let bytes = text.trim().as_bytes();
-    let (date_time, fraction) = bytes.split_at_checked(19)?;
-    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ' | b'T', h0, h1, b':', i0, i1, b':', s0, s1] = date_time
-    else {
+    let (minutes, rest) = bytes.split_at_checked(16)?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ' | b'T' | b't', h0, h1, b':', i0, i1] = minutes else {
         return None;
     };
     let year = number(&[*y0, *y1, *y2, *y3])?;
     let (month, day) = (number(&[*m0, *m1])?, number(&[*d0, *d1])?);
-    let (hour, minute, second) = (number(&[*h0, *h1])?, number(&[*i0, *i1])?, number(&[*s0, *s1])?);
+    let (hour, minute) = (number(&[*h0, *h1])?, number(&[*i0, *i1])?);
+    let (second, rest) = match rest {
+        [b':', s0, s1, rest @ ..] => (number(&[*s0, *s1])?, rest),
+        // A fraction is of a second.
+        [b'.', ..] => return None,
+        _ => (0, rest),
+    };
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
+    let zone = rest.iter().position(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-' | b' ')).unwrap_or(rest.len());
+    let (fraction, zone) = rest.split_at(zone);
     let seconds = days_from_civil(year, month, day)? * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
-    Some(seconds * MICROS_PER_SECOND + micros(fraction)?)
+    Some((seconds - offset(zone)?) * MICROS_PER_SECOND + micros(fraction)?)
+}
+
+/// Seconds that a zone is ahead of UTC: of nothing, `Z`, `+08:00`, `+0800` or `+08`, up to 18 hours.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let (sign, hours, minutes) = match zone.trim_ascii_start() {
+        [] | [b'Z' | b'z'] => return Some(0),
+        [sign, h0, h1] => (sign, [*h0, *h1], [b'0'; 2]),
+        [sign, h0, h1, m0, m1] | [sign, h0, h1, b':', m0, m1] => (sign, [*h0, *h1], [*m0, *m1]),
+        _ => return None,
+    };
+    let sign = match sign {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (number(&hours)?, number(&minutes)?);
+    let ahead = hours * 3600 + minutes * 60;
+    (minutes <= 59 && ahead <= MAX_OFFSET).then_some(sign * ahead)
 }
 
 /// A time as [`parse`] reads it, `YYYY-MM-DD HH:MM:SS`, and six digits of a second if they aren't zero: such texts sort as
@@ -119,6 +148,25 @@ mod tests {
     }
 
     #[test]
+    fn an_instant_is_the_same_in_every_zone() {
+        // `date -u -d '2021-08-16 09:48:01+08:00' +%s`
+        let instant = Some(1_629_078_481_000_000);
+        for text in [
+            "2021-08-16T09:48:01+08:00",
+            "2021-08-16 09:48:01 +0800",
+            "2021-08-16 09:48:01+08",
+            "2021-08-16T01:48:01Z",
+            "2021-08-16t01:48:01.000z",
+            "2021-08-16 01:48:01-00:00",
+            "2021-08-15T20:18:01.000000-05:30",
+        ] {
+            assert_eq!(parse(text), instant, "{text}");
+        }
+        assert_eq!(parse("2021-08-16T09:48Z"), parse("2021-08-16 09:48:00"));
+        assert_eq!(parse("2021-08-16T09:48:01.25-01:00"), parse("2021-08-16 10:48:01.25"));
+    }
+
+    #[test]
     fn what_is_no_time_is_refused() {
         for text in [
             "",
@@ -131,7 +179,14 @@ mod tests {
             "2021-01-01 00:00:60",
             "2021-01-01 00:00:00.",
             "2021-01-01 00:00:00.1234567890",
-            "2021-01-01 00:00:00Z",
+            "2021-01-01 00:00:00UTC",
+            "2021-01-01 00:00:00 ZZ",
+            "2021-01-01 00:00:00+8",
+            "2021-01-01 00:00:00+08:60",
+            "2021-01-01 00:00:00+18:01",
+            "2021-01-01 00:00:00.5+",
+            "2021-01-01 00:00.5",
+            "2021-01-01 00:00:",
             "２021-01-01 00:00:00",
             "+021-01-01 00:00:00",
         ] {

@@ -26,7 +26,8 @@ use command::{Arguments, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 /// glibc gives the large blocks of each batch back to the kernel and faults them in again, which costs more than the work on
-/// the rows in them.
+/// the rows in them. The C parts use it, too, by the crate's feature `override`: librdkafka allocates in one thread what it frees in
+/// another, for which glibc takes a lock each time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

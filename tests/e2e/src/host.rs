@@ -49,6 +49,9 @@ pub struct Pipeline {
     pub reasons: BTreeMap<String, u64>,
     /// How many of them were written as dead letters.
     pub dead_letters: u64,
+    /// Values that were dropped, for each field and reason.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
     /// Records that wait in the source.
     pub lag: Option<u64>,
     /// Flushes done.

@@ -169,6 +169,10 @@ impl Source for LogSource {
         self.files.iter_mut().map(|file| Ok((file.partition(), file.end()?))).collect()
     }
 
+    fn last_ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.files.iter_mut().map(|file| Ok((file.partition(), file.last_end()?))).collect()
+    }
+
     fn positions(&self) -> BTreeMap<Partition, Offset> {
         self.starts.clone()
     }

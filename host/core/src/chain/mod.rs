@@ -14,7 +14,7 @@ use arrow_array::ArrayRef;
 
 use crate::batch::{Batch, RowOrigins};
 use crate::checkpoint::StoreError;
-use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, SourceColumn};
+use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, Note, SourceColumn};
 use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
 use crate::operator::{Operator, OperatorError, Rejection};
@@ -157,8 +157,8 @@ pub struct Outcome {
     pub rejected: Vec<RejectedRow>,
     /// The first record that is not yet processed.
     pub next: usize,
-    /// Records that were left out because of `ignore_parse_errors`.
-    pub ignored: usize,
+    /// Records that were left out because of `ignore_parse_errors` or have no row, and values that were dropped, by reason.
+    pub notes: Vec<Note>,
     /// Rows that came after the end of one of their windows, whatever became of them.
     pub late: usize,
     /// The record that ended the call early; `next` points at it.
@@ -301,7 +301,8 @@ impl Chain {
         max_rows: usize,
         spent: &mut Spent,
     ) -> Result<Attempt, ProcessError> {
-        let Decoded { mut batch, next, ignored, mut rejected, stopped } = self.decoder.decode(records, start, max_rows);
+        let Decoded { mut batch, next, notes, mut rejected, stopped, .. } =
+            self.decoder.decode(records, start, max_rows);
         for (index, state) in self.steps.iter_mut().enumerate() {
             if batch.rows == 0 {
                 break;
@@ -323,7 +324,7 @@ impl Chain {
                 End::AtFault(more) => rejected.extend(more),
             }
         };
-        Ok(Attempt::Done(Outcome { output, rejected, next, ignored, late, stopped }))
+        Ok(Attempt::Done(Outcome { output, rejected, next, notes, late, stopped }))
     }
 
     /// The fold, for what its keeper has to say to it.

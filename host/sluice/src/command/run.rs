@@ -60,7 +60,7 @@ pub(super) fn ended_by_signal() -> anyhow::Result<impl Future<Output = &'static 
     })
 }
 
-/// The fixed form that scripts read: `name: N records, N rows, N rejected, S seconds`.
+/// The fixed form that scripts read: `name: N records, N rows, N rejected, S seconds`; after it, what there is to say.
 #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
 fn summarize(outcome: &Outcome) {
     let s = outcome.status.snapshot();
@@ -68,8 +68,12 @@ fn summarize(outcome: &Outcome) {
         Ended::Well => String::new(),
         Ended::Fault(reason) => format!(", stopped: {reason}"),
     };
+    let dropped = match s.dropped.values().sum() {
+        0u64 => String::new(),
+        values => format!(", {values} values dropped"),
+    };
     println!(
-        "{}: {} records, {} rows, {} rejected, {:.3} seconds{fault}",
+        "{}: {} records, {} rows, {} rejected, {:.3} seconds{dropped}{fault}",
         s.name, s.records, s.rows, s.rejected, outcome.seconds
     );
 }

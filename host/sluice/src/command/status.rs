@@ -80,6 +80,9 @@ fn notes(text: &mut String, pipeline: &PipelineStatus) {
     if let Some(reason) = &s.reason {
         note(reason.clone());
     }
+    for (reason, times) in &s.dropped {
+        note(format!("dropped: {} × {reason}", grouped(*times)));
+    }
     if s.on_trial {
         note(format!("on trial: `sluice rollback {}` goes back as if it had never been", s.name));
     }
@@ -126,13 +129,14 @@ mod tests {
                 "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
                                   "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
                 "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048, "partitions": [0, 2], "on_trial": true,
-                "swap_pause_us": null,
+                "swap_pause_us": null, "dropped": { "field `a`: a text is not an int64": 1200 },
             })
         };
         let status = json!({ "version": "1", "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)] });
         let text = text(&serde_json::from_value(status).unwrap());
         for shown in [
             "gift_sum  running           2  01234567  2026-11-26 07:01:02       1,235         -         3        12    2.0 KiB\n",
+            "    dropped: 1,200 × field `a`: a text is not an int64\n",
             "    on trial: `sluice rollback gift_sum` goes back as if it had never been\n",
             "    pinned: takes nothing newer until `sluice unpin gift_sum`\n",
             "    not taken over: it is empty\n",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sluice_connectors::sink::SinkError;
 use sluice_core::chain::{Chain, FoldWindow, Join, Step};
-use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
+use sluice_core::decode::{AtFault, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, OpenError};
@@ -45,6 +45,7 @@ impl Trouble {
 pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {
     let origin = |from: &config::Origin| match from {
         config::Origin::Field(name) => Origin::Field(name.clone()),
+        config::Origin::Path(path) => Origin::Path(path.clone()),
         config::Origin::Topic => Origin::Topic,
         config::Origin::Partition => Origin::Partition,
         config::Origin::Offset => Origin::Offset,
@@ -76,11 +77,7 @@ pub fn chain(
         fields = step.output_fields(&fields);
         steps.push(step);
     }
-    let json = JsonOptions {
-        ignore_parse_errors: pipeline.source.json.ignore_parse_errors,
-        fail_on_missing_field: pipeline.source.json.fail_on_missing_field,
-    };
-    let chain = Chain::windowed(&columns, json, steps, window(pipeline)?.as_ref());
+    let chain = Chain::windowed(&columns, pipeline.source.json.clone(), steps, window(pipeline)?.as_ref());
     let mut chain = chain.map_err(|error| Trouble::wrong(error.to_string()))?;
     let (record, row) = at_fault(pipeline.on_error);
     chain.when_bad(record, row);

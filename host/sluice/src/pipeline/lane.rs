@@ -318,8 +318,8 @@ impl Lane {
             self.reject(records, rejected);
         }
         self.status.add_late(outcome.late);
-        if outcome.ignored > 0 {
-            self.status.add_rejected("ignored, since it can't be decoded", outcome.ignored);
+        for note in &outcome.notes {
+            self.progress.rejects.note(&self.status, records, note, Instant::now());
         }
         if let Some(output) = outcome.output {
             self.deliver(records, output);

@@ -75,6 +75,9 @@ pub struct Snapshot {
     pub reasons: BTreeMap<String, u64>,
     /// How many of them were written as dead letters.
     pub dead_letters: u64,
+    /// Values that were dropped, or changed, on their way into columns: how many for each field and reason. Their records went on.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
     /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
     /// How long records waited for the last cut-over to other operators since the start, in microseconds.
@@ -127,6 +130,7 @@ struct Now {
     refused: Option<String>,
     on_trial: bool,
     reasons: BTreeMap<String, u64>,
+    dropped: BTreeMap<String, u64>,
     pinned: bool,
     since: Option<String>,
     deployments: Vec<Deployment>,
@@ -159,6 +163,7 @@ impl Status {
                 refused: None,
                 on_trial: false,
                 reasons: BTreeMap::new(),
+                dropped: BTreeMap::new(),
                 pinned: false,
                 since: None,
                 deployments: Vec::new(),
@@ -177,10 +182,13 @@ impl Status {
     pub fn add_rejected(&self, reason: &str, number: usize) {
         self.rejected.fetch_add(number as u64, Ordering::Relaxed);
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        match now.reasons.get_mut(reason) {
-            Some(counted) => *counted += number as u64,
-            None => drop(now.reasons.insert(reason.to_owned(), number as u64)),
-        }
+        count(&mut now.reasons, reason, number);
+    }
+
+    /// Values that were dropped for a reason, of which there are few.
+    pub fn add_dropped(&self, reason: &str, number: usize) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut now.dropped, reason, number);
     }
 
     /// Dead letters that were written.
@@ -279,6 +287,7 @@ impl Status {
             rejected: self.rejected.load(Ordering::Relaxed),
             late: self.late.load(Ordering::Relaxed),
             reasons: now.reasons.clone(),
+            dropped: now.dropped.clone(),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
             swap_pause_us: u64::try_from(self.swap_pause.load(Ordering::Relaxed)).ok(),
             on_trial: now.on_trial,
@@ -293,5 +302,12 @@ impl Status {
             deployments: now.deployments.clone(),
             groups: now.groups,
         }
+    }
+}
+
+fn count(reasons: &mut BTreeMap<String, u64>, reason: &str, number: usize) {
+    match reasons.get_mut(reason) {
+        Some(counted) => *counted += number as u64,
+        None => drop(reasons.insert(reason.to_owned(), number as u64)),
     }
 }

@@ -215,7 +215,7 @@ impl Supervisor {
             let mut source =
                 shared.open_source(&pipeline.source, start, membership.as_deref()).map_err(source_trouble)?;
             transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(source_trouble)?;
-            let until = if until_caught_up { Some(source.ends().map_err(source_trouble)?) } else { None };
+            let until = if until_caught_up { Some(source.last_ends().map_err(source_trouble)?) } else { None };
             Ok((head, source, until))
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));

@@ -69,7 +69,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             topic: "live_streaming_log".to_owned(),
             group: "demo3Group3".to_owned(),
             start: Start::Earliest,
-            json: JsonOptions { ignore_parse_errors: false, fail_on_missing_field: false },
+            json: JsonOptions::default(),
             columns: vec![int64("user_id"), int64("room_id")],
             batch: BatchLimits { rows: 8192 },
         },
