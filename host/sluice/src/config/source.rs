@@ -218,16 +218,20 @@ fn column(name: &str, item: &Item<'_>) -> Option<SourceColumn> {
         return Some(SourceColumn { name: name.to_owned(), kind, from });
     }
     item.table("", |section| {
-        let field = section.or("field", Origin::of(name), |item| origin(name, &item));
-        let path = section.or("path", None, |item| path_of(name, &item).map(Some));
-        if let (Some(_), Some(item)) = (section.optional("field"), section.optional("path")) {
-            item.problem(
-                "a field and a path",
-                "one of them: a path leads from the record's object, a field is of the row",
-            );
-            return None;
-        }
-        let from = path.and_then(|path| path.map(Origin::Path).or(field));
+        let field = section.optional("field");
+        let path = section.optional("path");
+        let from = match (&field, &path) {
+            (Some(_), Some(path)) => {
+                path.problem(
+                    "a path beside a field",
+                    "one of them: a field is of the row, a path leads from the record",
+                );
+                None
+            }
+            (_, Some(path)) => path_of(name, path).map(Origin::Path),
+            (Some(field), None) => origin(name, field),
+            (None, None) => Some(Origin::of(name)),
+        };
         let kind = section.required("kind", &one_of(&Kind::ALL.map(Kind::name)), |item| {
             value::kind(&item, from.as_ref().map_or(&Kind::ALL, Origin::kinds))
         });

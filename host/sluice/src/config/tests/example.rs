@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_core::Kind;
+use sluice_core::decode::{Convert, Epoch};
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 use sluice_runtime::{CompileLimits, Limits};
 
@@ -247,6 +248,28 @@ fn columns_keep_their_order_and_take_fields_or_facts() {
         ("_timestamp", Kind::Timestamp, Origin::Timestamp),
     ];
     assert_eq!(columns, expected);
+}
+
+#[test]
+fn how_records_are_read_can_be_told() {
+    let json = r#"json = { convert = "flink", epoch = "seconds", path = "payload.after", skip_tombstones = true, schema_registry = true }
+columns = { op = { kind = "utf8", path = "payload.op" }, id = "int64" }"#;
+    let columns = r#"columns = { id = "int64", at = "timestamp" }"#;
+    assert!(PIPELINE.contains(columns), "{PIPELINE}");
+    let directory = directory(SERVICE, &[("p.toml", &PIPELINE.replace(columns, json))]);
+    let source = load_from(directory.path()).unwrap().pipelines[0].source.clone();
+    let path = |path: &str| path.parse::<sluice_core::decode::Path>().unwrap();
+    let expected = JsonOptions {
+        convert: Convert::Flink,
+        epoch: Some(Epoch::Seconds),
+        path: Some(path("payload.after")),
+        skip_tombstones: true,
+        schema_registry: true,
+        ..JsonOptions::default()
+    };
+    assert_eq!(source.json, expected);
+    assert_eq!(source.columns[0].from, Origin::Path(path("payload.op")));
+    assert_eq!(source.columns[1].from, Origin::Field("id".to_owned()));
 }
 
 #[test]
