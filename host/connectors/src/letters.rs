@@ -11,7 +11,7 @@ use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 
 pub(crate) use self::line::{moment, moment_text};
-use crate::sink::SinkError;
+use crate::sink::{Refused, SinkError};
 
 /// How many letters a search answers at most: a page, which is held in memory.
 pub const MAX_FOUND: usize = 1_000;
@@ -64,6 +64,17 @@ impl Letter {
 
 /// A pipeline, and what a letter is known by within it.
 pub type Place = (String, LetterId);
+
+/// The letters, those that a place refuses whole without the keys and values of their records.
+pub(crate) fn without_records(letters: &[DeadLetter], refused: &[Refused]) -> Vec<DeadLetter> {
+    let mut cut = letters.to_vec();
+    for Refused { row, reason } in refused {
+        if let Some(letter) = cut.get_mut(*row) {
+            letter.leave_record_out(reason);
+        }
+    }
+    cut
+}
 
 /// A place for letters.
 ///

@@ -7,6 +7,7 @@
 //! states how it keeps it.
 
 pub mod csv;
+mod found;
 pub mod generator;
 pub mod hbase;
 pub mod kafka;
@@ -14,6 +15,7 @@ pub mod letters;
 pub mod log;
 mod lookup;
 pub mod mysql;
+pub mod regular;
 pub mod sink;
 pub mod source;
 mod sql;

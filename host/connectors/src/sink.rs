@@ -3,8 +3,10 @@
 use arrow_array::ArrayRef;
 use async_trait::async_trait;
 
+pub use crate::found::FoundTable;
+
 /// Which table, and what identifies a row of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// The table's name.
     pub table: String,
@@ -12,6 +14,22 @@ pub struct Target {
     pub key: Vec<String>,
     /// Make the table if it is missing.
     pub create: bool,
+    /// Columns may round what is written into them.
+    pub round: bool,
+    /// Which keys are one row.
+    pub equality: KeyEquality,
+}
+
+/// Which keys are one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyEquality {
+    /// Those that are the same value. A table that takes others for the same is refused.
+    #[default]
+    Exact,
+    /// The same; but a table may pass over spaces at the end of a text, since no text of a key that ends in one is written.
+    Trimmed,
+    /// Those that the table takes for the same: of their rows the last one stays.
+    Table,
 }
 
 /// What a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
@@ -27,6 +45,10 @@ pub struct Constraint {
     pub max_chars: Option<usize>,
     /// The greatest character that a text may have; none where it may have all.
     pub max_char: Option<char>,
+    /// Whether a text may end in a space: one that does comes back without it, or is another one's key.
+    pub end_space: bool,
+    /// The shortest binary taken, in bytes: a shorter one would be filled up. None where there is no limit.
+    pub min_bytes: Option<usize>,
     /// The longest text or binary taken, in bytes; none where there is no limit.
     pub max_bytes: Option<usize>,
     /// The wall-clock times that are taken, in microseconds since 1970-01-01T00:00:00, both ends included; none where it
@@ -42,6 +64,8 @@ impl Constraint {
         floats: None,
         max_chars: None,
         max_char: None,
+        end_space: true,
+        min_bytes: None,
         max_bytes: None,
         times: None,
     };
@@ -66,11 +90,33 @@ pub trait Sink: Send {
     /// What each column of the table takes, in the order of the fields.
     fn constraints(&self) -> &[Constraint];
 
-    /// Whether the table was made when it was opened: it has none of the rows that were ever written.
-    fn is_new(&self) -> bool;
+    /// What the table was when it was opened. A write to another one under its name is [`SinkError::Replaced`].
+    fn found(&self) -> &FoundTable;
+
+    /// From now on, so is a write to a table that had rows and has none any more: whoever writes can write them all again.
+    fn expect_rows(&mut self);
+
+    /// Whether the table is still the one that was opened, as far as a write would find; changes nothing.
+    async fn verify(&mut self) -> Result<(), SinkError>;
 
     /// Inserts the rows, replacing those with the same key.
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError>;
+
+    /// The rows that the server refuses, found by trying all of them in a transaction that is rolled back; nothing is
+    /// written. Keys may be there several times: each row is tried after those before it.
+    ///
+    /// # Errors
+    /// [`SinkError::Unusable`] if none is taken, and the server's words may as well be about the table.
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError>;
+}
+
+/// A row that a server refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which of the rows.
+    pub row: usize,
+    /// The server's words.
+    pub reason: String,
 }
 
 /// Why rows could not be written. Messages name the server and the table, never a password, and say what to do.
@@ -79,10 +125,16 @@ pub enum SinkError {
     /// The server is away, restarting or overloaded: retry, nothing is lost.
     #[error("{0}")]
     Unavailable(String),
-    /// The table is missing, a column has another type, the credentials are wrong, or the server refuses a value:
-    /// somebody must change something.
+    /// The table is missing, a column has another type, the credentials are wrong: somebody must change something.
     #[error("{0}")]
     Unusable(String),
+    /// The table isn't the one that was opened: it was dropped, made anew or emptied. Nothing was written; open it again, and
+    /// write again what it lacks.
+    #[error("{0}")]
+    Replaced(String),
+    /// The server takes rows, and refuses some of these for what they hold: [`Sink::refused`] finds which.
+    #[error("{0}")]
+    Rows(String),
     /// Several things are wrong with the table at once; each is a sentence that says what to change.
     #[error("{}", .0.join("; "))]
     Mismatch(Vec<String>),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_core::identity::Identity;
 use sluice_core::records::Records;
 use sluice_core::share::Share;
 use sluice_core::{Offset, Partition};
@@ -31,6 +32,8 @@ pub struct Subscription {
     pub group: String,
     /// Where reading starts.
     pub start: Start,
+    /// What the topic was when it was read before: another one of its name is [`SourceError::Another`]. Empty for whatever is there.
+    pub known: Identity,
 }
 
 /// A topic being read by one lane.
@@ -50,9 +53,22 @@ pub trait Source: Send {
     /// Where each partition ends now: the offset that the next record written will get. Asks the server.
     fn ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError>;
 
+    /// Where each partition ends for a reader that then ends, too: as [`Source::ends`], and with what is whole but for the mark that
+    /// it is finished. From then on that is handed out.
+    fn last_ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.ends()
+    }
+
     /// Where each partition is read from, before any record came: the start as a number, so that a pipeline knows what
     /// "caught up" means for a partition that has nothing to read.
     fn positions(&self) -> BTreeMap<Partition, Offset>;
+
+    /// What the topic is beyond its name, as far as it is known by now. From the opening on it is watched: another topic of the
+    /// name is [`SourceError::Another`].
+    fn identity(&self) -> Identity;
+
+    /// Where the group's commits are, of the partitions that have one. Asks the server.
+    fn committed(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError>;
 
     /// What is read, if it is a share of a group's.
     fn share(&self) -> Option<&Share> {
@@ -74,6 +90,12 @@ pub trait Committer: Send + Sync {
         Ok(())
     }
 
+    /// Whether what was read is of the topic that was opened: asked once before a flush is written, after all of its records were
+    /// read. `Lost` if it isn't. May block while the server answers.
+    fn still_same(&self) -> Result<(), LeaseError> {
+        Ok(())
+    }
+
     /// Commits, for each partition that is this host's, the next offset to read: once the rows of everything before are written.
     /// May block while the server answers.
     fn commit(&self, next: &BTreeMap<Partition, Offset>) -> Result<(), SourceError>;
@@ -88,6 +110,16 @@ pub enum SourceError {
     /// The topic isn't there, the credentials are wrong, the start is gone: somebody must change something.
     #[error("{0}")]
     Unusable(String),
+    /// The topic isn't the one that was read before, though it has its name.
+    #[error("the topic `{topic}` is another one than was read so far: that was {was}, and this is {is}")]
+    Another {
+        /// Its name.
+        topic: String,
+        /// What was read: as much of its identity as tells the two apart.
+        was: Identity,
+        /// What is there.
+        is: Identity,
+    },
     /// Others have the partitions that are needed: wait until they are gone. Only when a source is opened.
     #[error("{0}")]
     Held(String),
@@ -102,4 +134,12 @@ pub enum LeaseError {
     /// The server doesn't say: keep everything, and ask again.
     #[error("{0}")]
     Unknown(String),
+}
+
+/// Refuses a topic that is another one than the `known`.
+pub(crate) fn check_identity(topic: &str, known: &Identity, found: &Identity) -> Result<(), SourceError> {
+    match known.differs(found) {
+        None => Ok(()),
+        Some((was, is)) => Err(SourceError::Another { topic: topic.to_owned(), was, is }),
+    }
 }

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::interval::Intervals;
 
-use crate::sink::{Constraint, Rows, SinkError, Target};
+use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError, Target};
 
 /// The table that keeps the intervals; made if it is missing.
 pub const TABLE: &str = "sluice_checkpoint";
@@ -76,9 +76,21 @@ pub trait TransactionSink: Send {
     /// What each column of the table takes, in the order of the fields.
     fn constraints(&self) -> &[Constraint];
 
+    /// What the table was when it was opened. A transaction on another one under its name is [`SinkError::Replaced`].
+    fn found(&self) -> &FoundTable;
+
+    /// From now on, so is one on a table that had rows and has none any more.
+    fn expect_rows(&mut self);
+
+    /// Whether the table is still the one that was opened, as far as a write would find; changes nothing.
+    async fn verify(&mut self) -> Result<(), SinkError>;
+
     /// Whether dead letters go into the same transaction.
     fn takes_letters(&self) -> bool;
 
     /// Writes all of it in one transaction.
     async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError>;
+
+    /// The rows that the server refuses: see [`Sink::refused`](crate::Sink::refused).
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError>;
 }

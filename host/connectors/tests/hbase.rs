@@ -148,3 +148,75 @@ fn a_connection_that_the_server_closed_while_idle_is_replaced_without_an_error()
     assert_eq!(witness.read(&mut [0; 1]).unwrap(), 0);
     assert_eq!(texts(&mut lookup, &["1"]), [Some("0001".into())]);
 }
+
+/// Another Thrift server for the same HBase, until it is dropped.
+struct Variant {
+    variant: &'static str,
+    port: String,
+}
+
+impl Variant {
+    fn start(variant: &'static str) -> Variant {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let server = Variant { variant, port };
+        assert!(server.run("start"), "the {variant} server doesn't start");
+        server
+    }
+
+    fn run(&self, action: &str) -> bool {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/services/thrift-variant.sh");
+        let mut command = std::process::Command::new(script);
+        command.env("VARIANT", self.variant).env("THRIFT_PORT", &self.port);
+        command.arg(action).status().unwrap().success()
+    }
+
+    fn connection(&self) -> HbaseConnection {
+        HbaseConnection::new(HbaseOptions::new(format!("127.0.0.1:{}", self.port))).unwrap()
+    }
+}
+
+impl Drop for Variant {
+    fn drop(&mut self) {
+        self.run("stop");
+    }
+}
+
+#[test]
+fn a_framed_server_is_spoken_to_in_frames_and_a_compact_one_is_named() {
+    make("lookup_test_framed");
+    let keys: Vec<_> = (0..2500).map(|i| format!("room{i}")).collect();
+    put("lookup_test_framed", MODULE, keys.iter().map(|key| (key.as_str(), key.as_bytes())));
+    let columns = [(MODULE.to_string(), Kind::Utf8)];
+    let framed = Variant::start("framed");
+    framed.connection().check("lookup_test_framed", &columns).unwrap();
+    let mut lookup = framed.connection().lookup("lookup_test_framed", &columns).unwrap();
+    let asked: Vec<_> = keys.iter().map(String::as_str).collect();
+    assert_eq!(texts(&mut lookup, &asked), keys.iter().cloned().map(Some).collect::<Vec<_>>());
+    drop(framed);
+
+    let compact = Variant::start("compact");
+    let Err(LookupError::Unusable(message)) = compact.connection().check("lookup_test_framed", &columns) else {
+        panic!("a compact server was taken for another")
+    };
+    assert!(message.contains("compact protocol") && message.contains("without -compact"), "{message}");
+}
+
+#[test]
+fn one_row_that_is_no_text_is_named_and_the_others_are_found() {
+    make("lookup_test_unfit");
+    put("lookup_test_unfit", MODULE, [("1", &b"0001"[..]), ("2", b"\xff\xfe"), ("3", b"0003")]);
+    let mut lookup = connection(Duration::ZERO).lookup("lookup_test_unfit", &[(MODULE.into(), Kind::Utf8)]).unwrap();
+    let long = "x".repeat(32_768);
+    let found = lookup.get(&[b"1", b"2", b"3", b"", long.as_bytes()]).unwrap();
+    assert_eq!(found.found, [true, false, true, false, false]);
+    assert_eq!(found.unfit.len(), 1);
+    assert!(found.unfit[0].0 == 1 && found.unfit[0].1.contains("row \"2\""), "{:?}", found.unfit);
+}
+
+#[test]
+fn a_name_that_hbase_refuses_and_a_port_that_is_not_its_thrift_servers_are_not_waited_for() {
+    let columns = [(MODULE.to_string(), Kind::Utf8)];
+    for name in ["a b", "ns:x:y", "-x", ""] {
+        assert!(matches!(connection(Duration::ZERO).check(name, &columns), Err(LookupError::Unusable(_))), "{name}");
+    }
+}

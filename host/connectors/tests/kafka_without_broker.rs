@@ -96,6 +96,40 @@ fn nobody_there_is_said_within_patience() {
     assert!(message.contains(&address), "{message}");
 }
 
+/// A port that does this to each client.
+fn port(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = std::sync::Arc::new(serve);
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let serve = std::sync::Arc::clone(&serve);
+            std::thread::spawn(move || serve(client));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_port_that_is_another_protocols_is_the_configurations_fault() {
+    let http = port(|mut client| {
+        let _ = client.read(&mut [0; 1000]);
+        let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    });
+    let cluster = cluster();
+    let plain = cluster.bootstrap_servers();
+    for (brokers, properties) in [(http, &[][..]), (plain, &[("security.protocol", "ssl")])] {
+        let opened = KafkaSource::open(
+            &connection(&brokers, properties),
+            &subscription("t", Start::Earliest),
+            None,
+            Duration::from_secs(5),
+        );
+        let message = unusable(opened.err().unwrap());
+        assert!(message.contains(&brokers), "{message}");
+    }
+}
+
 #[test]
 fn a_bad_property_is_named() {
     for (name, value) in [("no.such.property", "1"), ("fetch.wait.max.ms", "soon"), ("group.id", "mine")] {

@@ -10,7 +10,7 @@ use arrow_array::{BinaryArray, BooleanArray, Float64Array};
 use mysql_server::{connection, fresh, gifts, open, read, run, table, unusable};
 use rows::{MORNING, fields, ints, rows, target, texts, times};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
-use sluice_connectors::sink::{Constraint, Sink, SinkError};
+use sluice_connectors::sink::{Constraint, Sink, SinkError, Target};
 use sluice_core::Kind;
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_ma
     connection().check(&target(&table, &["kind"], true), &gifts()).await.unwrap();
     let create = format!(
         "set create = true, or run CREATE TABLE `{table}` (`kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE \
-         utf8mb4_bin NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+         utf8mb4_nopad_bin NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
     );
     for message in [
         unusable(open(&connection(), &table, false).await),
@@ -80,19 +80,18 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_ma
 }
 
 #[tokio::test]
-async fn every_mismatch_is_told_at_once_and_the_statements_in_it_end_it() {
+async fn every_mismatch_is_told_at_once_and_no_statement_in_it_changes_a_columns_type() {
     let table = table("kind INT, shop INT NOT NULL PRIMARY KEY, total INT AS (shop + 1)").await;
     let Err(SinkError::Mismatch(told)) = open(&connection(), &table, false).await else { panic!("taken") };
     assert_eq!(
         told,
         [
             format!(
-                "column `kind` of table `{table}` is int(11), the pipeline writes utf8: run ALTER TABLE `{table}` MODIFY \
-                 COLUMN `kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
+                "column `kind` of table `{table}` is int(11), the pipeline writes utf8: write int64 or boolean into it, or \
+                 name the column otherwise, and run ALTER TABLE `{table}` ADD COLUMN … TEXT"
             ),
             format!(
-                "column `total` of table `{table}` is computed by the database: run ALTER TABLE `{table}` DROP COLUMN \
-                 `total`, ADD COLUMN `total` BIGINT"
+                "column `total` of table `{table}` is computed by the database: name the pipeline's column otherwise"
             ),
             format!(
                 "table `{table}` has no primary key or unique index on exactly (`kind`), the pipeline's key: run ALTER \
@@ -104,15 +103,24 @@ async fn every_mismatch_is_told_at_once_and_the_statements_in_it_end_it() {
             ),
             format!(
                 "column `shop` of table `{table}` is NOT NULL without a default, and the pipeline doesn't write it: run \
-                 ALTER TABLE `{table}` MODIFY COLUMN `shop` int(11) NULL"
+                 ALTER TABLE `{table}` ALTER COLUMN `shop` SET DEFAULT …, with what new rows are to have"
             ),
         ]
     );
+}
+
+#[tokio::test]
+async fn the_statements_that_end_a_mismatch_end_it() {
+    let table = table("kind VARCHAR(9) NOT NULL, shop INT NOT NULL PRIMARY KEY").await;
+    let Err(SinkError::Mismatch(told)) = open(&connection(), &table, false).await else { panic!("taken") };
+    assert_eq!(told.len(), 4, "{told:?}");
     for sentence in &told {
-        run(sentence.split_once("run ").unwrap().1).await;
+        let (_, statement) = sentence.split_once("run ").unwrap();
+        run(&statement.replace("…, with what new rows are to have", "7")).await;
     }
     let mut sink = open(&connection(), &table, false).await.unwrap();
     sink.upsert(&rows(vec![texts(["a"]), ints([1])])).await.unwrap();
+    assert_eq!(read(&format!("SELECT CONCAT(kind, total, shop) FROM {table}")).await, ["a17"]);
 }
 
 #[tokio::test]
@@ -134,7 +142,8 @@ async fn constraints_are_what_the_columns_take() {
         ("h", Kind::Float64),
         ("i", Kind::Float64),
     ]);
-    let sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
+    let target = Target { round: true, ..target(&table, &["kind"], false) };
+    let sink = MysqlSink::open(&connection(), &target, &columns).await.unwrap();
     let [kind, a, b, c, d, e, f, g, h, i] = sink.constraints() else { panic!("{:?}", sink.constraints()) };
     assert_eq!(*kind, Constraint { nullable: false, max_chars: Some(32), ..Constraint::ANY });
     assert_eq!(*a, Constraint { nullable: false, range: Some((0, u32::MAX.into())), ..Constraint::ANY });
@@ -183,9 +192,9 @@ async fn values_at_the_ends_of_the_constraints_are_taken_as_they_are() {
 async fn a_value_that_a_column_cant_hold_is_refused_and_never_cut() {
     let table = table("kind VARCHAR(4) PRIMARY KEY, total TINYINT").await;
     let mut sink = open(&connection(), &table, false).await.unwrap();
-    for (kind, total) in [("12345", 1), ("a", 128)] {
-        let message = unusable(sink.upsert(&rows(vec![texts(["b", kind]), ints([1, total])])).await);
-        assert!(message.contains(&table), "{message}");
+    for (kind, total, column) in [("12345", 1, "kind"), ("a", 128, "total")] {
+        let answer = sink.upsert(&rows(vec![texts(["b", kind]), ints([1, total])])).await;
+        assert!(matches!(&answer, Err(SinkError::Rows(message)) if message.contains(column)), "{answer:?}");
     }
     assert_eq!(read(&format!("SELECT kind FROM {table}")).await, [""; 0]);
     sink.upsert(&rows(vec![texts(["b"]), ints([1])])).await.unwrap();
@@ -246,7 +255,8 @@ async fn a_number_that_is_none_is_refused_and_never_made_another() {
     let mut sink = MysqlSink::open(&connection(), &target(&table, &["kind"], false), &columns).await.unwrap();
     for number in [f64::NAN, f64::INFINITY] {
         let totals = Arc::new(Float64Array::from(vec![number]));
-        let message = unusable(sink.upsert(&rows(vec![texts(["a"]), totals])).await);
-        assert!(message.contains(&table), "{message}");
+        let rows = rows(vec![texts(["a"]), totals]);
+        assert!(matches!(sink.upsert(&rows).await, Err(SinkError::Rows(_))), "{number}");
+        assert_eq!(sink.refused(&rows).await.unwrap().len(), 1, "{number}");
     }
 }

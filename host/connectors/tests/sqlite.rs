@@ -116,7 +116,9 @@ async fn every_mismatch_is_told_at_once() {
     let anew = "SQLite can't change that in place, so move the table away and run CREATE TABLE \"gifts\" (\"kind\" TEXT \
                 NOT NULL, \"total\" INTEGER, PRIMARY KEY (\"kind\")) WITHOUT ROWID";
     let problems = vec![
-        format!("column \"kind\" of table \"gifts\" is INTEGER, the pipeline writes utf8: {anew}"),
+        "column \"kind\" of table \"gifts\" is INTEGER, the pipeline writes utf8: write int64 or boolean into it, or name the \
+         column otherwise, and run ALTER TABLE \"gifts\" ADD COLUMN … TEXT"
+            .into(),
         "table \"gifts\" has no column \"total\", for the pipeline's total:int64: run ALTER TABLE \"gifts\" ADD COLUMN \
          \"total\" INTEGER"
             .into(),
@@ -179,7 +181,7 @@ async fn nothing_of_a_flush_stays_when_a_row_of_it_is_refused_and_the_next_one_g
     let mut sink = open(&database, false).await.unwrap();
     let kinds: Vec<_> = (0..500).map(|i| format!("k{i}")).collect();
     let kinds = texts(kinds.iter().map(String::as_str));
-    let Err(SinkError::Unusable(message)) = sink.upsert(&rows(vec![kinds.clone(), ints(501..1001)])).await else {
+    let Err(SinkError::Rows(message)) = sink.upsert(&rows(vec![kinds.clone(), ints(501..1001)])).await else {
         panic!("taken")
     };
     assert!(message.contains("CHECK"), "{message}");
@@ -223,10 +225,10 @@ async fn values_at_the_ends_of_the_constraints_are_taken_and_no_number_becomes_n
         ["0000-01-01 00:00:0010", "9999-12-31 23:59:59.99999901"]
     );
     let answer = sink.upsert(&rows(vec![times([first, last]), floats([1.0, f64::NAN])])).await;
-    assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(SinkError::Rows(_))), "{answer:?}");
     for beyond in [first - 1, last + 1] {
         let answer = sink.upsert(&rows(vec![times([beyond]), Arc::new(Float64Array::from(vec![1.0]))])).await;
-        assert!(matches!(answer, Err(SinkError::Unusable(_))), "{answer:?}");
+        assert!(matches!(answer, Err(SinkError::Rows(_))), "{answer:?}");
     }
 }
 

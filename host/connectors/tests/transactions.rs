@@ -297,7 +297,7 @@ async fn a_commit_that_nobody_knows_the_outcome_of_is_made_once() {
         4 => Some(Cut::Request),
         _ => None,
     });
-    let through = MysqlConnection { url: proxy.url(&mysql_server::url()), time_zone: None };
+    let through = MysqlConnection { url: proxy.url(&mysql_server::url()), ..MysqlConnection::default() };
     let (mut before, mut sink) = (Written::default(), None);
     for step in 0..STEPS {
         let after = at(&[(0, step + 1)]);

@@ -2,6 +2,7 @@
 //!
 //! A letter is known by its record's place, so that writing it again, as happens after a crash, changes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::interval::{Interval, Offset, Partition};
 use crate::records::Records;
 use crate::rejected::Stage;
 use crate::schema::{Field, Kind};
+use crate::time;
 
 /// The most letters that are held before they are written. Fewer: flushes of a few rows while a producer is broken. More:
 /// memory, and a long flush.
@@ -22,6 +24,18 @@ pub const MAX_HELD_BYTES: usize = 8 << 20;
 
 /// The longest reason that is kept, in bytes: a sentence or two, and what an operator may say of a row.
 pub const MAX_REASON_BYTES: usize = 1024;
+
+/// What follows a topic's name in the letters of an earlier topic of that name. No topic has it in its name.
+const SET_ASIDE: char = '@';
+
+/// How much of an identity follows: with the longest name of a topic it is as long as a table's column.
+const SET_ASIDE_CHARS: usize = 5;
+
+/// How the reason of a letter begins whose record a place couldn't store. It can't be driven through again.
+pub const WITHOUT_RECORD: &str = "(kept without its record";
+
+/// How much of a place's words such a reason has, in bytes: they must leave room for the reason.
+const MAX_PLACE_WORDS: usize = 300;
 
 /// The partition of a letter that has no record.
 const NO_PARTITION: Partition = Partition(-1);
@@ -46,6 +60,12 @@ impl LetterId {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         LetterId { topic: String::new(), partition: NO_PARTITION, offset: Offset((hash >> 1) as i64) }
+    }
+
+    /// The same of a topic that another one has taken the name of: so that neither takes the other's place. `identity` tells them apart.
+    pub fn set_aside(&self, identity: &str) -> LetterId {
+        let told: String = identity.chars().take(SET_ASIDE_CHARS).collect();
+        LetterId { topic: format!("{}{SET_ASIDE}{told}", self.topic), ..self.clone() }
     }
 
     /// Whether there is a record to drive through again.
@@ -78,6 +98,15 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// Leaves out the record's key and value, which a place for letters can't store for this reason.
+    pub fn leave_record_out(&mut self, why: &str) {
+        let size = |bytes: &mut Option<Vec<u8>>| bytes.take().map_or(0, |bytes| bytes.len());
+        let bytes = size(&mut self.key) + size(&mut self.value);
+        let why = &why[..why.floor_char_boundary(MAX_PLACE_WORDS)];
+        self.reason = format!("{WITHOUT_RECORD} of {bytes} bytes: {why}) {}", self.reason);
+        self.reason.truncate(self.reason.floor_char_boundary(MAX_REASON_BYTES));
+    }
+
     /// What it takes to hold it, about.
     pub fn bytes(&self) -> usize {
         let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
@@ -109,7 +138,7 @@ impl DeadLetters {
     /// Adds the letter of a record.
     pub fn add_record(&mut self, records: &dyn Records, record: usize, cause: Cause<'_>) {
         let (partition, offset) = records.position(record);
-        let id = LetterId { topic: records.topic().to_owned(), partition, offset };
+        let id = LetterId { topic: records.letter_topic().to_owned(), partition, offset };
         let (key, value) = (records.key(record), records.value(record));
         self.add(DeadLetter {
             key: key.map(<[u8]>::to_vec),
@@ -192,6 +221,26 @@ pub fn fields() -> Vec<Field> {
 /// The columns that identify a row of a table of letters: two texts, which fit an index of InnoDB at their longest.
 pub const KEY: [&str; 4] = ["pipeline", "topic", "record_partition", "record_offset"];
 
+/// What precedes a time that no table holds, at the end of a reason.
+const BEYOND: &str = "; the record's time in microseconds since 1970 is ";
+
+/// The reason as a table has it: with the record's time, if no column of a table holds that.
+fn written_reason(letter: &DeadLetter) -> Cow<'_, str> {
+    match letter.timestamp.filter(|micros| !time::in_calendar(*micros)) {
+        Some(micros) => format!("{}{BEYOND}{micros}", letter.reason).into(),
+        None => letter.reason.as_str().into(),
+    }
+}
+
+/// The reason and the record's time out of what a table has.
+pub fn read_reason(reason: String, timestamp: Option<i64>) -> (String, Option<i64>) {
+    let beyond = reason.rsplit_once(BEYOND).and_then(|(reason, micros)| Some((reason, micros.parse().ok()?)));
+    match beyond.filter(|(_, micros)| timestamp.is_none() && !time::in_calendar(*micros)) {
+        Some((said, micros)) => (said.to_owned(), Some(micros)),
+        None => (reason, timestamp),
+    }
+}
+
 /// A pipeline's letters as rows of [`fields`].
 pub fn columns(pipeline: &str, letters: &[DeadLetter]) -> Vec<ArrayRef> {
     fn column<'a, A: FromIterator<T> + arrow_array::Array + 'static, T>(
@@ -205,11 +254,13 @@ pub fn columns(pipeline: &str, letters: &[DeadLetter]) -> Vec<ArrayRef> {
         column::<StringArray, _>(letters, |letter| Some(letter.id.topic.as_str())),
         column::<Int64Array, _>(letters, |letter| Some(i64::from(letter.id.partition.0))),
         column::<Int64Array, _>(letters, |letter| Some(letter.id.offset.0)),
-        column::<TimestampMicrosecondArray, _>(letters, |letter| letter.timestamp),
+        column::<TimestampMicrosecondArray, _>(letters, |letter| {
+            letter.timestamp.filter(|micros| time::in_calendar(*micros))
+        }),
         column::<BinaryArray, _>(letters, |letter| letter.key.as_deref()),
         column::<BinaryArray, _>(letters, |letter| letter.value.as_deref()),
         column::<StringArray, _>(letters, |letter| Some(letter.stage.to_string())),
-        column::<StringArray, _>(letters, |letter| Some(letter.reason.as_str())),
+        column::<StringArray, _>(letters, |letter| Some(written_reason(letter))),
         column::<StringArray, _>(letters, |letter| letter.operator.as_deref()),
         column::<TimestampMicrosecondArray, _>(letters, |letter| Some(letter.time)),
         column::<BooleanArray, _>(letters, |letter| Some(letter.retry)),
@@ -243,6 +294,10 @@ impl Records for RetriedRecords<'_> {
     }
 
     fn topic(&self) -> &str {
+        self.topic.split(SET_ASIDE).next().unwrap_or(self.topic)
+    }
+
+    fn letter_topic(&self) -> &str {
         self.topic
     }
 
@@ -269,6 +324,8 @@ impl Records for RetriedRecords<'_> {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::Array;
+    use arrow_array::cast::AsArray;
     use proptest::prelude::*;
 
     use super::*;
@@ -329,6 +386,18 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_was_set_aside_is_driven_through_as_a_record_of_its_topic_and_keeps_its_place() {
+        let id = LetterId { topic: "gifts".to_owned(), partition: Partition(0), offset: Offset(3) };
+        let letters = [DeadLetter { id: id.set_aside("hV7bQ9xyz"), ..letter(id.clone(), cause("bad")) }];
+        let records = RetriedRecords::by_topic(&letters).next().unwrap();
+        assert_eq!((records.topic(), records.id(0).topic.as_str()), ("gifts", "gifts@hV7bQ"));
+        let mut held = DeadLetters::default();
+        held.add_record(&records, 0, cause("bad"));
+        assert_eq!(held.take()[0].id, records.id(0));
+        assert_ne!(records.id(0), id);
+    }
+
+    #[test]
     fn letters_are_full_by_bytes_before_they_are_by_number() {
         let mut held = DeadLetters::default();
         let big = DeadLetter { value: Some(vec![0; MAX_HELD_BYTES]), ..letter(LetterId::of_group("a"), cause("")) };
@@ -345,6 +414,22 @@ mod tests {
         let mut held = DeadLetters::default();
         held.add_group("a, 1", cause("`n` is null"));
         assert_eq!(held.take()[0].reason, "the group (a, 1): `n` is null");
+    }
+
+    #[test]
+    fn a_time_that_no_table_holds_is_kept_in_the_reason_and_read_back() {
+        let id = LetterId::of_group("a");
+        for (timestamp, kept) in
+            [(Some(i64::MAX), true), (Some(253_402_300_800_000_000), true), (Some(0), false), (None, false)]
+        {
+            let letter = DeadLetter { timestamp, ..letter(id.clone(), cause("bad")) };
+            let columns = columns("p", std::slice::from_ref(&letter));
+            assert_eq!(columns[4].is_null(0), kept || timestamp.is_none());
+            let reason = columns[8].as_string::<i32>().value(0).to_owned();
+            assert_eq!(reason != "bad", kept);
+            let in_table = timestamp.filter(|_| !kept);
+            assert_eq!(read_reason(reason, in_table), ("bad".to_owned(), timestamp));
+        }
     }
 
     #[test]

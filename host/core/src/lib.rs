@@ -16,9 +16,12 @@ pub mod decode;
 pub mod deploy;
 pub mod disabled;
 pub mod fold;
+pub mod identity;
 pub mod interval;
+pub mod kept;
 pub mod lookup;
 pub mod operator;
+pub mod printable;
 pub mod records;
 pub mod rejected;
 pub mod row;
@@ -28,4 +31,5 @@ pub mod time;
 pub mod window;
 
 pub use interval::{Interval, Offset, Partition};
+pub use printable::{printable, printable_json};
 pub use schema::{Field, Kind};

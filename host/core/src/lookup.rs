@@ -19,6 +19,9 @@ pub struct Found {
     pub found: Vec<bool>,
     /// For each column of the lookup, a value for each key: `Utf8` or `Binary`, as asked.
     pub columns: Vec<ArrayRef>,
+    /// The keys, by their index, whose row is there and isn't what was asked for, and why: rows that ask for them are at fault.
+    /// They don't count as found.
+    pub unfit: Vec<(usize, String)>,
 }
 
 /// Why a lookup has no answer.

@@ -1,6 +1,9 @@
 //! What the chain asks of an operator's instance, in Arrow's terms: `wit/transform.wit` and `wit/fold.wit`, after
 //! validation of every buffer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use arrow_array::ArrayRef;
 
 use crate::schema::{Field, Kind};
@@ -138,6 +141,10 @@ pub trait Operator: Send {
         Err(OperatorError::Refused(format!("it takes no states of version {version}")))
     }
 
+    /// From now on, a call ends soon after this is raised, and answers [`OperatorError::Interrupted`]. What answers at once anyway
+    /// needn't do anything.
+    fn interrupted_by(&mut self, _interrupt: &Interrupt) {}
+
     /// Puts a fresh instance in the place of this one, with the same contract. What is never spent needn't do anything.
     fn renew(&mut self) -> Result<(), OperatorError> {
         Ok(())
@@ -159,6 +166,12 @@ pub enum OperatorError {
     /// Its answer breaks the contract.
     #[error("the operator broke the contract: {0}")]
     Contract(String),
+    /// The host had no memory left for it. Neither the operator nor a row is at fault.
+    #[error("the host had no room for the operator: {0}")]
+    NoRoom(String),
+    /// The call was ended early, as its pipeline is to end: nobody is at fault.
+    #[error("the call was ended early, as the pipeline ends")]
+    Interrupted,
     /// It failed because of these rows of the call, each once, and would not without them.
     #[error("the operator fails on {} rows, the first because {}", .0.len(), .0.first().map_or("", |row| row.reason.as_str()))]
     Rows(Vec<Rejection>),
@@ -168,6 +181,27 @@ impl OperatorError {
     /// Whether the instance is unfit for another call until it is renewed.
     pub fn spends(&self) -> bool {
         !matches!(self, OperatorError::Refused(_) | OperatorError::Rows(_))
+    }
+}
+
+/// Ends the call that is being made, and each that is begun while it is raised.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Calls end.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Calls are made again.
+    pub fn lower(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    /// Whether calls end.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 

@@ -20,6 +20,11 @@ pub trait Records: Send {
     /// The topic that all of them are of.
     fn topic(&self) -> &str;
 
+    /// The topic that letters of them are of: another than [`Records::topic`] for records of a topic that was made anew since.
+    fn letter_topic(&self) -> &str {
+        self.topic()
+    }
+
     /// The payload of record `i`; none for a record without one (Kafka's tombstone).
     fn value(&self, i: usize) -> Option<&[u8]>;
 

@@ -108,6 +108,12 @@ fn put_bytes(key: &mut Vec<u8>, value: Option<&[u8]>) {
     }
 }
 
+/// Appends this row of the columns as a group's key. False, and what was appended is no key, if a column is of no kind.
+#[must_use]
+pub fn encode_key(columns: &[ArrayRef], row: usize, out: &mut Vec<u8>) -> bool {
+    columns.iter().all(|array| RowColumn::of_key(array).map(|column| column.encode(row, out)).is_some())
+}
+
 /// Appends this row of the columns, exactly as it is. False, and what was appended is no row, if a column is of no kind.
 #[must_use]
 pub fn encode(columns: &[ArrayRef], row: usize, out: &mut Vec<u8>) -> bool {

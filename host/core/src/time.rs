@@ -3,23 +3,60 @@
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Reads `YYYY-MM-DD HH:MM:SS[.fraction]` (or `T` between date and time) as microseconds since 1970-01-01T00:00:00 on
-/// the same wall clock. Up to nine digits of fraction are taken, and cut after six. None where it is no such time.
+/// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.999999.
+const CALENDAR: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
+
+/// Whether the year of the time has four digits: what texts and tables can hold.
+pub fn in_calendar(micros: i64) -> bool {
+    (CALENDAR.0..=CALENDAR.1).contains(&micros)
+}
+
+/// The most seconds that a zone may be from UTC, as ISO-8601's readers have it; on earth it is 14 hours.
+const MAX_OFFSET: i64 = 18 * 3600;
+
+/// Reads `YYYY-MM-DD HH:MM[:SS[.fraction]]` (or `T` between date and time) as microseconds since 1970-01-01T00:00:00 on the
+/// same wall clock; with `Z` or an offset from UTC after it (`+08:00`, `+0800`, `+08`), on UTC's. Up to nine digits of fraction
+/// are taken, and cut after six. None where it is no such time.
 pub fn parse(text: &str) -> Option<i64> {
     let bytes = text.trim().as_bytes();
-    let (date_time, fraction) = bytes.split_at_checked(19)?;
-    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ' | b'T', h0, h1, b':', i0, i1, b':', s0, s1] = date_time
-    else {
+    let (minutes, rest) = bytes.split_at_checked(16)?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ' | b'T' | b't', h0, h1, b':', i0, i1] = minutes else {
         return None;
     };
     let year = number(&[*y0, *y1, *y2, *y3])?;
     let (month, day) = (number(&[*m0, *m1])?, number(&[*d0, *d1])?);
-    let (hour, minute, second) = (number(&[*h0, *h1])?, number(&[*i0, *i1])?, number(&[*s0, *s1])?);
+    let (hour, minute) = (number(&[*h0, *h1])?, number(&[*i0, *i1])?);
+    let (second, rest) = match rest {
+        [b':', s0, s1, rest @ ..] => (number(&[*s0, *s1])?, rest),
+        // A fraction is of a second.
+        [b'.', ..] => return None,
+        _ => (0, rest),
+    };
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
+    let zone = rest.iter().position(|byte| matches!(byte, b'Z' | b'z' | b'+' | b'-' | b' ')).unwrap_or(rest.len());
+    let (fraction, zone) = rest.split_at(zone);
     let seconds = days_from_civil(year, month, day)? * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
-    Some(seconds * MICROS_PER_SECOND + micros(fraction)?)
+    Some((seconds - offset(zone)?) * MICROS_PER_SECOND + micros(fraction)?)
+}
+
+/// Seconds that a zone is ahead of UTC: of nothing, `Z`, `+08:00`, `+0800` or `+08`, up to 18 hours.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let (sign, hours, minutes) = match zone.trim_ascii_start() {
+        [] | [b'Z' | b'z'] => return Some(0),
+        [sign, h0, h1] => (sign, [*h0, *h1], [b'0'; 2]),
+        [sign, h0, h1, m0, m1] | [sign, h0, h1, b':', m0, m1] => (sign, [*h0, *h1], [*m0, *m1]),
+        _ => return None,
+    };
+    let sign = match sign {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (number(&hours)?, number(&minutes)?);
+    let ahead = hours * 3600 + minutes * 60;
+    (minutes <= 59 && ahead <= MAX_OFFSET).then_some(sign * ahead)
 }
 
 /// A time as [`parse`] reads it, `YYYY-MM-DD HH:MM:SS`, and six digits of a second if they aren't zero: such texts sort as
@@ -87,7 +124,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{parse, shown};
+    use super::{CALENDAR, in_calendar, parse, shown};
 
     proptest! {
         #[test]
@@ -104,9 +141,15 @@ mod tests {
     #[test]
     fn a_time_of_no_four_digit_year_is_not_shown() {
         for micros in [i64::MIN, -62_167_219_200_000_001, 253_402_300_800_000_000, i64::MAX] {
-            assert_eq!(shown(micros), None);
+            assert_eq!((shown(micros), in_calendar(micros)), (None, false));
         }
         assert_eq!(shown(1_629_107_281_000_050).as_deref(), Some("2021-08-16 09:48:01.000050"));
+    }
+
+    #[test]
+    fn the_calendar_is_what_is_shown() {
+        assert!(shown(CALENDAR.0).is_some() && shown(CALENDAR.1).is_some());
+        assert!(in_calendar(CALENDAR.0) && in_calendar(CALENDAR.1));
     }
 
     #[test]
@@ -116,6 +159,25 @@ mod tests {
         // `date -u -d '2021-08-16 09:48:01' +%s`
         assert_eq!(parse("2021-08-16 09:48:01"), Some(1_629_107_281_000_000));
         assert_eq!(parse("2000-02-29T12:00:00.123456789"), Some(951_825_600_123_456));
+    }
+
+    #[test]
+    fn an_instant_is_the_same_in_every_zone() {
+        // `date -u -d '2021-08-16 09:48:01+08:00' +%s`
+        let instant = Some(1_629_078_481_000_000);
+        for text in [
+            "2021-08-16T09:48:01+08:00",
+            "2021-08-16 09:48:01 +0800",
+            "2021-08-16 09:48:01+08",
+            "2021-08-16T01:48:01Z",
+            "2021-08-16t01:48:01.000z",
+            "2021-08-16 01:48:01-00:00",
+            "2021-08-15T20:18:01.000000-05:30",
+        ] {
+            assert_eq!(parse(text), instant, "{text}");
+        }
+        assert_eq!(parse("2021-08-16T09:48Z"), parse("2021-08-16 09:48:00"));
+        assert_eq!(parse("2021-08-16T09:48:01.25-01:00"), parse("2021-08-16 10:48:01.25"));
     }
 
     #[test]
@@ -131,7 +193,14 @@ mod tests {
             "2021-01-01 00:00:60",
             "2021-01-01 00:00:00.",
             "2021-01-01 00:00:00.1234567890",
-            "2021-01-01 00:00:00Z",
+            "2021-01-01 00:00:00UTC",
+            "2021-01-01 00:00:00 ZZ",
+            "2021-01-01 00:00:00+8",
+            "2021-01-01 00:00:00+08:60",
+            "2021-01-01 00:00:00+18:01",
+            "2021-01-01 00:00:00.5+",
+            "2021-01-01 00:00.5",
+            "2021-01-01 00:00:",
             "２021-01-01 00:00:00",
             "+021-01-01 00:00:00",
         ] {

@@ -1,12 +1,12 @@
 //! An artifact: an operator's file, checked and compiled, of which any number of instances can be made.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use sluice_core::Field;
-use wasmtime::Engine;
+use sluice_core::operator::Interrupt;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::anatomy::Anatomy;
@@ -17,6 +17,7 @@ use crate::instance::{Instance, OpenError};
 use crate::limits::{Limits, MAX_ARTIFACT_BYTES};
 use crate::running::{Running, StartError};
 use crate::ticker::Ticker;
+use crate::together::Together;
 
 /// The memory that an artifact's trial instance may have: more than any interpreter begins with, since a pipeline may
 /// raise its own limit, and little enough for a hostile start not to fill the machine.
@@ -128,6 +129,12 @@ pub enum ArtifactError {
     /// The compiler refuses it.
     #[error("it can't be compiled ({0}): build it again with a current toolchain")]
     Uncompilable(String),
+    /// The system gives this process no memory that can be executed.
+    #[error(
+        "its code can't be made executable ({0}): the system keeps this process from it, whatever the operator is; allow it \
+         (systemd's MemoryDenyWriteExecute=no, SELinux's execmem, a seccomp filter's mprotect)"
+    )]
+    NotExecutable(String),
     /// The compiler was given up.
     #[error(
         "compiling it takes more than {}: split what is large in it, leave out what isn't used, or raise `compile.{what}`",
@@ -142,6 +149,20 @@ pub enum ArtifactError {
     /// An instance for trying it can't be made.
     #[error("no instance of it can be made: {0}")]
     Unstartable(String),
+}
+
+/// What wasmtime says where the system doesn't let this process execute what it has written.
+const NOT_EXECUTABLE: &str = "memory executable";
+
+impl ArtifactError {
+    /// The compiler's words, which may be the system's.
+    pub(crate) fn uncompilable(words: String) -> ArtifactError {
+        if words.contains(NOT_EXECUTABLE) {
+            ArtifactError::NotExecutable(words)
+        } else {
+            ArtifactError::Uncompilable(words)
+        }
+    }
 }
 
 fn taken(what: &str, limits: &CompileLimits) -> String {
@@ -167,27 +188,30 @@ pub(crate) struct Compiled {
     bytes: Box<[u8]>,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: ExportIndices,
+    /// What its instances share with all others.
+    pub(crate) together: Arc<Together>,
     /// Calls are ended by it for as long as there may be any.
     _ticker: Arc<Ticker>,
 }
 
 impl Artifact {
-    /// `warm` is called before the compiler is: it may have the code brought into the cache.
+    /// `compile` gives the code, from a cache or the compiler.
     pub(crate) fn compile(
         linker: &Linker<Guest>,
         ticker: &Arc<Ticker>,
+        together: &Arc<Together>,
         bytes: &[u8],
-        warm: impl FnOnce(Digest) -> Result<(), ArtifactError>,
+        compile: impl FnOnce(Digest) -> Result<Component, ArtifactError>,
     ) -> Result<Artifact, ArtifactError> {
         let world = Anatomy::read(bytes)?.check()?;
         let digest = Digest::of(bytes);
-        warm(digest)?;
-        let component = compile_component(linker.engine(), bytes)?;
+        let component = compile(digest)?;
         let other_types = |error: wasmtime::Error| ArtifactError::OtherTypes(format!("{error:#}"));
         let pre = linker.instantiate_pre(&component).map_err(other_types)?;
         let exports = ExportIndices::new(&pre, world).map_err(other_types)?;
         let bytes = bytes.into();
-        let artifact = Artifact(Arc::new(Compiled { digest, world, bytes, pre, exports, _ticker: Arc::clone(ticker) }));
+        let (together, _ticker) = (Arc::clone(together), Arc::clone(ticker));
+        let artifact = Artifact(Arc::new(Compiled { digest, world, bytes, pre, exports, together, _ticker }));
         artifact.try_out()?;
         Ok(artifact)
     }
@@ -196,7 +220,9 @@ impl Artifact {
     /// opens it.
     fn try_out(&self) -> Result<(), ArtifactError> {
         let limits = Limits { memory: TRIAL_MEMORY, ..Limits::default() };
-        match Running::start(&self.0, "", &limits) {
+        // A moment's memory, whatever the others have: that the host is full says nothing of the file.
+        let together = Arc::new(Together::new(TRIAL_MEMORY));
+        match Running::start(&self.0, "", &limits, &together, &Interrupt::default()) {
             Ok(_) => Ok(()),
             Err(StartError::OtherTypes(reason)) => Err(ArtifactError::OtherTypes(reason)),
             Err(StartError::NoRoom(reason)) => Err(ArtifactError::Unstartable(reason)),
@@ -235,14 +261,21 @@ impl Artifact {
     pub(crate) fn compiled(&self) -> &Compiled {
         &self.0
     }
+
+    /// For whoever wants it only as long as somebody has it.
+    pub(crate) fn downgrade(&self) -> Weak<Compiled> {
+        Arc::downgrade(&self.0)
+    }
+}
+
+impl From<Arc<Compiled>> for Artifact {
+    fn from(compiled: Arc<Compiled>) -> Artifact {
+        Artifact(compiled)
+    }
 }
 
 impl fmt::Debug for Artifact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Artifact").field("digest", &self.0.digest).field("world", &self.0.world).finish_non_exhaustive()
     }
-}
-
-fn compile_component(engine: &Engine, bytes: &[u8]) -> Result<Component, ArtifactError> {
-    Component::from_binary(engine, bytes).map_err(|error| ArtifactError::Uncompilable(format!("{error:#}")))
 }

@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy};
 
-use crate::artifact::ArtifactError;
+use crate::artifact::{ArtifactError, Digest};
 use crate::engine::{compiler_config, open_cache};
 use crate::limits::{MAX_ARTIFACT_BYTES, MAX_MESSAGE_BYTES, truncated};
 
@@ -68,10 +68,26 @@ pub struct Helper {
     pub limits: CompileLimits,
 }
 
+/// Why a component wasn't compiled.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: ArtifactError,
+    /// The component alone took all that it may use: it would again. Else a busy machine may have had a part in it.
+    pub(crate) is_its_own: bool,
+}
+
+impl Failure {
+    fn passing(error: ArtifactError) -> Failure {
+        Failure { error, is_its_own: false }
+    }
+}
+
 impl Helper {
     /// Has a component compiled. Blocks until that is done, or given up.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<(), ArtifactError> {
-        let failed = |error: io::Error| ArtifactError::Uncompilable(format!("the compiler can't be run: {error}"));
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let failed = |error: io::Error| {
+            Failure::passing(ArtifactError::Uncompilable(format!("the compiler can't be run: {error}")))
+        };
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             // The allocator's arenas are to count when they are used, not when they are reserved.
@@ -86,7 +102,7 @@ impl Helper {
         let words = self.converse(&mut child, bytes);
         let status = child.wait().map_err(failed)?;
         match words {
-            None => Err(self.given_up("time")),
+            None => Err(Failure::passing(self.given_up("time"))),
             Some(words) => self.judge(status, &words),
         }
     }
@@ -116,19 +132,23 @@ impl Helper {
         })
     }
 
-    fn judge(&self, status: ExitStatus, words: &str) -> Result<(), ArtifactError> {
+    fn judge(&self, status: ExitStatus, words: &str) -> Result<(), Failure> {
         use std::os::unix::process::ExitStatusExt;
+        let own = |what| Failure { error: self.given_up(what), is_its_own: true };
+        let uncompilable = |why| Failure::passing(ArtifactError::Uncompilable(truncated(why, MAX_MESSAGE_BYTES)));
         match (status.success(), status.signal()) {
             (true, _) => Ok(()),
             // The kernel ends what has used up its processor time, first by asking.
-            (_, Some(SIGXCPU | SIGKILL)) => Err(self.given_up("time")),
+            (_, Some(SIGXCPU)) => Err(own("time")),
+            // Or a machine without memory does, or a person.
+            (_, Some(SIGKILL)) => Err(Failure::passing(self.given_up("time"))),
             // Rust's allocator ends what gets no memory.
-            (_, Some(SIGABRT)) if words.contains("memory allocation") => Err(self.given_up("memory")),
-            (_, Some(signal)) => Err(ArtifactError::Uncompilable(truncated(
-                format!("the compiler died of signal {signal}: {words}"),
-                MAX_MESSAGE_BYTES,
-            ))),
-            (_, None) => Err(ArtifactError::Uncompilable(truncated(words.to_owned(), MAX_MESSAGE_BYTES))),
+            (_, Some(SIGABRT)) if words.contains("memory allocation") => Err(own("memory")),
+            (_, Some(signal)) => Err(uncompilable(format!("the compiler died of signal {signal}: {words}"))),
+            (_, None) => {
+                let words = truncated(words.to_owned(), MAX_MESSAGE_BYTES);
+                Err(Failure::passing(ArtifactError::uncompilable(words)))
+            }
         }
     }
 
@@ -152,14 +172,15 @@ pub fn compile_within(cache_dir: &Path, limits: CompileLimits, component: impl R
     let most = MAX_ARTIFACT_BYTES as u64 + 1;
     component.take(most).read_to_end(&mut bytes).map_err(|error| format!("it can't be read: {error}"))?;
     let cache = open_cache(cache_dir).map_err(|error| error.to_string())?;
-    let mut config = compiler_config(Some(cache));
+    let mut config = compiler_config();
     // Nothing runs here.
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    compile(&config, &bytes).map_err(|error| format!("{error:#}"))
+    let component = compile(&config, &bytes).map_err(|error| format!("{error:#}"))?;
+    cache.keep(&component, Digest::of(&bytes)).map_err(|error| format!("the code can't be kept: {error}"))
 }
 
-fn compile(config: &Config, bytes: &[u8]) -> wasmtime::Result<()> {
-    Component::from_binary(&Engine::new(config)?, bytes).map(drop)
+fn compile(config: &Config, bytes: &[u8]) -> wasmtime::Result<Component> {
+    Component::from_binary(&Engine::new(config)?, bytes)
 }
 
 fn limit(limits: CompileLimits) -> io::Result<()> {

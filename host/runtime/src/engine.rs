@@ -5,17 +5,19 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
-use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
-};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::artifact::{Artifact, ArtifactError, Digest};
 use crate::boundary;
+use crate::code::Code;
 use crate::compiling::Helper as CompileHelper;
 use crate::guest::Guest;
 use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::loaded::{Gate, Loaded};
+use crate::refusals::Refusals;
 use crate::ticker::Ticker;
+use crate::together::{Together, default_host_memory};
 
 /// Instances at one time, unless the configuration says otherwise: one for each operator of each lane, and one more
 /// while a swap opens the next. A slot reserves 4 GiB of addresses, of which 128 TiB exist, and no memory.
@@ -39,13 +41,16 @@ const MAX_KNOWN: usize = 1_024;
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
     /// Where compiled code is kept, so that a warm start loads an operator in milliseconds; made if it isn't there.
-    /// None: each start compiles. The code in it is run unchecked, so nobody else may write there.
+    /// None: each start compiles. What is damaged in it is compiled anew; what somebody puts there on purpose is run, so nobody else
+    /// may write there.
     pub cache_dir: Option<PathBuf>,
     /// Who compiles what isn't in the cache, so that it can be given up. None, or without a cache: this process itself, however long
     /// that takes and whatever memory.
     pub helper: Option<CompileHelper>,
     /// Instances that there may be at one time.
     pub instances: u32,
+    /// Bytes of linear memory that all instances together may have.
+    pub memory: usize,
     /// Whether a call ends when its time is up. Off, one that never returns holds its thread for good: that is only for measuring
     /// what the checks in the code cost.
     pub deadlines: bool,
@@ -53,7 +58,13 @@ pub struct RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> RuntimeConfig {
-        RuntimeConfig { cache_dir: None, helper: None, instances: DEFAULT_INSTANCES, deadlines: true }
+        RuntimeConfig {
+            cache_dir: None,
+            helper: None,
+            instances: DEFAULT_INSTANCES,
+            memory: default_host_memory(),
+            deadlines: true,
+        }
     }
 }
 
@@ -83,44 +94,104 @@ pub enum RuntimeError {
 pub struct Runtime {
     linker: Linker<Guest>,
     ticker: Arc<Ticker>,
-    cache: Option<Cache>,
-    helper: Option<(CompileHelper, Known)>,
+    together: Arc<Together>,
+    cache: Option<Code>,
+    helper: Option<Helper>,
+    loaded: Loaded,
+}
+
+/// Who compiles what is new, and what came of it before.
+struct Helper {
+    helper: CompileHelper,
+    known: Known,
+    refusals: Refusals,
+    gate: Gate,
 }
 
 impl Runtime {
     /// An engine with its clock, its pool of instances and its compile cache.
     pub fn new(config: RuntimeConfig) -> Result<Runtime, RuntimeError> {
         let cache = config.cache_dir.as_deref().map(open_cache).transpose()?;
-        let engine = Engine::new(&engine_config(&config, cache.clone()))
-            .map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
+        let engine =
+            Engine::new(&engine_config(&config)).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let ticker = Arc::new(Ticker::start(&engine)?);
-        let known = config.cache_dir.as_deref().map(|path| Known::new(path, &engine));
-        Ok(Runtime { linker, ticker, cache, helper: config.helper.zip(known) })
+        let known = config.cache_dir.as_deref().map(|path| (path, Known::new(path, &engine)));
+        let helper = config.helper.zip(known).map(|(helper, (path, known))| {
+            let refusals = Refusals::new(path.join("refused"), known.compiler, helper.limits);
+            Helper { helper, known, refusals, gate: Gate::default() }
+        });
+        let together = Arc::new(Together::new(config.memory));
+        Ok(Runtime { linker, ticker, together, cache, helper, loaded: Loaded::default() })
     }
 
     /// Checks that these bytes are an operator that this host can run, and compiles them (or takes the code from the
-    /// cache). Blocks for 10 ms a component of 20 kB to seconds for an interpreter, on all cores: keep it off lanes.
+    /// cache, or the artifact that somebody has of the same bytes). Blocks for 10 ms a component of 20 kB to seconds for an
+    /// interpreter, on all cores: keep it off lanes. Bytes that the compiler was given up over are refused at once.
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
-        Artifact::compile(&self.linker, &self.ticker, bytes, |digest| match &self.helper {
-            Some((helper, known)) if !known.has(digest) => {
-                helper.compile(bytes)?;
-                known.add(digest);
-                Ok(())
-            }
-            _ => Ok(()),
+        self.loaded.get_or(Digest::of(bytes), || {
+            let compile = |digest| self.component(digest, bytes);
+            Artifact::compile(&self.linker, &self.ticker, &self.together, bytes, compile)
         })
+    }
+
+    /// The code from the cache, where the helper may have to put it first; else compiled here.
+    fn component(&self, digest: Digest, bytes: &[u8]) -> Result<Component, ArtifactError> {
+        let engine = self.linker.engine();
+        let cached = || self.cache.as_ref().and_then(|code| code.load(engine, digest));
+        if let Some(component) = cached() {
+            return Ok(component);
+        }
+        if let Some(helper) = &self.helper {
+            helper.warm(digest, bytes)?;
+            if let Some(component) = cached() {
+                return Ok(component);
+            }
+        }
+        let component = Component::from_binary(engine, bytes);
+        let component = component.map_err(|error| ArtifactError::uncompilable(format!("{error:#}")))?;
+        if let Some(Err(error)) = self.cache.as_ref().map(|code| code.keep(&component, digest)) {
+            tracing::warn!("compiled code isn't kept, and is compiled again at the next start: {error}");
+        }
+        Ok(component)
+    }
+
+    /// Forgets that the compiler was given up over these bytes, if it was: the next to ask has it try again.
+    pub fn forget_refusal(&self, bytes: &[u8]) {
+        if let Some(helper) = &self.helper {
+            helper.refusals.forget(Digest::of(bytes));
+        }
     }
 
     /// How many artifacts needed no compiling since the start, as the cache had their code.
     pub fn cache_hits(&self) -> usize {
-        self.cache.as_ref().map_or(0, Cache::cache_hits)
+        self.cache.as_ref().map_or(0, Code::hits)
     }
 }
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl Helper {
+    /// Brings the code into the cache, unless it was there before.
+    fn warm(&self, digest: Digest, bytes: &[u8]) -> Result<(), ArtifactError> {
+        if self.known.has(digest) {
+            return Ok(());
+        }
+        if let Some(refused) = self.refusals.of(digest) {
+            return Err(refused);
+        }
+        let _place = self.gate.enter();
+        let compiled = self.helper.compile(bytes);
+        match &compiled {
+            Ok(()) => self.known.add(digest),
+            Err(failure) if failure.is_its_own => self.refusals.add(digest, &failure.error),
+            Err(_) => {}
+        }
+        compiled.map_err(|failure| failure.error)
     }
 }
 
@@ -161,31 +232,22 @@ impl Known {
     }
 }
 
-/// wasmtime's own cache: keyed by the code's SHA-256, wasmtime's version and the engine's settings; it bounds itself to
-/// 512 MiB by dropping what was used least lately.
-pub(crate) fn open_cache(path: &Path) -> Result<Cache, RuntimeError> {
-    let refused = |reason: String| RuntimeError::Cache { path: path.to_owned(), reason };
-    std::fs::create_dir_all(path).map_err(|error| refused(error.to_string()))?;
-    // wasmtime passes over what it can't write, and each start would compile everything without a word.
-    tempfile::tempfile_in(path).map_err(|error| refused(error.to_string()))?;
-    let absolute = path.canonicalize().map_err(|error| refused(error.to_string()))?;
-    let mut config = CacheConfig::new();
-    config.with_directory(absolute.join("code"));
-    Cache::new(config).map_err(|error| refused(format!("{error:#}")))
+/// The cache in this directory.
+pub(crate) fn open_cache(path: &Path) -> Result<Code, RuntimeError> {
+    Code::open(path).map_err(|error| RuntimeError::Cache { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn engine_config(runtime: &RuntimeConfig, cache: Option<Cache>) -> Config {
-    let mut config = compiler_config(cache);
+fn engine_config(runtime: &RuntimeConfig) -> Config {
+    let mut config = compiler_config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
     config.epoch_interruption(runtime.deadlines);
     config
 }
 
 /// What the code depends on: the same for the host and for whoever compiles for it.
-pub(crate) fn compiler_config(cache: Option<Cache>) -> Config {
+pub(crate) fn compiler_config() -> Config {
     let mut config = Config::new();
     config
-        .cache(cache)
         .epoch_interruption(true)
         // Without it every call would go through a scheduler, at four times the cost; no export is async.
         .concurrency_support(false)

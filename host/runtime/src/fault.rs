@@ -6,6 +6,7 @@ use sluice_core::operator::OperatorError;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::limits::{Exceeded, Limits, MAX_MESSAGE_BYTES, truncated};
+use crate::running::Interrupted;
 
 /// The functions that a trap's sentence names, innermost first. They say what was being done; the rest is callers.
 const NAMED_FRAMES: usize = 3;
@@ -17,7 +18,13 @@ const PANIC_MACHINERY: [&str; 6] =
 /// `time` is the limit that the call ran under.
 pub(crate) fn fault(error: &wasmtime::Error, time: Duration, limits: &Limits) -> OperatorError {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return OperatorError::Limit(exceeded.to_string());
+        return match exceeded {
+            Exceeded::Together { .. } => OperatorError::NoRoom(exceeded.to_string()),
+            _ => OperatorError::Limit(exceeded.to_string()),
+        };
+    }
+    if error.is::<Interrupted>() {
+        return OperatorError::Interrupted;
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => OperatorError::Limit(format!(

@@ -2,12 +2,16 @@
 //!
 //! Everything here is called by code that may be hostile: what can't be answered traps, and nothing panics.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sluice_core::operator::Interrupt;
+use sluice_core::printable;
 use tracing::{debug, error, info, warn};
 
 use crate::boundary::{Level, log, text, types};
 use crate::limits::{Limits, MAX_DECODED, MAX_LOG_BYTES, MemoryGuard, truncated};
+use crate::together::Together;
 
 /// The span over which a guest's log lines are counted.
 const LOG_WINDOW: Duration = Duration::from_secs(1);
@@ -17,13 +21,31 @@ const LOG_WINDOW: Duration = Duration::from_secs(1);
 pub(crate) struct Guest {
     name: String,
     lines: LineGate,
+    /// The last error that the guest logged in the call under way.
+    last_words: Option<String>,
     pub(crate) memory: MemoryGuard,
+    /// When the call's time is up; none if it has all the time that there is.
+    pub(crate) until: Option<Instant>,
+    /// Ends calls before.
+    pub(crate) interrupt: Interrupt,
 }
 
 impl Guest {
     /// `name` is the operator's, for its log lines.
-    pub(crate) fn new(name: &str, limits: &Limits) -> Guest {
-        Guest { name: name.to_owned(), lines: LineGate::new(limits.log_lines), memory: MemoryGuard::new(limits.memory) }
+    pub(crate) fn new(name: &str, limits: &Limits, together: &Arc<Together>, interrupt: &Interrupt) -> Guest {
+        Guest {
+            name: name.to_owned(),
+            lines: LineGate::new(limits.log_lines),
+            last_words: None,
+            memory: MemoryGuard::new(limits.memory, together),
+            until: None,
+            interrupt: interrupt.clone(),
+        }
+    }
+
+    /// The last error that the guest logged since this was asked.
+    pub(crate) fn take_last_words(&mut self) -> Option<String> {
+        self.last_words.take()
     }
 }
 
@@ -46,12 +68,15 @@ impl types::Host for Guest {}
 
 impl log::Host for Guest {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        let line = printable(&truncated(message, MAX_LOG_BYTES)).into_owned();
+        if level == Level::Error {
+            self.last_words = Some(line.clone());
+        }
         let Some(suppressed) = self.lines.admit(Instant::now()) else { return Ok(()) };
         let operator = self.name.as_str();
         if suppressed > 0 {
             warn!(target: "sluice::operator", operator, "{suppressed} lines of the last second are left out");
         }
-        let line = printable(truncated(message, MAX_LOG_BYTES));
         match level {
             Level::Debug => debug!(target: "sluice::operator", operator, "{line}"),
             Level::Info => info!(target: "sluice::operator", operator, "{line}"),
@@ -95,11 +120,6 @@ impl text::Host for Guest {
     }
 }
 
-/// A guest must not forge a second line, nor move the cursor of a terminal.
-fn printable(message: String) -> String {
-    if message.contains(char::is_control) { message.replace(char::is_control, " ") } else { message }
-}
-
 /// Lets a number of lines through each second, and counts the others.
 #[derive(Debug)]
 struct LineGate {
@@ -139,7 +159,7 @@ mod tests {
     use super::*;
 
     fn guest() -> Guest {
-        Guest::new("test", &Limits::default())
+        Guest::new("test", &Limits::default(), &Arc::new(Together::new(0)), &Interrupt::default())
     }
 
     #[test]
@@ -154,11 +174,6 @@ mod tests {
     #[test]
     fn a_gate_of_no_lines_stays_shut() {
         assert_eq!(LineGate::new(0).admit(Instant::now()), None);
-    }
-
-    #[test]
-    fn a_message_stays_one_line() {
-        assert_eq!(printable("a\nb\x1b[2J".into()), "a b [2J");
     }
 
     #[test]

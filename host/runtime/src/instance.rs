@@ -4,7 +4,7 @@
 //! [`buffers`](crate::buffers). What selections and rejections say about the input's rows is the chain's to check.
 
 use arrow_array::ArrayRef;
-use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, TransformPlan};
+use sluice_core::operator::{Columns, FoldPlan, Interrupt, Operator, OperatorError, Produced, TransformPlan};
 use sluice_core::{Field, Kind};
 
 use crate::artifact::{Artifact, World};
@@ -31,6 +31,9 @@ pub enum OpenError {
     /// All instances that the host has room for are taken.
     #[error("{0}")]
     NoRoom(String),
+    /// The pipeline is to end.
+    #[error("the opening was ended early, as the pipeline ends")]
+    Interrupted,
 }
 
 impl From<OperatorError> for OpenError {
@@ -40,6 +43,8 @@ impl From<OperatorError> for OpenError {
             OperatorError::Trap(reason) => OpenError::Trap(reason),
             OperatorError::Limit(reason) => OpenError::Limit(reason),
             OperatorError::Contract(reason) => OpenError::Contract(reason),
+            OperatorError::NoRoom(reason) => OpenError::NoRoom(reason),
+            OperatorError::Interrupted => OpenError::Interrupted,
             rows @ OperatorError::Rows(_) => OpenError::Contract(rows.to_string()),
         }
     }
@@ -70,6 +75,7 @@ struct Opening {
     input: Vec<Field>,
     limits: Limits,
     name: String,
+    interrupt: Interrupt,
 }
 
 /// What `open` settled.
@@ -85,7 +91,8 @@ struct Agreed {
 
 impl Opening {
     fn open(&self) -> Result<(Running, Agreed), OpenError> {
-        let mut running = Running::start(self.artifact.compiled(), &self.name, &self.limits)?;
+        let artifact = self.artifact.compiled();
+        let mut running = Running::start(artifact, &self.name, &self.limits, &artifact.together, &self.interrupt)?;
         let transform = running.go_on(|guest, store| guest.open_transform(store, &self.config, &self.input))?;
         check_transform(&transform, self.input.len()).map_err(OpenError::Contract)?;
         let after = transform.output_fields(&self.input);
@@ -115,7 +122,8 @@ impl Instance {
         name: &str,
     ) -> Result<Instance, OpenError> {
         let (config, input, name) = (config.to_owned(), input.to_owned(), name.to_owned());
-        let opening = Opening { artifact, config, input, limits: limits.clone(), name };
+        let interrupt = Interrupt::default();
+        let opening = Opening { artifact, config, input, limits: limits.clone(), name, interrupt };
         let (running, agreed) = opening.open()?;
         Ok(Instance { opening, agreed, running: Ok(running) })
     }
@@ -143,6 +151,10 @@ impl Instance {
         &mut self,
         call: impl FnOnce(&mut Running, &Agreed) -> Result<T, OperatorError>,
     ) -> Result<T, OperatorError> {
+        if self.opening.interrupt.is_raised() {
+            // Of the instance this says nothing.
+            return Err(OperatorError::Interrupted);
+        }
         let running = self.running.as_mut().map_err(|spent| spent.clone())?;
         let result = call(running, &self.agreed);
         if let Err(error) = &result
@@ -237,8 +249,19 @@ impl Operator for Instance {
         })
     }
 
+    fn interrupted_by(&mut self, interrupt: &Interrupt) {
+        self.opening.interrupt = interrupt.clone();
+        if let Ok(running) = &mut self.running {
+            running.interrupted_by(interrupt);
+        }
+    }
+
     fn renew(&mut self) -> Result<(), OperatorError> {
-        Instance::renew(self).map_err(|error| OperatorError::Contract(format!("it can't be opened again: {error}")))
+        Instance::renew(self).map_err(|error| match error {
+            OpenError::NoRoom(reason) => OperatorError::NoRoom(reason),
+            OpenError::Interrupted => OperatorError::Interrupted,
+            error => OperatorError::Contract(format!("it can't be opened again: {error}")),
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod anatomy;
 mod artifact;
 mod boundary;
 mod buffers;
+mod code;
 mod compiling;
 mod componentize;
 mod engine;
@@ -23,10 +24,13 @@ mod guest;
 pub mod inspect;
 mod instance;
 mod limits;
+mod loaded;
 mod plan;
 mod probe;
+mod refusals;
 mod running;
 mod ticker;
+mod together;
 
 pub use artifact::{Artifact, ArtifactError, Digest, World};
 pub use compiling::{
@@ -40,3 +44,4 @@ pub use limits::{
     DEFAULT_STATE_BYTES, Limits, MAX_ARTIFACT_BYTES,
 };
 pub use probe::{PROBE_ROWS, probe};
+pub use together::default_host_memory;

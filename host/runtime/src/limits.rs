@@ -3,9 +3,12 @@
 //! Limits that a pipeline may choose are fields of [`Limits`]; those that protect the host whatever a pipeline says are
 //! constants. An operator that reaches one is at fault: the call ends, its instance is spent, the host goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
+
+use crate::together::Together;
 
 /// The largest component file. An interpreter with its library is 18 MB; a larger file is a mistake, and compiling it
 /// would take the host's memory with it.
@@ -113,6 +116,11 @@ pub(crate) enum Exceeded {
         "it asked for {asked} bytes of memory and may have {limit}: raise its memory limit, or hold less at a time"
     )]
     Memory { asked: usize, limit: usize },
+    #[error(
+        "it asked for {more} more bytes of memory, and all operators of this host may have {limit} together: run fewer of them \
+         here, let each take less (`limits.memory` of its step), or raise [limits] memory in sluice.toml"
+    )]
+    Together { more: usize, limit: usize },
     #[error("it asked for a table of {asked} elements and may have {MAX_TABLE_ELEMENTS}")]
     Table { asked: usize },
 }
@@ -122,11 +130,18 @@ pub(crate) enum Exceeded {
 pub(crate) struct MemoryGuard {
     limit: usize,
     used: usize,
+    together: Arc<Together>,
 }
 
 impl MemoryGuard {
-    pub(crate) fn new(limit: usize) -> MemoryGuard {
-        MemoryGuard { limit, used: 0 }
+    pub(crate) fn new(limit: usize, together: &Arc<Together>) -> MemoryGuard {
+        MemoryGuard { limit, used: 0, together: Arc::clone(together) }
+    }
+}
+
+impl Drop for MemoryGuard {
+    fn drop(&mut self) {
+        self.together.give_back(self.used);
     }
 }
 
@@ -138,6 +153,10 @@ impl ResourceLimiter for MemoryGuard {
         let asked = self.used.saturating_add(desired.saturating_sub(current));
         if asked > self.limit {
             return Err(Exceeded::Memory { asked, limit: self.limit }.into());
+        }
+        let more = asked - self.used;
+        if !self.together.take(more) {
+            return Err(Exceeded::Together { more, limit: self.together.limit() }.into());
         }
         self.used = asked;
         Ok(true)
@@ -180,6 +199,10 @@ pub(crate) fn truncated(mut text: String, max: usize) -> String {
 mod tests {
     use super::*;
 
+    fn guard(together: &Arc<Together>) -> MemoryGuard {
+        MemoryGuard::new(100, together)
+    }
+
     #[test]
     fn a_text_is_cut_between_characters() {
         assert_eq!(truncated("añb".into(), 2), "a…");
@@ -188,7 +211,7 @@ mod tests {
 
     #[test]
     fn all_memories_of_an_instance_share_its_limit() {
-        let mut guard = MemoryGuard::new(100);
+        let mut guard = guard(&Arc::new(Together::new(1000)));
         assert!(guard.memory_growing(0, 60, None).unwrap());
         assert!(guard.memory_growing(0, 40, None).unwrap());
         assert!(guard.memory_growing(40, 41, None).is_err());
@@ -196,6 +219,19 @@ mod tests {
 
     #[test]
     fn growth_past_the_modules_own_maximum_fails_inside_the_guest() {
-        assert!(!MemoryGuard::new(100).memory_growing(0, 60, Some(50)).unwrap());
+        let together = Arc::new(Together::new(1000));
+        assert!(!guard(&together).memory_growing(0, 60, Some(50)).unwrap());
+    }
+
+    #[test]
+    fn all_instances_share_the_hosts_bound_and_one_that_ends_gives_back_what_it_had() {
+        let together = Arc::new(Together::new(150));
+        let (mut one, mut other) = (guard(&together), guard(&together));
+        assert!(one.memory_growing(0, 100, None).unwrap());
+        let refused = other.memory_growing(0, 51, None).unwrap_err();
+        assert!(refused.to_string().contains("[limits] memory"), "{refused}");
+        assert!(other.memory_growing(0, 50, None).unwrap());
+        drop(one);
+        assert!(other.memory_growing(50, 100, None).unwrap());
     }
 }

@@ -1,9 +1,10 @@
 //! A live guest: one store, one instance in it, and calls under their limits.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use sluice_core::operator::OperatorError;
-use wasmtime::{PoolConcurrencyLimitError, Store};
+use sluice_core::operator::{Interrupt, OperatorError};
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 
 use crate::artifact::Compiled;
 use crate::boundary::Exports;
@@ -11,6 +12,7 @@ use crate::fault::fault;
 use crate::guest::Guest;
 use crate::limits::{Limits, MAX_MESSAGE_BYTES, truncated};
 use crate::ticker::Ticker;
+use crate::together::Together;
 
 /// Why there is no live guest.
 #[derive(Debug)]
@@ -32,12 +34,19 @@ pub(crate) struct Running {
 
 impl Running {
     /// The time that this leaves of `limits.open_time` is what calls by [`Running::go_on`] have.
-    pub(crate) fn start(artifact: &Compiled, name: &str, limits: &Limits) -> Result<Running, StartError> {
-        let mut store = Store::new(artifact.pre.engine(), Guest::new(name, limits));
+    pub(crate) fn start(
+        artifact: &Compiled,
+        name: &str,
+        limits: &Limits,
+        together: &Arc<Together>,
+        interrupt: &Interrupt,
+    ) -> Result<Running, StartError> {
+        let mut store = Store::new(artifact.pre.engine(), Guest::new(name, limits, together, interrupt));
         store.limiter(|guest| &mut guest.memory);
         // What the host allocates for a result or a log line, before anything of it can be looked at.
         store.set_hostcall_fuel(limits.output_bytes);
-        store.set_epoch_deadline(Ticker::epochs(limits.open_time));
+        store.epoch_deadline_callback(at_tick);
+        allow(&mut store, limits.open_time);
         let instance = artifact.pre.instantiate(&mut store).map_err(|error| {
             if error.is::<PoolConcurrencyLimitError>() {
                 StartError::NoRoom(format!(
@@ -52,6 +61,11 @@ impl Running {
         Ok(Running { store, exports, limits: limits.clone() })
     }
 
+    /// From now on, calls end when this is raised.
+    pub(crate) fn interrupted_by(&mut self, interrupt: &Interrupt) {
+        self.store.data_mut().interrupt = interrupt.clone();
+    }
+
     /// What it may use.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
@@ -63,7 +77,7 @@ impl Running {
         function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, OperatorError> {
         let time = self.limits.call_time;
-        self.store.set_epoch_deadline(Ticker::epochs(time));
+        allow(&mut self.store, time);
         self.call_within(time, function)
     }
 
@@ -80,10 +94,38 @@ impl Running {
         time: Duration,
         function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, OperatorError> {
+        // What it said in an earlier call explains nothing.
+        self.store.data_mut().take_last_words();
         match function(&self.exports, &mut self.store) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(refusal)) => Err(OperatorError::Refused(truncated(refusal, MAX_MESSAGE_BYTES))),
-            Err(error) => Err(fault(&error, time, &self.limits)),
+            Err(error) => Err(match (fault(&error, time, &self.limits), self.store.data_mut().take_last_words()) {
+                (OperatorError::Trap(reason), Some(words)) => {
+                    OperatorError::Trap(truncated(format!("{words} ({reason})"), MAX_MESSAGE_BYTES))
+                }
+                (error, _) => error,
+            }),
         }
     }
 }
+
+/// From now on, this much time.
+fn allow(store: &mut Store<Guest>, time: Duration) {
+    store.data_mut().until = Instant::now().checked_add(time);
+    store.set_epoch_deadline(Ticker::NEXT);
+}
+
+/// At each tick of the clock while a guest runs.
+fn at_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    let guest = store.data();
+    if guest.interrupt.is_raised() {
+        return Err(Interrupted.into());
+    }
+    let over = guest.until.is_some_and(|until| Instant::now() >= until);
+    Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(Ticker::NEXT) })
+}
+
+/// The call was ended, as the pipeline is to end.
+#[derive(Debug, thiserror::Error)]
+#[error("the call was ended early, as the pipeline ends")]
+pub(crate) struct Interrupted;

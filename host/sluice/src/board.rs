@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sluice_core::deploy::Deployment;
-use sluice_core::time;
+use sluice_core::{printable, time};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
@@ -130,7 +130,8 @@ async fn rows(connection: &mut SqliteConnection, sql: &str) -> sqlx::Result<Vec<
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let line = |row: &sqlx::sqlite::SqliteRow| -> sqlx::Result<String> {
         let (a, b): (Option<String>, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-        Ok(format!("{:<4} {:>8}", a.unwrap_or_default(), b.unwrap_or_default()))
+        let cell = format!("{:<4} {:>8}", a.unwrap_or_default(), b.unwrap_or_default());
+        Ok(printable(&cell).into_owned())
     };
     rows.iter().map(line).collect()
 }
@@ -162,7 +163,7 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot]) {
             s.name
         );
         for reason in [&s.reason, &s.refused].into_iter().flatten() {
-            let _ = writeln!(text, "                {reason}");
+            let _ = writeln!(text, "                {}", printable(reason));
         }
     }
 }
@@ -174,7 +175,7 @@ fn deployments<'a>(text: &mut String, snapshots: &'a [Snapshot]) {
     all.retain(|(_, deployment)| deployment.generation > 1);
     all.sort_by_key(|(_, deployment)| std::cmp::Reverse(deployment.time));
     for (pipeline, deployment) in all.iter().take(SHOWN_DEPLOYMENTS) {
-        let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", printable(reason)));
         let _ = writeln!(
             text,
             "{pipeline} #{} {} at {} UTC, {}{reason}",

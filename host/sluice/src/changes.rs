@@ -1,5 +1,7 @@
 //! A directory whose files change: noticed by the operating system's notices, with a look every few seconds as a net.
 
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +22,8 @@ const MAX_PUT_OFF: u32 = 10;
 /// Says when a directory is to be looked at again.
 pub struct Changes {
     noticed: mpsc::Receiver<()>,
+    /// There was one, and it wasn't quiet since.
+    unquiet: bool,
     /// Kept: dropping a watcher ends its notices.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -28,21 +32,23 @@ impl Changes {
     /// Of the files in this directory, from now on.
     pub fn in_directory(path: &Path) -> Changes {
         let (notices, noticed) = mpsc::channel(1);
-        Changes { noticed, _watcher: watcher(path, notices) }
+        Changes { noticed, unquiet: false, _watcher: watcher(path, notices) }
     }
 
     /// Returns when files may have changed. Safe to drop and call again.
     pub async fn next(&mut self) {
         // Out of time is the net's look.
         let _ = tokio::time::timeout(NET, self.quiet_after_notice()).await;
+        self.unquiet = false;
     }
 
     /// Returns once there was a notice and then none for a while.
     async fn quiet_after_notice(&mut self) {
-        if self.noticed.recv().await.is_none() {
+        if !self.unquiet && self.noticed.recv().await.is_none() {
             // No notices on this file system: the net alone must do.
             std::future::pending::<()>().await;
         }
+        self.unquiet = true;
         for _ in 0..MAX_PUT_OFF {
             if tokio::time::timeout(QUIET, self.noticed.recv()).await.is_err() {
                 return;
@@ -69,19 +75,45 @@ fn watcher(path: &Path, notices: mpsc::Sender<()>) -> Option<RecommendedWatcher>
         .ok()
 }
 
-/// What changes when a file is written again.
+/// How long ago a file must have changed for its stamp to tell it from all later ones: file systems count time in steps, some in
+/// whole seconds, and two writings within one look the same. Shorter: a step is missed. Longer: files are read again for nothing.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What changes when a file is written again, replaced, or linked otherwise, whatever times and sizes its writer gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    modified: Option<SystemTime>,
+    /// Device and number.
+    file: (u64, u64),
     length: u64,
-    file: u64,
+    /// Seconds and nanoseconds of the last change of anything. Unlike the time of the last writing, nobody can set it.
+    changed: (i64, i64),
 }
 
 impl Stamp {
-    /// Of the file as it is now, or why there is none.
-    pub fn of(path: &Path) -> Result<Stamp, String> {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len(), file: metadata.ino() })
+    /// Of the file that has this name now.
+    pub fn of(path: &Path) -> std::io::Result<Stamp> {
+        std::fs::metadata(path).map(|metadata| Stamp::from(&metadata))
+    }
+
+    /// Of a file that is open.
+    pub fn of_file(file: &File) -> std::io::Result<Stamp> {
+        file.metadata().map(|metadata| Stamp::from(&metadata))
+    }
+
+    /// Whether whatever is written from now on has another.
+    pub fn is_settled(&self) -> bool {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let changed = Duration::from_secs(self.changed.0.try_into().unwrap_or(0));
+        since > changed + SETTLED
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Stamp {
+        Stamp {
+            file: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
     }
 }

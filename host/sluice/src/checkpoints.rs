@@ -6,6 +6,7 @@ use sluice_core::checkpoint::StoreError;
 use sluice_store::{Histories, Store};
 
 use crate::config::Config;
+use crate::private;
 
 /// What the store keeps in memory of the files that it reads, for all pipelines of the service; the groups that pipelines are
 /// at work on are theirs (`state.memory`). Less than the filters and indices of 20 million groups, some 40 MB, would read
@@ -14,6 +15,8 @@ const CACHE_BYTES: u64 = 64 << 20;
 
 /// Opens it, and holds it against other hosts until it is dropped.
 pub fn open(config: &Config) -> Result<Store, StoreError> {
+    private::directory(&config.state)
+        .map_err(|error| StoreError::Unusable(format!("the state directory {}: {error}", config.state.display())))?;
     Store::open(&directory(&config.state), CACHE_BYTES)
 }
 

@@ -9,12 +9,13 @@ use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseOptions};
 use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter, Membership};
 use sluice_connectors::letters::{self, Letterbox};
 use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
-use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
-use sluice_connectors::sink::{Sink, SinkError, Target};
+use sluice_connectors::mysql::{MysqlConnection, MysqlSink, Pool};
+use sluice_connectors::sink::{KeyEquality, Sink, SinkError, Target};
 use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
 use sluice_connectors::writer::{WriteError, Writer};
+use sluice_core::identity::Identity;
 use sluice_core::lookup::{Lookup, LookupError};
 use sluice_core::share::Want;
 use sluice_core::{Field, Kind};
@@ -71,15 +72,17 @@ impl Connections {
         }
     }
 
-    /// Opens a pipeline's source, where its checkpoint ends if it has one, on what its host has as a member of the group.
+    /// Opens a pipeline's source, where its checkpoint ends if it has one, on what its host has as a member of the group. It is to
+    /// be what is known of it.
     /// Blocks while the server answers.
     pub fn open_source(
         &self,
         source: &config::Source,
         resumed: Option<Start>,
+        known: Identity,
         membership: Option<&Membership>,
     ) -> Result<Box<dyn Source>, SourceError> {
-        let subscription = subscription(source, resumed);
+        let subscription = subscription(source, resumed, known);
         match self.by_name.get(&source.connection) {
             Some(Connection::Kafka(kafka)) => {
                 Ok(Box::new(KafkaSource::open(kafka, &subscription, membership, PATIENCE)?))
@@ -109,11 +112,17 @@ impl Connections {
         }
     }
 
-    /// Opens a sink for rows of these fields.
-    pub async fn open_sink(&self, sink: &config::Sink, fields: &[Field]) -> Result<Box<dyn Sink>, SinkError> {
+    /// Opens a sink for rows of these fields, of a fold or not.
+    pub async fn open_sink(
+        &self,
+        sink: &config::Sink,
+        fields: &[Field],
+        folds: bool,
+    ) -> Result<Box<dyn Sink>, SinkError> {
+        let target = target(sink, folds);
         match self.by_name.get(&sink.connection) {
-            Some(Connection::Mysql(mysql)) => Ok(Box::new(MysqlSink::open(mysql, &target(sink), fields).await?)),
-            Some(Connection::Sqlite(sqlite)) => Ok(Box::new(SqliteSink::open(sqlite, &target(sink), fields).await?)),
+            Some(Connection::Mysql(mysql)) => Ok(Box::new(MysqlSink::open(mysql, &target, fields).await?)),
+            Some(Connection::Sqlite(sqlite)) => Ok(Box::new(SqliteSink::open(sqlite, &target, fields).await?)),
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -124,10 +133,21 @@ impl Connections {
         pipeline: &config::Pipeline,
         sink: &config::Sink,
         fields: &[Field],
+        folds: bool,
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
+        let ledger = ledger(pipeline, sink, folds);
         match self.by_name.get(&sink.connection) {
-            Some(Connection::Mysql(mysql)) => mysql.open_transactions(&ledger(pipeline, sink), fields).await,
-            Some(Connection::Sqlite(sqlite)) => sqlite.open_transactions(&ledger(pipeline, sink), fields).await,
+            Some(Connection::Mysql(mysql)) => mysql.open_transactions(&ledger, fields).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.open_transactions(&ledger, fields).await,
+            _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
+        }
+    }
+
+    /// Whether a sink's table is there and has a row.
+    pub async fn has_rows(&self, sink: &config::Sink) -> Result<bool, SinkError> {
+        match self.by_name.get(&sink.connection) {
+            Some(Connection::Mysql(mysql)) => mysql.has_rows(&sink.table).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.has_rows(&sink.table).await,
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -148,17 +168,18 @@ impl Connections {
         pipeline: &config::Pipeline,
         sink: &config::Sink,
         fields: &[Field],
+        folds: bool,
     ) -> Result<(), SinkError> {
         let transaction = sink.delivery == config::Delivery::Transaction;
         match self.by_name.get(&sink.connection) {
             Some(Connection::Mysql(mysql)) if transaction => {
-                mysql.check_transactions(&ledger(pipeline, sink), fields).await
+                mysql.check_transactions(&ledger(pipeline, sink, folds), fields).await
             }
             Some(Connection::Sqlite(sqlite)) if transaction => {
-                sqlite.check_transactions(&ledger(pipeline, sink), fields).await
+                sqlite.check_transactions(&ledger(pipeline, sink, folds), fields).await
             }
-            Some(Connection::Mysql(mysql)) => mysql.check(&target(sink), fields).await,
-            Some(Connection::Sqlite(sqlite)) => sqlite.check(&target(sink), fields).await,
+            Some(Connection::Mysql(mysql)) => mysql.check(&target(sink, folds), fields).await,
+            Some(Connection::Sqlite(sqlite)) => sqlite.check(&target(sink, folds), fields).await,
             _ => Err(SinkError::Unusable(misused(&sink.connection, "a sink (mysql or sqlite)"))),
         }
     }
@@ -247,34 +268,42 @@ fn connection(settings: &config::Connection) -> Result<Connection, LookupError> 
             Connection::Hbase(HbaseConnection::new(options)?)
         }
         config::Connection::Csv { directory } => Connection::Csv(CsvConnection { directory: directory.clone() }),
-        config::Connection::Mysql { url, time_zone } => {
-            Connection::Mysql(MysqlConnection { url: url.expose().to_owned(), time_zone: time_zone.clone() })
-        }
+        config::Connection::Mysql { url, time_zone, connections } => Connection::Mysql(MysqlConnection {
+            url: url.expose().to_owned(),
+            time_zone: time_zone.clone(),
+            pool: Pool::new(*connections),
+        }),
         config::Connection::Sqlite { path } => Connection::Sqlite(SqliteConnection { path: path.clone() }),
     })
 }
 
-fn subscription(source: &config::Source, resumed: Option<Start>) -> Subscription {
+fn subscription(source: &config::Source, resumed: Option<Start>, known: Identity) -> Subscription {
     let start = resumed.unwrap_or(match source.start {
         config::Start::Earliest => Start::Earliest,
         config::Start::Latest => Start::Latest,
         config::Start::Committed => Start::Committed,
     });
-    Subscription { topic: source.topic.clone(), group: source.group.clone(), start }
+    Subscription { topic: source.topic.clone(), group: source.group.clone(), start, known }
 }
 
 fn lookup_columns(lookup: &config::Lookup) -> Vec<(String, Kind)> {
     lookup.columns.iter().map(|column| (column.column.clone(), column.kind)).collect()
 }
 
-fn target(sink: &config::Sink) -> Target {
-    Target { table: sink.table.clone(), key: sink.key.clone(), create: sink.create }
+fn target(sink: &config::Sink, folds: bool) -> Target {
+    let equality = match sink.key_equality {
+        config::KeyEquality::Exact => KeyEquality::Exact,
+        // A fold groups by values. Those that the table takes for one could be two groups, but for texts that are refused.
+        config::KeyEquality::Table if folds => KeyEquality::Trimmed,
+        config::KeyEquality::Table => KeyEquality::Table,
+    };
+    Target { table: sink.table.clone(), key: sink.key.clone(), create: sink.create, round: sink.round, equality }
 }
 
-fn ledger(pipeline: &config::Pipeline, sink: &config::Sink) -> Ledger {
+fn ledger(pipeline: &config::Pipeline, sink: &config::Sink, folds: bool) -> Ledger {
     let letters = pipeline.dead_letters.as_ref().and_then(|letters| letters.table_of(&sink.connection));
     Ledger {
-        target: target(sink),
+        target: target(sink, folds),
         pipeline: pipeline.name.clone(),
         topic: pipeline.source.topic.clone(),
         letters: letters.map(str::to_owned),

@@ -1,76 +1,286 @@
 //! The directory of operators: the newest valid file of each name is what runs.
 //!
 //! A file that appears, is overwritten, renamed over or linked otherwise is compiled in the background and published;
-//! one that isn't valid changes nothing, and the reason is kept beside what still runs.
+//! one that isn't valid changes nothing, and the reason is kept beside what still runs. Each file is looked at by a task of its
+//! own, so that one that hangs or takes its time keeps only itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use sluice_runtime::{Artifact, MAX_ARTIFACT_BYTES, Runtime};
-use tokio::sync::watch;
+use sha2::{Digest as _, Sha256};
+use sluice_connectors::regular;
+use sluice_runtime::{Artifact, ArtifactError, MAX_ARTIFACT_BYTES, Runtime};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use crate::asking::{PATIENCE, no_answer};
 use crate::changes::{Changes, Stamp};
+
+/// How many files are read and compiled at one time. Fewer: heavy ones keep light ones waiting. More: each is in memory, and has a
+/// thread.
+const AT_ONCE: usize = 32;
+
+/// When a file is looked at again that is refused though it may be none of its own doing, as the machine had no room for the
+/// compiler: so long, and twice as long each time. Shorter: bad files cost more. Longer: whoever made room waits.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(640));
+
+/// How many may wait to have files looked at.
+const ASKED: usize = 4;
 
 /// The artifacts of a pipeline's operators, by name.
 pub type Artifacts = BTreeMap<String, Artifact>;
 
-/// What the directory holds, of the names that pipelines use.
+/// What the directory holds, of the names that pipelines use. A name that is in neither wasn't looked at yet.
 #[derive(Clone, Default)]
 pub struct Deployed {
     /// The newest valid artifact of each name.
     pub artifacts: Artifacts,
     /// Why a name's newest file is not among them.
     pub refused: BTreeMap<String, String>,
+    /// How often a file was put there, be it the same.
+    puts: BTreeMap<String, u64>,
+}
+
+impl Deployed {
+    /// The first of these names of which nothing is known yet.
+    pub fn unseen<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        names.find(|name| !self.artifacts.contains_key(*name) && !self.refused.contains_key(*name))
+    }
+
+    /// How often files of these names were put there.
+    pub fn puts<'a>(&self, names: impl Iterator<Item = &'a str>) -> u64 {
+        names.filter_map(|name| self.puts.get(name)).sum()
+    }
+}
+
+/// Has files looked at again, whatever was refused before.
+#[derive(Clone)]
+pub struct Looker(mpsc::Sender<Asked>);
+
+/// An order to look at files.
+pub struct Asked {
+    names: BTreeSet<String>,
+    done: oneshot::Sender<()>,
+}
+
+impl Looker {
+    /// Returns once these files have been looked at, and what came of it is published.
+    pub async fn look_at(&self, names: BTreeSet<String>) {
+        let (done, looked) = oneshot::channel();
+        if self.0.send(Asked { names, done }).await.is_ok() {
+            // Nobody looks any more: the service ends.
+            let _ = looked.await;
+        }
+    }
 }
 
 /// Watches a directory for some operators.
 pub struct Directory {
     path: PathBuf,
-    names: BTreeSet<String>,
     runtime: Arc<Runtime>,
-    seen: BTreeMap<String, Stamp>,
+    files: BTreeMap<String, File>,
     deployed: Deployed,
+    at_once: Arc<Semaphore>,
+    answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+    asked: Vec<Asked>,
+}
+
+/// What is known of one.
+#[derive(Default)]
+struct File {
+    seen: Option<Seen>,
+    under_way: Option<Look>,
+    /// What is to follow the one under way.
+    next: Option<Look>,
+    again: Option<(Instant, Duration)>,
+    /// It was said that it hangs.
+    hung: bool,
+}
+
+/// The last bytes that were read.
+#[derive(Clone, PartialEq, Eq)]
+struct Seen {
+    stamp: Stamp,
+    /// Whether any later writing has another stamp.
+    settled: bool,
+    digest: [u8; 32],
+}
+
+/// How thoroughly a file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    /// If it was put there again.
+    IfChanged,
+    /// Also if it wasn't.
+    Anyway,
+    /// Somebody asks for it: what the compiler was given up over is tried again, too.
+    Asked,
+}
+
+/// What a task says.
+enum Answer {
+    Unchanged(String, Option<Seen>),
+    /// The file system doesn't answer; the task waits on.
+    Hangs(String),
+    Unreadable(String, String),
+    Compiled(String, Seen, Result<Artifact, ArtifactError>),
 }
 
 impl Directory {
-    pub fn new(path: &Path, names: BTreeSet<String>, runtime: Arc<Runtime>) -> Directory {
-        Directory { path: path.to_owned(), names, runtime, seen: BTreeMap::new(), deployed: Deployed::default() }
-    }
-
-    /// Looks at the files that changed since the last look, compiling those that are new. Blocks. Says whether anything is other
-    /// than before.
-    pub fn look(&mut self) -> bool {
-        let mut changed = false;
-        for name in self.names.clone() {
-            changed |= self.look_at(&name);
-        }
-        changed
-    }
-
-    /// What there is, as of the last look.
-    pub fn deployed(&self) -> &Deployed {
-        &self.deployed
-    }
-
-    fn look_at(&mut self, name: &str) -> bool {
-        let path = self.path.join(format!("{name}.wasm"));
-        let stamp = match Stamp::of(&path) {
-            Ok(stamp) => stamp,
-            Err(reason) => {
-                self.seen.remove(name);
-                return self.refuse(name, reason);
-            }
+    pub fn new(path: &Path, names: &BTreeSet<String>, runtime: Arc<Runtime>) -> Directory {
+        let mut directory = Directory {
+            path: path.to_owned(),
+            runtime,
+            files: BTreeMap::new(),
+            deployed: Deployed::default(),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            // At most two answers wait for each name.
+            answers: mpsc::unbounded_channel(),
+            asked: Vec::new(),
         };
-        if self.seen.get(name) == Some(&stamp) {
-            return false;
+        directory.set_names(names);
+        directory
+    }
+
+    /// Looks at each file once: what there is, and what is wrong with the others.
+    pub async fn look_once(mut self) -> Deployed {
+        self.look_at_all(Look::IfChanged);
+        while self.deployed.unseen(self.files.keys().map(String::as_str)).is_some() {
+            // This object has a sender, too.
+            let Some(answer) = self.answers.1.recv().await else { break };
+            self.hear(answer);
         }
-        self.seen.insert(name.to_owned(), stamp);
-        let compiled = read(&path).and_then(|bytes| self.runtime.compile(&bytes).map_err(|error| error.to_string()));
-        match compiled {
-            Ok(artifact) => self.deploy(name, artifact),
-            Err(reason) => self.refuse(name, format!("{}: {reason}", path.display())),
+        self.deployed
+    }
+
+    fn set_names(&mut self, names: &BTreeSet<String>) {
+        self.files.retain(|name, _| names.contains(name));
+        self.deployed.artifacts.retain(|name, _| names.contains(name));
+        self.deployed.refused.retain(|name, _| names.contains(name));
+        self.deployed.puts.retain(|name, _| names.contains(name));
+        for name in names {
+            self.files.entry(name.clone()).or_default();
+        }
+    }
+
+    fn look_at_all(&mut self, look: Look) {
+        let names: Vec<String> = self.files.keys().cloned().collect();
+        names.iter().for_each(|name| self.look_at(name, look));
+    }
+
+    /// Those whose time has come.
+    fn look_again(&mut self) {
+        let now = Instant::now();
+        let due = |file: &File| file.again.is_some_and(|(at, _)| at <= now);
+        let names: Vec<String> =
+            self.files.iter().filter(|(_, file)| due(file)).map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.look_at(name, Look::Anyway));
+    }
+
+    /// When that is next.
+    fn next_again(&self) -> Option<Instant> {
+        self.files.values().filter(|file| file.under_way.is_none()).filter_map(|file| Some(file.again?.0)).min()
+    }
+
+    fn look_at(&mut self, name: &str, look: Look) {
+        let Some(file) = self.files.get_mut(name) else { return };
+        if file.under_way.is_some() {
+            file.next = file.next.max(Some(look));
+            return;
+        }
+        file.under_way = Some(look);
+        let task = Task {
+            name: name.to_owned(),
+            path: self.path.join(format!("{name}.wasm")),
+            look,
+            before: file.seen.clone(),
+            runtime: Arc::clone(&self.runtime),
+            at_once: Arc::clone(&self.at_once),
+            answers: self.answers.0.clone(),
+        };
+        tokio::spawn(task.run());
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        let names: Vec<String> = asked.names.iter().filter(|name| self.files.contains_key(*name)).cloned().collect();
+        self.asked.push(Asked { names: names.iter().cloned().collect(), done: asked.done });
+        names.iter().for_each(|name| self.look_at(name, Look::Asked));
+    }
+
+    /// Takes what a task says; answers whether anybody may do something about it.
+    fn hear(&mut self, answer: Answer) -> bool {
+        match answer {
+            Answer::Hangs(name) => {
+                self.is_asked_no_more(&name);
+                if let Some(file) = self.files.get_mut(&name) {
+                    file.hung = true;
+                }
+                let path = self.path.join(format!("{name}.wasm"));
+                let reason = format!("{}: {}", path.display(), no_answer());
+                self.files.contains_key(&name) && self.refuse(&name, reason)
+            }
+            Answer::Unchanged(name, seen) => {
+                let Some(file) = self.ended(&name) else { return false };
+                if std::mem::take(&mut file.hung) {
+                    // What it is was no longer said.
+                    file.seen = None;
+                    self.look_at(&name, Look::IfChanged);
+                } else if seen.is_some() {
+                    file.seen = seen;
+                }
+                false
+            }
+            Answer::Unreadable(name, reason) => {
+                let Some(file) = self.ended(&name) else { return false };
+                (file.seen, file.again, file.hung) = (None, None, false);
+                self.refuse(&name, reason)
+            }
+            Answer::Compiled(name, seen, compiled) => {
+                let Some(file) = self.ended(&name) else { return false };
+                let put_again = file.seen.as_ref().is_none_or(|before| before.stamp != seen.stamp);
+                (file.seen, file.hung) = (Some(seen), false);
+                file.plan_again(compiled.as_ref().err(), put_again);
+                let path = self.path.join(format!("{name}.wasm"));
+                // What was put there again unchanged may have been refused for what is otherwise by now.
+                *self.deployed.puts.entry(name.clone()).or_default() += u64::from(put_again);
+                put_again
+                    | match compiled {
+                        Ok(artifact) => self.deploy(&name, artifact),
+                        Err(error) => self.refuse(&name, format!("{}: {error}", path.display())),
+                    }
+            }
+        }
+    }
+
+    /// The look at this file has ended; none if nobody wants to know any more.
+    fn ended(&mut self, name: &str) -> Option<&mut File> {
+        let file = self.files.get_mut(name)?;
+        let (ended, next) = (file.under_way.take(), file.next.take());
+        if ended == Some(Look::Asked) {
+            self.is_asked_no_more(name);
+        }
+        if let Some(next) = next {
+            self.look_at(name, next);
+        }
+        self.files.get_mut(name)
+    }
+
+    fn is_asked_no_more(&mut self, name: &str) {
+        for asked in &mut self.asked {
+            asked.names.remove(name);
+        }
+    }
+
+    /// Tells those who asked what is done, after it was published.
+    fn answer(&mut self) {
+        for asked in self.asked.extract_if(.., |asked| asked.names.is_empty()) {
+            // Who asked may have gone.
+            let _ = asked.done.send(());
         }
     }
 
@@ -95,37 +305,151 @@ impl Directory {
     }
 }
 
+impl File {
+    fn plan_again(&mut self, error: Option<&ArtifactError>, put_again: bool) {
+        let passing = matches!(error, Some(ArtifactError::Uncompilable(_) | ArtifactError::Unstartable(_)));
+        let last = self.again.filter(|_| !put_again).map(|(_, wait)| wait);
+        let wait = last.map_or(AGAIN.0, |wait| (wait * 2).min(AGAIN.1));
+        self.again = passing.then(|| (Instant::now() + wait, wait));
+    }
+}
+
+/// One look at one file.
+struct Task {
+    name: String,
+    path: PathBuf,
+    look: Look,
+    before: Option<Seen>,
+    runtime: Arc<Runtime>,
+    at_once: Arc<Semaphore>,
+    answers: mpsc::UnboundedSender<Answer>,
+}
+
+impl Task {
+    async fn run(self) {
+        let answer = self.answer().await;
+        // Nobody listens once the service ends.
+        let _ = self.answers.send(answer);
+    }
+
+    async fn answer(&self) -> Answer {
+        let defect = |error| Answer::Unreadable(self.name.clone(), format!("{error}; this is a defect"));
+        let (path, before) = (self.path.clone(), self.before.clone().filter(|_| self.look == Look::IfChanged));
+        let unchanged = tokio::task::spawn_blocking(move || {
+            before.is_some_and(|seen| seen.settled && Stamp::of(&path).is_ok_and(|stamp| stamp == seen.stamp))
+        });
+        match self.patiently(unchanged).await {
+            Ok(true) => return Answer::Unchanged(self.name.clone(), None),
+            Ok(false) => {}
+            Err(error) => return defect(error),
+        }
+        // What is read is in memory until it is compiled. One that hangs has nothing there, and gives its place to others.
+        let Ok(place) = self.at_once.acquire().await else {
+            return Answer::Unchanged(self.name.clone(), None);
+        };
+        let path = self.path.clone();
+        let mut reading = tokio::task::spawn_blocking(move || read(&path));
+        let read = tokio::time::timeout(PATIENCE, &mut reading).await;
+        let (read, _place) = match read {
+            Ok(read) => (read, Some(place)),
+            Err(_) => {
+                drop(place);
+                let _ = self.answers.send(Answer::Hangs(self.name.clone()));
+                (reading.await, self.at_once.acquire().await.ok())
+            }
+        };
+        let (seen, bytes) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(reason)) => {
+                return Answer::Unreadable(self.name.clone(), format!("{}: {reason}", self.path.display()));
+            }
+            Err(error) => return defect(error),
+        };
+        if self.look == Look::IfChanged
+            && self.before.as_ref().is_some_and(|before| (before.stamp, before.digest) == (seen.stamp, seen.digest))
+        {
+            return Answer::Unchanged(self.name.clone(), Some(seen));
+        }
+        let (runtime, asked) = (Arc::clone(&self.runtime), self.look == Look::Asked);
+        let compiled = tokio::task::spawn_blocking(move || {
+            if asked {
+                runtime.forget_refusal(&bytes);
+            }
+            runtime.compile(&bytes)
+        });
+        match compiled.await {
+            Ok(compiled) => Answer::Compiled(self.name.clone(), seen, compiled),
+            Err(error) => defect(error),
+        }
+    }
+
+    /// Says so if it takes long.
+    async fn patiently<T>(&self, mut work: JoinHandle<T>) -> Result<T, tokio::task::JoinError> {
+        match tokio::time::timeout(PATIENCE, &mut work).await {
+            Ok(done) => done,
+            Err(_) => {
+                let _ = self.answers.send(Answer::Hangs(self.name.clone()));
+                work.await
+            }
+        }
+    }
+}
+
 /// Watches until nobody listens any more, for the names that there are at the time.
 pub async fn watch(
     mut directory: Directory,
     mut names: watch::Receiver<BTreeSet<String>>,
     publish: watch::Sender<Deployed>,
+    asked: Arc<Mutex<mpsc::Receiver<Asked>>>,
 ) {
+    let mut asked = asked.lock().await;
     let mut changes = Changes::in_directory(&directory.path);
+    directory.look_at_all(Look::IfChanged);
     loop {
-        directory.names.clone_from(&names.borrow_and_update());
-        let looked = tokio::task::spawn_blocking(move || {
-            let changed = directory.look();
-            (directory, changed)
-        });
-        let Ok((back, changed)) = looked.await else { return };
-        directory = back;
-        if changed {
-            publish.send_replace(directory.deployed().clone());
-        }
+        let again = directory.next_again();
         tokio::select! {
             () = publish.closed() => return,
-            Ok(()) = names.changed() => {}
-            () = changes.next() => {}
+            Some(answer) = directory.answers.1.recv() => {
+                if directory.hear(answer) {
+                    publish.send_replace(directory.deployed.clone());
+                }
+            }
+            Ok(()) = names.changed() => {
+                let wanted = names.borrow_and_update().clone();
+                directory.set_names(&wanted);
+                directory.look_at_all(Look::IfChanged);
+            }
+            Some(asked) = asked.recv() => directory.ask(asked),
+            () = changes.next() => directory.look_at_all(Look::IfChanged),
+            () = until(again) => directory.look_again(),
         }
+        directory.answer();
+    }
+}
+
+/// Somebody to ask, and where that is heard.
+pub fn looker() -> (Looker, mpsc::Receiver<Asked>) {
+    let (sender, asked) = mpsc::channel(ASKED);
+    (Looker(sender), asked)
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => pending().await,
     }
 }
 
 /// Reads at most one byte more than an artifact may have, so that the runtime says that it is too large.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_ARTIFACT_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
-    Ok(bytes)
+fn read(path: &Path) -> Result<(Seen, Vec<u8>), String> {
+    let read = || {
+        let file = regular::open(path)?;
+        // Before the reading: a change meanwhile is then seen as one.
+        let stamp = Stamp::of_file(&file)?;
+        let settled = stamp.is_settled();
+        let mut bytes = Vec::new();
+        file.take(MAX_ARTIFACT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Ok((Seen { stamp, settled, digest: Sha256::digest(&bytes).into() }, bytes))
+    };
+    read().map_err(|error: std::io::Error| error.to_string())
 }

@@ -1,15 +1,30 @@
 //! The directory of pipelines: the newest valid file of each name is what runs.
 //!
 //! A file that appears starts a pipeline, one that says something else restarts it, one that is gone ends it; one that isn't
-//! valid changes nothing, and everything that is wrong with it is in the log.
+//! valid changes nothing, and everything that is wrong with it is in the log and the status. The first look, before anything runs,
+//! is like all others.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::asking::{PATIENCE, Question, no_answer};
 use crate::changes::{Changes, Stamp};
 use crate::config::{self, Config, Connection, MAX_PIPELINES, Pipeline, Problem, Problems};
+
+/// A file that isn't what runs, and all that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The file, or the directory if that can't be listed.
+    pub file: String,
+    /// A sentence for each problem.
+    pub problems: Vec<String>,
+}
 
 /// Watches a service's pipelines.
 pub struct Directory {
@@ -19,26 +34,50 @@ pub struct Directory {
     seen: BTreeMap<PathBuf, Stamp>,
     pipelines: BTreeMap<String, Pipeline>,
     /// What was last said of a file that isn't good.
-    refused: BTreeMap<PathBuf, String>,
+    refused: BTreeMap<PathBuf, Vec<String>>,
+    listing: Option<Question<io::Result<Vec<PathBuf>>>>,
+    readings: BTreeMap<PathBuf, Question<Reading>>,
+}
+
+/// What a look at a file finds.
+enum Reading {
+    Unchanged,
+    /// The stamp is of before; none if a later writing may have the same.
+    Read(io::Result<Vec<u8>>, Option<Stamp>),
 }
 
 impl Directory {
-    /// Of a configuration that was just loaded.
+    /// Of a service's configuration, whose pipelines are not yet read.
     pub fn new(config: &Config) -> Directory {
-        let pipelines = config.pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.clone()));
         Directory {
             path: config.pipelines_dir.clone(),
             connections: config.connections.clone(),
-            // Nothing is seen yet: what changed since the configuration was loaded is found by the first look.
             seen: BTreeMap::new(),
-            pipelines: pipelines.collect(),
+            pipelines: BTreeMap::new(),
             refused: BTreeMap::new(),
+            listing: None,
+            readings: BTreeMap::new(),
         }
     }
 
-    /// Looks at the files that changed since the last look. Blocks. Says whether any pipeline is other than before.
-    fn look(&mut self) -> bool {
-        let files = match config::pipeline_files(&self.path) {
+    /// The pipelines that are to run.
+    pub fn pipelines(&self) -> Vec<Pipeline> {
+        self.pipelines.values().cloned().collect()
+    }
+
+    /// The files that aren't what runs.
+    pub fn refused(&self) -> Vec<Refused> {
+        let refused = |(file, problems): (&PathBuf, &Vec<String>)| Refused {
+            file: config::shown(file),
+            problems: problems.clone(),
+        };
+        self.refused.iter().map(refused).collect()
+    }
+
+    /// Looks at the files that changed since the last look. Blocks, but never longer than [`PATIENCE`] for all that hang. Says
+    /// whether any pipeline is other than before. Of two that can't both run, the one that runs or `ran` before does.
+    pub fn look(&mut self, ran: impl Fn(&str) -> bool) -> bool {
+        let mut files = match self.list() {
             Ok(files) => files,
             Err(error) => {
                 let want = "a directory; all pipelines run on";
@@ -49,26 +88,71 @@ impl Directory {
         };
         self.refused.remove(&self.path);
         let mut changed = self.forget_all_but(&files);
+        let by = Instant::now() + PATIENCE;
+        files.iter().for_each(|file| self.begin(file));
+        files.sort_by_cached_key(|file| !file.file_stem().and_then(|stem| stem.to_str()).is_some_and(&ran));
         for file in &files {
-            changed |= self.look_at(file);
+            changed |= self.look_at(file, by);
         }
         changed
+    }
+
+    fn list(&mut self) -> io::Result<Vec<PathBuf>> {
+        if self.listing.is_none() {
+            let path = self.path.clone();
+            self.listing = Some(Question::ask(move || config::pipeline_files(&path))?);
+        }
+        let by = Instant::now() + PATIENCE;
+        let listed = self.listing.as_ref().map_or(Ok(None), |listing| listing.answer(by));
+        if !matches!(listed, Ok(None)) {
+            self.listing = None;
+        }
+        listed?.unwrap_or_else(|| Err(no_answer()))
     }
 
     fn forget_all_but(&mut self, files: &[PathBuf]) -> bool {
         let before = self.pipelines.len();
         self.seen.retain(|file, _| files.contains(file));
         self.refused.retain(|file, _| files.contains(file));
+        self.readings.retain(|file, _| files.contains(file));
         self.pipelines.retain(|_, pipeline| files.contains(&pipeline.file));
         self.pipelines.len() < before
     }
 
-    fn look_at(&mut self, file: &Path) -> bool {
-        let stamp = Stamp::of(file).ok();
-        if stamp.is_some() && self.seen.get(file) == stamp.as_ref() {
-            return false;
+    /// Begins to read a file, unless that is still under way.
+    fn begin(&mut self, file: &Path) {
+        if self.readings.contains_key(file) {
+            return;
         }
-        match self.load(file) {
+        let (path, seen) = (file.to_owned(), self.seen.get(file).copied());
+        let reading = Question::ask(move || {
+            let stamp = Stamp::of(&path).ok();
+            if stamp.is_some() && stamp == seen {
+                return Reading::Unchanged;
+            }
+            let settled = stamp.filter(Stamp::is_settled);
+            Reading::Read(config::read_file(&path), settled)
+        });
+        // Without a thread for it, it is read at the next look.
+        self.readings.extend(reading.ok().map(|reading| (file.to_owned(), reading)));
+    }
+
+    fn look_at(&mut self, file: &Path, by: Instant) -> bool {
+        let Some(reading) = self.readings.remove(file) else { return false };
+        let (read, stamp) = match reading.answer(by) {
+            Ok(Some(Reading::Unchanged)) => {
+                // It may have hung in between.
+                self.refused.remove(file);
+                return false;
+            }
+            Ok(Some(Reading::Read(read, stamp))) => (read, stamp),
+            Ok(None) => {
+                self.readings.insert(file.to_owned(), reading);
+                (Err(no_answer()), None)
+            }
+            Err(error) => (Err(error), None),
+        };
+        match self.parse(file, read) {
             Ok(pipeline) => {
                 self.refused.remove(file);
                 self.seen.extend(stamp.map(|stamp| (file.to_owned(), stamp)));
@@ -84,11 +168,12 @@ impl Directory {
         }
     }
 
-    fn load(&self, file: &Path) -> Result<Pipeline, Problems> {
-        let pipeline = config::load_pipeline(file, &self.connections, &|name| std::env::var(name).ok())?;
+    fn parse(&self, file: &Path, read: io::Result<Vec<u8>>) -> Result<Pipeline, Problems> {
+        let pipeline = config::parse_pipeline(file, read, &self.connections, &|name| std::env::var(name).ok())?;
         let mut all: Vec<_> = self.pipelines.values().filter(|other| other.name != pipeline.name).cloned().collect();
         all.push(pipeline.clone());
         let mut problems = config::shared_groups(&all);
+        problems.extend(config::shared_tables(&all, &self.connections));
         if all.len() > MAX_PIPELINES {
             problems.push(Problem::of_file(file, "one more pipeline", format!("at most {MAX_PIPELINES}")));
         }
@@ -97,28 +182,47 @@ impl Directory {
 
     /// Says what is wrong, unless it was said.
     fn refuse(&mut self, file: &Path, problems: &[Problem]) {
-        let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        if self.refused.get(file) != Some(&said) {
-            for problem in problems {
-                tracing::error!("refused, what ran before runs on: {problem}");
-            }
-            self.refused.insert(file.to_owned(), said);
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        if self.refused.get(file) == Some(&said) {
+            return;
         }
+        let runs = file == self.path || self.pipelines.values().any(|pipeline| pipeline.file == file);
+        let instead = if runs { "what ran before runs on" } else { "nothing runs of it, and others run" };
+        for problem in &said {
+            tracing::error!("refused, {instead}: {problem}");
+        }
+        self.refused.insert(file.to_owned(), said);
     }
 }
 
-/// Watches until nobody listens any more; publishes all pipelines that are to run.
-pub async fn watch(mut directory: Directory, publish: watch::Sender<Vec<Pipeline>>) {
+/// Watches until nobody listens any more; publishes all pipelines that are to run, and what is refused.
+pub async fn watch(
+    mut directory: Directory,
+    publish: watch::Sender<Vec<Pipeline>>,
+    publish_refused: watch::Sender<Vec<Refused>>,
+) {
     let mut changes = Changes::in_directory(&directory.path);
     loop {
         let looked = tokio::task::spawn_blocking(move || {
-            let changed = directory.look();
+            let changed = directory.look(|_| false);
             (directory, changed)
         });
-        let Ok((back, changed)) = looked.await else { return };
+        // A panic in there goes on here, for whoever keeps this alive.
+        let (back, changed) = match looked.await {
+            Ok(looked) => looked,
+            Err(died) => match died.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => return,
+            },
+        };
         directory = back;
+        publish_refused.send_if_modified(|refused| {
+            let before = std::mem::replace(refused, directory.refused());
+            before != *refused
+        });
         if changed {
-            publish.send_replace(directory.pipelines.values().cloned().collect());
+            publish.send_replace(directory.pipelines());
         }
         tokio::select! {
             () = publish.closed() => return,

@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::Rollout;
 use sluice_core::disabled::Disablings;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Pipeline;
 use crate::connections::Connections;
 use crate::kept::Kept;
 use crate::operators::Deployed;
 use crate::pipeline::deployments::Deployments;
-use crate::pipeline::{Ended, Handle, Place, Status, Supervisor, assemble};
+use crate::pipeline::status::State;
+use crate::pipeline::{Again, Ended, Handle, Place, Status, Supervisor, assemble};
 
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
@@ -37,7 +38,11 @@ pub struct Shared {
     pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
     pub until_caught_up: bool,
+    /// How long a backfill waits for a server that is away.
+    pub patience: Option<Duration>,
     pub started: Instant,
+    /// How long the service has to end once it is asked to.
+    pub stop_within: Duration,
 }
 
 /// Some pipelines, each with its supervisor.
@@ -47,6 +52,8 @@ pub struct Running {
     names: watch::Sender<BTreeSet<String>>,
     statuses: watch::Sender<Vec<Handle>>,
     pipelines: BTreeMap<String, Member>,
+    /// Those that were asked to end and may not have.
+    leaving: Vec<Leaving>,
 }
 
 struct Member {
@@ -54,12 +61,24 @@ struct Member {
     handle: Handle,
     ending: watch::Sender<bool>,
     supervisor: JoinHandle<(Ended, f64)>,
+    /// Closed once the supervisor has ended, however it did.
+    gone: watch::Receiver<()>,
+}
+
+/// A pipeline whose file changed, or is gone.
+struct Leaving {
+    pipeline: Pipeline,
+    status: Arc<Status>,
+    said: JoinHandle<()>,
+    gone: watch::Receiver<()>,
 }
 
 impl Member {
-    fn start(pipeline: &Pipeline, shared: &Shared) -> Member {
-        let (handle, orders) = Handle::new(&pipeline.name);
-        let (ending, ended) = watch::channel(false);
+    /// It begins once those before it have ended.
+    fn start(pipeline: &Pipeline, shared: &Shared, before: Vec<watch::Receiver<()>>) -> Member {
+        let (handle, orders) = Handle::new(&pipeline.name, operator_names(std::slice::from_ref(pipeline)));
+        let (ending, mut ended) = watch::channel(false);
+        let (working, gone) = watch::channel(());
         let supervisor = Supervisor {
             pipeline: pipeline.clone(),
             connections: Arc::clone(&shared.connections),
@@ -67,20 +86,28 @@ impl Member {
             operators: shared.operators.clone(),
             status: Arc::clone(&handle.status),
             deployments: Deployments::new(shared.kept.clone(), Arc::clone(&handle.status)),
-            ending: ended,
+            ending: ended.clone(),
             until_caught_up: shared.until_caught_up,
+            patience: shared.patience,
             rollout: Rollout::default(),
             begins_anew: false,
-            table_made: false,
+            resyncs: Vec::new(),
             disablings: Disablings::default(),
+            again: Again::default(),
             place: Place::of(&shared.host),
+            alone: Arc::default(),
+            stop_within: shared.stop_within,
         };
-        let started = shared.started;
+        let (started, status) = (shared.started, Arc::clone(&handle.status));
         let supervisor = tokio::spawn(async move {
-            let ended = supervisor.run(orders).await;
+            let ended = tokio::select! {
+                () = all_gone(before, &status) => supervisor.run(orders).await,
+                () = asked(&mut ended) => Ended::Well,
+            };
+            drop(working);
             (ended, started.elapsed().as_secs_f64())
         });
-        Member { pipeline: pipeline.clone(), handle, ending, supervisor }
+        Member { pipeline: pipeline.clone(), handle, ending, supervisor, gone }
     }
 
     fn ask_to_end(&self) {
@@ -92,39 +119,64 @@ impl Member {
         let (ended, seconds) = self.supervisor.await.unwrap_or_else(died);
         Outcome { status: self.handle.status, ended, seconds }
     }
+
+    /// Asks it to end, and says how it does.
+    fn leave(self) -> Leaving {
+        self.ask_to_end();
+        let (pipeline, status, gone) = (self.pipeline.clone(), Arc::clone(&self.handle.status), self.gone.clone());
+        let said = tokio::spawn(async move {
+            let name = self.pipeline.name.clone();
+            match self.finished().await.ended {
+                Ended::Well => tracing::info!(pipeline = name, "ended: its file changed, or is gone"),
+                Ended::Fault(reason) => tracing::error!(pipeline = name, "ended, since its file changed: {reason}"),
+            }
+        });
+        Leaving { pipeline, status, said, gone }
+    }
+}
+
+impl Leaving {
+    /// Whether the other must not run before this one has written what it has: it is the same pipeline, or reads as the same group, or
+    /// writes a table that this one writes.
+    fn is_before(&self, other: &Pipeline) -> bool {
+        let own = &self.pipeline;
+        let writes = |pipeline: &Pipeline, connection: &str, table: &str| {
+            pipeline.sinks.iter().any(|sink| sink.connection == connection && sink.table == table)
+        };
+        own.name == other.name
+            || (&own.source.connection, &own.source.group) == (&other.source.connection, &other.source.group)
+            || own.sinks.iter().any(|sink| writes(other, &sink.connection, &sink.table))
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.has_changed().is_err()
+    }
 }
 
 impl Running {
     /// None yet. `names` hears which operators they name.
     pub fn new(shared: Shared, names: watch::Sender<BTreeSet<String>>) -> Running {
-        Running { shared, names, statuses: watch::Sender::default(), pipelines: BTreeMap::new() }
+        Running { shared, names, statuses: watch::Sender::default(), pipelines: BTreeMap::new(), leaving: Vec::new() }
     }
 
     pub fn statuses(&self) -> Statuses {
         self.statuses.subscribe()
     }
 
-    /// Ends those that aren't wanted, or are wanted otherwise, and waits for their last flush; then starts what isn't there.
-    pub async fn change_to(&mut self, wanted: &[Pipeline]) {
-        let gone: Vec<Member> = self
-            .pipelines
-            .extract_if(.., |_, member| !wanted.contains(&member.pipeline))
-            .map(|(_, member)| member)
-            .collect();
-        gone.iter().for_each(Member::ask_to_end);
-        for member in gone {
-            let name = member.pipeline.name.clone();
-            match member.finished().await.ended {
-                Ended::Well => tracing::info!(pipeline = name, "ended: its file changed, or is gone"),
-                Ended::Fault(reason) => tracing::error!(pipeline = name, "ended, since its file changed: {reason}"),
-            }
-        }
+    /// Ends those that aren't wanted, or are wanted otherwise, and starts what isn't there: at once, but what has to wait for the last flush
+    /// of one that ends.
+    pub fn change_to(&mut self, wanted: &[Pipeline]) {
+        self.leaving.retain(|leaving| !leaving.is_gone());
+        let gone = self.pipelines.extract_if(.., |_, member| !wanted.contains(&member.pipeline));
+        self.leaving.extend(gone.map(|(_, member)| member.leave()));
         self.names.send_if_modified(|names| {
             let before = std::mem::replace(names, operator_names(wanted));
             before != *names
         });
         for pipeline in wanted {
-            let start = || Member::start(pipeline, &self.shared);
+            let before = || self.leaving.iter().filter(|leaving| leaving.is_before(pipeline));
+            let start =
+                || Member::start(pipeline, &self.shared, before().map(|leaving| leaving.gone.clone()).collect());
             self.pipelines.entry(pipeline.name.clone()).or_insert_with(start);
         }
         self.statuses.send_replace(self.pipelines.values().map(|member| member.handle.clone()).collect());
@@ -141,33 +193,65 @@ impl Running {
                 () = asked(&mut ending) => return self.finish(ending).await,
                 Ok(()) = wanted.changed() => {
                     let pipelines = wanted.borrow_and_update().clone();
-                    self.change_to(&pipelines).await;
+                    self.change_to(&pipelines);
                 }
             }
         }
     }
 
-    /// Waits until each has ended, by itself or because the service is asked to end.
+    /// Waits until each has ended, by itself or because the service is asked to end: then not longer than it has time for that.
     pub async fn finish(self, mut ending: watch::Receiver<bool>) -> Vec<Outcome> {
         let all: Vec<_> = self.pipelines.values().map(|member| member.ending.clone()).collect();
-        let outcomes = async {
-            let mut outcomes = Vec::with_capacity(self.pipelines.len());
-            for member in self.pipelines.into_values() {
-                outcomes.push(member.finished().await);
+        let within = self.shared.stop_within;
+        let (over, mut time_is_up) = watch::channel(false);
+        // Ends with this call.
+        let mut timer = JoinSet::new();
+        timer.spawn(async move {
+            asked(&mut ending).await;
+            for ending in all {
+                ending.send_replace(true);
             }
-            outcomes
-        };
-        tokio::pin!(outcomes);
-        tokio::select! {
-            outcomes = &mut outcomes => return outcomes,
-            () = asked(&mut ending) => {
-                for ending in all {
-                    ending.send_replace(true);
-                }
+            tokio::time::sleep(within).await;
+            over.send_replace(true);
+        });
+        let mut outcomes = Vec::with_capacity(self.pipelines.len());
+        for member in self.pipelines.into_values() {
+            let status = Arc::clone(&member.handle.status);
+            tokio::select! {
+                biased;
+                outcome = member.finished() => outcomes.push(outcome),
+                () = asked(&mut time_is_up) => outcomes.push(left(status, within)),
             }
         }
-        outcomes.await
+        for leaving in self.leaving {
+            tokio::select! {
+                biased;
+                _ = leaving.said => {}
+                () = asked(&mut time_is_up) => outcomes.push(left(leaving.status, within)),
+            }
+        }
+        outcomes
     }
+}
+
+/// How one has ended that has not ended in time.
+fn left(status: Arc<Status>, within: Duration) -> Outcome {
+    let reason = format!("not ended within {within:?}, and left: what is not flushed is read again at the next start");
+    tracing::error!(pipeline = status.name(), "{reason}");
+    Outcome { status, ended: Ended::Fault(reason), seconds: 0.0 }
+}
+
+/// Returns once all that are waited for have ended.
+async fn all_gone(before: Vec<watch::Receiver<()>>, status: &Status) {
+    for mut gone in before {
+        if gone.has_changed().is_ok() {
+            let reason = "the pipeline that ran before it, or writes its table, has not ended yet";
+            status.set(State::Waiting, Some(reason.to_owned()));
+        }
+        // Nothing is ever sent.
+        while gone.changed().await.is_ok() {}
+    }
+    status.set(State::Waiting, None);
 }
 
 /// The operators that pipelines name.
@@ -175,7 +259,7 @@ pub fn operator_names(pipelines: &[Pipeline]) -> BTreeSet<String> {
     pipelines.iter().flat_map(assemble::operator_names).map(str::to_owned).collect()
 }
 
-/// Returns once the service is asked to end.
+/// Returns once this is so: that the service is asked to end, or has no more time for it.
 async fn asked(ending: &mut watch::Receiver<bool>) {
     // A service that is gone wants its pipelines to end, too.
     let _ = ending.wait_for(|ending| *ending).await;

@@ -1,8 +1,8 @@
 //! The service: everything that the configuration names, wired together and kept running.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sluice_core::checkpoint::CheckpointStore;
@@ -13,25 +13,33 @@ use tokio::task::JoinHandle;
 
 use crate::checkpoints;
 use crate::command::compile;
-use crate::config::Config;
+use crate::config::{Config, Pipeline};
 use crate::connections::Connections;
+use crate::died::kept_alive;
 use crate::kept::Kept;
+use crate::operators::Looker;
+use crate::pipelines::Refused;
 use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
-use crate::{admin, identity, operators, pipelines};
+use crate::{admin, identity, operators, pipelines, private};
 
 /// A running service.
 pub struct Service {
     statuses: Statuses,
     store: Arc<Store>,
     pipelines: JoinHandle<Vec<Outcome>>,
+    refused: watch::Receiver<Vec<Refused>>,
+    looker: Looker,
     ending: watch::Sender<bool>,
 }
 
 /// The runtime for operators, with its compile cache in the service's state directory.
 pub fn runtime(config: &Config) -> anyhow::Result<Runtime> {
     let cache = std::path::absolute(config.state.join("compiled"))?;
+    private::directory(&config.state).with_context(|| format!("the state directory {}", config.state.display()))?;
+    private::cache(&cache).with_context(|| format!("the directory for compiled code {}", cache.display()))?;
     let helper = compile::helper(&cache, config.compile);
-    let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), helper, ..RuntimeConfig::default() });
+    let memory = config.operators_memory;
+    let runtime = Runtime::new(RuntimeConfig { cache_dir: Some(cache), helper, memory, ..RuntimeConfig::default() });
     runtime.context("the WebAssembly runtime can't start")
 }
 
@@ -43,13 +51,17 @@ async fn store(config: &Config) -> anyhow::Result<Arc<Store>> {
 }
 
 impl Service {
-    /// Starts every pipeline, and from then on what the directory of pipelines holds. With `until_caught_up` those that are
-    /// there now, and each ends by itself where its topic ends now.
-    pub async fn start(config: &Config, until_caught_up: bool) -> anyhow::Result<Service> {
+    /// Starts every pipeline whose file is good, and from then on what the directory of pipelines holds; those of `config` don't
+    /// count. With `until_caught_up` those that are there now, and each ends by itself where its topic ends now, or once a server
+    /// was away for so long.
+    pub async fn start(config: &Config, until_caught_up: Option<Duration>) -> anyhow::Result<Service> {
+        let (patience, until_caught_up) = (until_caught_up, until_caught_up.is_some());
         let started = Instant::now();
-        let (name, names) = watch::channel(operator_names(&config.pipelines));
+        let directory = pipelines(config).await?;
+        let wanted = directory.pipelines();
+        let (name, names) = watch::channel(operator_names(&wanted));
         let runtime = Arc::new(runtime(config)?);
-        let operators = deployed(config, names, Arc::clone(&runtime)).await?;
+        let (operators, looker) = deployed(config, names, Arc::clone(&runtime));
         let store = store(config).await?;
         let host = identity::of(&config.state).context("no name for this host in its state directory")?;
         let shared = Shared {
@@ -59,20 +71,23 @@ impl Service {
             kept: Kept::new(Arc::clone(&store), runtime),
             host,
             until_caught_up,
+            patience,
             started,
+            stop_within: config.stop_within,
         };
         let mut running = Running::new(shared, name);
-        running.change_to(&config.pipelines).await;
+        running.change_to(&wanted);
         let statuses = running.statuses();
         let (ending, ended) = watch::channel(false);
+        let (publish_refused, refused) = watch::channel(directory.refused());
         let pipelines = if until_caught_up {
             tokio::spawn(running.finish(ended))
         } else {
-            let (publish, wanted) = watch::channel(config.pipelines.clone());
-            tokio::spawn(pipelines::watch(pipelines::Directory::new(config), publish));
+            let (publish, wanted) = watch::channel(wanted);
+            watch_pipelines(config.clone(), directory, publish, publish_refused);
             tokio::spawn(running.follow(wanted, ended))
         };
-        Ok(Service { statuses, store, pipelines, ending })
+        Ok(Service { statuses, store, pipelines, refused, looker, ending })
     }
 
     /// What each pipeline says of itself, now and later.
@@ -80,15 +95,27 @@ impl Service {
         self.statuses.clone()
     }
 
+    /// The files of pipelines that are refused, now and later.
+    pub fn refused(&self) -> watch::Receiver<Vec<Refused>> {
+        self.refused.clone()
+    }
+
     /// Answers requests at the configured address, if there is one, for as long as the service runs.
     pub async fn serve_admin(&self, config: &Config) -> anyhow::Result<()> {
         let Some(address) = config.admin else { return Ok(()) };
-        admin::serve(address, &config.state, self.statuses(), Arc::clone(&self.store)).await
+        let seen = admin::Service {
+            statuses: self.statuses(),
+            refused: self.refused(),
+            looker: self.looker.clone(),
+            checkpoints: Arc::clone(&self.store),
+        };
+        admin::serve(address, &config.state, seen).await
     }
 
-    /// Asks every pipeline to flush and end.
-    pub fn stop(&self) {
+    /// Asks every pipeline to flush and end, and waits for that; not longer than the configuration says.
+    pub async fn end(&mut self) -> anyhow::Result<Vec<Outcome>> {
         self.ending.send_replace(true);
+        self.finished().await
     }
 
     /// Waits until every pipeline has ended. Safe to drop and call again.
@@ -97,19 +124,50 @@ impl Service {
     }
 }
 
-/// The operators of these names, as they are deployed now and later.
-async fn deployed(
+/// The directory of pipelines, looked at once.
+async fn pipelines(config: &Config) -> anyhow::Result<pipelines::Directory> {
+    let mut directory = pipelines::Directory::new(config);
+    let histories = checkpoints::histories(&config.state);
+    let looked = tokio::task::spawn_blocking(move || {
+        directory.look(|name| histories.load(name).is_ok_and(|history| history.running().is_some()));
+        directory
+    });
+    Ok(looked.await?)
+}
+
+/// The operators of these names, as they are deployed now and later: none yet. Pipelines start with what they ran before
+/// meanwhile.
+fn deployed(
     config: &Config,
     names: watch::Receiver<BTreeSet<String>>,
     runtime: Arc<Runtime>,
-) -> anyhow::Result<watch::Receiver<operators::Deployed>> {
-    let mut directory = operators::Directory::new(&config.operators, names.borrow().clone(), runtime);
-    let looked = tokio::task::spawn_blocking(move || {
-        directory.look();
-        directory
+) -> (watch::Receiver<operators::Deployed>, Looker) {
+    let (publish, deployed) = watch::channel(operators::Deployed::default());
+    let (looker, asked) = operators::looker();
+    let (path, asked) = (config.operators.clone(), Arc::new(tokio::sync::Mutex::new(asked)));
+    tokio::spawn(async move {
+        let watch = || {
+            let directory = operators::Directory::new(&path, &names.borrow(), Arc::clone(&runtime));
+            operators::watch(directory, names.clone(), publish.clone(), Arc::clone(&asked))
+        };
+        kept_alive("the watch of the operators", watch).await;
     });
-    let directory = looked.await?;
-    let (publish, deployed) = watch::channel(directory.deployed().clone());
-    tokio::spawn(operators::watch(directory, names, publish));
-    Ok(deployed)
+    (deployed, looker)
+}
+
+/// Watches the directory of pipelines, which was looked at once.
+fn watch_pipelines(
+    config: Config,
+    directory: pipelines::Directory,
+    publish: watch::Sender<Vec<Pipeline>>,
+    publish_refused: watch::Sender<Vec<Refused>>,
+) {
+    // At first it goes on with what was looked at.
+    let looked = Mutex::new(Some(directory));
+    tokio::spawn(async move {
+        let looked = || looked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let directory = || looked().unwrap_or_else(|| pipelines::Directory::new(&config));
+        let watch = || pipelines::watch(directory(), publish.clone(), publish_refused.clone());
+        kept_alive("the watch of the pipelines", watch).await;
+    });
 }

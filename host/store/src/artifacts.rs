@@ -40,6 +40,14 @@ impl Artifacts {
         self.drop_unmarked()
     }
 
+    /// Gives a pipeline's marks another name.
+    pub(crate) fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = |name| names::directory(name).map(|name| self.directory.join(format!("of-{name}")));
+        let (Some(old), Some(new)) = (marks(old), marks(new)) else { return Ok(()) };
+        disk::rename_if_there(&old, &new)
+    }
+
     /// Removes the artifacts that no pipeline keeps.
     fn drop_unmarked(&self) -> io::Result<()> {
         let (mut files, mut kept) = (Vec::new(), Vec::new());

@@ -58,3 +58,18 @@ pub(crate) fn names(directory: &Path) -> io::Result<Vec<String>> {
     };
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
+
+/// Renames a file or directory over what has the new name; one that isn't there is fine.
+pub(crate) fn rename_if_there(old: &Path, new: &Path) -> Result<(), StoreError> {
+    let renamed = || {
+        if !old.exists() {
+            return Ok(());
+        }
+        if new.is_dir() {
+            std::fs::remove_dir_all(new)?;
+        }
+        std::fs::rename(old, new)?;
+        new.parent().map_or(Ok(()), sync_directory)
+    };
+    renamed().map_err(|error| failed("rename it", old, &error))
+}

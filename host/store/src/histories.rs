@@ -57,6 +57,11 @@ impl Histories {
         }
     }
 
+    /// Gives a pipeline's history another name.
+    pub(crate) fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
+        disk::rename_if_there(&self.path(old)?, &self.path(new)?)
+    }
+
     fn path(&self, pipeline: &str) -> Result<PathBuf, StoreError> {
         let unusable =
             || StoreError::Unusable(format!("{pipeline:?} is too long for the name of a file: rename the pipeline"));

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sluice_core::checkpoint::StoreError;
@@ -52,6 +52,7 @@ impl Log {
     /// Appends a commit and makes it durable. If that fails nothing changed, and the same may be tried again: the bytes are
     /// written anew then, because the system may have dropped those that it couldn't make durable.
     pub(crate) fn append(&mut self, commit: &[u8]) -> Result<(), StoreError> {
+        self.check_there()?;
         match self.file.write_all_at(commit, self.end).and_then(|()| self.file.sync_data()) {
             Ok(()) => {
                 self.end += commit.len() as u64;
@@ -62,6 +63,22 @@ impl Log {
                 let _ = self.file.set_len(self.end);
                 Err(disk::failed("write a checkpoint", &self.path, &error))
             }
+        }
+    }
+
+    /// A commit to a file that was removed would be gone at the next start.
+    fn check_there(&self) -> Result<(), StoreError> {
+        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let (held, there) = (self.file.metadata().map(id), std::fs::metadata(&self.path).map(id));
+        match (held, there) {
+            (Ok(held), Ok(there)) if held == there => Ok(()),
+            (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                Err(disk::failed("look at it", &self.path, &error))
+            }
+            _ => Err(StoreError::Unusable(format!(
+                "{}: was removed or replaced under this host: bring the directory back, then start the host again",
+                self.path.display()
+            ))),
         }
     }
 

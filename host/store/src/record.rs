@@ -12,6 +12,7 @@
 //! is what was written or nothing.
 
 use sluice_core::checkpoint::{Changes, Checkpoint};
+use sluice_core::fold::MAX_KEY_BYTES;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The version of the forms in this file, and of what a state is: since 2 it says the version of its form.
@@ -22,8 +23,10 @@ const MARK: [u8; 4] = *b"SLC1";
 pub(crate) const HEADER_BYTES: usize = 24;
 const DROPPED: u32 = u32::MAX;
 
-/// The longest key of a group. The tree counts a key's bytes in 16 bits, and one byte before it is the store's.
+/// The longest key of a group. The tree counts a key's bytes in 16 bits, and one byte before it is the store's. A fold refuses rows
+/// with a longer one before they are counted.
 pub const KEY_BYTES: usize = 65_534;
+const _: () = assert!(KEY_BYTES == MAX_KEY_BYTES);
 
 /// The most bytes of one commit: 10 million changed groups of 100 bytes, as many as a fold holds. A larger one wouldn't
 /// fit into the memory that a service is given; a smaller limit would refuse the commit after a change of the states' form,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,7 +29,33 @@ pub struct Store {
     open: Mutex<HashMap<String, Arc<Pipeline>>>,
     /// Before the lock: it is stopped first when the store is dropped.
     upkeep: Upkeep,
-    _lock: File,
+    lock: Lock,
+}
+
+/// The lock, and where it was taken.
+struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// An error if the file under the path isn't the one that is locked any more: then the directory was removed, or is another, and
+    /// nobody would find what is written; another host may have the one that is there.
+    fn check(&self) -> Result<(), StoreError> {
+        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let held = self.file.metadata().map(id);
+        match std::fs::metadata(&self.path).map(id) {
+            Ok(there) if held.as_ref().is_ok_and(|held| *held == there) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(disk::failed("look at it", &self.path, &error))
+            }
+            _ => Err(StoreError::Unusable(format!(
+                "{}: the directory of the checkpoints was removed or replaced under this host: bring it back, then start the host \
+                 again",
+                self.path.parent().unwrap_or(&self.path).display()
+            ))),
+        }
+    }
 }
 
 impl Store {
@@ -52,7 +79,7 @@ impl Store {
             shared: Shared::new(cache_bytes),
             open: Mutex::default(),
             upkeep: Upkeep::start()?,
-            _lock: lock,
+            lock: Lock { file: lock, path: directory.join("lock") },
         })
     }
 
@@ -67,14 +94,42 @@ impl Store {
         open.get(pipeline).map(|pipeline| pipeline.bytes())
     }
 
+    /// Gives all that is kept of a pipeline another name, which none may have. Again after a crash it goes on; the checkpoint comes
+    /// last.
+    pub fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, to) = (self.directory_of(old)?, self.directory_of(new)?);
+        if to.is_dir() {
+            match open.get(new) {
+                Some(opened) => opened.close(|| self.remove(&to))?,
+                None => self.remove(&to)?,
+            }
+            open.remove(new);
+        }
+        self.artifacts.rename(old, new)?;
+        self.histories.rename(old, new)?;
+        let renamed = || {
+            let failed = |error: io::Error| disk::failed("rename it", &from, &error);
+            std::fs::rename(&from, &to).and_then(|()| disk::sync_directory(&self.directory)).map_err(failed)
+        };
+        match open.get(old) {
+            Some(opened) => opened.close(renamed)?,
+            None => renamed()?,
+        }
+        open.remove(old);
+        Ok(())
+    }
+
     /// The pipeline; none if it never committed.
     fn existing(&self, name: &str) -> Result<Option<Arc<Pipeline>>, StoreError> {
+        self.lock.check()?;
         let there = names::directory(name).is_some_and(|directory| self.directory.join(directory).is_dir());
         if there { self.pipeline(name).map(Some) } else { Ok(None) }
     }
 
     /// The pipeline, made if it isn't there.
     fn pipeline(&self, name: &str) -> Result<Arc<Pipeline>, StoreError> {
+        self.lock.check()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = open.get(name) {
             return Ok(Arc::clone(pipeline));
@@ -147,6 +202,10 @@ impl CheckpointStore for Store {
         }
         open.remove(pipeline);
         Ok(())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.lock.check()
     }
 
     /// One whose checkpoint can't be read is among them.

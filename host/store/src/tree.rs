@@ -11,6 +11,7 @@ use lsm_tree::compaction::Leveled;
 use lsm_tree::{AbstractTree, AnyTree, Cache, Config, DescriptorTable, Guard, SequenceNumberCounter, Slice};
 use sluice_core::checkpoint::{Changes, StoreError};
 
+use crate::record::KEY_BYTES;
 use crate::{disk, record};
 
 /// The key of the head. Groups' keys begin with [`GROUP`], so none is the same.
@@ -81,7 +82,7 @@ impl Tree {
     pub(crate) fn head(&self) -> Result<Option<Slice>, StoreError> {
         let _reading = self.reading.read().unwrap_or_else(PoisonError::into_inner);
         let at = self.published.load(Ordering::Acquire);
-        engine(&self.directory, "read the head", || self.tree.get(HEAD, at))
+        self.read("read the head", || self.tree.get(HEAD, at))
     }
 
     /// The stored states of these groups.
@@ -92,9 +93,10 @@ impl Tree {
         // As for changes: neighbours are in the same blocks.
         let mut in_order: Vec<usize> = (0..keys.len()).collect();
         in_order.sort_unstable_by_key(|i| keys[*i]);
-        engine(&self.directory, "read groups", || {
+        self.read("read groups", || {
             let mut states = vec![None; keys.len()];
-            for i in in_order {
+            // The tree can't be asked for what it can't have.
+            for i in in_order.into_iter().filter(|i| keys[*i].len() <= KEY_BYTES) {
                 group_key(keys[i], &mut stored_key);
                 states[i] = self.tree.get(&stored_key, at)?;
             }
@@ -109,15 +111,35 @@ impl Tree {
         let mut stored_key = vec![GROUP];
         let from = match after {
             Some(key) => {
-                group_key(key, &mut stored_key);
+                // Between what is cut off and the whole there is no key that could be stored.
+                group_key(&key[..key.len().min(KEY_BYTES)], &mut stored_key);
                 Bound::Excluded(stored_key)
             }
             None => Bound::Included(stored_key),
         };
-        engine(&self.directory, "read groups in order", || {
+        self.read("read groups in order", || {
             let groups = self.tree.range((from, Bound::Unbounded), at, None).take(limit);
             groups.map(|group| group.into_inner().map(|(key, state)| (key[1..].to_vec(), state))).collect()
         })
+    }
+
+    /// Calls the engine to read. That it panicked alone says nothing of the files: they are looked at.
+    fn read<T>(&self, doing: &str, call: impl FnOnce() -> lsm_tree::Result<T>) -> Result<T, StoreError> {
+        let directory = self.directory.display();
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(answer) => engine(&self.directory, doing, || answer),
+            Err(_) if !self.damaged_files().is_empty() => {
+                Err(StoreError::Damaged(format!("{directory}: can't {doing}: its files don't fit together")))
+            }
+            Err(panic) => {
+                let said = panic.downcast_ref::<String>().map(String::as_str);
+                let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason");
+                Err(StoreError::Unusable(format!(
+                    "{directory}: can't {doing}: the store's engine failed ({said}), and every file is as it was written: nothing is \
+                     lost; this is a defect"
+                )))
+            }
+        }
     }
 
     /// Applies a commit in memory: reads see all of it, or nothing until it is whole.
@@ -237,7 +259,7 @@ fn group_key(key: &[u8], stored: &mut Vec<u8>) {
     stored.extend_from_slice(key);
 }
 
-/// Calls the engine. It panics on some damaged files; that is an answer like any other.
+/// Calls the engine. It panics on some damaged files; that is an answer like any other, where nothing but files goes in.
 fn engine<T>(directory: &Path, doing: &str, call: impl FnOnce() -> lsm_tree::Result<T>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(answer)) => Ok(answer),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::{PATIENCE, Seat, Site, eventually, root};
 /// What `GET /status` answers.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Status {
+    /// Lines of the log that could not be written.
+    pub log_lines_lost: u64,
     /// One for each pipeline's file.
     pub pipelines: Vec<Pipeline>,
 }
@@ -49,6 +51,9 @@ pub struct Pipeline {
     pub reasons: BTreeMap<String, u64>,
     /// How many of them were written as dead letters.
     pub dead_letters: u64,
+    /// Values that were dropped, for each field and reason.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
     /// Records that wait in the source.
     pub lag: Option<u64>,
     /// Flushes done.
@@ -65,6 +70,12 @@ pub struct Pipeline {
     /// Whether that is on trial.
     #[serde(default)]
     pub on_trial: bool,
+    /// Whether groups are still to be written again.
+    #[serde(default)]
+    pub refreshing: bool,
+    /// What was last found of its tables.
+    #[serde(default)]
+    pub tables: Option<String>,
     /// How long the last cut-over took, in microseconds.
     #[serde(default)]
     pub swap_pause_us: Option<u64>,
@@ -131,6 +142,13 @@ fn finish(command: &mut Command) -> Finished {
     Finished { code: status.code(), output }
 }
 
+/// The command `sluice` with these arguments and nothing to read, for tests that look at one of its streams.
+pub fn sluice_command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
 /// A running `sluice run`. Killed when dropped; its log is shown if that is in a failing test.
 pub struct Host {
     child: Child,
@@ -148,18 +166,34 @@ impl Host {
 
     /// Starts the service on one of the site's hosts' configurations.
     pub fn start_at(seat: &Seat) -> Host {
+        Host::start_changed(seat, |_| {})
+    }
+
+    /// Starts it with a standard error, or a variable, that the test chooses.
+    pub fn start_changed(seat: &Seat, change: impl FnOnce(&mut Command)) -> Host {
         let log = seat.log.clone();
         let out = File::options().create(true).append(true).open(&log).unwrap();
         let begun = usize::try_from(out.metadata().unwrap().len()).unwrap();
-        let child = Command::new(binary())
-            .args(["run", "--log", "json", "--config"])
-            .arg(&seat.config)
-            .stdin(Stdio::null())
-            .stderr(out.try_clone().unwrap())
-            .stdout(out)
-            .spawn()
-            .expect("the binary runs");
-        Host { child, log, begun, admin: OnceLock::new() }
+        let mut command = Command::new(binary());
+        command.args(["run", "--log", "json", "--config"]).arg(&seat.config).stdin(Stdio::null());
+        command.stderr(out.try_clone().unwrap()).stdout(out);
+        change(&mut command);
+        Host { child: command.spawn().expect("the binary runs"), log, begun, admin: OnceLock::new() }
+    }
+
+    /// What it said, where the test made a pipe of it.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("a pipe")
+    }
+
+    /// Its admin endpoint is where this file says, once it is there: for a host whose log can't be read.
+    pub fn find_admin_in(&self, state: &Path) {
+        let file = state.join("admin.address");
+        let address = eventually("the host says where it listens", PATIENCE, || {
+            let address = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+            address.parse::<SocketAddr>().map_err(|e| format!("{e}: {address}"))
+        });
+        self.admin.get_or_init(|| address);
     }
 
     /// Everything the host said so far, also before a restart on the same site.
@@ -199,6 +233,14 @@ impl Host {
             let pipeline = status.pipeline(name)?;
             condition(pipeline).then(|| pipeline.clone()).ok_or_else(|| format!("{pipeline:?}"))
         })
+    }
+
+    /// Waits until there is no such pipeline any more.
+    pub fn wait_gone(&mut self, name: &str) {
+        eventually(&format!("pipeline {name} is gone"), PATIENCE, || {
+            self.assert_runs();
+            self.status()?.pipeline(name).map_or(Ok(()), |pipeline| Err(format!("{pipeline:?}")))
+        });
     }
 
     /// Waits until the pipeline runs the artifact of this SHA-256.
@@ -248,7 +290,8 @@ impl Host {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends it a signal, such as `-HUP`.
+    pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success(), "kill {signal}");
     }

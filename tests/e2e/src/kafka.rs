@@ -43,11 +43,18 @@ impl ProducerContext for Deliveries {
 impl Topic {
     /// Makes the topic.
     pub fn create(name: &str, partitions: i32) -> Topic {
+        Topic::try_create(name, partitions).unwrap()
+    }
+
+    /// Makes the topic, or says why it can't be made now: one of its name may still be going.
+    pub fn try_create(name: &str, partitions: i32) -> Result<Topic, String> {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let results = block_on(admin().create_topics([&topic], &AdminOptions::new())).unwrap();
-        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        if !results.iter().all(Result::is_ok) {
+            return Err(format!("{results:?}"));
+        }
         let failed = Arc::default();
-        Topic { name: name.to_owned(), producer: producer(Deliveries(Arc::clone(&failed))), failed }
+        Ok(Topic { name: name.to_owned(), producer: producer(Deliveries(Arc::clone(&failed))), failed })
     }
 
     /// Deletes a topic that other runs may have left.

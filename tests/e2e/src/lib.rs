@@ -16,6 +16,7 @@
 
 mod apart;
 mod corpus;
+mod gate;
 mod guest;
 mod host;
 mod kafka;
@@ -31,8 +32,9 @@ use std::time::{Duration, Instant};
 
 pub use apart::{Apart, await_rows_of_either, await_sums};
 pub use corpus::{Corpus, ENTRIES, GIFTS};
+pub use gate::Gate;
 pub use guest::{digest, guest, rebuilt, zoo_guest};
-pub use host::{Finished, Host, Pipeline, Status, compile, sluice};
+pub use host::{Finished, Host, Pipeline, Status, compile, sluice, sluice_command};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Leave, Outage, Server, start_servers};

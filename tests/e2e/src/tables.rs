@@ -53,7 +53,9 @@ impl Tables {
                     sqlx::raw_sql(sql).execute(&mut connection).await.map(drop)
                 }
                 Tables::Sqlite(path) => {
-                    let mut connection = sqlite(path).await?;
+                    // Who prepares a table may come before the host.
+                    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+                    let mut connection = SqliteConnection::connect_with(&options).await?;
                     let done = sqlx::raw_sql(sql).execute(&mut connection).await.map(drop);
                     connection.close().await?;
                     done

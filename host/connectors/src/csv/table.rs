@@ -1,11 +1,10 @@
 //! A file in memory.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ::csv::StringRecord;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
@@ -14,6 +13,7 @@ use sluice_core::Kind;
 use sluice_core::lookup::{Found, LookupError};
 
 use crate::lookup::LookupColumn;
+use crate::regular;
 
 /// The largest file that is read. It is held in memory beside its keys, so a larger table belongs into HBase.
 const MAX_BYTES: u64 = 64 << 20;
@@ -24,7 +24,10 @@ const KEY: &str = "rowkey";
 /// What tells that a file changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    modified: Option<SystemTime>,
+    /// Device and number: another file may have been put in its place.
+    file: (u64, u64),
+    /// The last change of anything, in seconds and nanoseconds: unlike the time of the last writing, nobody can set it.
+    changed: (i64, i64),
     bytes: u64,
 }
 
@@ -40,7 +43,8 @@ pub(super) struct Table {
 /// The file as it is now.
 pub(super) fn stamp(path: &Path) -> Result<Stamp, LookupError> {
     let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
-    Ok(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+    let (file, changed) = ((metadata.dev(), metadata.ino()), (metadata.ctime(), metadata.ctime_nsec()));
+    Ok(Stamp { file, changed, bytes: metadata.len() })
 }
 
 impl Table {
@@ -52,7 +56,7 @@ impl Table {
             return Err(too_large(path));
         }
         let mut bytes = Vec::with_capacity(stamp.bytes as usize);
-        let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+        let file = regular::open(path).map_err(|e| unreadable(path, &e))?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(too_large(path));
@@ -66,7 +70,7 @@ impl Table {
         let take = |column: &ArrayRef| arrow_select::take::take(column, &lines, None);
         let columns = self.columns.iter().map(take).collect::<Result<_, _>>();
         let columns = columns.map_err(|e| LookupError::Unusable(format!("the rows can't be taken: {e}")))?;
-        Ok(Found { found: lines.iter().map(|line| line.is_some()).collect(), columns })
+        Ok(Found { found: lines.iter().map(|line| line.is_some()).collect(), columns, unfit: Vec::new() })
     }
 
     fn parse(path: &Path, bytes: &[u8], columns: &[LookupColumn], stamp: Stamp) -> Result<Table, LookupError> {

@@ -12,13 +12,31 @@ use crate::lookup::LookupColumn;
 /// How much of HBase's words a message repeats: the exception and its reason; a stack trace follows them.
 const MAX_WORDS: usize = 300;
 
+/// Why there are no rows.
+pub(super) enum Unanswered {
+    /// They are more than is read of one answer: fewer at a time may be answered.
+    TooLarge(String),
+    /// There would be none for fewer keys either.
+    Failed(LookupError),
+}
+
+impl From<LookupError> for Unanswered {
+    fn from(error: LookupError) -> Unanswered {
+        Unanswered::Failed(error)
+    }
+}
+
+/// The exceptions of HBase that somebody must do something about, beside a table that isn't there.
+const WRONG: [&str; 4] =
+    ["AccessDeniedException", "NoSuchColumnFamilyException", "NamespaceNotFoundException", "IllegalArgumentException"];
+
 /// The rows of these keys that have any of the columns, in any order.
 pub(super) fn multi_get(
     pool: &Pool,
     table: &str,
     columns: &[LookupColumn],
     keys: &[&[u8]],
-) -> Result<Vec<TRowResult>, LookupError> {
+) -> Result<Vec<TRowResult>, Unanswered> {
     let rows: Vec<_> = keys.iter().map(|key| key.to_vec()).collect();
     let names: Vec<_> = columns.iter().map(|(name, _)| name.clone().into_bytes()).collect();
     let answer =
@@ -27,9 +45,10 @@ pub(super) fn multi_get(
         // HBase says "failed actions" of a table that isn't there as of a region that moves: ask which.
         Err(Fault::Refused(words)) => {
             check(pool, table, columns)?;
-            Err(error(pool, table, Fault::Refused(words)))
+            Err(error(pool, table, Fault::Refused(words)).into())
         }
-        answer => answer.map_err(|fault| error(pool, table, fault)),
+        Err(Fault::TooLarge(words)) => Err(Unanswered::TooLarge(words)),
+        answer => Ok(answer.map_err(|fault| error(pool, table, fault))?),
     }
 }
 
@@ -65,9 +84,13 @@ fn error(pool: &Pool, table: &str, fault: Fault) -> LookupError {
         }
         Fault::Foreign(words) => LookupError::Unusable(format!(
             "{place} doesn't answer as HBase's Thrift 1 server does ({}): start it with `hbase thrift start`, without \
-             -framed and -compact, and name its port",
+             -compact, and name its port (9090 unless told otherwise)",
             first(&words)
         )),
+        Fault::TooLarge(words) => LookupError::Unusable(format!("{place}, table `{table}`: {}", first(&words))),
+        Fault::Refused(words) if WRONG.iter().any(|exception| words.contains(exception)) => {
+            LookupError::Unusable(format!("{place} refuses to read `{table}`: {}", first(&words)))
+        }
         Fault::Refused(words) if words.contains("TableNotFoundException") => LookupError::Unusable(format!(
             "{place} has no table `{table}`: create it, in the HBase shell, with its families as in create '{table}', 'cf'"
         )),

@@ -1,4 +1,4 @@
-//! Lookups in HBase, through its Thrift 1 server (unframed, binary protocol).
+//! Lookups in HBase, through its Thrift 1 server (binary protocol; whether its messages are framed is found out).
 //!
 //! ```text
 //! keys ──▶ RowCache (shared by all lookups of the same table and columns) ──▶ answer
@@ -13,6 +13,7 @@
 mod cache;
 mod call;
 mod client;
+mod framing;
 mod lookup;
 mod pool;
 mod protocol;
@@ -145,6 +146,12 @@ impl HbaseConnection {
 }
 
 fn check_columns(table: &str, columns: &[LookupColumn]) -> Result<(), LookupError> {
+    if !is_table_name(table) {
+        return Err(LookupError::Unusable(format!(
+            "`{table}` is no name of an HBase table: write letters, digits, `_`, `-` and `.`, with a namespace and `:` before \
+             them if it has one"
+        )));
+    }
     check_kinds(table, columns)?;
     let unqualified: Vec<_> = columns.iter().map(|(name, _)| name).filter(|name| family(name).is_none()).collect();
     match unqualified.first() {
@@ -153,6 +160,17 @@ fn check_columns(table: &str, columns: &[LookupColumn]) -> Result<(), LookupErro
         ))),
         None => Ok(()),
     }
+}
+
+/// Whether HBase has tables of this name; asked for any other, its Thrift server says "Internal error" (`TableName`).
+fn is_table_name(name: &str) -> bool {
+    let (namespace, table) = name.split_once(':').unwrap_or(("default", name));
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let namespace_fits = !namespace.is_empty() && namespace.chars().all(is_word);
+    namespace_fits
+        && !table.is_empty()
+        && !table.starts_with(['.', '-'])
+        && table.chars().all(|c| is_word(c) || c == '-' || c == '.')
 }
 
 /// The family of a column's qualified name.

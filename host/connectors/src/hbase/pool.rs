@@ -1,15 +1,23 @@
 //! The connections to a server: a bounded number, made when one is asked for and none is idle.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hbase_thrift::hbase::IOError;
-use thrift::TransportErrorKind;
+use thrift::{ProtocolErrorKind, TransportErrorKind};
 
-use super::client::{Client, connect};
+use super::client::{Client, Connection, speaks_compact};
+use super::framing::Framing;
 
 /// How long a call waits for another one to give its connection back.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server that never answered may close connections without a word before that is the address's fault. A server
+/// that is just being started does it too, or what stands in for it (a load balancer, a container's port).
+const CLOSED_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many connections it must have closed by then, so that a pause between two of them proves nothing.
+const CLOSED_AT_LEAST: u32 = 3;
 
 /// Why a call has no answer.
 #[derive(Debug)]
@@ -20,6 +28,8 @@ pub(super) enum Fault {
     Refused(String),
     /// What answers isn't HBase's Thrift 1 server, or answers what it never does.
     Foreign(String),
+    /// The answer is more than is read of one.
+    TooLarge(String),
 }
 
 /// Connections to one server.
@@ -33,7 +43,13 @@ struct State {
     /// How many more calls may be under way.
     free: usize,
     /// At most as many as may be under way: each was under way once.
-    idle: Vec<Client>,
+    idle: Vec<Connection>,
+    /// How the server was spoken to last, or will be first.
+    framing: Framing,
+    /// It has answered, so that there is such a server at this address.
+    answered: bool,
+    /// Since when, and how often, one that never answered has closed connections without a word.
+    closed: Option<(Instant, u32)>,
 }
 
 /// The right to have a call under way.
@@ -43,7 +59,9 @@ struct Lease<'a> {
 
 impl Pool {
     pub(super) fn new(address: String, connections: usize) -> Pool {
-        Pool { address, state: Mutex::new(State { free: connections, idle: Vec::new() }), returned: Condvar::new() }
+        let (framing, idle) = (Framing::Plain, Vec::new());
+        let state = State { free: connections, idle, framing, answered: false, closed: None };
+        Pool { address, state: Mutex::new(state), returned: Condvar::new() }
     }
 
     pub(super) fn address(&self) -> &str {
@@ -51,19 +69,50 @@ impl Pool {
     }
 
     /// Runs a call that may be run again. A server closes connections that are idle, which shows only when they are used:
-    /// so a call that breaks an idle one is run once more, on a fresh one.
+    /// so a call that breaks an idle one is run once more, on a fresh one. A server that closes a fresh one without a word
+    /// is spoken to in the other framing.
     pub(super) fn call<T>(&self, mut call: impl FnMut(&mut Client) -> thrift::Result<T>) -> Result<T, Fault> {
         let lease = self.lease()?;
         let idle = self.state().idle.pop();
-        if let Some(mut client) = idle {
-            match call(&mut client) {
+        if let Some(mut connection) = idle {
+            match call(&mut connection.client) {
                 Err(error) if is_broken(&error) => self.state().idle.clear(),
-                answer => return lease.finish(client, answer),
+                answer => return lease.finish(connection, answer),
             }
         }
-        let mut client = connect(&self.address).map_err(|e| Fault::Unreachable(e.to_string()))?;
-        let answer = call(&mut client);
-        lease.finish(client, answer)
+        let framing = self.state().framing;
+        let mut words = String::new();
+        for framing in [framing, framing.other()] {
+            let mut connection =
+                Connection::open(&self.address, framing).map_err(|e| Fault::Unreachable(e.to_string()))?;
+            match call(&mut connection.client) {
+                Err(error) if is_broken(&error) && !connection.heard() => words = fault_words(error),
+                answer => {
+                    self.state().framing = framing;
+                    return lease.finish(connection, answer);
+                }
+            }
+        }
+        Err(self.closed(&words))
+    }
+
+    /// What it means that fresh connections were closed without a word.
+    fn closed(&self, words: &str) -> Fault {
+        let closed = format!("it closes connections before it answers ({words})");
+        if self.state().answered {
+            return Fault::Unreachable(closed);
+        }
+        if speaks_compact(&self.address) {
+            return Fault::Foreign("it speaks Thrift's compact protocol".into());
+        }
+        let mut state = self.state();
+        let (since, times) = state.closed.get_or_insert((Instant::now(), 0));
+        *times += 1;
+        if *times >= CLOSED_AT_LEAST && since.elapsed() >= CLOSED_PATIENCE {
+            Fault::Foreign(closed)
+        } else {
+            Fault::Unreachable(closed)
+        }
     }
 
     fn lease(&self) -> Result<Lease<'_>, Fault> {
@@ -84,9 +133,11 @@ impl Pool {
 
 impl Lease<'_> {
     /// Keeps the connection, unless an answer's rest may still be in it.
-    fn finish<T>(self, client: Client, answer: thrift::Result<T>) -> Result<T, Fault> {
+    fn finish<T>(self, connection: Connection, answer: thrift::Result<T>) -> Result<T, Fault> {
         if matches!(answer, Ok(_) | Err(thrift::Error::User(_) | thrift::Error::Application(_))) {
-            self.pool.state().idle.push(client);
+            let mut state = self.pool.state();
+            state.idle.push(connection);
+            (state.answered, state.closed) = (true, None);
         }
         answer.map_err(fault)
     }
@@ -104,9 +155,16 @@ fn is_broken(error: &thrift::Error) -> bool {
     matches!(error, thrift::Error::Transport(e) if e.kind != TransportErrorKind::TimedOut)
 }
 
+fn fault_words(error: thrift::Error) -> String {
+    match fault(error) {
+        Fault::Unreachable(words) | Fault::Refused(words) | Fault::Foreign(words) | Fault::TooLarge(words) => words,
+    }
+}
+
 fn fault(error: thrift::Error) -> Fault {
     match error {
         thrift::Error::Transport(e) => Fault::Unreachable(e.message),
+        thrift::Error::Protocol(e) if e.kind == ProtocolErrorKind::SizeLimit => Fault::TooLarge(e.message),
         thrift::Error::Protocol(e) => Fault::Foreign(e.message),
         // A call that the server doesn't know, or that failed in a way it has no word for.
         thrift::Error::Application(e) if e.kind == thrift::ApplicationErrorKind::UnknownMethod => {

@@ -13,7 +13,7 @@ use thrift::{ProtocolError, ProtocolErrorKind};
 
 /// The most bytes of texts in an answer. A thousand rows of some columns are kilobytes; one that is larger would not fit
 /// the cache either.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The most elements that a list of an answer may have, at least the most rows asked for in a call.
 pub(super) const MAX_LIST: usize = 4096;
@@ -36,9 +36,21 @@ impl<R: Read> BoundedProtocol<R> {
     fn size(size: i32, max: usize) -> thrift::Result<i32> {
         match usize::try_from(size) {
             Ok(claimed) if claimed <= max => Ok(size),
-            Ok(claimed) => Err(error(ProtocolErrorKind::SizeLimit, format!("{claimed} elements or bytes, over {max}"))),
+            Ok(claimed) => {
+                Err(error(ProtocolErrorKind::InvalidData, format!("{claimed} elements or bytes, over {max}")))
+            }
             Err(_) => Err(error(ProtocolErrorKind::NegativeSize, format!("a length of {size}"))),
         }
+    }
+
+    /// A text's length, of what an answer may still have. An answer that is only too long has texts of which each is short
+    /// enough.
+    fn text_size(&mut self, size: i32) -> thrift::Result<usize> {
+        let length = Self::size(size, MAX_ANSWER_BYTES)? as usize;
+        self.left = self.left.checked_sub(length).ok_or_else(|| {
+            error(ProtocolErrorKind::SizeLimit, format!("an answer of more than {} MiB", MAX_ANSWER_BYTES >> 20))
+        })?;
+        Ok(length)
     }
 }
 
@@ -60,8 +72,8 @@ impl<R: Read> TInputProtocol for BoundedProtocol<R> {
     }
 
     fn read_bytes(&mut self) -> thrift::Result<Vec<u8>> {
-        let length = Self::size(self.read_i32()?, self.left)? as usize;
-        self.left -= length;
+        let claimed = self.read_i32()?;
+        let length = self.text_size(claimed)?;
         let mut bytes = vec![0; length];
         self.wire.transport.read_exact(&mut bytes)?;
         Ok(bytes)

@@ -7,7 +7,7 @@ use arrow_array::ArrayRef;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use hbase_thrift::hbase::TRowResult;
 use sluice_core::Kind;
-use sluice_core::lookup::{Found, LookupError};
+use sluice_core::lookup::Found;
 
 use crate::lookup::LookupColumn;
 
@@ -26,39 +26,67 @@ enum Cell {
 pub(super) struct Row {
     /// From when on it is to be asked for again.
     pub(super) until: Instant,
-    cells: Option<Box<[Option<Cell>]>>,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Absent,
+    Cells(Box<[Option<Cell>]>),
+    /// It holds what isn't what was asked for; why.
+    Unfit(Box<str>),
 }
 
 impl Row {
     /// There is no such row.
     pub(super) fn absent(until: Instant) -> Row {
-        Row { until, cells: None }
+        Row { until, held: Held::Absent }
     }
 
-    /// The row that the server gave; refuses a text that isn't UTF-8.
-    pub(super) fn present(
-        until: Instant,
-        table: &str,
-        columns: &[LookupColumn],
-        mut row: TRowResult,
-    ) -> Result<Row, LookupError> {
+    /// A row that can't be answered, and why.
+    pub(super) fn unfit(until: Instant, why: String) -> Row {
+        Row { until, held: Held::Unfit(why.into()) }
+    }
+
+    /// The row that the server gave; one with a text that isn't UTF-8 is unfit.
+    pub(super) fn present(until: Instant, table: &str, columns: &[LookupColumn], mut row: TRowResult) -> Row {
         let mut values = row.columns.take().unwrap_or_default();
         let cells = columns.iter().map(|(name, kind)| {
             let value = values.remove(name.as_bytes()).and_then(|cell| cell.value);
             value.map(|value| cell(table, &row, name, *kind, value)).transpose()
         });
-        Ok(Row { until, cells: Some(cells.collect::<Result<_, _>>()?) })
+        match cells.collect() {
+            Ok(cells) => Row { until, held: Held::Cells(cells) },
+            Err(why) => Row::unfit(until, why),
+        }
     }
 
     /// About how many bytes it takes, with a key of this length.
     pub(super) fn bytes(&self, key: usize) -> usize {
-        let cells = self.cells.iter().flatten().flatten();
-        let values: usize = cells.map(|cell| size_of::<Cell>() + cell.bytes().len()).sum();
+        let values: usize = match &self.held {
+            Held::Absent => 0,
+            Held::Cells(cells) => cells.iter().flatten().map(|cell| size_of::<Cell>() + cell.bytes().len()).sum(),
+            Held::Unfit(why) => why.len(),
+        };
         ROW_OVERHEAD + key + values
     }
 
+    fn is_fit(&self) -> bool {
+        matches!(self.held, Held::Cells(_))
+    }
+
+    fn why_unfit(&self) -> Option<String> {
+        match &self.held {
+            Held::Unfit(why) => Some(why.to_string()),
+            Held::Absent | Held::Cells(_) => None,
+        }
+    }
+
     fn cell(&self, column: usize) -> Option<&Cell> {
-        self.cells.as_ref()?.get(column)?.as_ref()
+        match &self.held {
+            Held::Cells(cells) => cells.get(column)?.as_ref(),
+            Held::Absent | Held::Unfit(_) => None,
+        }
     }
 }
 
@@ -78,22 +106,21 @@ impl Cell {
     }
 }
 
-fn cell(table: &str, row: &TRowResult, column: &str, kind: Kind, value: Vec<u8>) -> Result<Cell, LookupError> {
+fn cell(table: &str, row: &TRowResult, column: &str, kind: Kind, value: Vec<u8>) -> Result<Cell, String> {
     if kind == Kind::Binary {
         return Ok(Cell::Bytes(value.into()));
     }
     String::from_utf8(value).map(|text| Cell::Text(text.into())).map_err(|_| {
         let key = String::from_utf8_lossy(row.row.as_deref().unwrap_or_default()).into_owned();
-        LookupError::Unusable(format!(
-            "`{column}` of HBase's `{table}`, row {key:?}, is no UTF-8 text: correct it, or ask for it as binary"
-        ))
+        format!("`{column}` of HBase's `{table}`, row {key:?}, is no UTF-8 text: correct it, or ask for it as binary")
     })
 }
 
 /// The rows as a lookup's answer.
 pub(super) fn found(rows: &[Arc<Row>], columns: &[LookupColumn]) -> Found {
     let arrays = columns.iter().enumerate().map(|(i, (_, kind))| array(rows, i, *kind)).collect();
-    Found { found: rows.iter().map(|row| row.cells.is_some()).collect(), columns: arrays }
+    let unfit = rows.iter().enumerate().filter_map(|(key, row)| Some((key, row.why_unfit()?))).collect();
+    Found { found: rows.iter().map(|row| row.is_fit()).collect(), columns: arrays, unfit }
 }
 
 fn array(rows: &[Arc<Row>], column: usize, kind: Kind) -> ArrayRef {

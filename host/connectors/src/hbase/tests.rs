@@ -31,6 +31,8 @@ enum Mood {
     Foreign,
     /// Answers a length that is no length.
     Lying,
+    /// Takes connections, and closes them without a word.
+    Silent,
 }
 
 #[derive(Default)]
@@ -97,6 +99,9 @@ fn serve(stream: &TcpStream, served: &Mutex<Served>) -> Option<()> {
     let mut calls = TBinaryInputProtocol::new(BufReader::new(stream), true);
     let mut wire = stream;
     loop {
+        if served.lock().unwrap().mood == Some(Mood::Silent) {
+            return None;
+        }
         let call = calls.read_message_begin().ok()?;
         let keys = read_keys(&mut calls).ok()?;
         let mut served = served.lock().unwrap();
@@ -259,13 +264,84 @@ fn what_speaks_another_protocol_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_text_that_is_none_is_told_with_its_row() {
-    let fake = Fake::new([(b"7".to_vec(), vec![0xff])]);
-    let Err(LookupError::Unusable(message)) = get(&mut lookup(&fake.connection(CacheConfig::default())), &keys(7..8))
-    else {
-        panic!("answered")
+fn a_text_that_is_none_is_told_with_its_row_and_the_other_rows_are_answered() {
+    let fake = Fake::new([(b"7".to_vec(), vec![0xff]), (b"8".to_vec(), b"m8".to_vec())]);
+    let mut lookup = lookup(&fake.connection(CacheConfig::default()));
+    for _ in 0..2 {
+        let found = lookup.get(&[b"6", b"7", b"8"]).unwrap();
+        assert_eq!(found.found, [false, false, true]);
+        let [(1, why)] = found.unfit.as_slice() else { panic!("{:?}", found.unfit) };
+        assert!(why.contains("row \"7\"") && why.contains("ask for it as binary"), "{why}");
+    }
+    assert_eq!(fake.calls(), [3], "what is unfit is remembered as well");
+}
+
+#[test]
+fn keys_that_no_row_can_have_are_absent_without_a_question() {
+    let fake = Fake::rooms(1);
+    let mut lookup = lookup(&fake.connection(CacheConfig::default()));
+    let (longest, longer) = ("x".repeat(32_767), "x".repeat(32_768));
+    assert_eq!(get(&mut lookup, &["".into(), longer.clone()]).unwrap(), [None, None]);
+    assert_eq!(fake.calls(), Vec::<usize>::new());
+    assert_eq!(get(&mut lookup, &["".into(), "0".into(), longest, longer]).unwrap()[1], Some("m0".into()));
+    assert_eq!(fake.calls(), [2]);
+}
+
+#[test]
+fn rows_that_are_too_many_bytes_for_an_answer_are_asked_for_by_halves() {
+    let size = protocol::MAX_ANSWER_BYTES / 4;
+    let fake = Fake::new((0..8).map(|i| (i.to_string().into_bytes(), vec![b'x'; size])));
+    let mut lookup = lookup(&fake.connection(CacheConfig { ttl: Duration::ZERO, ..CacheConfig::default() }));
+    assert!(get(&mut lookup, &keys(0..8)).unwrap().iter().all(|text| text.as_ref().unwrap().len() == size));
+    assert_eq!(fake.calls(), [8, 4, 2, 2, 4, 2, 2]);
+}
+
+#[test]
+fn a_server_that_only_closes_connections_is_away_for_a_while_and_then_the_address_is_at_fault() {
+    let fake = Fake::rooms(1);
+    fake.mood(Mood::Silent);
+    let connection = fake.connection(CacheConfig::default());
+    let columns = [("cf:module_id".to_string(), Kind::Utf8)];
+    let asked = Instant::now();
+    let mut away = 0;
+    let message = loop {
+        match connection.check("rooms", &columns) {
+            Err(LookupError::Unavailable(_)) => away += 1,
+            Err(LookupError::Unusable(message)) => break message,
+            Ok(()) => panic!("answered"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
     };
-    assert!(message.contains("row \"7\"") && message.contains("ask for it as binary"), "{message}");
+    assert!(away >= 3 && asked.elapsed() >= Duration::from_secs(10), "{away}");
+    assert!(message.contains("closes connections before it answers") && message.contains(&fake.address), "{message}");
+}
+
+#[test]
+fn a_server_that_has_answered_is_away_however_long_it_closes_connections() {
+    let fake = Fake::rooms(1);
+    let connection = fake.connection(CacheConfig { ttl: Duration::ZERO, ..CacheConfig::default() });
+    get(&mut lookup(&connection), &keys(0..1)).unwrap();
+    fake.mood(Mood::Silent);
+    *fake.now.lock().unwrap() += Duration::from_secs(3600);
+    let columns = [("cf:module_id".to_string(), Kind::Utf8)];
+    for _ in 0..20 {
+        assert!(matches!(connection.check("rooms", &columns), Err(LookupError::Unavailable(_))));
+    }
+    fake.mood(Mood::Well);
+    assert_eq!(get(&mut lookup(&connection), &keys(0..1)).unwrap(), [Some("m0".into())]);
+}
+
+#[test]
+fn names_that_hbase_refuses_are_refused_before_anything_is_connected() {
+    let connection = HbaseConnection::new(HbaseOptions::new("127.0.0.1:1")).unwrap();
+    let columns = [("cf:x".to_string(), Kind::Utf8)];
+    for name in ["", "a b", "a:b:c", ":t", "n-s:t", "-t", ".t", "a/b", "t\n"] {
+        let Err(LookupError::Unusable(message)) = connection.check(name, &columns) else { panic!("{name}") };
+        assert!(message.contains("no name of an HBase table"), "{message}");
+    }
+    for name in ["t", "T_1-2.3", "ns:t", "n_1:t"] {
+        assert!(connection.lookup(name, &columns).is_ok(), "{name}");
+    }
 }
 
 #[test]

@@ -163,9 +163,8 @@ impl TopicLetters {
             RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
                 SinkError::Unusable(missing(topic, brokers))
             }
-            RDKafkaErrorCode::MessageSizeTooLarge => SinkError::Unusable(format!(
-                "Kafka at {brokers} doesn't take a dead letter that long: raise `max.message.bytes` of the topic `{topic}`, for \
-                 letters are a little longer than their records"
+            RDKafkaErrorCode::MessageSizeTooLarge => SinkError::Rows(format!(
+                "it is longer than `max.message.bytes` of the topic `{topic}`; letters are a little longer than their records"
             )),
             _ => SinkError::Unavailable(format!("Kafka at {brokers}, topic `{topic}`: {error}")),
         }
@@ -340,7 +339,24 @@ impl Storage for TopicLetters {
             value: Some(letter.value.clone().unwrap_or_default()),
             headers: Some(record::headers(pipeline, letter)),
         };
-        self.produce(letters.iter().map(record).collect())
+        let why = match (self.produce(letters.iter().map(record).collect()), letters) {
+            (Err(SinkError::Rows(why)), [_, ..]) => why,
+            (sent, _) => return sent,
+        };
+        // Some are too long, found by halves; written twice, a letter is the same. The one that is, is kept without its record.
+        match letters {
+            [letter] if letter.value.is_some() || letter.key.is_some() => {
+                let mut cut = letter.clone();
+                cut.leave_record_out(&why);
+                self.write(pipeline, &[cut])
+            }
+            [_] => Err(SinkError::Unusable(why)),
+            letters => {
+                let (first, second) = letters.split_at(letters.len() / 2);
+                self.write(pipeline, first)?;
+                self.write(pipeline, second)
+            }
+        }
     }
 
     fn mark(&mut self, which: &[(Place, Entry)]) -> Result<(), SinkError> {

@@ -19,6 +19,7 @@
 //!   One that ends leaves, so that others have them at once.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
@@ -92,7 +93,7 @@ impl Membership {
         let attending = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("kafka-group".to_owned())
-            .spawn(move || member::attend(&attending, &config, &ended))
+            .spawn(move || attending.attend_or_say_why(|| member::attend(&attending, &config, &ended)))
             .map_err(|error| SourceError::Unavailable(format!("no thread to join the group {group} with: {error}")))?;
         Ok(Membership { shared, attending: Mutex::new(Some((alive, thread))) })
     }
@@ -225,6 +226,20 @@ impl Shared {
                 is written after {:?}: their next host reads it again", asked.elapsed());
         }
         self.update(|now| now.part.gave_back(partitions));
+    }
+
+    /// A member's thread that dies leaves nobody who would tell of the group: whoever has a share is told that it is lost, and whoever asks,
+    /// why. A pipeline joins anew when it has heard that.
+    fn attend_or_say_why(&self, attend: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(attend)).is_err() {
+            let reason =
+                "the thread that is a member of the group died; this is a defect of the host, which joins anew";
+            self.update(|now| {
+                now.part.lost();
+                now.expelled = true;
+                now.notice = Some(Standing::Refused(reason.to_owned()));
+            });
+        }
     }
 
     /// This client is the member from now on.

@@ -41,7 +41,8 @@ impl Records for KafkaRecords {
     }
 
     fn timestamp(&self, i: usize) -> Option<i64> {
-        self.batch.get(i).timestamp()?.checked_mul(MICROS)
+        // One that no int64 of microseconds holds is as far beyond every calendar as the last one that it does hold.
+        self.batch.get(i).timestamp().map(|millis| millis.saturating_mul(MICROS))
     }
 
     fn intervals(&self) -> &[(Partition, Interval)] {

@@ -53,13 +53,17 @@ impl Reports {
 
     /// Takes up a client's error that belongs to no record. Such errors pass, since librdkafka goes on trying.
     pub fn heard(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
-        tracing::warn!(target: "kafka", "{reason}");
+        // That all brokers are down is said many times a second, and less than why each is.
+        if code == Some(RDKafkaErrorCode::AllBrokersDown) {
+            tracing::debug!(target: "kafka", "{reason}");
+        } else {
+            tracing::warn!(target: "kafka", "{reason}");
+        }
         let reason = shortened(reason);
         self.with(|heard| {
             if code.is_some_and(is_refusal) {
                 heard.refused.get_or_insert_with(|| reason.clone());
             }
-            // That all brokers are down says less than why each is.
             if code != Some(RDKafkaErrorCode::AllBrokersDown) || heard.trouble.is_none() {
                 heard.trouble = Some(reason);
             }

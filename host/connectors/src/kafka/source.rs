@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
+use sluice_core::identity::Identity;
 use sluice_core::records::Records;
 use sluice_core::share::Share;
 use sluice_core::{Offset, Partition};
@@ -20,8 +21,8 @@ use super::reports::is_refusal;
 use super::starts::{Starts, gone};
 use super::topic::{Edge, Topic, refused};
 use super::watch::{Found, Watch};
-use super::{KafkaConnection, config};
-use crate::source::{Committer, Source, SourceError, Subscription};
+use super::{KafkaConnection, config, sameness};
+use crate::source::{Committer, Source, SourceError, Subscription, check_identity};
 
 /// The most records of one answer, whatever is asked for: larger ones were slower, and fill the processor's caches.
 const MAX_RECORDS: usize = 16_384;
@@ -39,6 +40,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// an error; `Unavailable` is a topic that the cluster doesn't know any more, or a partition that can't be read for now.
 pub struct KafkaSource {
     topic: Topic,
+    identity: Identity,
     queue: BatchQueue,
     positions: Positions,
     starts: BTreeMap<Partition, Offset>,
@@ -48,6 +50,8 @@ pub struct KafkaSource {
     waiting: Option<String>,
     /// Stays once it is there.
     failed: Option<String>,
+    /// The same: the topic is another one.
+    another: Option<(Identity, Identity)>,
 }
 
 impl KafkaSource {
@@ -56,7 +60,7 @@ impl KafkaSource {
     ///
     /// # Errors
     /// `Unavailable` if no broker answers within `patience`, or the group gives nothing yet; `Held` if others have what is
-    /// needed; `Unusable` if a property is not librdkafka's, the credentials are refused, the topic isn't there, or a commit is
+    /// needed; `Another` if it isn't the topic that is known; `Unusable` if a property is not librdkafka's, the credentials are refused, the topic isn't there, or a commit is
     /// of records that it no longer has.
     pub fn open(
         connection: &KafkaConnection,
@@ -73,16 +77,21 @@ impl KafkaSource {
         let topic =
             Topic { consumer, name: subscription.topic.as_str().into(), brokers: connection.brokers.as_str().into() };
         let count = topic.partitions(patience, || queue.serve_events())?;
+        // Before its offsets are looked at: those of another topic say nothing.
+        let identity = sameness::identity(&topic, patience)?;
+        check_identity(&topic.name, &subscription.known, &identity)?;
         let claim = membership.map(Membership::claim).transpose()?.map(Arc::new);
         let mut source = KafkaSource {
             starts: Starts { topic: &topic, count, claim: claim.as_deref() }.find(&subscription.start)?,
             topic,
+            identity,
             queue,
             claim,
             positions: Positions::default(),
             watch: None,
             waiting: None,
             failed: None,
+            another: None,
         };
         source.assign(&source.starts.clone())?;
         source.watch = source.watch(count, config::refresh_interval(&config))?;
@@ -155,7 +164,10 @@ impl KafkaSource {
         let text = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
         match code {
             RDKafkaErrorCode::PartitionEOF => self.positions.reach(partition, Offset(message.offset())),
-            RDKafkaErrorCode::AutoOffsetReset => self.failed = Some(self.out_of_range(partition, &text)),
+            RDKafkaErrorCode::AutoOffsetReset => {
+                self.look_whether_same();
+                self.failed = Some(self.out_of_range(partition, &text));
+            }
             RDKafkaErrorCode::Fatal => {
                 self.failed = Some(format!("Kafka's client at {} can't go on: {text}; restart", self.topic.brokers));
             }
@@ -179,7 +191,16 @@ impl KafkaSource {
         gone(&self.topic.name, partition, &at, &there)
     }
 
+    fn look_whether_same(&mut self) {
+        if let Err(SourceError::Another { was, is, .. }) = sameness::check(&self.topic, &self.identity) {
+            self.another = Some((was, is));
+        }
+    }
+
     fn failure(&mut self) -> Option<SourceError> {
+        if let Some((was, is)) = self.another.clone() {
+            return Some(SourceError::Another { topic: self.topic.name.to_string(), was, is });
+        }
         let failed = self.failed.clone().map(SourceError::Unusable);
         failed.or_else(|| self.waiting.take().map(SourceError::Unavailable))
     }
@@ -207,12 +228,28 @@ impl Source for KafkaSource {
     }
 
     fn ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.look_whether_same();
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
         let partitions: Vec<_> = self.starts.keys().copied().collect();
         self.topic.edges(&partitions, Edge::End, PATIENCE)
     }
 
     fn positions(&self) -> BTreeMap<Partition, Offset> {
         self.starts.clone()
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn committed(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        let partitions: Vec<_> = self.starts.keys().copied().collect();
+        match &self.claim {
+            Some(claim) => self.topic.committed(claim.client()?.as_ref(), &partitions, PATIENCE),
+            None => self.topic.committed(&self.topic.consumer, &partitions, PATIENCE),
+        }
     }
 
     fn share(&self) -> Option<&Share> {
@@ -223,10 +260,11 @@ impl Source for KafkaSource {
         match &self.claim {
             Some(claim) => Arc::new(MemberCommitter {
                 topic: self.topic.clone(),
+                identity: self.identity.clone(),
                 claim: Arc::clone(claim),
                 told: Mutex::new(self.starts.clone()),
             }),
-            None => Arc::new(OutsideCommitter { topic: self.topic.clone() }),
+            None => Arc::new(OutsideCommitter { topic: self.topic.clone(), identity: self.identity.clone() }),
         }
     }
 }

@@ -32,6 +32,23 @@ pub(super) enum Edge {
     End,
 }
 
+/// What librdkafka says of a port that isn't Kafka's, or whose TLS and SASL are other than configured. It says so of each try,
+/// and tries for ever.
+const FOREIGN: [&str; 4] =
+    ["Invalid response size", "incorrect security.protocol", "PLAINTEXT broker listener", "SSL handshake failed"];
+
+/// Whether nothing but another configuration can help, once nobody has answered for long enough.
+fn is_foreign(trouble: &str) -> bool {
+    FOREIGN.iter().any(|words| trouble.contains(words))
+}
+
+fn foreign(brokers: &str, why: &str) -> String {
+    format!(
+        "what is at {brokers} doesn't answer as a Kafka broker does ({why}): name the port of a broker's listener, and its \
+         security.protocol in the connection's properties"
+    )
+}
+
 /// A topic of one cluster.
 #[derive(Clone)]
 pub(super) struct Topic {
@@ -59,6 +76,9 @@ impl Topic {
                     }
                     if asked.elapsed() >= patience {
                         let trouble = self.consumer.client().context().trouble();
+                        if let Some(why) = trouble.as_deref().filter(|trouble| is_foreign(trouble)) {
+                            return Err(SourceError::Unusable(foreign(&self.brokers, why)));
+                        }
                         return Err(SourceError::Unavailable(silent(&self.brokers, patience, trouble, code)));
                     }
                 }

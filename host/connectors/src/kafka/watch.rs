@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -59,13 +60,17 @@ impl Drop for Watch {
 
 fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<Found>, ended: &Receiver<()>) {
     while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-        let (found, count) = match added(topic, known) {
+        // A panic in there was logged: the next look may do better.
+        let Ok(added) = catch_unwind(AssertUnwindSafe(|| added(topic, known))) else { continue };
+        let (found, count) = match added {
             Ok(starts) if starts.is_empty() => continue,
             Ok(starts) => {
                 let count = i32::try_from(starts.len()).unwrap_or(0);
                 (Found::Partitions(starts), count)
             }
-            Err(SourceError::Unusable(why)) => (Found::Trouble(why), 0),
+            Err(error @ (SourceError::Unusable(_) | SourceError::Another { .. })) => {
+                (Found::Trouble(error.to_string()), 0)
+            }
             // The cluster is away, and librdkafka says so itself.
             Err(SourceError::Unavailable(_) | SourceError::Held(_)) => continue,
         };

@@ -17,6 +17,7 @@ use sluice_core::{Offset, Partition};
 
 use super::indexed::{Entry, Index, IndexedLetters, MAX_LETTERS, Storage, is_from, too_many};
 use super::{Letter, Letterbox, Place, line};
+use crate::regular;
 use crate::sink::SinkError;
 
 /// The longest line that is read, in bytes: twice the longest record that a broker would be told to take, in hexadecimal.
@@ -37,10 +38,11 @@ pub fn check(path: &Path) -> Result<(), SinkError> {
         )));
     }
     match OpenOptions::new().append(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(trouble(path, &error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(trouble(path, &error)),
+        _ => {}
     }
+    // The lock, and the file anew when letters are removed, are made beside it.
+    tempfile::tempfile_in(directory).map(drop).map_err(|error| trouble(directory, &error))
 }
 
 /// What a file was when it was read.
@@ -76,7 +78,7 @@ impl LetterFile {
 
     /// Hands out each whole line with its place in the file.
     fn each_line(&self, mut each: impl FnMut(i64, &[u8]) -> Result<(), SinkError>) -> Result<(), SinkError> {
-        let file = match File::open(&self.path) {
+        let file = match regular::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(self.trouble(&error)),
@@ -198,7 +200,7 @@ impl Storage for LetterFile {
     fn read(&mut self, which: &[(Place, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError> {
         let mut positions: Vec<i64> = which.iter().map(|(_, entry)| entry.position).collect();
         positions.sort_unstable();
-        let mut reader = BufReader::new(File::open(&self.path).map_err(|e| self.trouble(&e))?);
+        let mut reader = BufReader::new(regular::open(&self.path).map_err(|e| self.trouble(&e))?);
         let (mut letters, mut line, mut at) = (Vec::with_capacity(which.len()), Vec::new(), 0);
         for position in positions {
             reader.seek_relative(position - at).map_err(|e| self.trouble(&e))?;

@@ -35,6 +35,11 @@ impl Commits {
         Ok(Commits { next: Mutex::new(next), ..self })
     }
 
+    /// What the file says now.
+    pub fn committed(&self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        Ok(read(&self.path)?.into_iter().map(|(partition, offset)| (Partition(partition), Offset(offset))).collect())
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -7,15 +7,21 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sluice_core::decode::is_whole_object;
 use sluice_core::{Offset, Partition};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::records::LogRecords;
 use super::{MAX_LINE, source_error};
+use crate::regular;
 use crate::source::SourceError;
 
 /// So much is read at once. Smaller ones cost more calls and smaller batches; each partition holds one, and each batch
 /// under way those that its records are in.
 const BLOCK: usize = 512 * 1024;
+
+/// How much of a first line tells a file from others. Less: lines that begin alike. More: it is read each second.
+const IDENTIFYING: usize = 4096;
 
 /// A partition's file and how far it is read.
 pub(super) struct PartitionFile {
@@ -30,6 +36,10 @@ pub(super) struct PartitionFile {
     at: usize,
     /// The beginning of a line whose end isn't read yet.
     tail: Vec<u8>,
+    /// How many bytes of the tail were handed out as a line, since it is whole but for its line feed; 0 while it waits.
+    taken: usize,
+    /// Whether the tail is to be handed out now.
+    takes_tail: bool,
     position: Offset,
     counted: Counted,
 }
@@ -43,7 +53,7 @@ struct Counted {
 
 impl PartitionFile {
     pub fn open(partition: Partition, path: PathBuf) -> Result<PartitionFile, SourceError> {
-        let file = File::open(&path).map_err(|error| source_error(&path, &error))?;
+        let file = regular::open(&path).map_err(|error| source_error(&path, &error))?;
         let metadata = file.metadata().map_err(|error| source_error(&path, &error))?;
         Ok(PartitionFile {
             partition,
@@ -54,9 +64,31 @@ impl PartitionFile {
             block: Arc::default(),
             at: 0,
             tail: Vec::new(),
+            taken: 0,
+            takes_tail: false,
             position: Offset(0),
             counted: Counted { bytes: 0, lines: Offset(0) },
         })
+    }
+
+    /// The file's name and the hash of its first line, once that is there. A file that grows keeps it, as does a copy that is
+    /// brought back; another one has another, unless somebody began it with the very same line.
+    pub fn first_line(&self) -> Result<Option<(String, String)>, SourceError> {
+        let mut begin = vec![0; IDENTIFYING];
+        let mut length = 0;
+        while length < begin.len() {
+            match self.file.read_at(&mut begin[length..], length as u64).map_err(|e| source_error(&self.path, &e))? {
+                0 => break,
+                got => length += got,
+            }
+        }
+        let line = match memchr::memchr(b'\n', &begin[..length]) {
+            Some(end) => &begin[..end],
+            None if length == IDENTIFYING => &begin[..],
+            None => return Ok(None),
+        };
+        let name = format!("{}.jsonl", self.partition);
+        Ok(Some((name, format!("{:032x}", xxh3_128(line)))))
     }
 
     pub fn partition(&self) -> Partition {
@@ -78,7 +110,28 @@ impl PartitionFile {
         let (added, at) = records.push_run(self.partition, self.position, &self.block, self.at, max);
         self.at = at;
         self.position = self.position.advanced(added);
+        // By itself: an answer has one interval of a partition.
+        if self.takes_tail && added == 0 {
+            self.take_tail(records)?;
+        }
         Ok(())
+    }
+
+    /// Adds the last line, which has no line feed; as long as nothing was written after it.
+    fn take_tail(&mut self, records: &mut LogRecords) -> Result<(), SourceError> {
+        if self.taken > 0 || self.checked_length()? > self.read || !is_whole_object(&self.tail) {
+            return Ok(());
+        }
+        self.takes_tail = false;
+        let line = Arc::new([self.tail.as_slice(), b"\n"].concat());
+        records.push_run(self.partition, self.position, &line, 0, 1);
+        self.tail_is_taken();
+        Ok(())
+    }
+
+    fn tail_is_taken(&mut self) {
+        self.taken = self.tail.len();
+        self.position = self.position.next();
     }
 
     /// Passes over lines until `target` is next or the file has no more whole line.
@@ -87,7 +140,13 @@ impl PartitionFile {
             self.fill_if_empty()?;
             let wanted = usize::try_from(target.0 - self.position.0).unwrap_or(usize::MAX);
             let ends = memchr::memchr_iter(b'\n', &self.block[self.at..]).take(wanted);
-            let Some((passed, last)) = ends.enumerate().last() else { return Ok(()) };
+            let Some((passed, last)) = ends.enumerate().last() else {
+                // The last line was taken before its line feed was there, and it still isn't.
+                if self.position.next() == target && self.taken == 0 && is_whole_object(&self.tail) {
+                    self.tail_is_taken();
+                }
+                return Ok(());
+            };
             self.at += last + 1;
             self.position = self.position.advanced(passed + 1);
         }
@@ -98,7 +157,8 @@ impl PartitionFile {
     pub fn end(&mut self) -> Result<Offset, SourceError> {
         if self.read > self.counted.bytes {
             let waiting = memchr::memchr_iter(b'\n', &self.block[self.at..]).count();
-            self.counted = Counted { bytes: self.read, lines: self.position.advanced(waiting) };
+            let ended = Offset(self.position.0 - i64::from(self.taken > 0));
+            self.counted = Counted { bytes: self.read, lines: ended.advanced(waiting) };
         }
         let length = self.checked_length()?;
         let mut buffer = vec![0; BLOCK];
@@ -114,7 +174,50 @@ impl PartitionFile {
                 }
             }
         }
-        Ok(self.counted.lines)
+        // A last line that was taken without its line feed counts.
+        Ok(self.counted.lines.max(self.position))
+    }
+
+    /// Where the file ends for a reader who doesn't wait for more: a last line that is a whole record counts without its line feed,
+    /// and is handed out. What a writer has written half is no whole record, and nothing that can follow a whole one makes it
+    /// another.
+    pub fn last_end(&mut self) -> Result<Offset, SourceError> {
+        let (end, length) = (self.end()?, self.checked_length()?);
+        if self.taken > 0 || length == 0 {
+            return Ok(end);
+        }
+        let unfinished = self.unfinished(length)?;
+        if unfinished.is_empty() {
+            return Ok(end);
+        }
+        if !is_whole_object(&unfinished) {
+            tracing::warn!(
+                "{}: line {} has no line feed at its end and is no whole JSON object: it is not read",
+                self.path.display(),
+                end.next()
+            );
+            return Ok(end);
+        }
+        self.takes_tail = true;
+        Ok(end.next())
+    }
+
+    /// The last line of so many bytes, if it has no line feed; none of one that is longer than a line may be.
+    fn unfinished(&self, length: u64) -> Result<Vec<u8>, SourceError> {
+        let mut last = Vec::new();
+        while (last.len() as u64) < length && last.len() <= MAX_LINE {
+            let start = (length - last.len() as u64).saturating_sub(BLOCK as u64);
+            let mut block = vec![0; BLOCK.min((length - last.len() as u64) as usize)];
+            self.file.read_exact_at(&mut block, start).map_err(|error| source_error(&self.path, &error))?;
+            let feed = memchr::memrchr(b'\n', &block);
+            block.drain(..feed.map_or(0, |feed| feed + 1));
+            block.append(&mut last);
+            last = block;
+            if feed.is_some() {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     /// Reads the next lines once all that were read are handed out.
@@ -161,6 +264,20 @@ impl PartitionFile {
         self.tail.truncate(whole);
         self.block = Arc::new(mem::replace(&mut self.tail, rest));
         self.at = 0;
+        self.pass_over_taken()
+    }
+
+    /// The line that was taken without its line feed is the block's first now; it must have stayed what it was.
+    fn pass_over_taken(&mut self) -> Result<(), SourceError> {
+        let taken = mem::take(&mut self.taken);
+        if taken == 0 {
+            return Ok(());
+        }
+        let end = memchr::memchr(b'\n', &self.block).unwrap_or(self.block.len());
+        if self.block[taken..end].iter().any(|byte| !byte.is_ascii_whitespace()) {
+            return Err(self.changed("was written on after its last line, which was whole but for the line feed,"));
+        }
+        self.at = end + 1;
         Ok(())
     }
 

@@ -8,8 +8,9 @@
 //!
 //! People can `cat` it, append to it with any tool, and replay it. What that asks for:
 //!
-//! - A line counts once its line feed is there; an unfinished last line waits. An empty line is a record with an empty
-//!   value, so that line numbers and offsets agree.
+//! - A line counts once its line feed is there; an unfinished last line waits. For a reader that ends at the end of the file, one
+//!   that is a whole JSON object counts, too. An empty line is a record with an empty value, so that line numbers and offsets
+//!   agree.
 //! - Files only grow. One that shrinks or is another file than before no longer has the records that were read, so reading
 //!   it stops with an error that says so.
 //! - A new `N.jsonl` in the topic's directory is a new partition, read from its beginning.
@@ -100,9 +101,11 @@ fn partition_of(path: &Path) -> Option<Partition> {
 fn source_error(path: &Path, error: &Error) -> SourceError {
     let message = format!("{} can't be read: {error}", path.display());
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
-            SourceError::Unusable(message)
-        }
+        ErrorKind::NotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidInput => SourceError::Unusable(message),
         _ => SourceError::Unavailable(message),
     }
 }

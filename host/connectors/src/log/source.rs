@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sluice_core::identity::Identity;
 use sluice_core::records::Records;
 use sluice_core::{Offset, Partition};
 
@@ -13,7 +14,7 @@ use super::commits::Commits;
 use super::file::PartitionFile;
 use super::records::LogRecords;
 use super::{LogConnection, partition_files, source_error};
-use crate::source::{Committer, Source, SourceError, Start, Subscription};
+use crate::source::{Committer, Source, SourceError, Start, Subscription, check_identity};
 
 /// How often an idle source looks at its files: what an appended line waits at most, against a `stat` for each file.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -31,6 +32,8 @@ const MAX_RECORDS: usize = 65_536;
 pub struct LogSource {
     topic: Arc<str>,
     directory: PathBuf,
+    /// What the files were when they were read before.
+    known: Identity,
     files: Vec<PartitionFile>,
     /// Which file is asked first: each in turn, so that none waits for the others' backlog.
     turn: usize,
@@ -51,6 +54,7 @@ impl LogSource {
         let mut source = LogSource {
             topic: subscription.topic.as_str().into(),
             directory,
+            known: subscription.known.clone(),
             files: Vec::new(),
             turn: 0,
             starts: BTreeMap::new(),
@@ -60,6 +64,7 @@ impl LogSource {
         for (partition, path) in source.partition_files()? {
             source.add(partition, path, &subscription.start)?;
         }
+        source.known = source.known.clone().with(source.found());
         if let Start::At(ends) = &subscription.start
             && let Some((partition, end)) = ends.iter().find(|(partition, _)| !source.starts.contains_key(partition))
         {
@@ -85,6 +90,8 @@ impl LogSource {
 
     fn add(&mut self, partition: Partition, path: PathBuf, start: &Start) -> Result<(), SourceError> {
         let mut file = PartitionFile::open(partition, path)?;
+        // Before its lines are looked at: those of another file say nothing.
+        check_identity(&self.topic, &self.known, &Identity::of(file.first_line()?))?;
         match start {
             Start::Earliest => {}
             Start::Latest => file.skip_to(Offset(i64::MAX))?,
@@ -108,12 +115,28 @@ impl LogSource {
             return Ok(());
         }
         self.searched = Instant::now();
+        self.check_first_lines()?;
         for (partition, path) in self.partition_files()? {
             if !self.starts.contains_key(&partition) {
                 self.add(partition, path, &Start::Earliest)?;
             }
         }
         Ok(())
+    }
+
+    /// The files begin as they did before; what is there by now, they begin with from now on.
+    fn check_first_lines(&mut self) -> Result<(), SourceError> {
+        let found = self.found();
+        check_identity(&self.topic, &self.known, &found)?;
+        self.known = self.known.clone().with(found);
+        Ok(())
+    }
+
+    /// The first line of each file, by its hash, as it is now.
+    fn found(&self) -> Identity {
+        // What can't be read now is said by the next poll.
+        let lines = self.files.iter().filter_map(|file| file.first_line().ok().flatten());
+        Identity::of(lines)
     }
 
     fn take(&mut self, max_records: usize) -> Result<LogRecords, SourceError> {
@@ -169,8 +192,21 @@ impl Source for LogSource {
         self.files.iter_mut().map(|file| Ok((file.partition(), file.end()?))).collect()
     }
 
+    fn last_ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.files.iter_mut().map(|file| Ok((file.partition(), file.last_end()?))).collect()
+    }
+
     fn positions(&self) -> BTreeMap<Partition, Offset> {
         self.starts.clone()
+    }
+
+    /// What the files were when they were last compared: a checkpoint must not take a file for known whose lines weren't read.
+    fn identity(&self) -> Identity {
+        self.known.clone()
+    }
+
+    fn committed(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+        self.commits.committed()
     }
 
     fn committer(&self) -> Arc<dyn Committer> {

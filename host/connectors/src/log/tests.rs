@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sluice_core::identity::Identity;
 use sluice_core::interval::Intervals;
 use sluice_core::{Offset, Partition};
 use tempfile::TempDir;
@@ -42,7 +43,7 @@ impl Log {
     }
 
     fn try_open(&self, start: Start) -> Result<LogSource, SourceError> {
-        let subscription = Subscription { topic: "t".into(), group: "g".into(), start };
+        let subscription = Subscription { topic: "t".into(), group: "g".into(), start, known: Identity::default() };
         LogSource::open(&self.connection, &subscription)
     }
 
@@ -286,6 +287,109 @@ fn the_longest_line_is_read_and_a_longer_one_is_named() {
     assert_eq!(finished, unfinished);
 }
 
+/// The lines of a reader that ends where the file ends.
+fn backfilled(log: &Log, start: Start) -> (Reader, Offset) {
+    let mut source = log.open(start);
+    let end = source.last_ends().unwrap()[&Partition(0)];
+    let mut reader = Reader::default();
+    reader.drain(&mut source, 1000);
+    assert_eq!(source.ends().unwrap()[&Partition(0)], end);
+    (reader, end)
+}
+
+fn at(offset: Offset) -> Start {
+    Start::At(BTreeMap::from([(Partition(0), offset)]))
+}
+
+#[test]
+fn a_last_line_without_a_line_feed_is_read_by_a_reader_that_ends_there() {
+    let log = Log::new();
+    log.append(0, b"{\"a\":1}\n{\"a\":2}");
+    // Who goes on reading waits for the line feed.
+    assert_eq!(read_all(&mut log.open(Start::Earliest)).lines(0), [b"{\"a\":1}".to_vec()]);
+    let (read, end) = backfilled(&log, Start::Earliest);
+    assert_eq!((read.lines(0).len(), end), (2, Offset(2)));
+    assert_eq!(read.lines(0)[1], b"{\"a\":2}");
+    assert!(read.intervals.reaches(&BTreeMap::from([(Partition(0), end)])));
+
+    // The next reader goes on after it, whether its line feed has come or not.
+    assert_eq!(backfilled(&log, at(end)).0.lines(0), Vec::<Vec<u8>>::new());
+    let mut waiting = log.open(at(end));
+    assert_eq!(waiting.poll(10, NO_WAIT).unwrap().map(|records| records.len()), None);
+    assert_eq!(waiting.ends().unwrap()[&Partition(0)], Offset(2));
+    log.append(0, b" \n{\"a\":3}\n{\"a\":4}");
+    let mut reader = Reader::default();
+    reader.drain(&mut waiting, 10);
+    assert_eq!(reader.lines(0), [b"{\"a\":3}".to_vec()]);
+    assert_eq!(waiting.ends().unwrap()[&Partition(0)], Offset(3));
+    let (read, end) = backfilled(&log, at(end));
+    assert_eq!((read.lines(0), end), (vec![b"{\"a\":3}".to_vec(), b"{\"a\":4}".to_vec()], Offset(4)));
+}
+
+#[test]
+fn a_last_line_that_a_writer_has_begun_is_not_read() {
+    for half in ["{", "{\"a\":1", "{\"a\":\"}", "[1]", "7", " ", "{\"a\":1}{", "{\"a\":{\"b\":1}"] {
+        let log = Log::new();
+        log.append(0, format!("{{\"a\":0}}\n{half}").as_bytes());
+        let (read, end) = backfilled(&log, Start::Earliest);
+        assert_eq!((read.lines(0).len(), end), (1, Offset(1)), "{half}");
+    }
+}
+
+#[test]
+fn a_line_that_is_written_on_after_it_was_read_stops_the_source() {
+    let log = Log::new();
+    log.append(0, b"{\"a\":1}");
+    let mut source = log.open(Start::Earliest);
+    source.last_ends().unwrap();
+    assert_eq!(read_all(&mut source).lines(0).len(), 1);
+    log.append(0, b"{\"a\":2}\n");
+    let message = unusable(source.poll(10, NO_WAIT).err().unwrap());
+    assert!(message.contains("was written on after its last line"), "{message}");
+}
+
+#[test]
+fn a_last_line_that_is_finished_before_it_is_read_is_read_once() {
+    let log = Log::new();
+    log.append(0, b"{\"a\":1}");
+    let mut source = log.open(Start::Earliest);
+    assert_eq!(source.last_ends().unwrap()[&Partition(0)], Offset(1));
+    log.append(0, b"\n{\"a\":2}\n");
+    assert_eq!(read_all(&mut source).lines(0).len(), 2);
+}
+
+#[test]
+fn a_long_last_line_without_a_line_feed_is_read() {
+    let log = Log::new();
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(3 << 20)).into_bytes();
+    log.append(0, &[b"{}\n", long.as_slice()].concat());
+    let (read, end) = backfilled(&log, Start::Earliest);
+    assert_eq!((read.lines(0)[1].len(), end), (long.len(), Offset(2)));
+}
+
+proptest! {
+    #[test]
+    fn a_reader_that_ends_and_those_after_it_read_each_line_once(
+        records in prop::collection::vec("[a-z]{0,9}", 1..20),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let lines: Vec<_> = records.iter().map(|text| format!("{{\"a\":\"{text}\"}}").into_bytes()).collect();
+        let log = Log::new();
+        let bytes = joined(&lines);
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([0, bytes.len()]).collect();
+        cuts.sort_unstable();
+        let (mut all, mut next) = (Vec::new(), Offset(0));
+        log.append(0, b"");
+        for pair in cuts.windows(2) {
+            log.append(0, &bytes[pair[0]..pair[1]]);
+            let (read, end) = backfilled(&log, at(next));
+            all.extend(read.lines(0));
+            next = end;
+        }
+        prop_assert_eq!(all, lines);
+    }
+}
+
 #[test]
 fn a_missing_topic_says_what_to_do() {
     let log = Log::new();
@@ -353,6 +457,7 @@ fn names_that_lead_elsewhere_are_refused() {
             topic: topic.into(),
             group: group.into(),
             start: Start::Earliest,
+            known: Identity::default(),
         };
         assert!(LogSource::open(&log.connection, &subscription(name, "g")).is_err());
         assert!(LogSource::open(&log.connection, &subscription("t", name)).is_err());

@@ -9,21 +9,58 @@ use crate::sink::SinkError;
 pub(super) const UNKNOWN_TIME_ZONE: u16 = 1298;
 
 /// The error of a statement that names a table which isn't there.
-const NO_SUCH_TABLE: u16 = 1146;
+pub(super) const NO_SUCH_TABLE: u16 = 1146;
 
 /// Errors that pass without anybody changing the table or the configuration: the server is starting, stopping, full,
 /// failing over, or somebody else holds a lock. Numbers as in MySQL's and MariaDB's manuals.
-const PASSING: [u16; 35] = [
-    1021, 1037, 1038, 1040, 1041, // disk full, out of memory, too many connections
+const PASSING: [u16; 42] = [
+    1020, 1021, 1026, 1037, 1038, 1040, 1041, // changed meanwhile, disk full, out of memory, too many connections
     1043, 1047, 1053, 1077, 1079, 1080, // bad handshake, cluster not ready, shutting down
     1152, 1158, 1159, 1160, 1161, 1184, // the connection broke off
     1180, 1203, 1205, 1206, 1213, 1226, // commit failed, user's limits, locks, deadlock
     1290, 1317, 1412, 1461, 1615, 1637, // read-only, interrupted, table changed meanwhile, too many statements
+    1114, 1223, 3100, 3101, 3572, // the table is full, locked for a backup, rolled back by a cluster
     1792, 1836, 1927, 1969, 3024, 4031, // read-only transaction or server, killed, too slow, idle for too long
 ];
 
-/// Credentials and rights.
-const DENIED: [u16; 9] = [1044, 1045, 1130, 1142, 1143, 1227, 1251, 1698, 1820];
+/// Who connects isn't let in.
+const NOT_LET_IN: [u16; 6] = [1045, 1130, 1251, 1698, 1820, 1862];
+
+/// Who connects may not do it.
+const NOT_ALLOWED: [u16; 5] = [1044, 1142, 1143, 1227, 1370];
+
+fn is_denied(number: u16) -> bool {
+    NOT_LET_IN.contains(&number) || NOT_ALLOWED.contains(&number)
+}
+
+/// Whether the user lacks a right that somebody could give.
+pub(super) fn lacks_a_right(error: &sqlx::Error) -> bool {
+    number(error).is_some_and(|number| NOT_ALLOWED.contains(&number))
+}
+
+/// Errors of a statement with rows that are about the table, the user or the statement, whatever the rows hold: somebody must
+/// change something.
+const OF_THE_TABLE: [u16; 17] = [
+    1049, 1054, 1064, 1136, 1146, 1288, 1305, 1348, 1356, // no such database, column, table, function; a view
+    1036, 1364, 1442, 1449, 1471, 1467, 1194,
+    1195, // read-only, a column without default, a trigger's own fault, damage
+];
+
+/// Errors that only what a row holds can cause, beside those that their SQLSTATE says it of.
+const OF_A_ROW: [u16; 13] = [
+    1118, 1153, 1265, 1300, 1366, 1411, 1525, 1526, 1713,
+    1748, // too large, cut off, no such character, no partition
+    3140, 3819, 4025, // JSON, CHECK
+];
+
+/// Classes of SQLSTATE that say that a row is at fault: its data, a constraint, a view's check, a trigger's SIGNAL.
+const CLASSES_OF_A_ROW: [&str; 4] = ["22", "23", "44", "45"];
+
+/// A storage engine's own error, of which the server gives only the engine's number.
+const ENGINE: u16 = 1030;
+
+/// InnoDB's number for a row that is too large for a page.
+const ROW_TOO_BIG: &str = "139";
 
 /// The server's number of the error, if it is the server's.
 pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
@@ -37,14 +74,43 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || matches!(number(error), Some(1927 | 4031))
 }
 
+/// Whether a statement was refused for what its rows hold: surely (true), or perhaps, if other rows are taken (false). None if
+/// it was for another reason, or not refused.
+pub(super) fn about_rows(error: &sqlx::Error) -> Option<bool> {
+    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
+    let number = error.number();
+    let class = error.code().and_then(|state| state.get(..2)).unwrap_or_default();
+    // A trigger may give its SIGNAL any number.
+    if class == "45" {
+        return Some(true);
+    }
+    if number == ENGINE {
+        return error.message().contains(ROW_TOO_BIG).then_some(true);
+    }
+    if PASSING.contains(&number) || OF_THE_TABLE.contains(&number) || is_denied(number) {
+        return None;
+    }
+    Some(OF_A_ROW.contains(&number) || CLASSES_OF_A_ROW.contains(&class))
+}
+
 /// The error in words, and whether it passes.
 pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
     match (number(error), error) {
         (Some(number), _) => server_error(server, number, error),
         (None, sqlx::Error::Io(e)) => SinkError::Unavailable(format!("{server} can't be reached: {e}")),
-        (None, sqlx::Error::Tls(e)) => {
-            SinkError::Unusable(format!("{server}: TLS failed ({e}): check ssl-mode and ssl-ca in the url"))
+        (None, sqlx::Error::Tls(e)) => SinkError::Unusable(format!(
+            "{server}: TLS failed ({e}): check the connection's `tls`, `ca`, `cert` and `key`, or ssl-mode and ssl-ca in its url"
+        )),
+        (None, sqlx::Error::Protocol(words)) if words.contains("unknown authentication plugin") => {
+            SinkError::Unusable(format!(
+                "{server}: {words}, which this build doesn't have: let the user be IDENTIFIED by mysql_native_password, \
+                 caching_sha2_password or sha256_password"
+            ))
         }
+        (None, sqlx::Error::Protocol(e)) => SinkError::Unusable(format!(
+            "{server} answers what this program doesn't understand ({e}): name the port of a MySQL or MariaDB server, and a user \
+             that is identified by mysql_native_password, caching_sha2_password or sha256_password"
+        )),
         (None, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::Configuration(_)) => {
             SinkError::Unusable(format!("{server}: {error}"))
         }
@@ -53,22 +119,25 @@ pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
 }
 
 fn server_error(server: &Server, number: u16, error: &sqlx::Error) -> SinkError {
-    if PASSING.contains(&number) {
+    if PASSING.contains(&number) || number == ENGINE {
         return SinkError::Unavailable(format!("{server} can't take rows now: {}", plain(error)));
     }
     let hint = match number {
         1049 => "create the database, or name another one in the url",
         NO_SUCH_TABLE => "create the table, or set create = true",
-        _ if DENIED.contains(&number) => {
-            "check user and password in the url, and that the user may SELECT, INSERT and UPDATE"
+        _ if NOT_LET_IN.contains(&number) => {
+            "check user and password (in a url, % of a password is written %25, and @ : / ? # as %40 %3A %2F %3F %23; the key \
+             `password` takes it as it is)"
         }
+        1044 => "grant the user SELECT, INSERT and UPDATE on the database's tables, or name another database",
+        _ if NOT_ALLOWED.contains(&number) => "grant the user that right; `sluice check` shows the statement",
         _ => "the server refuses the statement or a value in it",
     };
     SinkError::Unusable(format!("{server}: {}: {hint}", plain(error)))
 }
 
 /// The server's own words, with its number.
-fn plain(error: &sqlx::Error) -> String {
+pub(super) fn plain(error: &sqlx::Error) -> String {
     match error.as_database_error().and_then(|e| e.try_downcast_ref::<MySqlDatabaseError>()) {
         Some(e) => format!("{} (error {})", e.message(), e.number()),
         None => error.to_string(),

@@ -1,42 +1,51 @@
 //! Dead letters in a MySQL table.
 
 use async_trait::async_trait;
-use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::{Arguments, AssertSqlSafe};
 
 use super::describe::{Described, describe};
 use super::error;
+use super::pool::Lease;
+use super::rights::Need;
 use super::session::Server;
-use super::{MysqlConnection, MysqlSink};
+use super::{MysqlConnection, MysqlSink, sink};
 use crate::letters::{Letter, Letterbox};
 use crate::sink::SinkError;
-use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters, letter, letter_target};
+use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters, UpsertPlan, letter, letter_target};
 
 impl MysqlConnection {
     /// The letters in this table, to be looked at; a table that is missing has none.
     pub fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
-        let session = MysqlSession { server: Server::of(self)?, connection: None };
+        let session = MysqlSession { server: Server::of(self)? };
         Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Mysql, table), table, None)))
     }
 
     /// Everything that opening the table to add letters would find at fault; makes nothing.
     pub async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
-        self.check(&letter_target(table, create), &sluice_core::dead_letter::fields()).await
+        let (server, sql) = (Server::of(self)?, LetterSql::new(Dialect::Mysql, table));
+        let plan = UpsertPlan::new(Dialect::Mysql, &letter_target(table, create), &sluice_core::dead_letter::fields());
+        let mut lease = server.open().await?;
+        sink::check_table(&server, &mut lease, &plan.map_err(SinkError::Mismatch)?).await?;
+        // Of a table that isn't there, only who may create it can be granted more.
+        let missing = matches!(server.answer(describe(&mut lease, table)).await?, Described::Missing);
+        let rights = if missing { "CREATE, SELECT, INSERT, UPDATE, DELETE" } else { "SELECT, INSERT, UPDATE, DELETE" };
+        Need { table, rights, statements: sql.kinds()?, may_be_missing: missing }.check(&server, &mut lease).await?;
+        server.done(lease).await
     }
 
     /// The letters in this table, to be added to; a missing table is made if `create` says so.
     pub async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
         let fields = sluice_core::dead_letter::fields();
         let sink = MysqlSink::open(self, &letter_target(table, create), &fields).await?;
-        let session = MysqlSession { server: Server::of(self)?, connection: None };
+        let session = MysqlSession { server: Server::of(self)? };
         Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Mysql, table), table, Some(Box::new(sink)))))
     }
 }
 
-/// A connection that is made when it is needed, and again when the server closed it while it was idle.
+/// Takes a connection of the pool for each transaction, another when the server closed that one while it was idle.
 struct MysqlSession {
     server: Server,
-    connection: Option<MySqlConnection>,
 }
 
 /// What a transaction came to.
@@ -47,38 +56,34 @@ struct Answer {
 
 impl MysqlSession {
     async fn run(&mut self, statements: &[Statement]) -> Result<Answer, SinkError> {
-        if let Some(connection) = self.connection.take() {
-            match self.transaction(connection, statements).await {
-                Err(lost) if error::is_lost(&lost) => {}
-                other => return other.map_err(|e| error::sink_error(&self.server, &e)),
-            }
+        let lease = self.server.lease().await?;
+        let was_idle = lease.was_idle;
+        match self.transaction(lease, statements).await {
+            Err(lost) if was_idle && error::is_lost(&lost) => {}
+            other => return other.map_err(|e| error::sink_error(&self.server, &e)),
         }
-        let connection = self.server.connect().await?;
-        self.transaction(connection, statements).await.map_err(|e| error::sink_error(&self.server, &e))
+        let lease = self.server.fresh().await?;
+        self.transaction(lease, statements).await.map_err(|e| error::sink_error(&self.server, &e))
     }
 
-    async fn transaction(
-        &mut self,
-        mut connection: MySqlConnection,
-        statements: &[Statement],
-    ) -> Result<Answer, sqlx::Error> {
+    async fn transaction(&mut self, mut lease: Lease, statements: &[Statement]) -> Result<Answer, sqlx::Error> {
         let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
         let mut answer = Answer { rows: Vec::new(), changed: 0 };
         for statement in statements {
             let arguments = arguments(statement).map_err(sqlx::Error::Encode)?;
             let query = sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments);
             if statement.selects() {
-                let rows = self.server.raw_answer(query.fetch_all(&mut connection)).await.map_err(|_| late())?;
+                let rows = self.server.raw_answer(query.fetch_all(&mut *lease)).await.map_err(|_| late())?;
                 answer.rows.extend(rows?);
             } else {
-                let done = self.server.raw_answer(query.execute(&mut connection)).await.map_err(|_| late())?;
+                let done = self.server.raw_answer(query.execute(&mut *lease)).await.map_err(|_| late())?;
                 answer.changed += done?.rows_affected();
             }
         }
         // Also after a select: the next one would see what this one saw.
-        let commit = sqlx::raw_sql("COMMIT").execute(&mut connection);
+        let commit = sqlx::raw_sql("COMMIT").execute(&mut *lease);
         self.server.raw_answer(commit).await.map_err(|_| late())??;
-        self.connection = Some(connection);
+        lease.give_back();
         Ok(answer)
     }
 }
@@ -97,8 +102,9 @@ pub(super) fn arguments(statement: &Statement) -> Result<MySqlArguments, sqlx::e
 #[async_trait]
 impl Session for MysqlSession {
     async fn has_table(&mut self, table: &str) -> Result<bool, SinkError> {
-        let mut connection = self.server.connect().await?;
-        let described = self.server.answer(describe(&mut connection, table)).await?;
+        let mut lease = self.server.open().await?;
+        let described = self.server.answer(describe(&mut lease, table)).await?;
+        self.server.done(lease).await?;
         Ok(!matches!(described, Described::Missing))
     }
 

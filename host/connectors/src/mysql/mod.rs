@@ -5,31 +5,38 @@
 //! transaction (`transaction`). Sessions are strict: a value that a column can't hold is an error, never cut.
 //!
 //! Timestamps are wall-clock times: a `DATETIME` column gets them as they are, a `TIMESTAMP` column takes them as times of
-//! the session's zone. A column with fewer fraction digits than the value has drops the rest, as SQL does.
+//! the session's zone.
 //!
-//! Text keys are equal where the table's collation says so. In tables that exist, `'a'` and `'A'` may be one row; tables
-//! that we make compare by code point.
+//! A column that keeps fewer digits than values have, and a key whose collation takes texts for the same that differ, are
+//! refused, unless the target says that they may.
 
 mod bind;
 mod describe;
 mod error;
+mod identity;
 mod inserts;
 mod letters;
+mod pool;
+mod rights;
+mod rows;
 mod session;
 mod sink;
 mod transaction;
 mod types;
+mod url;
 mod zone;
 
 use std::fmt;
 
 use sluice_core::Field;
 
+pub use self::pool::{DEFAULT_CONNECTIONS, Pool};
 pub use self::sink::MysqlSink;
+pub use self::url::{MysqlUrl, UrlError};
 use crate::sink::{SinkError, Target};
 
 /// Where a MySQL or MariaDB server is, and what its sessions are set to.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct MysqlConnection {
     /// `mysql://user:password@host:port/database`; TLS by the parameters `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, a
     /// local socket by `socket`.
@@ -37,6 +44,8 @@ pub struct MysqlConnection {
     /// The session's zone, as a name (`Asia/Shanghai`) or an offset (`+08:00`); none leaves the server's. It matters
     /// to `TIMESTAMP` columns only.
     pub time_zone: Option<String>,
+    /// The connections that everything shares that is opened on this or on a clone of it.
+    pub pool: Pool,
 }
 
 /// Says where the server is, and never the password.

@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use super::{MysqlConnection, error, zone};
+use super::pool::{LEASE_TIMEOUT, Lease, Pool};
+use super::{MysqlConnection, MysqlUrl, error, zone};
 use crate::sink::SinkError;
 
 /// How long connecting and setting up may take. Shorter fails on a slow handshake, longer delays the word that the server
@@ -22,17 +22,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// given up by the server itself before ([`LOCK_TIMEOUT_SECONDS`]), which says more than our giving up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many statements a connection keeps prepared. An upsert has at most eleven texts, of so many of the pipelines that share the
+/// connection; all connections together stay far below a server's limit of 16,382 (`max_prepared_stmt_count`).
+const PREPARED: usize = 256;
+
 /// How long a statement waits for a row's lock.
 const LOCK_TIMEOUT_SECONDS: u32 = 5;
-
-/// The url's parameters that mean something; others (a JDBC url's, say) are refused rather than passed over.
-const PARAMETERS: [&str; 9] =
-    ["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
 
 /// A server's address and the options to connect to it.
 pub(super) struct Server {
     options: MySqlConnectOptions,
     time_zone: Option<String>,
+    pool: Pool,
+    home: usize,
 }
 
 /// The address, without user and password.
@@ -40,6 +42,9 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.options.get_socket() {
             Some(path) => write!(f, "MySQL at {}", path.display()),
+            None if self.options.get_host().contains(':') => {
+                write!(f, "MySQL at [{}]:{}", self.options.get_host(), self.options.get_port())
+            }
             None => write!(f, "MySQL at {}:{}", self.options.get_host(), self.options.get_port()),
         }
     }
@@ -51,32 +56,68 @@ impl Server {
         let unusable = |what: String| {
             SinkError::Unusable(format!("the mysql url {what}: write mysql://user:password@host:3306/database"))
         };
-        let url = connection.url.as_str();
-        if !["mysql://", "mariadb://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(unusable("doesn't start with mysql://".into()));
-        }
-        if let Some(unknown) = parameters(url).find(|name| !PARAMETERS.contains(name)) {
-            return Err(unusable(format!(
-                "has the unknown parameter `{unknown}`; known are {}",
-                PARAMETERS.join(", ")
-            )));
-        }
-        let options = MySqlConnectOptions::from_str(url).map_err(|e| unusable(format!("can't be read ({e})")))?;
-        if options.get_database().is_none() {
+        let url = MysqlUrl::parse(&connection.url).map_err(|error| unusable(error.to_string()))?;
+        if url.database.is_none() {
             return Err(unusable("names no database".into()));
         }
         // The session's settings are made below, in one place; the driver's own would change `sql_mode` as well.
-        let options = options
+        let options = options(&url)
+            .map_err(unusable)?
             .charset("utf8mb4")
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .timezone(None)
+            .statement_cache_capacity(PREPARED)
             .disable_statement_logging();
-        Ok(Server { options, time_zone: connection.time_zone.clone() })
+        let pool = connection.pool.clone();
+        Ok(Server { options, time_zone: connection.time_zone.clone(), home: pool.home(), pool })
+    }
+
+    /// A connection of the pool with no transaction open. One that was idle may turn out to be closed: then a [`Server::fresh`] one
+    /// may do.
+    pub(super) async fn lease(&self) -> Result<Lease, SinkError> {
+        let (slot, idle) = self.pool.take(self.home).await.ok_or_else(|| self.busy())?;
+        match idle {
+            Some(connection) => Ok(Lease::new(connection, slot, true)),
+            None => Ok(Lease::new(self.connect().await?, slot, false)),
+        }
+    }
+
+    /// The same, of which the server has just said that it is open.
+    pub(super) async fn open(&self) -> Result<Lease, SinkError> {
+        let mut lease = self.lease().await?;
+        if lease.was_idle && self.answer(lease.ping()).await.is_err() {
+            drop(lease);
+            return self.fresh().await;
+        }
+        Ok(lease)
+    }
+
+    /// A connection that was made just now, in the place of one of the pool's.
+    pub(super) async fn fresh(&self) -> Result<Lease, SinkError> {
+        let (slot, idle) = self.pool.take(self.home).await.ok_or_else(|| self.busy())?;
+        drop(idle);
+        Ok(Lease::new(self.connect().await?, slot, false))
+    }
+
+    /// Ends what was looked at, and gives the connection back.
+    pub(super) async fn done(&self, mut lease: Lease) -> Result<(), SinkError> {
+        self.answer(sqlx::raw_sql("COMMIT").execute(&mut *lease)).await?;
+        lease.give_back();
+        Ok(())
+    }
+
+    fn busy(&self) -> SinkError {
+        SinkError::Unavailable(format!(
+            "all {} connections to {self} were in use for {} s: look what the server is doing, or raise `connections` of the mysql \
+             connection in sluice.toml",
+            self.pool.limit(),
+            LEASE_TIMEOUT.as_secs()
+        ))
     }
 
     /// A connection with strict types, the zone, and no transaction open.
-    pub(super) async fn connect(&self) -> Result<MySqlConnection, SinkError> {
+    async fn connect(&self) -> Result<Box<MySqlConnection>, SinkError> {
         let mut connection = self.within(CONNECT_TIMEOUT, MySqlConnection::connect_with(&self.options)).await?;
         // Every statement opens a transaction by itself, which saves a round trip for each flush.
         let settings = format!(
@@ -88,7 +129,7 @@ impl Server {
         if let Some(zone) = &self.time_zone {
             self.set_zone(&mut connection, zone).await?;
         }
-        Ok(connection)
+        Ok(Box::new(connection))
     }
 
     /// Waits for one answer of the server.
@@ -136,9 +177,27 @@ async fn set_zone_query(connection: &mut MySqlConnection, zone: &str) -> Result<
     sqlx::query("SET time_zone = ?").bind(zone).execute(connection).await.map(|_| ())
 }
 
-fn parameters(url: &str) -> impl Iterator<Item = &str> {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
+/// The driver's options; the driver itself never sees the url, which its errors might quote.
+fn options(url: &MysqlUrl) -> Result<MySqlConnectOptions, String> {
+    let mut options = MySqlConnectOptions::new().host(&url.host).port(url.port);
+    options = url.user.iter().fold(options, |options, user| options.username(user));
+    options = url.password.iter().fold(options, |options, password| options.password(password));
+    options = url.database.iter().fold(options, |options, database| options.database(database));
+    for (name, value) in &url.parameters {
+        options = match name.replace('-', "").as_str() {
+            "sslmode" => options.ssl_mode(ssl_mode(value)?),
+            "sslca" => options.ssl_ca(value),
+            "sslcert" => options.ssl_client_cert(value),
+            "sslkey" => options.ssl_client_key(value),
+            _ => options.socket(value),
+        };
+    }
+    Ok(options)
+}
+
+fn ssl_mode(text: &str) -> Result<MySqlSslMode, String> {
+    let known = "has an ssl-mode that isn't DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
+    text.parse().map_err(|_| known.to_owned())
 }
 
 #[cfg(test)]
@@ -146,7 +205,7 @@ mod tests {
     use super::*;
 
     fn server(url: &str) -> Result<Server, SinkError> {
-        Server::of(&MysqlConnection { url: url.into(), time_zone: None })
+        Server::of(&MysqlConnection { url: url.into(), ..MysqlConnection::default() })
     }
 
     #[test]
@@ -157,6 +216,10 @@ mod tests {
             "postgres://root:s3cret@host/db",
             "mysql://root:s3cret@host/db?rewriteBatchedStatements=true",
             "mysql://root:s3cret@host/db?ssl-mode=maybe",
+            "mysql://root:12?s3cret@host:3306/db",
+            "mysql://root:12#s3cret@host:3306/db",
+            "mysql://root:12/s3cret@host:3306/db",
+            "mysql://root:x@s3cret/y@host:3306/db",
             "s3cret",
         ] {
             let Err(SinkError::Unusable(message)) = server(url) else { panic!("{url} was taken") };
@@ -166,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_connection_shows_its_server_and_never_its_password() {
-        let connection = MysqlConnection { url: "mysql://me:s3cret@db.example:3307/live".into(), time_zone: None };
+        let connection =
+            MysqlConnection { url: "mysql://me:s3cret@db.example:3307/live".into(), ..MysqlConnection::default() };
         let shown = format!("{connection:?}");
         assert!(shown.contains("db.example:3307") && !shown.contains("s3cret"), "{shown}");
     }

@@ -2,26 +2,31 @@
 
 use async_trait::async_trait;
 use sluice_core::Field;
+use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{AssertSqlSafe, Executor};
 
-use super::MysqlConnection;
-use super::describe::{Described, describe};
+use super::describe::{Described, describe, exact_collation};
 use super::inserts::{Failure, Inserts, MAX_BINDS};
+use super::pool::Lease;
+use super::rights::Need;
 use super::session::Server;
-use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
-use crate::sql::{Dialect, UpsertPlan};
+use super::{MysqlConnection, identity};
+use crate::found::Watched;
+use crate::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError, Target};
+use crate::sql::{Dialect, Table, UpsertPlan};
+
+/// What a sink does to a table that is there.
+const RIGHTS: &str = "SELECT, INSERT, UPDATE";
 
 /// A MySQL table that takes upserts.
 ///
-/// An upsert is one transaction. After an error the connection is dropped, and with it what was not committed; the next
-/// upsert connects anew. A connection that the server closed while it was idle is replaced without an error.
+/// An upsert is one transaction. After an error its connection is dropped, and with it what was not committed. A connection that
+/// the server closed while it was idle is replaced without an error.
 pub struct MysqlSink {
     server: Server,
     inserts: Inserts,
     constraints: Vec<Constraint>,
-    is_new: bool,
-    connection: Option<MySqlConnection>,
+    watched: Watched,
 }
 
 impl MysqlSink {
@@ -29,15 +34,18 @@ impl MysqlSink {
     pub async fn open(connection: &MysqlConnection, target: &Target, fields: &[Field]) -> Result<MysqlSink, SinkError> {
         let server = Server::of(connection)?;
         let plan = UpsertPlan::new(Dialect::Mysql, target, fields).map_err(SinkError::Mismatch)?;
-        let mut connection = server.connect().await?;
-        let Opened { constraints, is_new } = open_table(&server, &mut connection, &plan).await?;
-        Ok(MysqlSink { server, inserts: Inserts::new(plan), constraints, is_new, connection: Some(connection) })
+        let mut lease = server.open().await?;
+        let Opened { constraints, watched } = open_table(&server, &mut lease, &plan).await?;
+        server.done(lease).await?;
+        Ok(MysqlSink { server, inserts: Inserts::new(plan), constraints, watched })
     }
 
-    async fn write(&mut self, mut connection: MySqlConnection, rows: &Rows) -> Result<(), Failure> {
-        self.inserts.write(&self.server, &mut connection, rows).await?;
-        self.inserts.commit(&self.server, &mut connection).await?;
-        self.connection = Some(connection);
+    async fn write(&mut self, mut lease: Lease, rows: &Rows) -> Result<(), Failure> {
+        identity::verify(&self.server, &mut lease, &self.inserts.plan, &self.watched).await?;
+        self.inserts.write(&self.server, &mut lease, rows).await?;
+        self.inserts.commit(&self.server, &mut lease).await?;
+        lease.give_back();
+        self.watched.has_written();
         Ok(())
     }
 }
@@ -48,28 +56,45 @@ impl Sink for MysqlSink {
         &self.constraints
     }
 
-    fn is_new(&self) -> bool {
-        self.is_new
+    fn found(&self) -> &FoundTable {
+        &self.watched.found
+    }
+
+    fn expect_rows(&mut self) {
+        self.watched.expect_rows();
+    }
+
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        let mut lease = self.server.open().await?;
+        identity::verify(&self.server, &mut lease, &self.inserts.plan, &self.watched).await?;
+        self.server.done(lease).await
     }
 
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        if let Some(connection) = self.connection.take() {
-            match self.write(connection, rows).await {
-                // It may have been closed long ago, while it was idle. Writing again changes nothing.
-                Err(Failure::Lost(_)) => {}
-                other => return Ok(other?),
-            }
+        let lease = self.server.lease().await?;
+        let was_idle = lease.was_idle;
+        match self.write(lease, rows).await {
+            // It may have been closed long ago, while it was idle. Writing again changes nothing.
+            Err(Failure::Lost(_)) if was_idle => {}
+            other => return Ok(other?),
         }
-        let connection = self.server.connect().await?;
-        Ok(self.write(connection, rows).await?)
+        let lease = self.server.fresh().await?;
+        Ok(self.write(lease, rows).await?)
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        let mut lease = self.server.open().await?;
+        let refused = self.inserts.refused(&self.server, &mut lease, rows).await?;
+        self.inserts.rollback(&self.server, &mut lease).await?;
+        lease.give_back();
+        Ok(refused)
     }
 }
 
 /// An open table.
 pub(super) struct Opened {
     pub(super) constraints: Vec<Constraint>,
-    /// It was made just now.
-    pub(super) is_new: bool,
+    pub(super) watched: Watched,
 }
 
 /// Opens the table, and makes it if it is missing and the target says so.
@@ -78,22 +103,25 @@ pub(super) async fn open_table(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
 ) -> Result<Opened, SinkError> {
-    let is_new = plan.target.create
-        && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing);
-    if is_new {
+    let plan = &suited(server, connection, plan).await?;
+    if plan.target.create
+        && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing)
+    {
         let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(&mut *connection);
         server.answer(create).await?;
     }
     let constraints = inspect(server, connection, plan).await?.ok_or_else(|| missing(server, plan))?;
-    Ok(Opened { constraints, is_new })
+    let watched = identity::find(server, connection, plan).await?;
+    Ok(Opened { constraints, watched })
 }
 
 /// What opening a sink would find at fault.
 pub(super) async fn check(connection: &MysqlConnection, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
     let server = Server::of(connection)?;
     let plan = UpsertPlan::new(Dialect::Mysql, target, fields).map_err(SinkError::Mismatch)?;
-    let mut connection = server.connect().await?;
-    check_table(&server, &mut connection, &plan).await
+    let mut lease = server.open().await?;
+    check_table(&server, &mut lease, &plan).await?;
+    server.done(lease).await
 }
 
 /// What opening this table would find at fault.
@@ -102,10 +130,22 @@ pub(super) async fn check_table(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
 ) -> Result<(), SinkError> {
-    match inspect(server, connection, plan).await? {
-        None if !plan.target.create => Err(missing(server, plan)),
-        _ => Ok(()),
+    let plan = &suited(server, connection, plan).await?;
+    if inspect(server, connection, plan).await?.is_some() {
+        return Ok(());
     }
+    // A table that the user may do nothing to looks as if it weren't there.
+    let create = plan.target.create;
+    let statements = create.then(|| plan.create_missing_table()).into_iter().chain([one_row(plan)]).collect();
+    let rights = if create { "CREATE, SELECT, INSERT, UPDATE" } else { RIGHTS };
+    Need { table: &plan.target.table, rights, statements, may_be_missing: true }.check(server, connection).await?;
+    if create { Ok(()) } else { Err(missing(server, plan)) }
+}
+
+/// The plan in the words of this server.
+async fn suited(server: &Server, connection: &mut MySqlConnection, plan: &UpsertPlan) -> Result<UpsertPlan, SinkError> {
+    let exact = server.answer(exact_collation(connection)).await?;
+    Ok(UpsertPlan { exact, ..plan.clone() })
 }
 
 /// What the table's columns take; none if there is no table.
@@ -125,10 +165,34 @@ async fn inspect(
         Described::Table(table) => table,
     };
     let constraints = plan.check(&table).map_err(SinkError::Mismatch)?;
-    // The server checks the user's rights when it prepares a statement.
-    let one_row = AssertSqlSafe(plan.upsert(1, MAX_BINDS).text(1));
-    server.answer(connection.prepare(sqlx::SqlSafeStr::into_sql_str(one_row))).await?;
+    warn_of_numbers(plan, &table);
+    let statements = vec![one_row(plan)];
+    Need { table: &plan.target.table, rights: RIGHTS, statements, may_be_missing: false }
+        .check(server, connection)
+        .await?;
     Ok(Some(constraints))
+}
+
+fn one_row(plan: &UpsertPlan) -> String {
+    plan.upsert(1, MAX_BINDS).text(1).to_string()
+}
+
+/// InnoDB gives each row of an upsert a number, also where the row is there and keeps its own.
+fn warn_of_numbers(plan: &UpsertPlan, table: &Table) {
+    let written = |name: &str| plan.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+    let Some(column) = table.columns.iter().find(|column| column.counts && !written(&column.name)) else { return };
+    if plan.target.key.is_empty() {
+        return;
+    }
+    let last = column.takes.range.map_or(i64::MAX, |(_, last)| last);
+    tracing::warn!(
+        "column `{}` of table {} counts up by every row of every flush, also where the row is there already: it has gaps, and as \
+         {} it ends at {last}, after which no row is written; a table whose primary key is ({}) needs no such column",
+        column.name,
+        plan.table(),
+        column.declared,
+        plan.key_list()
+    );
 }
 
 fn missing(server: &Server, plan: &UpsertPlan) -> SinkError {

@@ -8,15 +8,18 @@ use sqlx::mysql::{MySqlArguments, MySqlConnection};
 use super::describe::{Described, describe};
 use super::inserts::{Failure, Inserts};
 use super::letters::arguments;
+use super::pool::Lease;
+use super::rights::Need;
 use super::session::Server;
-use super::{MysqlConnection, error, sink};
-use crate::sink::{Constraint, Rows, SinkError};
+use super::{MysqlConnection, error, identity, sink};
+use crate::found::Watched;
+use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
 use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
 /// Whether the engine of a table takes part in transactions.
 const TRANSACTIONAL: &str = "SELECT CAST(e.transactions AS CHAR), CAST(t.engine AS CHAR) FROM information_schema.tables t \
-    JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = DATABASE() AND t.table_name = ?";
+    JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ?";
 
 impl MysqlConnection {
     /// Opens a table whose rows and intervals are written together.
@@ -27,10 +30,11 @@ impl MysqlConnection {
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;
-        let mut connection = server.connect().await?;
-        let sink::Opened { constraints, .. } = sink::open_table(&server, &mut connection, &plan).await?;
-        check_engine(&server, &mut connection, &plan).await?;
-        create_checkpoint(&server, &mut connection).await?;
+        let mut lease = server.open().await?;
+        let sink::Opened { constraints, watched } = sink::open_table(&server, &mut lease, &plan).await?;
+        check_engine(&server, &mut lease, &plan).await?;
+        create_checkpoint(&server, &mut lease).await?;
+        server.done(lease).await?;
         let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;
         Ok(Box::new(MysqlTransactions {
             server,
@@ -39,7 +43,7 @@ impl MysqlConnection {
             pipeline: ledger.pipeline.clone(),
             sql: CheckpointSql::new(Dialect::Mysql, ledger),
             constraints,
-            connection: Some(connection),
+            watched,
         }))
     }
 
@@ -47,20 +51,31 @@ impl MysqlConnection {
     pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;
-        let mut connection = server.connect().await?;
-        sink::check_table(&server, &mut connection, &plan).await?;
-        check_engine(&server, &mut connection, &plan).await
+        let mut lease = server.open().await?;
+        sink::check_table(&server, &mut lease, &plan).await?;
+        check_engine(&server, &mut lease, &plan).await?;
+        let missing = matches!(server.answer(describe(&mut lease, TABLE)).await?, Described::Missing);
+        let create = missing.then(|| CheckpointSql::create_table(Dialect::Mysql));
+        let need = Need {
+            table: TABLE,
+            rights: if missing { "CREATE, SELECT, INSERT, UPDATE" } else { "SELECT, INSERT, UPDATE" },
+            statements: create.into_iter().chain(CheckpointSql::new(Dialect::Mysql, ledger).kinds()).collect(),
+            may_be_missing: missing,
+        };
+        need.check(&server, &mut lease).await?;
+        server.done(lease).await
     }
 
     /// How far the rows of a pipeline that reads this topic are.
     pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
         let server = Server::of(self)?;
-        let mut connection = server.connect().await?;
-        if matches!(server.answer(describe(&mut connection, TABLE)).await?, Described::Missing) {
-            return Ok(Written::default());
-        }
-        let all = CheckpointSql::all(Dialect::Mysql, pipeline);
-        written(&server.answer(lines(&mut connection, &all)).await?, pipeline, topic)
+        let mut lease = server.open().await?;
+        let lines = match server.answer(describe(&mut lease, TABLE)).await? {
+            Described::Missing => Vec::new(),
+            _ => server.answer(lines(&mut lease, &CheckpointSql::all(Dialect::Mysql, pipeline))).await?,
+        };
+        server.done(lease).await?;
+        written(&lines, pipeline, topic)
     }
 }
 
@@ -75,7 +90,8 @@ fn letter_inserts(table: &str) -> Result<Inserts, SinkError> {
 
 /// A table of an engine without transactions would keep rows whose intervals were rolled back.
 async fn check_engine(server: &Server, connection: &mut MySqlConnection, plan: &UpsertPlan) -> Result<(), SinkError> {
-    let query = sqlx::query_as(TRANSACTIONAL).bind(&plan.target.table).persistent(false);
+    let (database, table) = plan.dialect.database_of(&plan.target.table);
+    let query = sqlx::query_as(TRANSACTIONAL).bind(database).bind(table).persistent(false);
     let engine: Option<(Option<String>, String)> = server.answer(query.fetch_optional(connection)).await?;
     match engine {
         Some((transactions, engine)) if transactions.as_deref() != Some("YES") => Err(SinkError::Unusable(format!(
@@ -120,36 +136,39 @@ struct MysqlTransactions {
     pipeline: String,
     sql: CheckpointSql,
     constraints: Vec<Constraint>,
-    connection: Option<MySqlConnection>,
+    watched: Watched,
 }
 
 impl MysqlTransactions {
-    async fn run(&mut self, mut connection: MySqlConnection, transaction: &Transaction<'_>) -> Result<(), Failure> {
+    async fn run(&mut self, mut lease: Lease, transaction: &Transaction<'_>) -> Result<(), Failure> {
         let Transaction { before, after, .. } = transaction;
         let lock = self.sql.lock(before, after);
-        let lines = self.inserts.run(&self.server, lines(&mut connection, &lock)).await?;
+        let lines = self.inserts.run(&self.server, lines(&mut lease, &lock)).await?;
         match self.sql.compare(&lines, before, after) {
-            Ok(Found::Before) => self.write(&mut connection, transaction).await?,
+            Ok(Found::Before) => self.write(&mut lease, transaction).await?,
             Ok(Found::After) => {}
             Err(misfit) => {
                 return Err(Failure::Other(SinkError::Unusable(format!("{}, `{TABLE}`: {misfit}", self.server))));
             }
         }
         // Also where there was nothing to write: the lines are free again.
-        self.inserts.commit(&self.server, &mut connection).await?;
-        self.connection = Some(connection);
+        self.inserts.commit(&self.server, &mut lease).await?;
+        lease.give_back();
+        if transaction.rows.rows > 0 {
+            self.watched.has_written();
+        }
         Ok(())
     }
 
     async fn write(&mut self, connection: &mut MySqlConnection, transaction: &Transaction<'_>) -> Result<(), Failure> {
         let server = &self.server;
         let Transaction { rows, letters, before, after } = transaction;
+        identity::verify(server, connection, &self.inserts.plan, &self.watched).await?;
         if rows.rows > 0 {
             self.inserts.write(server, connection, rows).await?;
         }
         if let Some(inserts) = self.letters.as_mut().filter(|_| !letters.is_empty()) {
-            let columns = dead_letter::columns(&self.pipeline, letters);
-            inserts.write(server, connection, &Rows { rows: letters.len(), columns }).await?;
+            inserts.write_letters(server, connection, &self.pipeline, letters).await?;
         }
         for statement in self.sql.store(before, after) {
             let query = query(&statement).map_err(|e| Failure::Other(error::sink_error(server, &e)))?;
@@ -165,19 +184,41 @@ impl TransactionSink for MysqlTransactions {
         &self.constraints
     }
 
+    fn found(&self) -> &FoundTable {
+        &self.watched.found
+    }
+
+    fn expect_rows(&mut self) {
+        self.watched.expect_rows();
+    }
+
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        let mut lease = self.server.open().await?;
+        identity::verify(&self.server, &mut lease, &self.inserts.plan, &self.watched).await?;
+        self.server.done(lease).await
+    }
+
     fn takes_letters(&self) -> bool {
         self.letters.is_some()
     }
 
     async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
-        if let Some(connection) = self.connection.take() {
-            match self.run(connection, transaction).await {
-                // It may have been closed long ago, while it was idle, or with the answer: the next one finds out which.
-                Err(Failure::Lost(_)) => {}
-                other => return Ok(other?),
-            }
+        let lease = self.server.lease().await?;
+        let was_idle = lease.was_idle;
+        match self.run(lease, transaction).await {
+            // It may have been closed long ago, while it was idle, or with the answer: the next one finds out which.
+            Err(Failure::Lost(_)) if was_idle => {}
+            other => return Ok(other?),
         }
-        let connection = self.server.connect().await?;
-        Ok(self.run(connection, transaction).await?)
+        let lease = self.server.fresh().await?;
+        Ok(self.run(lease, transaction).await?)
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        let mut lease = self.server.open().await?;
+        let refused = self.inserts.refused(&self.server, &mut lease, rows).await?;
+        self.inserts.rollback(&self.server, &mut lease).await?;
+        lease.give_back();
+        Ok(refused)
     }
 }

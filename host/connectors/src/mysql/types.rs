@@ -10,6 +10,9 @@ const DATETIMES: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 /// `TIMESTAMP`'s seconds since 1970 (UTC), less the widest zones' offsets on either side: what any session's zone takes.
 const TIMESTAMPS: (i64, i64) = ((1 + 14 * 3600) * 1_000_000, (i32::MAX as i64 - 12 * 3600) * 1_000_000);
 
+/// The digits of a second's fraction that a timestamp has.
+const MICROS: u32 = 6;
+
 /// A column's type, as `information_schema.columns` has it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ColumnType {
@@ -21,12 +24,14 @@ pub(super) struct ColumnType {
     pub(super) chars: Option<u64>,
     /// The longest text or binary, in bytes.
     pub(super) bytes: Option<u64>,
-    /// A decimal's digits: all of them, and those after the point.
+    /// The digits of a decimal, or of a float for which they are declared: all of them, and those after the point.
     pub(super) digits: Option<(u32, u32)>,
+    /// The digits of a time's seconds after the point.
+    pub(super) fraction: Option<u32>,
 }
 
 impl ColumnType {
-    /// The kinds that are written into it unchanged, and which values of them it takes.
+    /// The kinds that it takes, and which values of them. Of one it may keep fewer digits: [`ColumnType::rounds`].
     pub(super) fn takes(&self, nullable: bool) -> (&'static [Kind], Constraint) {
         let any = Constraint { nullable, ..Constraint::ANY };
         let bytes = self.bytes.and_then(|n| usize::try_from(n).ok());
@@ -43,18 +48,39 @@ impl ColumnType {
             }
             "float" => self.float(f32::MAX.into(), any),
             "double" => self.float(f64::MAX, any),
+            // Spaces at the end of a `CHAR` don't come back.
             "char" | "varchar" => {
                 let max_chars = self.chars.and_then(|n| usize::try_from(n).ok());
-                (&[Kind::Utf8], Constraint { max_chars, ..any })
+                (&[Kind::Utf8], Constraint { max_chars, end_space: self.name == "varchar", ..any })
             }
             "tinytext" | "text" | "mediumtext" | "longtext" => (&[Kind::Utf8], Constraint { max_bytes: bytes, ..any }),
-            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
-                (&[Kind::Binary], Constraint { max_bytes: bytes, ..any })
+            // Filled up with zeros.
+            "binary" => (&[Kind::Binary], Constraint { min_bytes: bytes, max_bytes: bytes, ..any }),
+            "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+                (&[Kind::Binary, Kind::Utf8], Constraint { max_bytes: bytes, ..any })
             }
-            "datetime" => (&[Kind::Timestamp], Constraint { times: Some(DATETIMES), ..any }),
-            "timestamp" => (&[Kind::Timestamp], Constraint { times: Some(TIMESTAMPS), ..any }),
+            "datetime" => (&[Kind::Timestamp], Constraint { times: Some(self.times(DATETIMES)), ..any }),
+            "timestamp" => (&[Kind::Timestamp], Constraint { times: Some(self.times(TIMESTAMPS)), ..any }),
             _ => (&[], any),
         }
+    }
+
+    /// The kind of which it keeps fewer digits than values have, and the type that keeps all.
+    pub(super) fn rounds(&self) -> Option<(Kind, &'static str)> {
+        let cuts_times = self.fraction.is_some_and(|digits| digits < MICROS);
+        match self.name.as_str() {
+            "float" | "decimal" => Some((Kind::Float64, "DOUBLE")),
+            "double" if self.digits.is_some() => Some((Kind::Float64, "DOUBLE")),
+            "datetime" if cuts_times => Some((Kind::Timestamp, "DATETIME(6)")),
+            "timestamp" if cuts_times => Some((Kind::Timestamp, "TIMESTAMP(6)")),
+            _ => None,
+        }
+    }
+
+    /// A time that is rounded up must not pass the last one.
+    fn times(&self, (first, last): (i64, i64)) -> (i64, i64) {
+        let unit = 10i64.pow(MICROS - self.fraction.unwrap_or(MICROS).min(MICROS));
+        (first, last - last.rem_euclid(unit))
     }
 
     fn integer(&self, bits: u32, any: Constraint) -> (&'static [Kind], Constraint) {
@@ -66,6 +92,7 @@ impl ColumnType {
 
     /// Of a type without NaN and infinities.
     fn float(&self, max: f64, any: Constraint) -> (&'static [Kind], Constraint) {
+        let max = self.decimal_floats().map_or(max, |(_, declared)| max.min(declared));
         let min = if self.unsigned { 0.0 } else { -max };
         (&[Kind::Float64], Constraint { floats: Some((min, max)), ..any })
     }

@@ -103,6 +103,16 @@ impl CheckpointSql {
         statement
     }
 
+    /// A statement of each kind that a transaction takes.
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        let (before, mut after) = (Written::default(), Written::default());
+        if let Some(interval) = Interval::new(Offset(0), Offset(1)) {
+            let _ = after.intervals.extend(Partition(0), interval);
+        }
+        let store = self.store(&before, &after);
+        [self.lock(&before, &after)].into_iter().chain(store).map(|statement| statement.sql).collect()
+    }
+
     /// Whether a transaction fits on these lines; else a sentence with both numbers.
     pub(crate) fn compare(&self, lines: &[Line], before: &Written, after: &Written) -> Result<Found, String> {
         let asked = asked(before, after);
@@ -283,7 +293,7 @@ mod tests {
     use crate::sink::Target;
 
     fn sql() -> CheckpointSql {
-        let target = Target { table: "t".into(), key: vec![], create: false };
+        let target = Target { table: "t".into(), key: vec![], create: false, ..Target::default() };
         let [pipeline, topic, host] = ["p", "t", "me"].map(str::to_owned);
         CheckpointSql::new(Dialect::Sqlite, &Ledger { target, pipeline, topic, letters: None, host })
     }

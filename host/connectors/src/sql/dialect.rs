@@ -16,11 +16,14 @@ pub(crate) enum Dialect {
 const MAX_NAME_CHARS: usize = 64;
 
 /// The longest text in a key of a table that we make, in characters.
-const MAX_KEY_CHARS: usize = 255;
+pub(super) const MAX_KEY_CHARS: usize = 255;
 
 /// The characters that all texts of a key share in a table that we make. InnoDB's index entries hold 3,072 bytes; a
 /// character takes 4, and 272 bytes are left for key columns that aren't texts.
 const KEY_CHARS: usize = 700;
+
+/// The most bytes that a character of utf8mb4 takes.
+const BYTES_OF_CHAR: usize = 4;
 
 impl Dialect {
     /// The name as SQL writes it.
@@ -31,6 +34,34 @@ impl Dialect {
         }
     }
 
+    /// A table's name as SQL writes it; MySQL's may begin with its database.
+    pub(crate) fn quote_table(self, table: &str) -> String {
+        match self.database_of(table) {
+            (Some(database), table) => format!("{}.{}", self.quote(database), self.quote(table)),
+            (None, table) => self.quote(table),
+        }
+    }
+
+    /// The database that a table's name begins with, if it does, and the table. SQLite's file is its only one.
+    pub(crate) fn database_of(self, table: &str) -> (Option<&str>, &str) {
+        match (self, table.split_once('.')) {
+            (Dialect::Mysql, Some((database, table))) => (Some(database), table),
+            _ => (None, table),
+        }
+    }
+
+    /// Why this can't be the name of a table, if it can't.
+    pub(crate) fn table_problem(self, name: &str) -> Option<&'static str> {
+        let (database, table) = self.database_of(name);
+        if table.contains('.') {
+            return Some(match self {
+                Dialect::Mysql => "has more than one dot in it, which comes between a database and its table",
+                Dialect::Sqlite => "has a dot in it, and an SQLite file is one database",
+            });
+        }
+        database.and_then(name_problem).or_else(|| name_problem(table))
+    }
+
     /// The names as SQL lists them.
     pub(crate) fn quote_all<'a>(self, names: impl IntoIterator<Item = &'a str>) -> String {
         let quoted: Vec<_> = names.into_iter().map(|name| self.quote(name)).collect();
@@ -38,11 +69,22 @@ impl Dialect {
     }
 
     /// The type that a column of this kind gets when we make it. `key_texts`: how many texts the key has, if the column
-    /// is one of the key's.
-    pub(crate) fn column_type(self, kind: Kind, key_texts: Option<usize>) -> String {
+    /// is one of the key's. `exact`: the collation of such texts.
+    pub(crate) fn column_type(self, kind: Kind, key_texts: Option<usize>, exact: Option<&str>) -> String {
         match self {
-            Dialect::Mysql => mysql_type(kind, key_texts),
+            Dialect::Mysql => mysql_type(kind, key_texts, exact),
             Dialect::Sqlite => sqlite_type(kind).into(),
+        }
+    }
+
+    /// The type of a key's texts of so many characters.
+    pub(crate) fn key_text(self, chars: usize, exact: Option<&str>) -> String {
+        match (self, exact) {
+            (Dialect::Sqlite, _) => sqlite_type(Kind::Utf8).into(),
+            // 'a' and 'A' are two keys to the pipeline, and so are 'a' and 'a ': so they must be to the table.
+            (Dialect::Mysql, Some(exact)) => format!("VARCHAR({chars}) CHARACTER SET utf8mb4 COLLATE {exact}"),
+            // A server without such a collation still compares bytes.
+            (Dialect::Mysql, None) => format!("VARBINARY({})", chars * BYTES_OF_CHAR),
         }
     }
 
@@ -71,7 +113,7 @@ pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
     (name.chars().count() > MAX_NAME_CHARS).then_some("is longer than 64 characters")
 }
 
-fn mysql_type(kind: Kind, key_texts: Option<usize>) -> String {
+fn mysql_type(kind: Kind, key_texts: Option<usize>, exact: Option<&str>) -> String {
     let chars = |texts: usize| MAX_KEY_CHARS.min(KEY_CHARS / texts.max(1));
     match (kind, key_texts) {
         (Kind::Boolean, _) => "BOOLEAN".into(),
@@ -80,10 +122,7 @@ fn mysql_type(kind: Kind, key_texts: Option<usize>) -> String {
         (Kind::Timestamp, _) => "DATETIME(6)".into(),
         (Kind::Utf8, None) => "TEXT".into(),
         (Kind::Binary, None) => "LONGBLOB".into(),
-        // Binary order: 'a' and 'A' are two keys to the pipeline, so they must be to the table.
-        (Kind::Utf8, Some(texts)) => {
-            format!("VARCHAR({}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", chars(texts))
-        }
+        (Kind::Utf8, Some(texts)) => Dialect::Mysql.key_text(chars(texts), exact),
         (Kind::Binary, Some(texts)) => format!("VARBINARY({})", chars(texts)),
     }
 }
@@ -130,7 +169,7 @@ mod tests {
     #[test]
     fn the_texts_of_a_key_fit_an_index_of_innodb() {
         for texts in 1..=16 {
-            let declared = Dialect::Mysql.column_type(Kind::Utf8, Some(texts));
+            let declared = Dialect::Mysql.column_type(Kind::Utf8, Some(texts), Some("utf8mb4_nopad_bin"));
             let chars: usize = declared.split(['(', ')']).nth(1).unwrap().parse().unwrap();
             assert!(texts * chars * 4 <= 3072 && chars > 0, "{declared}");
         }

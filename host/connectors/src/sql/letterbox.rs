@@ -7,7 +7,7 @@ use sluice_core::dead_letter::{self, DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 
 use super::letters::{LetterSql, Statement};
-use crate::letters::{Filter, Letter, Letterbox, Place};
+use crate::letters::{Filter, Letter, Letterbox, Place, without_records};
 use crate::sink::{Rows, Sink, SinkError};
 
 /// A connection that runs statements. Each call is a transaction.
@@ -57,7 +57,15 @@ impl<S: Session> TableLetters<S> {
 impl<S: Session> Letterbox for TableLetters<S> {
     async fn write(&mut self, pipeline: &str, letters: &[DeadLetter]) -> Result<(), SinkError> {
         let sink = self.sink.as_mut().ok_or_else(|| SinkError::Unusable("the table is open for reading".to_owned()))?;
-        sink.upsert(&Rows { rows: letters.len(), columns: dead_letter::columns(pipeline, letters) }).await
+        let rows =
+            |letters: &[DeadLetter]| Rows { rows: letters.len(), columns: dead_letter::columns(pipeline, letters) };
+        let whole = rows(letters);
+        match sink.upsert(&whole).await {
+            Err(SinkError::Rows(_)) => {}
+            other => return other,
+        }
+        let refused = sink.refused(&whole).await?;
+        sink.upsert(&rows(&without_records(letters, &refused))).await
     }
 
     async fn remove(&mut self, pipeline: &str, ids: &[LetterId]) -> Result<(), SinkError> {

@@ -8,7 +8,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::dialect::Dialect;
 use crate::letters::{Filter, Letter, MAX_FOUND, PREVIEW_BYTES, Place};
-use crate::sink::{SinkError, Target};
+use crate::sink::{KeyEquality, SinkError, Target};
 
 /// How many letters a statement removes at most: few placeholders, and few statements for many letters.
 const REMOVED_AT_ONCE: usize = 256;
@@ -76,7 +76,7 @@ pub(crate) struct LetterSql {
 
 impl LetterSql {
     pub(crate) fn new(dialect: Dialect, table: &str) -> LetterSql {
-        LetterSql { dialect, table: dialect.quote(table) }
+        LetterSql { dialect, table: dialect.quote_table(table) }
     }
 
     pub(crate) fn find(&self, filter: &Filter, after: Option<&Place>) -> Result<Statement, SinkError> {
@@ -103,8 +103,10 @@ impl LetterSql {
     }
 
     pub(crate) fn mark(&self, filter: &Filter) -> Result<Statement, SinkError> {
-        let sql = format!("UPDATE {} SET retry = 1 WHERE retry = 0 AND record_partition >= 0", self.table);
-        Statement::new(sql).fits(filter)
+        let mut statement =
+            Statement::new(format!("UPDATE {} SET retry = 1 WHERE retry = 0 AND record_partition >= 0", self.table));
+        statement.and("INSTR(reason, ?) = 0", Some(Argument::Text(dead_letter::WITHOUT_RECORD.to_owned())));
+        statement.fits(filter)
     }
 
     pub(crate) fn discard(&self, filter: &Filter) -> Result<Statement, SinkError> {
@@ -140,6 +142,14 @@ impl LetterSql {
             statement
         };
         from.iter().map(statement).collect()
+    }
+
+    /// A statement of each kind that letters take beside being written.
+    pub(crate) fn kinds(&self) -> Result<Vec<String>, SinkError> {
+        let id = LetterId { topic: String::new(), partition: Partition(0), offset: Offset(0) };
+        let remove = self.remove("", std::slice::from_ref(&id));
+        let (mark, read) = (self.mark(&Filter::default())?, self.read(&(String::new(), id)));
+        Ok(remove.into_iter().chain([mark, read]).map(|statement| statement.sql).collect())
     }
 
     fn delete(&self) -> Statement {
@@ -186,7 +196,8 @@ fn arguments(pipeline: &str, id: &LetterId) -> [Argument; 4] {
 /// The table as a pipeline's sink of letters writes it.
 pub(crate) fn target(table: &str, create: bool) -> Target {
     let key = dead_letter::KEY.map(str::to_owned).to_vec();
-    Target { table: table.to_owned(), key, create }
+    // Names of pipelines and topics have no spaces.
+    Target { table: table.to_owned(), key, create, equality: KeyEquality::Trimmed, ..Target::default() }
 }
 
 /// A time as both databases compare it with theirs.
@@ -212,13 +223,15 @@ where
     };
     let partition = i32::try_from(row.try_get::<i64, _>(2)?).map_err(|_| unfit("record_partition"))?;
     let id = LetterId { topic: text(1)?, partition: Partition(partition), offset: Offset(row.try_get(3)?) };
+    let timestamp = moment(4)?.map(|text| time::parse(&text).ok_or_else(|| unfit("record_time"))).transpose()?;
+    let (reason, timestamp) = dead_letter::read_reason(text(8)?, timestamp);
     let letter = DeadLetter {
         id,
-        timestamp: moment(4)?.map(|text| time::parse(&text).ok_or_else(|| unfit("record_time"))).transpose()?,
+        timestamp,
         key: bytes(5, 12)?,
         value: bytes(6, 13)?,
         stage: text(7)?.parse().map_err(|_| unfit("stage"))?,
-        reason: text(8)?,
+        reason,
         operator: row.try_get(9)?,
         time: moment(10)?.and_then(|text| time::parse(&text)).ok_or_else(|| unfit("rejected_at"))?,
         retry: row.try_get::<i64, _>(11)? != 0,

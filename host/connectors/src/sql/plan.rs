@@ -6,12 +6,17 @@ use super::dialect::{Dialect, name_problem};
 use super::upsert::Upsert;
 use crate::sink::Target;
 
+/// The collation of texts in keys, until the server has said what it has: MariaDB's.
+const EXACT: &str = "utf8mb4_nopad_bin";
+
 /// The upserts of a pipeline into a table.
 #[derive(Debug, Clone)]
 pub(crate) struct UpsertPlan {
     pub(crate) dialect: Dialect,
     pub(crate) target: Target,
     pub(crate) fields: Vec<Field>,
+    /// The collation in which texts of a key are the same only if they are, as the server calls it; none where it has none.
+    pub(crate) exact: Option<&'static str>,
 }
 
 impl UpsertPlan {
@@ -32,13 +37,13 @@ impl UpsertPlan {
         fields: &[Field],
     ) -> Result<UpsertPlan, Vec<String>> {
         let mut problems = Vec::new();
-        if let Some(problem) = name_problem(&target.table) {
+        if let Some(problem) = dialect.table_problem(&target.table) {
             problems.push(format!("the table's name {:?} {problem}: name another table", target.table));
         }
         problems.extend(field_problems(fields));
         problems.extend(key_problems(target, fields));
         if problems.is_empty() {
-            Ok(UpsertPlan { dialect, target: target.clone(), fields: fields.to_vec() })
+            Ok(UpsertPlan { dialect, target: target.clone(), fields: fields.to_vec(), exact: Some(EXACT) })
         } else {
             Err(problems)
         }
@@ -46,7 +51,7 @@ impl UpsertPlan {
 
     /// The table's name as SQL writes it.
     pub(crate) fn table(&self) -> String {
-        self.dialect.quote(&self.target.table)
+        self.dialect.quote_table(&self.target.table)
     }
 
     /// Whether the column is one of the key's.
@@ -65,7 +70,11 @@ impl UpsertPlan {
         let texts = self.fields.iter().filter(|f| matches!(f.kind, Kind::Utf8 | Kind::Binary) && self.is_key(&f.name));
         let key_texts = key.then(|| texts.count());
         let not_null = if key { " NOT NULL" } else { "" };
-        format!("{} {}{not_null}", self.dialect.quote(&field.name), self.dialect.column_type(field.kind, key_texts))
+        format!(
+            "{} {}{not_null}",
+            self.dialect.quote(&field.name),
+            self.dialect.column_type(field.kind, key_texts, self.exact)
+        )
     }
 
     /// The statement that makes a table for this plan.

@@ -19,8 +19,10 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// Its type, as the server shows it.
     pub(crate) declared: String,
-    /// The kinds that it takes without changing a value.
+    /// The kinds that it takes.
     pub(crate) kinds: &'static [Kind],
+    /// The one of them of which it keeps fewer digits than values have, and the type that would keep all.
+    pub(crate) rounds: Option<(Kind, &'static str)>,
     /// The values that it takes, of whichever kind.
     pub(crate) takes: Constraint,
     /// A row may be inserted without it: it has a default, counts by itself, or is null then.
@@ -41,6 +43,8 @@ impl Column {
             floats: self.takes.floats.filter(|_| kind == Kind::Float64),
             max_chars: self.takes.max_chars.filter(|_| sized),
             max_char: self.takes.max_char.filter(|_| kind == Kind::Utf8),
+            end_space: self.takes.end_space || kind != Kind::Utf8,
+            min_bytes: self.takes.min_bytes.filter(|_| kind == Kind::Binary),
             max_bytes: self.takes.max_bytes.filter(|_| sized),
             times: self.takes.times.filter(|_| kind == Kind::Timestamp),
         }
@@ -55,6 +59,17 @@ pub(crate) struct UniqueIndex {
     pub(crate) columns: Vec<String>,
     /// It covers every row by the whole values of its columns: not a prefix, an expression, or some rows only.
     pub(crate) whole: bool,
+    /// The columns of which it takes texts for the same that differ.
+    pub(crate) alike: Vec<Alike>,
+}
+
+/// A column of an index whose collation takes texts for the same that differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Alike {
+    pub(crate) column: String,
+    pub(crate) collation: String,
+    /// They differ in spaces at the end and in nothing else.
+    pub(crate) by_padding: bool,
 }
 
 impl Table {

@@ -8,10 +8,15 @@ use super::dialect::Dialect;
 use super::plan::UpsertPlan;
 use super::values::Values;
 
-/// The most bytes of values in a statement of more than one row. MySQL refuses packets over `max_allowed_packet`, which is
-/// 4 MiB at the least of its releases' defaults; half of that leaves room for the statement's other parts, and bounds the
-/// copy that is made.
+/// The most bytes of a statement of more than one row, unless the server takes less. Fewer: more statements for rows with
+/// large texts. More: a larger copy is made, and gains nothing.
 const MAX_STATEMENT_BYTES: usize = 2 << 20;
+
+/// What a value takes in a statement at most, beside its own bytes: its length or a time's fields, its type, its null bit.
+const VALUE_OVERHEAD: usize = 12;
+
+/// What a statement has beside its values: which it is, and its options.
+const STATEMENT_OVERHEAD: usize = 64;
 
 /// `INSERT`s that replace the row with the same key; without a key they add rows.
 ///
@@ -23,6 +28,7 @@ pub(crate) struct Upsert {
     row: String,
     tail: String,
     max_rows: usize,
+    max_bytes: usize,
     /// By rows; at most one for each power of two and one for `max_rows`.
     texts: BTreeMap<usize, Arc<str>>,
 }
@@ -36,8 +42,14 @@ impl Upsert {
             row,
             tail: on_conflict(plan),
             max_rows: max_rows.min(max_binds / plan.fields.len().max(1)).max(1),
+            max_bytes: MAX_STATEMENT_BYTES,
             texts: BTreeMap::new(),
         }
+    }
+
+    /// From now on a statement of several rows, its text and its values each, has no more bytes than the server takes.
+    pub(crate) fn set_server_limit(&mut self, bytes: usize) {
+        self.max_bytes = bytes.min(MAX_STATEMENT_BYTES);
     }
 
     /// The statement for so many rows.
@@ -54,20 +66,28 @@ impl Upsert {
     pub(crate) fn next_chunk(&self, values: &[Values<'_>], start: usize, rows: usize) -> Option<Range<usize>> {
         let left = rows.checked_sub(start).filter(|left| *left > 0)?;
         let mut size = if left >= self.max_rows { self.max_rows } else { power_of_two(left) };
-        while size > 1 && bytes(values, start..start + size) > MAX_STATEMENT_BYTES {
+        let fits = |size| self.text_bytes(size).max(statement_bytes(values, start..start + size)) <= self.max_bytes;
+        while size > 1 && !fits(size) {
             size = power_of_two(size - 1);
         }
         Some(start..start + size)
     }
+
+    /// The length of the statement for so many rows.
+    fn text_bytes(&self, rows: usize) -> usize {
+        self.head.len() + rows * (self.row.len() + 1) + self.tail.len()
+    }
 }
 
 /// The largest power of two that is not above `n`, which is 1 or more.
-fn power_of_two(n: usize) -> usize {
+pub(super) fn power_of_two(n: usize) -> usize {
     1 << n.max(1).ilog2()
 }
 
-fn bytes(values: &[Values<'_>], rows: Range<usize>) -> usize {
-    values.iter().map(|column| column.bytes(rows.clone())).sum()
+/// The most bytes that these rows take as a statement's values.
+pub(crate) fn statement_bytes(values: &[Values<'_>], rows: Range<usize>) -> usize {
+    let overhead = STATEMENT_OVERHEAD + values.len() * rows.len() * VALUE_OVERHEAD;
+    overhead + values.iter().map(|column| column.bytes(rows.clone())).sum::<usize>()
 }
 
 /// What happens to a row whose key is there.
@@ -110,7 +130,8 @@ mod tests {
     fn plan(dialect: Dialect, columns: &[&str], key: &[&str]) -> UpsertPlan {
         let fields: Vec<_> = columns.iter().map(|name| Field::new(*name, Kind::Int64)).collect();
         let key = key.iter().map(|name| name.to_string()).collect();
-        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false }, &fields).unwrap()
+        UpsertPlan::new(dialect, &Target { table: "t".into(), key, create: false, ..Target::default() }, &fields)
+            .unwrap()
     }
 
     #[test]
@@ -141,7 +162,7 @@ mod tests {
     #[test]
     fn rows_without_a_key_are_added() {
         for dialect in [Dialect::Mysql, Dialect::Sqlite] {
-            let target = Target { table: "t".into(), key: vec![], create: false };
+            let target = Target { table: "t".into(), key: vec![], create: false, ..Target::default() };
             let plan = UpsertPlan::in_transactions(dialect, &target, &[Field::new("a", Kind::Int64)]).unwrap();
             assert!(plan.upsert(1, 10).text(1).ends_with(" VALUES (?)"));
             assert!(!plan.create_table().contains("KEY") && !plan.create_table().contains("ROWID"));

@@ -5,15 +5,16 @@
 
 use sluice_core::Kind;
 
-/// The kinds that a column of this declared type takes.
-pub(super) fn kinds(declared: &str) -> &'static [Kind] {
+/// The kinds that a column of this declared type takes. In a table that isn't `STRICT` the word `ANY` means a number, if it can be
+/// one.
+pub(super) fn kinds(declared: &str, strict: bool) -> &'static [Kind] {
     let name = declared.to_ascii_uppercase();
     let has = |part: &str| name.contains(part);
     if has("INT") {
         &[Kind::Int64, Kind::Boolean]
     } else if has("CHAR") || has("CLOB") || has("TEXT") {
         &[Kind::Utf8, Kind::Timestamp]
-    } else if name.is_empty() || has("BLOB") || name == "ANY" {
+    } else if name.is_empty() || has("BLOB") || (strict && name == "ANY") {
         &Kind::ALL
     } else if has("REAL") || has("FLOA") || has("DOUB") {
         &[Kind::Float64]

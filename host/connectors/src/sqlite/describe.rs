@@ -5,7 +5,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::affinity;
 use crate::sink::Constraint;
-use crate::sql::{Column, Table, UniqueIndex};
+use crate::sql::{Alike, Column, Table, UniqueIndex};
 
 /// The times whose text has four digits for the year: 0000-01-01T00:00:00 to 9999-12-31T23:59:59.999999, in microseconds
 /// since 1970.
@@ -13,6 +13,9 @@ const TIMES: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
 /// All but NaN, which would be stored as null.
 const FLOATS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
+/// What messages call the primary key's index.
+const PRIMARY: &str = "PRIMARY KEY";
 
 /// What there is under a table's name.
 pub(super) enum Described {
@@ -39,21 +42,32 @@ pub(super) async fn describe(connection: &mut SqliteConnection, table: &str) -> 
             .await?;
     let primary = primary_key(&rows)?;
     let rowid = rowid_name(&rows, &primary)?;
-    let columns = rows.iter().map(|row| column(row, rowid.as_deref())).collect::<Result<_, _>>()?;
+    let strict = is_strict(connection, table).await?;
+    let columns = rows.iter().map(|row| column(row, rowid.as_deref(), strict)).collect::<Result<_, _>>()?;
     let mut unique = indexes(connection, table).await?;
-    if !primary.is_empty() {
-        unique.push(UniqueIndex { name: "PRIMARY KEY".into(), primary: true, columns: primary, whole: true });
+    // A column that is the row's number has no index of its own.
+    if rowid.is_some() && !unique.iter().any(|index| index.primary) {
+        let name = PRIMARY.into();
+        unique.push(UniqueIndex { name, primary: true, columns: primary, whole: true, alike: Vec::new() });
     }
     Ok(Described::Table(Table { columns, unique }))
 }
 
-fn column(row: &SqliteRow, rowid: Option<&str>) -> Result<Column, sqlx::Error> {
+async fn is_strict(connection: &mut SqliteConnection, table: &str) -> Result<bool, sqlx::Error> {
+    let query =
+        sqlx::query_scalar("SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE");
+    let strict: Option<i64> = query.bind(table).fetch_optional(connection).await?;
+    Ok(strict == Some(1))
+}
+
+fn column(row: &SqliteRow, rowid: Option<&str>, strict: bool) -> Result<Column, sqlx::Error> {
     let (name, declared): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     let (not_null, default, hidden): (i64, i64, i64) = (row.try_get(2)?, row.try_get(3)?, row.try_get(5)?);
     let nullable = not_null == 0;
     let counts = rowid == Some(&name);
     Ok(Column {
-        kinds: affinity::kinds(&declared),
+        kinds: affinity::kinds(&declared, strict),
+        rounds: None,
         takes: Constraint { nullable, times: Some(TIMES), floats: Some(FLOATS), ..Constraint::ANY },
         optional: nullable || default != 0 || counts,
         counts,
@@ -62,6 +76,13 @@ fn column(row: &SqliteRow, rowid: Option<&str>) -> Result<Column, sqlx::Error> {
         name,
         declared,
     })
+}
+
+/// What an index's column takes for the same by a collation that isn't SQLite's own by bytes.
+fn alike(column: &str, collation: Option<String>) -> Option<Alike> {
+    let collation = collation.filter(|name| !name.eq_ignore_ascii_case("BINARY"))?;
+    let by_padding = collation.eq_ignore_ascii_case("RTRIM");
+    Some(Alike { column: column.to_owned(), collation, by_padding })
 }
 
 /// The columns of the primary key, in its order.
@@ -89,11 +110,12 @@ fn rowid_name(rows: &[SqliteRow], primary: &[String]) -> Result<Option<String>, 
     Ok(None)
 }
 
-/// The unique indexes but the primary key's own.
+/// The unique indexes, with the primary key's.
 async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<Vec<UniqueIndex>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT list.name, list.partial, info.name FROM pragma_index_list(?) AS list, pragma_index_info(list.name) AS info \
-         WHERE list.\"unique\" = 1 AND list.origin <> 'pk' ORDER BY list.name, info.seqno",
+        "SELECT list.name, list.partial, info.name, info.coll, list.origin = 'pk' \
+         FROM pragma_index_list(?) AS list, pragma_index_xinfo(list.name) AS info \
+         WHERE list.\"unique\" = 1 AND info.key = 1 ORDER BY list.name, info.seqno",
     )
     .bind(table)
     .fetch_all(connection)
@@ -105,11 +127,16 @@ async fn indexes(connection: &mut SqliteConnection, table: &str) -> Result<Vec<U
         let column: Option<String> = row.try_get(2)?;
         let whole = partial == 0 && column.is_some();
         let column = column.unwrap_or_else(|| "(an expression)".into());
+        let primary = row.try_get::<i64, _>(4)? != 0;
+        let name = if primary { PRIMARY.into() } else { name };
+        let alike = alike(&column, row.try_get(3)?);
         if let Some(index) = indexes.last_mut().filter(|index| index.name == name) {
+            index.alike.extend(alike);
             index.columns.push(column);
             index.whole &= whole;
         } else {
-            indexes.push(UniqueIndex { name, primary: false, columns: vec![column], whole });
+            let alike = alike.into_iter().collect();
+            indexes.push(UniqueIndex { name, primary, columns: vec![column], whole, alike });
         }
     }
     Ok(indexes)

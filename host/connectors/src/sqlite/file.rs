@@ -1,6 +1,11 @@
 //! The database file, and connections to it.
 
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -11,6 +16,16 @@ use crate::sink::SinkError;
 
 /// How long a statement waits for another writer of the file. Transactions take milliseconds; a reader never blocks one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The databases that this process opened to write, by their paths: as many as there are in configuration.
+static OPENED: Mutex<BTreeMap<PathBuf, Files>> = Mutex::new(BTreeMap::new());
+
+/// A database's files.
+struct Files {
+    file: Option<String>,
+    /// Those that SQLite put beside it, with their numbers.
+    beside: Vec<(PathBuf, u64)>,
+}
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -28,16 +43,69 @@ impl File {
         self.path.exists()
     }
 
-    /// The file, to be written; made if it is missing.
+    /// The file, to be written; made if it is missing, and then for this user alone: SQLite gives the files that it puts beside it
+    /// the same mode.
     pub(super) async fn open(&self) -> Result<sqlx::SqliteConnection, SinkError> {
         self.find_directory()?;
+        self.make().map_err(|error| self.error(&sqlx::Error::Io(error)))?;
+        self.open_existing().await
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = opened.get(&self.path)
+            && before.file != self.identity()
+        {
+            // What an earlier file of this name left beside it: SQLite would take it as this one's, and cut short what connections to
+            // the earlier one have mapped into memory, which ends the process.
+            for (beside, number) in &before.beside {
+                if std::fs::metadata(beside).is_ok_and(|file| file.ino() == *number) {
+                    std::fs::remove_file(beside)?;
+                }
+            }
+            opened.remove(&self.path);
+        }
+        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers which files there are, now that they are open.
+    fn remember(&self) {
+        let beside = ["-wal", "-shm"].into_iter().filter_map(|ending| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(ending);
+            let number = std::fs::metadata(&path).ok()?.ino();
+            Some((PathBuf::from(path), number))
+        });
+        let files = Files { file: self.identity(), beside: beside.collect() };
+        OPENED.lock().unwrap_or_else(PoisonError::into_inner).insert(self.path.clone(), files);
+    }
+
+    /// The file, to be written; not if it is missing.
+    pub(super) async fn open_existing(&self) -> Result<sqlx::SqliteConnection, SinkError> {
         // Full: a transaction is on the disk when it is confirmed, also if the machine stops the next moment.
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
-        self.connect(options).await
+        let connection = self.connect(options).await?;
+        self.remember();
+        Ok(connection)
+    }
+
+    /// Which file the path leads to now, if there is one: its number, and when it was made, as numbers are used again. The device's number
+    /// may be another after a restart of the machine, and counts only where no time is known.
+    pub(super) fn identity(&self) -> Option<String> {
+        let file = std::fs::metadata(&self.path).ok()?;
+        let made = file.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let made = made.and_then(|since| sluice_core::time::shown(i64::try_from(since.as_micros()).ok()?));
+        let number = file.ino();
+        Some(match made {
+            Some(time) => format!("the file {number}, made at {time} UTC"),
+            None => format!("the file {}:{number}", file.dev()),
+        })
     }
 
     /// The file as it is, not to be changed.
@@ -74,6 +142,24 @@ impl File {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// What keeps this user from writing the file, and those that SQLite makes beside it.
+    pub(super) fn check_writable(&self) -> Result<(), SinkError> {
+        let unusable = |what: String| SinkError::Unusable(format!("{what}: let the user that runs sluice write there"));
+        let file = OpenOptions::new().write(true).open(&self.path);
+        if let Err(error) = file
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(unusable(format!("the SQLite file {} can't be written ({error})", self.path.display())));
+        }
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::tempfile_in(directory).map(drop).map_err(|error| {
+            let directory = directory.display();
+            unusable(format!(
+                "no file can be made in {directory}, where SQLite keeps its journal beside the file ({error})"
+            ))
+        })
     }
 
     pub(super) fn path(&self) -> std::path::Display<'_> {

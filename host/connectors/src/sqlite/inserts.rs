@@ -1,11 +1,15 @@
 //! Rows into a table, within whatever transaction the connection is in.
 
+use std::ops::Range;
+
+use sluice_core::dead_letter::{self, DeadLetter};
 use sqlx::{AssertSqlSafe, SqliteConnection as Connection};
 
-use super::bind;
 use super::file::File;
-use crate::sink::{Rows, SinkError};
-use crate::sql::{Upsert, UpsertPlan};
+use super::{bind, error};
+use crate::letters::without_records;
+use crate::sink::{Refused, Rows, SinkError};
+use crate::sql::{Inserted, Search, Upsert, UpsertPlan, Values, Words};
 
 /// The most rows in a statement. A statement is a message to the driver's thread, which this many rows outweigh; many more
 /// rows only make its preparation longer.
@@ -36,12 +40,72 @@ impl Inserts {
         let mut written = 0;
         while let Some(chunk) = self.statements.next_chunk(&values, written, rows.rows) {
             written = chunk.end;
-            let sql = AssertSqlSafe(self.statements.text(chunk.len()));
-            let arguments = bind::arguments(&values, chunk).map_err(|e| {
-                SinkError::Unusable(format!("SQLite at {}, table {}: {e}", file.path(), self.plan.table()))
-            })?;
-            file.run(sqlx::query_with(sql, arguments).execute(&mut *connection)).await?;
+            match insert(&mut self.statements, file, connection, &values, chunk).await? {
+                Inserted::Taken => {}
+                Inserted::Refused(words) => return Err(words.into()),
+            }
         }
         Ok(())
+    }
+
+    /// Writes the rows that SQLite takes, and answers the others; commits nothing.
+    pub(super) async fn refused(
+        &mut self,
+        file: &File,
+        connection: &mut Connection,
+        rows: &Rows,
+    ) -> Result<Vec<Refused>, SinkError> {
+        let values = self.plan.values(rows)?;
+        let (mut search, mut tried) = (Search::default(), 0);
+        while let Some(chunk) = self.statements.next_chunk(&values, tried, rows.rows) {
+            tried = chunk.end;
+            search.of(chunk);
+            while let Some(part) = search.next() {
+                let inserted = insert(&mut self.statements, file, connection, &values, part.clone()).await?;
+                search.heard(part, inserted);
+            }
+        }
+        search.end()
+    }
+
+    /// Writes dead letters; those that the table doesn't take whole without their records' keys and values.
+    pub(super) async fn write_letters(
+        &mut self,
+        file: &File,
+        connection: &mut Connection,
+        pipeline: &str,
+        letters: &[DeadLetter],
+    ) -> Result<(), SinkError> {
+        let rows =
+            |letters: &[DeadLetter]| Rows { rows: letters.len(), columns: dead_letter::columns(pipeline, letters) };
+        match self.write(file, connection, &rows(letters)).await {
+            Err(SinkError::Rows(_)) => {}
+            other => return other,
+        }
+        let refused = self.refused(file, connection, &rows(letters)).await?;
+        let cut = without_records(letters, &refused);
+        self.write(file, connection, &rows(&cut)).await
+    }
+}
+
+/// Inserts some of the rows with one statement.
+async fn insert(
+    statements: &mut Upsert,
+    file: &File,
+    connection: &mut Connection,
+    values: &[Values<'_>],
+    rows: Range<usize>,
+) -> Result<Inserted, SinkError> {
+    let sql = AssertSqlSafe(statements.text(rows.len()));
+    let arguments = match bind::arguments(values, rows) {
+        Ok(arguments) => arguments,
+        Err(e) => return Ok(Inserted::Refused(Words { reason: e.to_string(), of_a_row: true })),
+    };
+    match sqlx::query_with(sql, arguments).execute(connection).await {
+        Ok(_) => Ok(Inserted::Taken),
+        Err(e) => match error::about_rows(&e) {
+            Some(of_a_row) => Ok(Inserted::Refused(Words { reason: error::plain(&e), of_a_row })),
+            None => Err(file.error(&e)),
+        },
     }
 }

@@ -9,8 +9,10 @@ mod bind;
 mod describe;
 mod error;
 mod file;
+mod identity;
 mod inserts;
 mod letters;
+mod rows;
 mod sink;
 mod transaction;
 

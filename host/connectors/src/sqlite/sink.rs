@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use sluice_core::Field;
 use sqlx::{AssertSqlSafe, SqliteConnection as Connection};
 
-use super::SqliteConnection;
 use super::describe::{Described, describe};
 use super::file::File;
 use super::inserts::Inserts;
-use crate::sink::{Constraint, Rows, Sink, SinkError, Target};
+use super::{SqliteConnection, identity};
+use crate::found::Watched;
+use crate::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError, Target};
 use crate::sql::{Dialect, UpsertPlan};
 
 /// An SQLite table that takes upserts.
@@ -19,7 +20,7 @@ pub struct SqliteSink {
     file: File,
     inserts: Inserts,
     constraints: Vec<Constraint>,
-    is_new: bool,
+    watched: Watched,
     connection: Option<Connection>,
 }
 
@@ -32,12 +33,13 @@ impl SqliteSink {
     ) -> Result<SqliteSink, SinkError> {
         let file = File::new(&connection.path);
         let plan = UpsertPlan::new(Dialect::Sqlite, target, fields).map_err(SinkError::Mismatch)?;
-        let Opened { connection, constraints, is_new } = open_table(&file, &plan).await?;
-        Ok(SqliteSink { file, inserts: Inserts::new(plan), constraints, is_new, connection: Some(connection) })
+        let Opened { connection, constraints, watched } = open_table(&file, &plan).await?;
+        Ok(SqliteSink { file, inserts: Inserts::new(plan), constraints, watched, connection: Some(connection) })
     }
 
     async fn write(&mut self, connection: &mut Connection, rows: &Rows) -> Result<(), SinkError> {
         self.file.begin(connection).await?;
+        identity::verify_rows(&self.file, connection, &self.inserts.plan, &self.watched).await?;
         self.inserts.write(&self.file, connection, rows).await?;
         self.file.commit(connection).await
     }
@@ -49,18 +51,38 @@ impl Sink for SqliteSink {
         &self.constraints
     }
 
-    fn is_new(&self) -> bool {
-        self.is_new
+    fn found(&self) -> &FoundTable {
+        &self.watched.found
+    }
+
+    fn expect_rows(&mut self) {
+        self.watched.expect_rows();
+    }
+
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        self.connection = identity::verify_open(&self.file, self.connection.take(), &self.watched).await?;
+        let Some(connection) = self.connection.as_mut() else { return Ok(()) };
+        identity::verify_rows(&self.file, connection, &self.inserts.plan, &self.watched).await
     }
 
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError> {
-        let mut connection = match self.connection.take() {
+        let connection = identity::verify_open(&self.file, self.connection.take(), &self.watched).await?;
+        let mut connection = match connection {
             Some(connection) => connection,
-            None => self.file.open().await?,
+            None => self.file.open_existing().await?,
         };
         self.write(&mut connection, rows).await?;
-        self.connection = Some(connection);
+        // It may have been moved meanwhile.
+        self.connection = identity::verify_open(&self.file, Some(connection), &self.watched).await?;
+        self.watched.has_written();
         Ok(())
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        // Closing it undoes what was tried.
+        let mut connection = self.file.open_existing().await?;
+        self.file.begin(&mut connection).await?;
+        self.inserts.refused(&self.file, &mut connection, rows).await
     }
 }
 
@@ -68,8 +90,7 @@ impl Sink for SqliteSink {
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) constraints: Vec<Constraint>,
-    /// It was made just now.
-    pub(super) is_new: bool,
+    pub(super) watched: Watched,
 }
 
 /// Opens file and table, and makes them if they are missing and the target says so.
@@ -78,9 +99,13 @@ pub(super) async fn open_table(file: &File, plan: &UpsertPlan) -> Result<Opened,
         return Err(missing(file, plan));
     }
     let mut connection = file.open().await?;
-    let is_new = plan.target.create && create_if_missing(file, &mut connection, plan).await?;
+    let before = file.identity();
+    if plan.target.create {
+        create_if_missing(file, &mut connection, plan).await?;
+    }
     let constraints = inspect(file, &mut connection, plan).await?.ok_or_else(|| missing(file, plan))?;
-    Ok(Opened { connection, constraints, is_new })
+    let watched = Watched::new(identity::find(file, &mut connection, plan, before).await?);
+    Ok(Opened { connection, constraints, watched })
 }
 
 /// What opening a sink would find at fault.
@@ -92,8 +117,10 @@ pub(super) async fn check(connection: &SqliteConnection, target: &Target, fields
 /// What opening this table would find at fault.
 pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), SinkError> {
     if !file.exists() {
-        return if plan.target.create { file.find_directory() } else { Err(missing(file, plan)) };
+        file.find_directory()?;
+        return if plan.target.create { file.check_writable() } else { Err(missing(file, plan)) };
     }
+    file.check_writable()?;
     let mut connection = file.open_to_read().await?;
     match inspect(file, &mut connection, plan).await? {
         None if !plan.target.create => Err(missing(file, plan)),
@@ -101,15 +128,13 @@ pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), Si
     }
 }
 
-/// Whether it was missing.
-async fn create_if_missing(file: &File, connection: &mut Connection, plan: &UpsertPlan) -> Result<bool, SinkError> {
+async fn create_if_missing(file: &File, connection: &mut Connection, plan: &UpsertPlan) -> Result<(), SinkError> {
     let described = describe(connection, &plan.target.table).await.map_err(|e| file.error(&e))?;
-    let missing = matches!(described, Described::Missing);
-    if missing {
+    if matches!(described, Described::Missing) {
         let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(connection);
         create.await.map_err(|e| file.error(&e))?;
     }
-    Ok(missing)
+    Ok(())
 }
 
 /// What the table's columns take; none if there is no table.

@@ -9,8 +9,9 @@ use super::describe::{Described, describe};
 use super::file::File;
 use super::inserts::Inserts;
 use super::letters::arguments;
-use super::{SqliteConnection, sink};
-use crate::sink::{Constraint, Rows, SinkError};
+use super::{SqliteConnection, identity, sink};
+use crate::found::Watched;
+use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
 use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
@@ -23,7 +24,7 @@ impl SqliteConnection {
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
         let file = File::new(&self.path);
         let plan = plan(ledger, fields)?;
-        let sink::Opened { mut connection, constraints, .. } = sink::open_table(&file, &plan).await?;
+        let sink::Opened { mut connection, constraints, watched } = sink::open_table(&file, &plan).await?;
         let create = AssertSqlSafe(CheckpointSql::create_table(Dialect::Sqlite));
         file.run(sqlx::raw_sql(create).execute(&mut connection)).await?;
         let letters = ledger.letters.as_deref().map(letter_inserts).transpose()?;
@@ -34,6 +35,7 @@ impl SqliteConnection {
             pipeline: ledger.pipeline.clone(),
             sql: CheckpointSql::new(Dialect::Sqlite, ledger),
             constraints,
+            watched,
             connection: Some(connection),
         }))
     }
@@ -85,6 +87,7 @@ struct SqliteTransactions {
     pipeline: String,
     sql: CheckpointSql,
     constraints: Vec<Constraint>,
+    watched: Watched,
     connection: Option<Connection>,
 }
 
@@ -106,12 +109,12 @@ impl SqliteTransactions {
     async fn write(&mut self, connection: &mut Connection, transaction: &Transaction<'_>) -> Result<(), SinkError> {
         let file = &self.file;
         let Transaction { rows, letters, before, after } = transaction;
+        identity::verify_rows(file, connection, &self.inserts.plan, &self.watched).await?;
         if rows.rows > 0 {
             self.inserts.write(file, connection, rows).await?;
         }
         if let Some(inserts) = self.letters.as_mut().filter(|_| !letters.is_empty()) {
-            let columns = dead_letter::columns(&self.pipeline, letters);
-            inserts.write(file, connection, &Rows { rows: letters.len(), columns }).await?;
+            inserts.write_letters(file, connection, &self.pipeline, letters).await?;
         }
         for statement in self.sql.store(before, after) {
             let query = query(&statement).map_err(|e| file.error(&e))?;
@@ -127,17 +130,43 @@ impl TransactionSink for SqliteTransactions {
         &self.constraints
     }
 
+    fn found(&self) -> &FoundTable {
+        &self.watched.found
+    }
+
+    fn expect_rows(&mut self) {
+        self.watched.expect_rows();
+    }
+
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        self.connection = identity::verify_open(&self.file, self.connection.take(), &self.watched).await?;
+        let Some(connection) = self.connection.as_mut() else { return Ok(()) };
+        identity::verify_rows(&self.file, connection, &self.inserts.plan, &self.watched).await
+    }
+
     fn takes_letters(&self) -> bool {
         self.letters.is_some()
     }
 
     async fn commit(&mut self, transaction: &Transaction<'_>) -> Result<(), SinkError> {
-        let mut connection = match self.connection.take() {
+        let connection = identity::verify_open(&self.file, self.connection.take(), &self.watched).await?;
+        let mut connection = match connection {
             Some(connection) => connection,
-            None => self.file.open().await?,
+            None => self.file.open_existing().await?,
         };
         self.run(&mut connection, transaction).await?;
-        self.connection = Some(connection);
+        // It may have been moved meanwhile.
+        self.connection = identity::verify_open(&self.file, Some(connection), &self.watched).await?;
+        if transaction.rows.rows > 0 {
+            self.watched.has_written();
+        }
         Ok(())
+    }
+
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        // Closing it undoes what was tried.
+        let mut connection = self.file.open_existing().await?;
+        self.file.begin(&mut connection).await?;
+        self.inserts.refused(&self.file, &mut connection, rows).await
     }
 }

@@ -16,7 +16,7 @@ pub fn url() -> String {
 }
 
 pub fn connection() -> MysqlConnection {
-    MysqlConnection { url: url(), time_zone: None }
+    MysqlConnection { url: url(), ..MysqlConnection::default() }
 }
 
 pub async fn run(sql: &str) {
@@ -43,7 +43,10 @@ pub async fn fresh() -> String {
 /// A table of these columns and constraints.
 pub async fn table(definition: &str) -> String {
     let table = fresh().await;
-    run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4")).await;
+    run(&format!(
+        "CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
+    ))
+    .await;
     table
 }
 
@@ -62,7 +65,7 @@ pub async fn user(role: &str, rights: &str) -> User {
 impl User {
     pub fn connection(&self) -> MysqlConnection {
         let place = url().rsplit_once('@').unwrap().1.to_string();
-        MysqlConnection { url: format!("mysql://{}:s3cret@{place}", self.name), time_zone: None }
+        MysqlConnection { url: format!("mysql://{}:s3cret@{place}", self.name), ..MysqlConnection::default() }
     }
 
     pub async fn drop(self) {

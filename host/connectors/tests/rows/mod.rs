@@ -11,7 +11,7 @@ use sluice_core::{Field, Kind};
 pub const MORNING: i64 = 1_629_107_281_000_000;
 
 pub fn target(table: &str, key: &[&str], create: bool) -> Target {
-    Target { table: table.into(), key: key.iter().map(|name| name.to_string()).collect(), create }
+    Target { table: table.into(), key: key.iter().map(|name| name.to_string()).collect(), create, ..Target::default() }
 }
 
 pub fn fields(fields: &[(&str, Kind)]) -> Vec<Field> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use sluice_connectors::kafka::{KafkaConnection, KafkaSource};
 use sluice_connectors::source::{Start, Subscription};
 use sluice_connectors::{Source, SourceError};
+use sluice_core::identity::Identity;
 use sluice_core::interval::Intervals;
 use sluice_core::{Offset, Partition};
 
@@ -21,7 +22,7 @@ pub fn connection(brokers: &str, properties: &[(&str, &str)]) -> KafkaConnection
 }
 
 pub fn subscription(topic: &str, start: Start) -> Subscription {
-    Subscription { topic: topic.to_owned(), group: format!("{topic}-group"), start }
+    Subscription { topic: topic.to_owned(), group: format!("{topic}-group"), start, known: Identity::default() }
 }
 
 /// A record's offset and value.

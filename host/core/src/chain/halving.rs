@@ -4,6 +4,8 @@
 //! rows. If it fails again, it is made on each half of its rows, each time by a fresh instance, until a single row is left to
 //! blame. An operator that fails because a call is too large for its limits so gets smaller calls, and no row is blamed.
 //!
+//! A call that is interrupted, as the pipeline ends, ends the search: nothing of the batch is kept, and nobody is blamed.
+//!
 //! During a trial it is the operator that is to blame, and no row. Where most of a batch is to blame, or finding the rows costs too
 //! much, it isn't the rows either: the operator is at fault.
 
@@ -13,7 +15,9 @@ use arrow_array::ArrayRef;
 use arrow_select::concat::concat;
 
 use super::transform;
-use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan, on_a_fresh_one};
+use crate::operator::{
+    Columns, FoldPlan, Interrupt, Operator, OperatorError, Produced, Rejection, TransformPlan, on_a_fresh_one,
+};
 use crate::schema::Field;
 
 /// What the failed calls of one batch may cost together. Less: a few bad rows in a full batch (13 failed calls for each)
@@ -87,7 +91,9 @@ impl<'a> Halving<'a> {
                 fresh = false;
                 continue;
             };
-            if !self.spent.afford(&error) {
+            // Fewer rows may find room in the host, which says nothing of the others.
+            let is_full = failed && matches!(error, OperatorError::NoRoom(_));
+            if is_full || error == OperatorError::Interrupted || !self.spent.afford(&error) {
                 return Err(error);
             }
             self.operator.renew()?;
@@ -163,6 +169,10 @@ impl Operator for Halving<'_> {
         on_a_fresh_one(self.operator, |operator| operator.migrate(version, state, states))
     }
 
+    fn interrupted_by(&mut self, interrupt: &Interrupt) {
+        self.operator.interrupted_by(interrupt);
+    }
+
     fn renew(&mut self) -> Result<(), OperatorError> {
         self.operator.renew()
     }
@@ -222,6 +232,7 @@ mod tests {
         transform: TransformPlan,
         fold: FoldPlan,
         takes: usize,
+        full: bool,
         spent: bool,
         calls: usize,
     }
@@ -242,6 +253,7 @@ mod tests {
                     outputs: fields,
                 },
                 takes,
+                full: false,
                 spent: false,
                 calls: 0,
             }
@@ -252,7 +264,11 @@ mod tests {
             let numbers = columns.arrays[0].as_primitive::<Int64Type>().values().to_vec();
             assert_eq!(numbers.len(), columns.rows);
             self.spent |= numbers.iter().any(|n| *n < 0) || numbers.len() > self.takes;
-            if self.spent { Err(OperatorError::Trap("fragile".to_owned())) } else { Ok(numbers) }
+            match (self.spent, self.full) {
+                (false, _) => Ok(numbers),
+                (true, false) => Err(OperatorError::Trap("fragile".to_owned())),
+                (true, true) => Err(OperatorError::NoRoom("no room".to_owned())),
+            }
         }
     }
 
@@ -376,6 +392,15 @@ mod tests {
     }
 
     #[test]
+    fn a_host_without_room_blames_no_row() {
+        let (mut fragile, mut spent) = (Fragile { full: true, ..Fragile::new(2) }, Spent::default());
+        let arrays = column(&[2, -1, 2, 2]);
+        let answer = Halving::new(&mut fragile, &mut spent).process(Columns { rows: 4, arrays: &arrays });
+        assert!(matches!(answer, Err(OperatorError::NoRoom(_))));
+        assert_eq!(fragile.calls, 2);
+    }
+
+    #[test]
     fn an_instance_that_has_had_enough_is_replaced_and_no_row_is_blamed() {
         let (mut fragile, mut spent) = (Fragile::new(100), Spent::default());
         fragile.spent = true;
@@ -406,5 +431,43 @@ mod tests {
         assert!(matches!(answer, Err(OperatorError::Trap(_))));
         assert_eq!(fragile.calls, MAX_COST + 1);
         assert_eq!(arrays[0].len(), 60_000);
+    }
+    /// Fails on every row, and is interrupted at this call.
+    struct Interrupted(Fragile, usize);
+
+    impl Operator for Interrupted {
+        fn transform_plan(&self) -> &TransformPlan {
+            self.0.transform_plan()
+        }
+        fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
+            let answer = self.0.process(input);
+            if self.0.calls < self.1 { answer } else { Err(OperatorError::Interrupted) }
+        }
+        fn fold_plan(&self) -> Option<&FoldPlan> {
+            self.0.fold_plan()
+        }
+        fn accumulate(&mut self, _: &[i32], _: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+            unreachable!("nothing accumulates")
+        }
+        fn merge(&mut self, _: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+            unreachable!("nothing merges")
+        }
+        fn emit(&mut self, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+            unreachable!("nothing emits")
+        }
+        fn renew(&mut self) -> Result<(), OperatorError> {
+            self.0.renew()
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_interrupted_ends_the_search_and_nobody_is_blamed() {
+        for last in [1, 2, 7] {
+            let (mut operator, mut spent) = (Interrupted(Fragile::new(0), last), Spent::default());
+            let arrays = column(&[2; 100]);
+            let answer = Halving::new(&mut operator, &mut spent).process(Columns { rows: 100, arrays: &arrays });
+            assert_eq!(answer.unwrap_err(), OperatorError::Interrupted);
+            assert_eq!(operator.0.calls, last);
+        }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
-    /// `missing` is told of each row that is at fault because its key isn't there.
+    /// `at_fault` is told the record of each row that is, and why: its key must be there and isn't, or its row is unfit.
     pub(super) fn apply(
         &mut self,
         lookup: &mut dyn Lookup,
@@ -27,22 +27,26 @@ impl Joiner {
         fields: &[Field],
         join: Join,
         batch: Batch,
-        missing: impl FnMut(usize),
+        mut at_fault: impl FnMut(usize, &str),
     ) -> Result<Batch, LookupError> {
         let key = batch.columns.get(key).cloned().flatten().ok_or_else(|| unusable("the key column is missing"))?;
         let texts = self.distinct_keys(&key, batch.rows)?;
         let asked: Vec<&[u8]> = texts.iter().flatten().map(String::as_bytes).collect();
         let found = lookup.get(&asked)?;
         check(&found, asked.len(), fields)?;
-        // For each distinct key its place in the answer, if it is found.
-        let mut place = 0..;
-        let answers: Vec<Option<u32>> = texts
-            .iter()
-            .map(|text| text.as_ref().and_then(|_| place.next()).filter(|place| found.found[*place as usize]))
-            .collect();
+        // For each distinct key that isn't null its place in the answer; and the same if it is found.
+        let mut place = 0u32..;
+        let places: Vec<Option<u32>> = texts.iter().map(|text| text.as_ref().and_then(|_| place.next())).collect();
+        let is_found = |place: &u32| found.found[*place as usize];
+        let answers: Vec<Option<u32>> = places.iter().map(|place| place.filter(is_found)).collect();
+        for (key, why) in &found.unfit {
+            let asks = |row: &usize| places[self.key_of_row[*row] as usize].is_some_and(|place| place as usize == *key);
+            (0..batch.rows).filter(asks).for_each(|row| at_fault(batch.origins.record(row), why));
+        }
         if join == Join::Required && answers.iter().any(Option::is_none) {
             let unanswered = |row: &usize| answers[self.key_of_row[*row] as usize].is_none();
-            (0..batch.rows).filter(unanswered).map(|row| batch.origins.record(row)).for_each(missing);
+            let missing = |row| at_fault(batch.origins.record(row), "the lookup has no row for its key");
+            (0..batch.rows).filter(unanswered).for_each(missing);
         }
         self.spread(&found.columns, &answers, join, batch)
     }

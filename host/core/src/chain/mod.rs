@@ -14,10 +14,10 @@ use arrow_array::ArrayRef;
 
 use crate::batch::{Batch, RowOrigins};
 use crate::checkpoint::StoreError;
-use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, SourceColumn};
+use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, Note, SourceColumn};
 use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
-use crate::operator::{Operator, OperatorError, Rejection};
+use crate::operator::{Interrupt, Operator, OperatorError, Rejection};
 use crate::records::Records;
 use crate::rejected::{self, RejectedRow, Stage};
 use crate::schema::{Field, Kind};
@@ -133,7 +133,12 @@ pub enum ProcessError {
 impl ProcessError {
     /// Whether an operator is at fault, whatever the records: it is to be disabled.
     pub fn is_the_operators(&self) -> bool {
-        matches!(self, ProcessError::Operator { .. })
+        matches!(self, ProcessError::Operator { .. }) && !self.is_interrupted()
+    }
+
+    /// Whether a call was ended early, as the pipeline is to end.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, ProcessError::Operator { error: OperatorError::Interrupted, .. })
     }
 }
 
@@ -157,8 +162,8 @@ pub struct Outcome {
     pub rejected: Vec<RejectedRow>,
     /// The first record that is not yet processed.
     pub next: usize,
-    /// Records that were left out because of `ignore_parse_errors`.
-    pub ignored: usize,
+    /// Records that were left out because of `ignore_parse_errors` or have no row, and values that were dropped, by reason.
+    pub notes: Vec<Note>,
     /// Rows that came after the end of one of their windows, whatever became of them.
     pub late: usize,
     /// The record that ended the call early; `next` points at it.
@@ -253,6 +258,15 @@ impl Chain {
         self.bad_row = row;
     }
 
+    /// From now on, the operators' calls end when this is raised.
+    pub fn interrupted_by(&mut self, interrupt: &Interrupt) {
+        for state in &mut self.steps {
+            if let Step::Operator { instance, .. } = &mut state.step {
+                instance.interrupted_by(interrupt);
+            }
+        }
+    }
+
     /// The operator at this place of the chain.
     pub fn operator(&self, stage: Stage) -> Option<&str> {
         let Stage::Step(index) = stage else { return None };
@@ -301,7 +315,8 @@ impl Chain {
         max_rows: usize,
         spent: &mut Spent,
     ) -> Result<Attempt, ProcessError> {
-        let Decoded { mut batch, next, ignored, mut rejected, stopped } = self.decoder.decode(records, start, max_rows);
+        let Decoded { mut batch, next, notes, mut rejected, stopped, .. } =
+            self.decoder.decode(records, start, max_rows);
         for (index, state) in self.steps.iter_mut().enumerate() {
             if batch.rows == 0 {
                 break;
@@ -323,7 +338,7 @@ impl Chain {
                 End::AtFault(more) => rejected.extend(more),
             }
         };
-        Ok(Attempt::Done(Outcome { output, rejected, next, ignored, late, stopped }))
+        Ok(Attempt::Done(Outcome { output, rejected, next, notes, late, stopped }))
     }
 
     /// The fold, for what its keeper has to say to it.
@@ -411,11 +426,10 @@ impl StepState {
                     .map_err(|error| ProcessError::Operator { name: name.clone(), error })
             }
             Step::Lookup { key, columns, join, lookup } => {
-                let missing = |record| {
-                    let reason = "the lookup has no row for its key".to_owned();
-                    rejected.push(RejectedRow { record, stage: Stage::Step(index), reason });
+                let at_fault = |record, reason: &str| {
+                    rejected.push(RejectedRow { record, stage: Stage::Step(index), reason: reason.to_owned() });
                 };
-                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch, missing)?)
+                Ok(self.joiner.apply(lookup.as_mut(), *key, columns, *join, batch, at_fault)?)
             }
         }
     }

@@ -51,7 +51,9 @@ impl Lookup for Modules {
         let values: Vec<Option<&str>> = texts.iter().map(|key| self.0.get(key).copied()).collect();
         let found = values.iter().map(Option::is_some).collect();
         let column: ArrayRef = Arc::new(StringArray::from(values));
-        Ok(Found { found, columns: vec![column] })
+        let broken = |(key, text): (usize, &&str)| (*text == "13").then(|| (key, "13 is unfit".to_owned()));
+        let unfit = texts.iter().enumerate().filter_map(broken).collect();
+        Ok(Found { found, columns: vec![column], unfit })
     }
 }
 
@@ -77,6 +79,18 @@ fn joined(join: Join) -> Vec<(i64, Option<String>, usize)> {
     let modules = output.columns[2].as_string::<i32>().iter();
     let rows = users.iter().zip(modules).enumerate();
     rows.map(|(i, (user, module))| (*user, module.map(str::to_owned), output.origins.record(i))).collect()
+}
+
+#[test]
+fn a_record_whose_looked_up_row_is_unfit_is_left_out_with_the_words_whatever_the_join_and_others_go_on() {
+    for join in [Join::Inner, Join::Left, Join::Required] {
+        let records = Lines(vec![r#"{"user":1,"room":13}"#, r#"{"user":2,"room":7}"#, r#"{"user":3,"room":13}"#]);
+        let outcome = chain(join).process(&records, 0, 10).unwrap();
+        let rejected: Vec<_> = outcome.rejected.iter().map(|r| (r.record, r.stage, r.reason.as_str())).collect();
+        assert_eq!(rejected, [(0, Stage::Step(0), "13 is unfit"), (2, Stage::Step(0), "13 is unfit")]);
+        let output = outcome.output.unwrap();
+        assert_eq!((output.rows, output.origins.record(0)), (1, 1));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::LetterId;
+use crate::identity::Identity;
 use crate::interval::Intervals;
 use crate::schema::Field;
 use crate::window::{EventTimes, Window};
@@ -65,6 +66,34 @@ pub struct Checkpoint {
     pub retried: Vec<LetterId>,
     /// Commits so far.
     pub commits: u64,
+}
+
+/// The topic of a mark: no topic has this name.
+const BEGINS_ANEW: &str = "(begins anew)";
+
+impl Checkpoint {
+    /// What stands for a checkpoint that somebody has forgotten on purpose: the pipeline begins where its source's `start` says,
+    /// whatever its group or its table hold.
+    pub fn begins_anew() -> Checkpoint {
+        Checkpoint { topic: BEGINS_ANEW.to_owned(), ..Checkpoint::default() }
+    }
+
+    /// Whether it is such a mark, and no checkpoint.
+    pub fn is_mark(&self) -> bool {
+        self.topic == BEGINS_ANEW
+    }
+}
+
+/// Forgets everything of the pipeline, on purpose: see [`Checkpoint::begins_anew`]. A crash in between leaves no mark, and a
+/// start then asks whether this was meant.
+pub fn begin_anew(store: &dyn CheckpointStore, pipeline: &str) -> Result<(), StoreError> {
+    let mut mark = Checkpoint::begins_anew();
+    // Letters of what was read are told by it from those of what will be. A damaged one doesn't say.
+    if let Ok(Some(before)) = store.head(pipeline) {
+        Identity::of_source(&before).keep_in(&mut mark);
+    }
+    store.reset(pipeline)?;
+    store.commit(pipeline, &mark, &Changes::default())
 }
 
 /// Groups that changed, as bytes: the key, and the state unless the group is dropped.
@@ -137,6 +166,11 @@ pub trait CheckpointStore: Send + Sync {
 
     /// Forgets everything of the pipeline.
     fn reset(&self, pipeline: &str) -> Result<(), StoreError>;
+
+    /// Whether what was committed is still there to be gone on from, without reading it: an error if it was taken away.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// The pipelines that have a checkpoint, by name.
     fn pipelines(&self) -> Result<Vec<String>, StoreError>;

@@ -1,8 +1,9 @@
 //! A JSON value into a value of a column's kind.
 //!
-//! The rules are those of Flink's JSON format where it is exact, and refuse where it would change the value: a text of
-//! decimal digits is a number, a number is a text as it was written, but 1.5 is no int64.
+//! The rules are those of Flink's JSON format where it is exact, and refuse where it would change the value: `5`, `5.0` and `"5e0"`
+//! are the same integer, a number is a text as it was written, but 1.5 is no int64. [`Convert::Flink`] changes what Flink changes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,21 +12,52 @@ use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 
+use super::number::{Whole, whole};
 use super::scan::Slot;
+use super::text::{self, unescape};
+use super::{Convert, Epoch, JsonOptions};
 use crate::schema::Kind;
 use crate::time;
 
 /// How much of a value a message shows.
 const SHOWN: usize = 64;
 
-/// Why a value can't become its column's kind.
-#[derive(Debug)]
-pub(super) struct ValueError(pub(super) String);
+/// The times that four digits of a year can tell, in microseconds: 0000-01-01 to 9999-12-31.
+const TIMES: std::ops::Range<i64> = -62_167_219_200_000_000..253_402_300_800_000_000;
+
+/// Microseconds for which a number without a unit is taken as milliseconds: from 1973 to 5138. Seconds and microseconds of
+/// our times are far outside.
+const SURELY_MILLISECONDS: std::ops::RangeInclusive<i64> = 100_000_000_000_000..=100_000_000_000_000_000;
+
+/// Why a value can't become its column's kind as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// Values of its kind never can, or this one says something else.
+    Kind,
+    /// It has a fraction.
+    Fraction,
+    /// It is too large or too small.
+    Range,
+    /// It isn't clear what unit it has.
+    Unit,
+    /// Half a surrogate pair is in it; what is staged has something else in its place.
+    HalfPair,
+    /// What it should be in is no object.
+    Astray,
+}
+
+/// What conversions go by.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    convert: Convert,
+    epoch: Option<Epoch>,
+}
 
 /// A column that grows.
 #[derive(Debug)]
 pub(super) struct Builder {
     column: Column,
+    rules: Rules,
     /// The text of the row in hand, where it had escapes.
     unescaped: String,
     /// The number of the row in hand, where it took work to get.
@@ -55,7 +87,7 @@ enum Staged {
 }
 
 impl Builder {
-    pub(super) fn new(kind: Kind) -> Builder {
+    pub(super) fn new(kind: Kind, options: &JsonOptions) -> Builder {
         let column = match kind {
             Kind::Boolean => Column::Boolean(BooleanBuilder::new()),
             Kind::Int64 => Column::Int64(Int64Builder::new()),
@@ -64,7 +96,8 @@ impl Builder {
             Kind::Binary => Column::Binary(BinaryBuilder::new()),
             Kind::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new()),
         };
-        Builder { column, unescaped: String::new(), staged: Staged::Null }
+        let rules = Rules { convert: options.convert, epoch: options.epoch };
+        Builder { column, rules, unescaped: String::new(), staged: Staged::Null }
     }
 
     pub(super) fn is_text(&self) -> bool {
@@ -73,18 +106,56 @@ impl Builder {
 
     /// Converts the value and keeps it until [`Builder::append_checked`].
     #[inline]
-    pub(super) fn stage(&mut self, json: &[u8], slot: &Slot) -> Result<(), ValueError> {
+    pub(super) fn stage(&mut self, json: &[u8], slot: &Slot) -> Result<(), Unfit> {
         self.staged = match (&self.column, slot) {
             (_, Slot::Missing | Slot::Null) => Staged::Null,
             (Column::Int64(_), Slot::Integer(value, _)) => Staged::Integer(*value),
-            (Column::Utf8(_) | Column::Binary(_), Slot::Text { span, escaped: true }) => {
-                self.unescaped = unescape(span.quoted(json))?;
-                Staged::Unescaped
+            (Column::Utf8(_) | Column::Binary(_), Slot::Text { escaped: true, .. }) => {
+                return self.stage_unescaped(json, slot);
             }
+            (_, Slot::Astray) => return Err(Unfit::Astray),
             (Column::Utf8(_) | Column::Binary(_), _) => Staged::Raw,
-            (column, slot) => column.convert(json, slot)?,
+            (column, slot) => column.convert(json, slot, self.rules)?,
         };
         Ok(())
+    }
+
+    fn stage_unescaped(&mut self, json: &[u8], slot: &Slot) -> Result<(), Unfit> {
+        let instead = if self.rules.convert == Convert::Flink { '?' } else { text::REPLACEMENT };
+        let unescaped = unescape(raw(json, slot), instead);
+        self.unescaped = unescaped.text;
+        self.staged = Staged::Unescaped;
+        if unescaped.replaced { Err(Unfit::HalfPair) } else { Ok(()) }
+    }
+
+    /// Why a value is unfit, in words that are the same for all such values.
+    pub(super) fn reason(&self, slot: &Slot, unfit: Unfit) -> String {
+        let (what, wanted) = (slot.what(), self.column.wanted());
+        match unfit {
+            Unfit::Kind => format!("{what} is not {wanted}"),
+            Unfit::Fraction => format!("a number with a fraction is not {wanted}"),
+            Unfit::Range => format!("a number out of range is not {wanted}"),
+            Unfit::Unit => format!("a number whose unit isn't clear is not {wanted}"),
+            Unfit::HalfPair => "half a surrogate pair was replaced".to_owned(),
+            Unfit::Astray => "it should be in an object or array that isn't there".to_owned(),
+        }
+    }
+
+    /// Why this value is unfit, with what may be done about it.
+    pub(super) fn message(&self, json: &[u8], slot: &Slot, unfit: Unfit) -> String {
+        let (value, wanted) = (shown(json, slot), self.column.wanted());
+        match unfit {
+            Unfit::Kind => format!("{value} is not {wanted}"),
+            Unfit::Fraction => {
+                format!("{value} is not {wanted}, since it has a fraction; `json.convert = \"flink\"` would cut it off")
+            }
+            Unfit::Range => format!("{value} is not {wanted}, since it is out of range"),
+            Unfit::Unit => format!(
+                "{value} is not {wanted}: say by `json.epoch` whether such numbers are seconds, milliseconds, microseconds or \
+                 nanoseconds since 1970"
+            ),
+            Unfit::HalfPair | Unfit::Astray => self.reason(slot, unfit),
+        }
     }
 
     /// Appends what was staged; null where the slot has become null since.
@@ -160,35 +231,88 @@ impl Builder {
 
 impl Column {
     /// The cases that aren't one step: numbers out of texts, truth values, times.
-    fn convert(&self, json: &[u8], slot: &Slot) -> Result<Staged, ValueError> {
-        let text = text_of(json, slot);
-        let staged = match self {
-            Column::Boolean(_) => match (slot, &text) {
-                (Slot::Boolean(value), _) => Some(Staged::Boolean(*value)),
-                (_, Some(text)) => truth(text.trim()).map(Staged::Boolean),
-                _ => None,
-            },
-            Column::Int64(_) => text.as_deref().and_then(|text| text.trim().parse().ok()).map(Staged::Integer),
-            Column::Float64(_) => {
-                number_of(json, slot).or(text).and_then(|text| finite(text.trim())).map(Staged::Float)
-            }
-            Column::Timestamp(_) => text.as_deref().and_then(time::parse).map(Staged::Integer),
-            Column::Utf8(_) | Column::Binary(_) => Some(Staged::Raw),
-        };
-        staged.ok_or_else(|| self.mismatch(json, slot))
+    fn convert(&self, json: &[u8], slot: &Slot, rules: Rules) -> Result<Staged, Unfit> {
+        match self {
+            Column::Boolean(_) => boolean(json, slot, rules).map(Staged::Boolean),
+            Column::Int64(_) => int64(json, slot, rules).map(Staged::Integer),
+            Column::Float64(_) => float64(json, slot, rules).map(Staged::Float),
+            Column::Timestamp(_) => timestamp(json, slot, rules).map(Staged::Integer),
+            Column::Utf8(_) | Column::Binary(_) => Ok(Staged::Raw),
+        }
     }
 
-    fn mismatch(&self, json: &[u8], slot: &Slot) -> ValueError {
-        let wanted = match self {
+    fn wanted(&self) -> &'static str {
+        match self {
             Column::Boolean(_) => "a boolean",
             Column::Int64(_) => "an int64",
             Column::Float64(_) => "a float64",
             Column::Utf8(_) => "a text",
             Column::Binary(_) => "bytes",
-            Column::Timestamp(_) => "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction])",
-        };
-        ValueError(format!("{} is not {wanted}", shown(json, slot)))
+            Column::Timestamp(_) => {
+                "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction], Z or an offset after it, or a number)"
+            }
+        }
     }
+}
+
+fn boolean(json: &[u8], slot: &Slot, rules: Rules) -> Result<bool, Unfit> {
+    if let Slot::Boolean(value) = slot {
+        return Ok(*value);
+    }
+    let text = text_of(json, slot).unwrap_or_default();
+    match text.trim() {
+        text if text.eq_ignore_ascii_case("true") => Ok(true),
+        text if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ if rules.convert == Convert::Flink => Ok(false),
+        _ => Err(Unfit::Kind),
+    }
+}
+
+fn int64(json: &[u8], slot: &Slot, rules: Rules) -> Result<i64, Unfit> {
+    let number = number_of(json, slot);
+    let text = text_of(json, slot);
+    match whole(number.or(text.as_deref()).ok_or(Unfit::Kind)?.trim(), 0) {
+        Some(Whole::Exact(value)) => Ok(value),
+        Some(Whole::Cut(value)) if rules.convert == Convert::Flink && number.is_some() => Ok(value),
+        Some(Whole::Cut(_)) => Err(Unfit::Fraction),
+        None => Err(if number.is_some() { Unfit::Range } else { Unfit::Kind }),
+    }
+}
+
+fn float64(json: &[u8], slot: &Slot, rules: Rules) -> Result<f64, Unfit> {
+    let text = text_of(json, slot);
+    let text = number_of(json, slot).or(text.as_deref()).ok_or(Unfit::Kind)?.trim();
+    let java = matches!(text, "NaN" | "Infinity" | "+Infinity" | "-Infinity");
+    let numeric = text.ends_with(|last: char| last.is_ascii_digit() || last == '.');
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(value) if rules.convert == Convert::Flink && (java || numeric) => Ok(value),
+        Ok(_) if numeric => Err(Unfit::Range),
+        _ => Err(Unfit::Kind),
+    }
+}
+
+fn timestamp(json: &[u8], slot: &Slot, rules: Rules) -> Result<i64, Unfit> {
+    let text = text_of(json, slot);
+    let number = number_of(json, slot).or(text.as_deref()).ok_or(Unfit::Kind)?.trim();
+    if let Some(time) = text.as_deref().and_then(time::parse) {
+        return Ok(time);
+    }
+    let (shift, unit) = match rules.epoch {
+        Some(Epoch::Seconds) => (6, Unfit::Range),
+        Some(Epoch::Milliseconds) => (3, Unfit::Range),
+        Some(Epoch::Microseconds) => (0, Unfit::Range),
+        Some(Epoch::Nanoseconds) => (-3, Unfit::Range),
+        None => (3, Unfit::Unit),
+    };
+    let micros = match whole(number, shift) {
+        // As of a text, digits after the sixth are cut.
+        Some(Whole::Exact(micros) | Whole::Cut(micros)) => micros,
+        None if text.is_some() => return Err(Unfit::Kind),
+        None => return Err(unit),
+    };
+    let clear = rules.epoch.is_some() || micros == 0 || SURELY_MILLISECONDS.contains(&micros.saturating_abs());
+    if clear && TIMES.contains(&micros) { Ok(micros) } else { Err(unit) }
 }
 
 fn append_str(column: &mut StringBuilder, bytes: &[u8]) {
@@ -205,41 +329,23 @@ fn raw<'a>(json: &'a [u8], slot: &Slot) -> &'a [u8] {
         Slot::Text { span, .. } | Slot::Integer(_, span) | Slot::Number(span) | Slot::Nested(span) => span.of(json),
         Slot::Boolean(true) => b"true",
         Slot::Boolean(false) => b"false",
-        Slot::Missing | Slot::Null => b"",
+        Slot::Missing | Slot::Null | Slot::Astray => b"",
     }
 }
 
-fn text_of(json: &[u8], slot: &Slot) -> Option<String> {
+fn text_of<'a>(json: &'a [u8], slot: &Slot) -> Option<Cow<'a, str>> {
     match slot {
-        Slot::Text { span, escaped: true } => unescape(span.quoted(json)).ok(),
-        Slot::Text { span, .. } => std::str::from_utf8(span.of(json)).ok().map(str::to_owned),
+        Slot::Text { span, escaped: true } => Some(unescape(span.of(json), text::REPLACEMENT).text.into()),
+        Slot::Text { span, .. } => std::str::from_utf8(span.of(json)).ok().map(Cow::Borrowed),
         _ => None,
     }
 }
 
-fn number_of(json: &[u8], slot: &Slot) -> Option<String> {
+fn number_of<'a>(json: &'a [u8], slot: &Slot) -> Option<&'a str> {
     match slot {
-        Slot::Integer(_, span) | Slot::Number(span) => std::str::from_utf8(span.of(json)).ok().map(str::to_owned),
+        Slot::Integer(_, span) | Slot::Number(span) => std::str::from_utf8(span.of(json)).ok(),
         _ => None,
     }
-}
-
-fn unescape(quoted: &[u8]) -> Result<String, ValueError> {
-    serde_json::from_slice(quoted).map_err(|e| ValueError(format!("the text can't be read: {e}")))
-}
-
-fn truth(text: &str) -> Option<bool> {
-    if text.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if text.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-fn finite(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// The value as a message shows it.

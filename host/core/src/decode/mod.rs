@@ -1,15 +1,19 @@
 //! Records into columns.
 //!
 //! ```text
-//! record ──scan──▶ slots (where each wanted field's value lies) ──convert──▶ column builders
+//! record ──find──▶ slots (where each wanted field's value lies) ──convert──▶ column builders
 //! ```
 //!
-//! [`scan`] walks a record once and notes where the wanted values are: a strict scanner for flat objects, and
-//! `serde_json` for everything that it finds unusual, so that only `serde_json` ever decides that a record is malformed.
+//! [`scan`] walks a record once, with a shortcut for flat objects that are alike, and [`path`] goes on into values within values.
 //! [`convert`] turns a slot into a value of the column's kind. Fields that nobody asked for are walked over, not decoded.
 
 mod convert;
+mod foreign;
+mod number;
+mod path;
 mod scan;
+mod tally;
+mod text;
 
 use arrow_array::ArrayRef;
 
@@ -18,18 +22,33 @@ use crate::interval::{Offset, Partition};
 use crate::records::Records;
 use crate::rejected::{RejectedRow, Stage};
 use crate::schema::{Field, Kind};
-use convert::{Builder, ValueError};
-use scan::{Scanner, Slot};
+use crate::time;
+use convert::{Builder, Unfit};
+pub use foreign::Foreign;
+use path::Finder;
+pub use path::{NoPath, Path};
+pub use scan::is_whole_object;
+use scan::{ScanError, Slot, Span};
+use tally::Tally;
+pub use tally::{Lost, Note};
 
 /// The most payload bytes that one batch is decoded from. Smaller: more calls for large records. Larger: columns of text
 /// grow towards the 2 GiB that their int32 offsets can address, and memory with them.
 pub const MAX_BATCH_BYTES: usize = 16 << 20;
 
+/// The most rows that one record may hold; one with more is a file.
+pub const MAX_ROWS_OF_A_RECORD: usize = 10_000;
+
+/// A batch with so many rows takes no further record, though it has fewer records than it may: records can hold many rows.
+const MAX_BATCH_ROWS: usize = 65_536;
+
 /// Where a source column's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The top-level field of this name in the record's JSON object.
+    /// The field of this name in the JSON object that is the row: the record, or what [`JsonOptions::path`] leads to.
     Field(String),
+    /// What this path from the record's object leads to.
+    Path(Path),
     /// The topic's name.
     Topic,
     /// The partition's number.
@@ -51,14 +70,47 @@ pub struct SourceColumn {
     pub origin: Origin,
 }
 
-/// What becomes of records that don't fit; the options are Flink's JSON format's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How records are read, and what becomes of those that don't fit. The first two options are Flink's JSON format's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JsonOptions {
     /// Leave out records that are no JSON object, and put null where a value can't become its column's kind, instead of
     /// stopping.
     pub ignore_parse_errors: bool,
     /// Stop at a record that lacks a declared field, instead of putting null.
     pub fail_on_missing_field: bool,
+    /// What values are that would have to be changed to fit.
+    pub convert: Convert,
+    /// What numbers are that are to be times; without it they are milliseconds, and refused where that isn't clear.
+    pub epoch: Option<Epoch>,
+    /// Where the rows are in a record: an object, or an array of them. Without it, the record's object is the row.
+    pub path: Option<Path>,
+    /// Pass over records without a value.
+    pub skip_tombstones: bool,
+    /// Pass over the header that serializers of Confluent's Schema Registry write before the JSON.
+    pub schema_registry: bool,
+}
+
+/// What becomes of a value that would have to be changed to fit its column's kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Convert {
+    /// It doesn't fit.
+    #[default]
+    Exact,
+    /// What Flink makes of it: 5.5 is the int64 5, and what isn't `true` is false.
+    Flink,
+}
+
+/// What a time as a number counts, since 1970-01-01T00:00:00 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epoch {
+    /// Seconds.
+    Seconds,
+    /// Thousandths of a second.
+    Milliseconds,
+    /// Millionths of a second.
+    Microseconds,
+    /// Billionths of a second.
+    Nanoseconds,
 }
 
 /// What a record at fault does to its pipeline.
@@ -100,12 +152,26 @@ pub enum Problem {
     /// There is nothing to decode.
     #[error("the record has no value (a tombstone)")]
     NoValue,
-    /// It isn't JSON text; `serde_json` says where and why.
+    /// It isn't JSON text: where and why.
     #[error("the record is not valid JSON: {0}")]
     Malformed(String),
+    /// It is something else than JSON text.
+    #[error("the record is not plain JSON: {0}")]
+    Foreign(Foreign),
     /// It is JSON, but no object.
     #[error("the record is not a JSON object but {0}")]
     NotAnObject(&'static str),
+    /// Where its rows should be is something else.
+    #[error("the record has no row at `{path}`: {found} is there")]
+    NoRow {
+        /// Where its rows should be.
+        path: String,
+        /// What is there.
+        found: &'static str,
+    },
+    /// It has more rows than a record may have.
+    #[error("the record has more than {MAX_ROWS_OF_A_RECORD} rows")]
+    TooManyRows,
     /// A declared field isn't there and `fail_on_missing_field` is set.
     #[error("field `{0}` is missing")]
     MissingField(String),
@@ -127,6 +193,17 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// What is wrong, in words that don't differ from record to record.
+    fn kind(&self) -> String {
+        match self {
+            Problem::Malformed(_) => "the record is not valid JSON".to_owned(),
+            Problem::Foreign(foreign) => format!("the record is not plain JSON: {}", foreign.kind()),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// What came of one call.
 #[derive(Debug)]
 pub struct Decoded {
@@ -134,8 +211,10 @@ pub struct Decoded {
     pub batch: Batch,
     /// The first record that is not yet decoded.
     pub next: usize,
-    /// Records that were left out because of `ignore_parse_errors`.
+    /// Records that were left out because of `ignore_parse_errors`, or since there is no row in them.
     pub ignored: usize,
+    /// Those records, and values that were dropped, by reason.
+    pub notes: Vec<Note>,
     /// Records that can't be decoded and were left out, since [`AtFault::IsLeftOut`].
     pub rejected: Vec<RejectedRow>,
     /// The record that ended the decoding early, with `next` pointing at it.
@@ -147,39 +226,93 @@ pub struct Decoded {
 pub struct Decoder {
     options: JsonOptions,
     bad_record: AtFault,
-    scanner: Scanner,
+    /// Finds the values of a row, which fill the first slots.
+    finder: Finder,
+    layout: Layout,
     slots: Vec<Slot>,
-    /// For each scanned field, its column (none where only its presence is checked).
-    field_columns: Vec<Option<usize>>,
+    fields: Vec<WantedField>,
     /// The record's own facts that are asked for, with their columns.
     facts: Vec<(Origin, usize)>,
     /// For each declared column, its builder if it is asked for.
     builders: Vec<Option<Builder>>,
+    /// Values of the row in hand that aren't taken as they are, with what stood there.
+    unfit: Vec<(usize, Slot, Unfit)>,
+    tally: Tally,
+}
+
+/// A field that is looked for.
+#[derive(Debug)]
+struct WantedField {
+    name: String,
+    slot: usize,
+    /// None where only its presence is checked.
+    column: Option<usize>,
+}
+
+/// Where in a record its rows are.
+#[derive(Debug)]
+enum Layout {
+    /// The record's object is the row.
+    Record,
+    /// The record's object is the row, or each object of its array is one.
+    Records,
+    /// They are within the record's object: the values beside them fill the slots from `first` on.
+    Within { envelope: Finder, first: usize, rows: usize, path: String },
+}
+
+/// What a record gave.
+enum Taken {
+    Rows(usize),
+    /// There is no row in it, and nothing wrong with it.
+    Nothing(String),
 }
 
 impl Decoder {
     /// A decoder for these columns, of which only the `wanted` ones are filled.
     pub fn new(columns: &[SourceColumn], wanted: &[bool], options: JsonOptions) -> Decoder {
-        let mut names = Vec::new();
-        let mut field_columns = Vec::new();
-        let mut facts = Vec::new();
-        let mut builders = Vec::new();
+        let (mut fields, mut facts, mut builders) = (Vec::new(), Vec::new(), Vec::new());
+        // Of the row, and of the record around it.
+        let (mut inner, mut outer) = (Vec::new(), Vec::new());
+        let row_is_record = options.path.as_ref().is_none_or(Path::is_record);
         for (index, column) in columns.iter().enumerate() {
             let asked = wanted.get(index).copied().unwrap_or(false);
-            builders.push(asked.then(|| Builder::new(column.field.kind)));
-            match &column.origin {
-                Origin::Field(name) if asked || options.fail_on_missing_field => {
-                    names.push(name.clone());
-                    field_columns.push(asked.then_some(index));
+            builders.push(asked.then(|| Builder::new(column.field.kind, &options)));
+            let path = match &column.origin {
+                Origin::Field(name) => Path::field(name),
+                Origin::Path(path) => path.clone(),
+                fact if asked => {
+                    facts.push((fact.clone(), index));
+                    continue;
                 }
-                Origin::Field(_) => {}
-                fact if asked => facts.push((fact.clone(), index)),
-                _ => {}
+                _ => continue,
+            };
+            if asked || options.fail_on_missing_field {
+                let within = row_is_record || matches!(column.origin, Origin::Field(_));
+                let name = path.to_string();
+                let paths = if within { &mut inner } else { &mut outer };
+                paths.push(path);
+                fields.push((name, asked.then_some(index), within, paths.len() - 1));
             }
         }
-        let slots = vec![Slot::Missing; names.len()];
-        let bad_record = AtFault::default();
-        Decoder { options, bad_record, scanner: Scanner::new(names), slots, field_columns, facts, builders }
+        let (finder, inner) = Finder::new(&inner);
+        let first = finder.slots();
+        let (layout, outer) = Layout::new(options.path.as_ref(), outer, first);
+        let fields = fields.into_iter().map(|(name, column, within, place)| {
+            let slot = if within { inner[place] } else { first + outer[place] };
+            WantedField { name, slot, column }
+        });
+        Decoder {
+            fields: fields.collect(),
+            slots: vec![Slot::Missing; first + layout.slots()],
+            bad_record: AtFault::default(),
+            options,
+            finder,
+            layout,
+            facts,
+            builders,
+            unfit: Vec::new(),
+            tally: Tally::default(),
+        }
     }
 
     /// From now on, a record that can't be decoded does this; without a call it stops.
@@ -192,47 +325,143 @@ impl Decoder {
         self.bad_record
     }
 
-    /// Decodes records from `start` on, at most `max_rows` and [`MAX_BATCH_BYTES`] of them, up to the first that stops.
-    pub fn decode(&mut self, records: &dyn Records, start: usize, max_rows: usize) -> Decoded {
+    /// Decodes records from `start` on, at most `max_records` and [`MAX_BATCH_BYTES`] of them, up to the first that stops.
+    pub fn decode(&mut self, records: &dyn Records, start: usize, max_records: usize) -> Decoded {
         let mut origins = RowOrigins::from_record(start);
-        let mut decoded =
-            Decoded { batch: Batch::empty(), next: start, ignored: 0, rejected: Vec::new(), stopped: None };
+        let (mut next, mut ignored, mut rejected, mut stopped) = (start, 0, Vec::new(), None);
         let mut bytes = 0;
-        while decoded.next < records.len() && decoded.next - start < max_rows && bytes < MAX_BATCH_BYTES {
-            bytes += records.value(decoded.next).map_or(0, <[u8]>::len);
-            match self.record(records, decoded.next) {
-                Ok(()) => origins.push(decoded.next),
-                Err(_) if self.options.ignore_parse_errors => decoded.ignored += 1,
+        while next < records.len()
+            && next - start < max_records
+            && bytes < MAX_BATCH_BYTES
+            && origins.rows() < MAX_BATCH_ROWS
+        {
+            bytes += records.value(next).map_or(0, <[u8]>::len);
+            match self.record(records, next) {
+                Ok(Taken::Rows(rows)) => (0..rows).for_each(|_| origins.push(next)),
+                Ok(Taken::Nothing(reason)) => {
+                    ignored += 1;
+                    self.tally.add(Lost::Record, format!("passed over: {reason}"), next, String::new);
+                }
+                Err(problem) if self.options.ignore_parse_errors => {
+                    ignored += 1;
+                    self.tally.add(Lost::Record, format!("ignored: {}", problem.kind()), next, || problem.to_string());
+                }
                 Err(problem) if self.bad_record == AtFault::IsLeftOut => {
-                    let (stage, reason) = (Stage::Decode, problem.to_string());
-                    decoded.rejected.push(RejectedRow { record: decoded.next, stage, reason });
+                    rejected.push(RejectedRow { record: next, stage: Stage::Decode, reason: problem.to_string() });
                 }
                 Err(problem) => {
-                    let (partition, offset) = records.position(decoded.next);
-                    let topic = records.topic().to_owned();
-                    decoded.stopped = Some(BadRecord { topic, partition, offset, problem });
+                    let (partition, offset) = records.position(next);
+                    stopped = Some(BadRecord { topic: records.topic().to_owned(), partition, offset, problem });
                     break;
                 }
             }
-            decoded.next += 1;
+            next += 1;
         }
-        let rows = origins.rows();
         let columns: Vec<Option<ArrayRef>> =
             self.builders.iter_mut().map(|builder| builder.as_mut().map(Builder::finish)).collect();
-        decoded.batch = Batch { rows, columns, origins };
-        decoded
+        let batch = Batch { rows: origins.rows(), columns, origins };
+        Decoded { batch, next, ignored, notes: self.tally.take(), rejected, stopped }
     }
 
-    /// Appends one row, or nothing at all.
-    fn record(&mut self, records: &dyn Records, index: usize) -> Result<(), Problem> {
-        let json = records.value(index).ok_or(Problem::NoValue)?;
-        self.slots.fill(Slot::Missing);
-        self.scanner.scan(json, &mut self.slots)?;
-        self.check(json)?;
+    /// Appends the rows of a record, or nothing at all.
+    #[inline]
+    fn record(&mut self, records: &dyn Records, index: usize) -> Result<Taken, Problem> {
+        let json = match records.value(index) {
+            Some(json) => foreign::without_header(json, self.options.schema_registry),
+            None if self.options.skip_tombstones => return Ok(Taken::Nothing(Problem::NoValue.to_string())),
+            None => return Err(Problem::NoValue),
+        };
+        if !matches!(self.layout, Layout::Record) {
+            return self.rows(json, records, index);
+        }
+        self.stage(json, json, 0)?;
         self.check_key(records, index)?;
-        for (slot, column) in self.slots.iter().zip(&self.field_columns) {
-            if let Some(builder) = column.and_then(|column| self.builders[column].as_mut()) {
-                builder.append_checked(json, slot);
+        self.check_time(records, index)?;
+        self.append(json, records, index);
+        Ok(Taken::Rows(1))
+    }
+
+    fn rows(&mut self, json: &[u8], records: &dyn Records, index: usize) -> Result<Taken, Problem> {
+        let (rows, path) = match &mut self.layout {
+            Layout::Record | Layout::Records => (scan::value(json).map_err(|error| problem(json, error))?, "."),
+            Layout::Within { envelope, first, rows, path } => {
+                let slots = &mut self.slots[*first..];
+                slots.fill(Slot::Missing);
+                envelope.find(json, 0, slots).map_err(|error| problem(json, error))?;
+                (slots[*rows], path.as_str())
+            }
+        };
+        let no_row = |found| Problem::NoRow { path: path.to_owned(), found };
+        let is_object = |span: &Span| span.of(json).first() == Some(&b'{');
+        let object = |slot: &Slot| match slot {
+            Slot::Nested(span) if is_object(span) => Ok(*span),
+            other => Err(no_row(other.what())),
+        };
+        let spans = match rows {
+            Slot::Null => return Ok(Taken::Nothing(no_row("null").to_string())),
+            Slot::Nested(span) if !is_object(&span) => scan::elements(json, span, MAX_ROWS_OF_A_RECORD + 1)
+                .iter()
+                .map(object)
+                .collect::<Result<Vec<_>, _>>()?,
+            other => vec![object(&other)?],
+        };
+        if spans.is_empty() {
+            return Ok(Taken::Nothing(no_row("an empty array").to_string()));
+        }
+        if spans.len() > MAX_ROWS_OF_A_RECORD {
+            return Err(Problem::TooManyRows);
+        }
+        self.check_key(records, index)?;
+        self.check_time(records, index)?;
+        // All or none: the last may be the one that doesn't fit.
+        for span in &spans {
+            self.stage(json, span.and_before(json), span.start())?;
+        }
+        for span in &spans {
+            self.stage(json, span.and_before(json), span.start())?;
+            self.append(json, records, index);
+        }
+        Ok(Taken::Rows(spans.len()))
+    }
+
+    /// Finds and converts every wanted value of the row that begins at `from` of the record and ends where `row` does, so that a bad
+    /// one is found before any column has grown.
+    #[inline]
+    fn stage(&mut self, json: &[u8], row: &[u8], from: usize) -> Result<(), Problem> {
+        let slots = &mut self.slots[..self.finder.slots()];
+        slots.fill(Slot::Missing);
+        self.finder.find(row, from, slots).map_err(|error| problem(json, error))?;
+        self.unfit.clear();
+        for (at, field) in self.fields.iter().enumerate() {
+            let slot = &mut self.slots[field.slot];
+            if matches!(slot, Slot::Missing) && self.options.fail_on_missing_field {
+                return Err(Problem::MissingField(field.name.clone()));
+            }
+            let Some(builder) = field.column.and_then(|column| self.builders[column].as_mut()) else {
+                continue;
+            };
+            let Err(unfit) = builder.stage(json, slot) else { continue };
+            if unfit != Unfit::HalfPair && !self.options.ignore_parse_errors {
+                let reason = builder.message(json, slot, unfit);
+                return Err(Problem::Value { field: field.name.clone(), reason });
+            }
+            self.unfit.push((at, *slot, unfit));
+            if unfit != Unfit::HalfPair {
+                *slot = Slot::Null;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the row that is staged.
+    #[inline]
+    fn append(&mut self, json: &[u8], records: &dyn Records, index: usize) {
+        if !self.unfit.is_empty() {
+            self.count_unfit(json, index);
+        }
+        for field in &self.fields {
+            if let Some(builder) = field.column.and_then(|column| self.builders[column].as_mut()) {
+                builder.append_checked(json, &self.slots[field.slot]);
             }
         }
         for (fact, column) in &self.facts {
@@ -240,43 +469,86 @@ impl Decoder {
                 append_fact(builder, fact, records, index);
             }
         }
-        Ok(())
     }
 
-    /// Stages every wanted value, so that a bad one is found before any column has grown.
-    fn check(&mut self, json: &[u8]) -> Result<(), Problem> {
-        for (i, (slot, column)) in self.slots.iter_mut().zip(&self.field_columns).enumerate() {
-            if matches!(slot, Slot::Missing) && self.options.fail_on_missing_field {
-                return Err(Problem::MissingField(self.scanner.name(i).to_owned()));
-            }
-            let Some(builder) = column.and_then(|column| self.builders[column].as_mut()) else {
-                continue;
-            };
-            match builder.stage(json, slot) {
-                Ok(()) => {}
-                Err(_) if self.options.ignore_parse_errors => *slot = Slot::Null,
-                Err(ValueError(reason)) => {
-                    return Err(Problem::Value { field: self.scanner.name(i).to_owned(), reason });
-                }
+    #[cold]
+    fn count_unfit(&mut self, json: &[u8], record: usize) {
+        for (at, slot, unfit) in self.unfit.drain(..) {
+            let WantedField { name, column, .. } = &self.fields[at];
+            if let Some(builder) = column.and_then(|column| self.builders[column].as_ref()) {
+                let reason = format!("field `{name}`: {}", builder.reason(&slot, unfit));
+                self.tally.add(Lost::Value, reason, record, || builder.message(json, &slot, unfit));
             }
         }
-        Ok(())
+    }
+}
+
+/// Why these bytes aren't a row.
+#[cold]
+fn problem(json: &[u8], error: ScanError) -> Problem {
+    match error {
+        ScanError::NotAnObject(found) => Problem::NotAnObject(found),
+        ScanError::Malformed(why) => Foreign::of(json).map_or(Problem::Malformed(why), Problem::Foreign),
+    }
+}
+
+impl Layout {
+    /// Of rows at this path, with the paths of values beside them; answers also the slot of each.
+    fn new(path: Option<&Path>, mut beside: Vec<Path>, first: usize) -> (Layout, Vec<usize>) {
+        match path {
+            None => (Layout::Record, Vec::new()),
+            Some(path) if path.is_record() => (Layout::Records, Vec::new()),
+            Some(path) => {
+                beside.push(path.clone());
+                let (envelope, mut places) = Finder::new(&beside);
+                let rows = places.pop().unwrap_or_default();
+                (Layout::Within { envelope, first, rows, path: path.to_string() }, places)
+            }
+        }
+    }
+
+    fn slots(&self) -> usize {
+        match self {
+            Layout::Record | Layout::Records => 0,
+            Layout::Within { envelope, .. } => envelope.slots(),
+        }
     }
 }
 
 impl Decoder {
     /// A key is any bytes; a column of text takes it only if it is text.
-    fn check_key(&self, records: &dyn Records, index: usize) -> Result<(), Problem> {
+    fn check_key(&mut self, records: &dyn Records, index: usize) -> Result<(), Problem> {
         let as_text = |(origin, column): &(Origin, usize)| {
             *origin == Origin::Key && self.builders[*column].as_ref().is_some_and(Builder::is_text)
         };
         let unfit =
             self.facts.iter().any(as_text) && records.key(index).is_some_and(|key| std::str::from_utf8(key).is_err());
-        if !unfit || self.options.ignore_parse_errors {
+        if !unfit {
             return Ok(());
         }
         let reason = "the key is not UTF-8 text; declare the column as `binary`".to_owned();
+        if self.options.ignore_parse_errors {
+            self.tally.add(Lost::Value, format!("field `_key`: {reason}"), index, String::new);
+            return Ok(());
+        }
         Err(Problem::Value { field: "_key".to_owned(), reason })
+    }
+}
+
+impl Decoder {
+    /// A broker takes any number for a time; a column has those of the calendar.
+    fn check_time(&mut self, records: &dyn Records, index: usize) -> Result<(), Problem> {
+        let asked = self.facts.iter().any(|(origin, _)| *origin == Origin::Timestamp);
+        let Some(micros) = records.timestamp(index).filter(|micros| asked && !time::in_calendar(*micros)) else {
+            return Ok(());
+        };
+        let reason = format!("the record's time, {micros} microseconds since 1970, isn't in the years 0 to 9999");
+        if self.options.ignore_parse_errors {
+            let kind = "field `_timestamp`: a time that isn't in the years 0 to 9999";
+            self.tally.add(Lost::Value, kind.to_owned(), index, || reason);
+            return Ok(());
+        }
+        Err(Problem::Value { field: "_timestamp".to_owned(), reason })
     }
 }
 
@@ -286,15 +558,17 @@ fn append_fact(builder: &mut Builder, fact: &Origin, records: &dyn Records, inde
         Origin::Topic => builder.append_text(Some(records.topic().as_bytes())),
         Origin::Partition => builder.append_number(Some(i64::from(partition.0))),
         Origin::Offset => builder.append_number(Some(offset.0)),
-        Origin::Timestamp => builder.append_number(records.timestamp(index)),
-        Origin::Key | Origin::Field(_) => builder.append_text(records.key(index)),
+        Origin::Timestamp => {
+            builder.append_number(records.timestamp(index).filter(|micros| time::in_calendar(*micros)));
+        }
+        Origin::Key | Origin::Field(_) | Origin::Path(_) => builder.append_text(records.key(index)),
     }
 }
 
 /// The kinds that a record's fact can have.
 pub fn fact_kinds(origin: &Origin) -> &'static [Kind] {
     match origin {
-        Origin::Field(_) => &Kind::ALL,
+        Origin::Field(_) | Origin::Path(_) => &Kind::ALL,
         Origin::Topic => &[Kind::Utf8],
         Origin::Partition | Origin::Offset => &[Kind::Int64],
         Origin::Timestamp => &[Kind::Timestamp],

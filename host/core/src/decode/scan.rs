@@ -1,17 +1,11 @@
-//! Finds where the wanted values of a JSON record lie.
+//! Finds where the wanted values of a JSON object lie.
 //!
 //! Records of a topic are alike: flat objects whose fields come in the same order, written by one serializer. So the scanner
 //! expects between two values the very bytes that stood at that place of the record before, and looks at comma, name and colon
-//! only when that fails. It accepts less than JSON is (no nested values, no escaped names) and hands everything else to `serde_json`; what it accepts means
-//! the same to both, which the tests check on random input.
+//! only when that fails. It accepts what RFC 8259 says is JSON, and, as Flink does, control characters within texts; the tests hold
+//! it against `serde_json` on random input.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::Problem;
+use super::text;
 
 /// The fields of a record whose places are remembered. A record with more goes on, without the shortcut.
 const MAX_SHAPE: usize = 128;
@@ -36,6 +30,8 @@ pub(super) enum Slot {
     },
     /// An array or object.
     Nested(Span),
+    /// It would be within a value that is neither object nor array.
+    Astray,
 }
 
 /// The bytes `start..end` of a record.
@@ -46,7 +42,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn new(start: usize, end: usize) -> Span {
+    pub(super) fn new(start: usize, end: usize) -> Span {
         // Records are bounded by the source far below 4 GiB; a saturated span would only read as an empty text.
         Span { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
     }
@@ -55,15 +51,28 @@ impl Span {
         json.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
-    /// The bytes with the quotes around them.
-    pub(super) fn quoted<'a>(&self, json: &'a [u8]) -> &'a [u8] {
-        json.get((self.start as usize).saturating_sub(1)..self.end as usize + 1).unwrap_or_default()
+    pub(super) fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// The bytes from the record's beginning to where this ends.
+    pub(super) fn and_before<'a>(&self, json: &'a [u8]) -> &'a [u8] {
+        json.get(..self.end as usize).unwrap_or_default()
     }
 }
 
-/// The fast path met something that it leaves to `serde_json`.
+/// What was read is no JSON; the cursor is at the byte that shows it.
 #[derive(Debug)]
-struct Unusual;
+struct Malformed;
+
+/// Why an object could not be scanned.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ScanError {
+    /// It isn't JSON: what, and where.
+    Malformed(String),
+    /// It is JSON, but no object.
+    NotAnObject(&'static str),
+}
 
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -96,38 +105,31 @@ impl Scanner {
         Scanner { names, shape: Vec::new() }
     }
 
-    pub(super) fn name(&self, field: usize) -> &str {
-        &self.names[field]
-    }
-
-    /// Fills the slots of the fields that the record has; of a field that comes twice, the last. All slots come as
-    /// [`Slot::Missing`].
-    pub(super) fn scan(&mut self, json: &[u8], slots: &mut [Slot]) -> Result<(), Problem> {
-        if self.scan_flat(json, slots).is_ok() {
-            return Ok(());
+    /// Fills the slots of the fields that the object has which begins at `from` and ends where `json` does; of a field that comes
+    /// twice, the last. All slots come as [`Slot::Missing`].
+    pub(super) fn scan(&mut self, json: &[u8], from: usize, slots: &mut [Slot]) -> Result<(), ScanError> {
+        let mut cursor = Cursor { json, at: from, ascii: true };
+        match self.fields(&mut cursor, slots) {
+            Ok(()) if cursor.ascii || std::str::from_utf8(json).is_ok() => Ok(()),
+            _ => Err(why(json, from, cursor.at)),
         }
-        slots.fill(Slot::Missing);
-        scan_any(&self.names, json, slots)
     }
 
-    fn scan_flat(&mut self, json: &[u8], slots: &mut [Slot]) -> Result<(), Unusual> {
-        let mut cursor = Cursor { json, at: 0, ascii: true };
+    fn fields(&mut self, cursor: &mut Cursor<'_>, slots: &mut [Slot]) -> Result<(), Malformed> {
         let mut place = 0;
-        while let Next::Value(field) = self.next(place, &mut cursor)? {
+        while let Next::Value(field) = self.next(place, cursor)? {
             let slot = cursor.value()?;
             if let Some(slot_of_field) = field.and_then(|field| slots.get_mut(field)) {
                 *slot_of_field = slot;
             }
             place += 1;
         }
-        cursor.skip_space();
-        let complete = cursor.at == json.len() && (cursor.ascii || std::str::from_utf8(json).is_ok());
-        if complete { Ok(()) } else { Err(Unusual) }
+        cursor.end()
     }
 
     /// Goes to the next value, or past the object's end.
     #[inline]
-    fn next(&mut self, place: usize, cursor: &mut Cursor<'_>) -> Result<Next, Unusual> {
+    fn next(&mut self, place: usize, cursor: &mut Cursor<'_>) -> Result<Next, Malformed> {
         if let Some(known) = self.shape.get(place)
             && begins_with(&cursor.json[cursor.at..], &known.lead)
         {
@@ -140,31 +142,36 @@ impl Scanner {
         self.unlike_the_last(place, cursor)
     }
 
-    fn unlike_the_last(&mut self, place: usize, cursor: &mut Cursor<'_>) -> Result<Next, Unusual> {
+    fn unlike_the_last(&mut self, place: usize, cursor: &mut Cursor<'_>) -> Result<Next, Malformed> {
         let start = cursor.at;
         cursor.skip_space();
-        match cursor.next()? {
+        match cursor.peek()? {
             b'{' if place == 0 => {
+                cursor.at += 1;
                 cursor.skip_space();
                 if cursor.peek()? == b'}' {
                     cursor.at += 1;
                     return Ok(Next::End);
                 }
             }
-            b',' if place > 0 => cursor.skip_space(),
-            b'}' if place > 0 => return Ok(Next::End),
-            _ => return Err(Unusual),
+            b',' if place > 0 => {
+                cursor.at += 1;
+                cursor.skip_space();
+            }
+            b'}' if place > 0 => {
+                cursor.at += 1;
+                return Ok(Next::End);
+            }
+            _ => return Err(Malformed),
         }
-        cursor.expect(b'"')?;
-        let (name, escaped) = cursor.text()?;
-        if escaped {
-            return Err(Unusual);
-        }
-        cursor.skip_space();
-        cursor.expect(b':')?;
-        cursor.skip_space();
+        let (name, escaped) = cursor.name()?;
         let name = name.of(cursor.json);
-        let field = self.names.iter().position(|wanted| wanted.as_bytes() == name);
+        let field = if escaped {
+            let name = text::unescape(name, text::REPLACEMENT).text;
+            self.names.iter().position(|wanted| *wanted == name)
+        } else {
+            self.names.iter().position(|wanted| wanted.as_bytes() == name)
+        };
         if place < MAX_SHAPE {
             self.shape.truncate(place);
             let lead = cursor.json[start..cursor.at].to_vec();
@@ -196,20 +203,34 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     #[inline]
-    fn peek(&self) -> Result<u8, Unusual> {
-        self.json.get(self.at).copied().ok_or(Unusual)
+    fn peek(&self) -> Result<u8, Malformed> {
+        self.json.get(self.at).copied().ok_or(Malformed)
     }
 
     #[inline]
-    fn next(&mut self) -> Result<u8, Unusual> {
-        let byte = self.peek()?;
+    fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
+        if self.peek()? != byte {
+            return Err(Malformed);
+        }
         self.at += 1;
-        Ok(byte)
+        Ok(())
     }
 
+    /// Nothing but spaces is left.
     #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), Unusual> {
-        if self.next()? == byte { Ok(()) } else { Err(Unusual) }
+    fn end(&mut self) -> Result<(), Malformed> {
+        self.skip_space();
+        if self.at == self.json.len() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// A name, with the colon after it, up to its value.
+    fn name(&mut self) -> Result<(Span, bool), Malformed> {
+        self.expect(b'"')?;
+        let name = self.text()?;
+        self.skip_space();
+        self.expect(b':')?;
+        self.skip_space();
+        Ok(name)
     }
 
     #[inline]
@@ -220,7 +241,7 @@ impl Cursor<'_> {
     }
 
     #[inline]
-    fn value(&mut self) -> Result<Slot, Unusual> {
+    fn value(&mut self) -> Result<Slot, Malformed> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
@@ -231,34 +252,79 @@ impl Cursor<'_> {
             b'n' => self.literal(b"null", Slot::Null),
             b't' => self.literal(b"true", Slot::Boolean(true)),
             b'f' => self.literal(b"false", Slot::Boolean(false)),
-            _ => Err(Unusual),
+            b'{' | b'[' => self.nested(),
+            _ => Err(Malformed),
         }
     }
 
-    fn literal(&mut self, text: &[u8], slot: Slot) -> Result<Slot, Unusual> {
-        let end = self.at + text.len();
-        if self.json.get(self.at..end) != Some(text) {
-            return Err(Unusual);
+    /// Walks over an array or object, however deep.
+    fn nested(&mut self) -> Result<Slot, Malformed> {
+        let start = self.at;
+        // What closes each that is open.
+        let mut open = Vec::new();
+        loop {
+            match self.peek()? {
+                bracket @ (b'{' | b'[') => {
+                    self.at += 1;
+                    self.skip_space();
+                    let close = if bracket == b'{' { b'}' } else { b']' };
+                    if self.peek()? != close {
+                        open.push(close);
+                        if close == b'}' {
+                            self.name()?;
+                        }
+                        continue;
+                    }
+                    self.at += 1;
+                }
+                _ => drop(self.value()?),
+            }
+            // Behind a value.
+            loop {
+                let Some(close) = open.last().copied() else {
+                    return Ok(Slot::Nested(Span::new(start, self.at)));
+                };
+                self.skip_space();
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        self.skip_space();
+                        if close == b'}' {
+                            self.name()?;
+                        }
+                        break;
+                    }
+                    byte if byte == close => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return Err(Malformed),
+                }
+            }
         }
-        self.at = end;
+    }
+
+    fn literal(&mut self, text: &[u8], slot: Slot) -> Result<Slot, Malformed> {
+        text.iter().try_for_each(|byte| self.expect(*byte))?;
         Ok(slot)
     }
 
     /// Walks over a text whose opening quote is behind, and over its closing quote.
     #[inline]
-    fn text(&mut self) -> Result<(Span, bool), Unusual> {
+    fn text(&mut self) -> Result<(Span, bool), Malformed> {
         let start = self.at;
         let mut escaped = false;
         loop {
             self.at += plain_prefix(&self.json[self.at..]);
-            match self.next()? {
+            let byte = self.peek()?;
+            self.at += 1;
+            match byte {
                 b'"' => return Ok((Span::new(start, self.at - 1), escaped)),
                 b'\\' => {
                     escaped = true;
                     self.escape()?;
                 }
                 0x80.. => self.ascii = false,
-                0..0x20 => return Err(Unusual),
                 _ => {}
             }
         }
@@ -266,20 +332,23 @@ impl Cursor<'_> {
 
     /// Walks over what follows a backslash. Whether surrogates pair up is looked at only where the text is wanted.
     #[inline]
-    fn escape(&mut self) -> Result<(), Unusual> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+    fn escape(&mut self) -> Result<(), Malformed> {
+        match self.peek()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
             b'u' => {
-                let digits = self.json.get(self.at..self.at + 4).ok_or(Unusual)?;
-                self.at += 4;
-                if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(Unusual) }
+                let digits = self.json.get(self.at + 1..self.at + 5).ok_or(Malformed)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return Err(Malformed);
+                }
+                self.at += 5;
             }
-            _ => Err(Unusual),
+            _ => return Err(Malformed),
         }
+        Ok(())
     }
 
     #[inline]
-    fn number(&mut self) -> Result<Slot, Unusual> {
+    fn number(&mut self) -> Result<Slot, Malformed> {
         let start = self.at;
         let negative = self.peek()? == b'-';
         self.at += usize::from(negative);
@@ -290,9 +359,12 @@ impl Cursor<'_> {
             magnitude = magnitude.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
         }
-        let leading_zero = self.json.get(digits) == Some(&b'0') && self.at - digits > 1;
-        if self.at == digits || leading_zero {
-            return Err(Unusual);
+        if self.json.get(digits) == Some(&b'0') && self.at - digits > 1 {
+            self.at = digits + 1;
+            return Err(Malformed);
+        }
+        if self.at == digits {
+            return Err(Malformed);
         }
         let integral = !matches!(self.json.get(self.at), Some(b'.' | b'e' | b'E'));
         if !integral {
@@ -311,7 +383,7 @@ impl Cursor<'_> {
         Ok(value.map_or(Slot::Number(span), |value| Slot::Integer(value, span)))
     }
 
-    fn fraction_and_exponent(&mut self) -> Result<(), Unusual> {
+    fn fraction_and_exponent(&mut self) -> Result<(), Malformed> {
         if self.json.get(self.at) == Some(&b'.') {
             self.at += 1;
             self.digits()?;
@@ -326,12 +398,12 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Unusual> {
+    fn digits(&mut self) -> Result<(), Malformed> {
         let start = self.at;
         while matches!(self.json.get(self.at), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at > start { Ok(()) } else { Err(Unusual) }
+        if self.at > start { Ok(()) } else { Err(Malformed) }
     }
 }
 
@@ -346,9 +418,8 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         let word = u64::from_le_bytes(*chunk);
         let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
         let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let control = word.wrapping_sub(ONES * 0x20);
         // A byte at or above 0x80 shows up as itself; below the lowest special byte no borrow can raise a false alarm.
-        let special = (quote | backslash | control | word) & HIGHS;
+        let special = (quote | backslash | word) & HIGHS;
         if special != 0 {
             return at + (special.trailing_zeros() / 8) as usize;
         }
@@ -357,62 +428,68 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     at
 }
 
-/// Any JSON text, by `serde_json`.
-fn scan_any(names: &[String], json: &[u8], slots: &mut [Slot]) -> Result<(), Problem> {
-    let text = std::str::from_utf8(json)
-        .map_err(|e| Problem::Malformed(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
-    let value: &RawValue = serde_json::from_str(text).map_err(|e| Problem::Malformed(e.to_string()))?;
-    let kind = match value.get().as_bytes().first() {
-        Some(b'{') => {
-            return serde_json::Deserializer::from_str(text)
-                .deserialize_map(Fields { names, text, slots })
-                .map_err(|e| Problem::Malformed(e.to_string()));
-        }
-        Some(b'[') => "an array",
-        Some(b'"') => "a text",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    };
-    Err(Problem::NotAnObject(kind))
-}
-
-struct Fields<'a, 'b> {
-    names: &'b [String],
-    text: &'a str,
-    slots: &'b mut [Slot],
-}
-
-impl<'de> Visitor<'de> for Fields<'de, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+/// The elements of an array that was walked over before, at most `max` of them.
+pub(super) fn elements(json: &[u8], array: Span, max: usize) -> Vec<Slot> {
+    let mut cursor = Cursor { json: array.and_before(json), at: array.start(), ascii: true };
+    let mut elements = Vec::new();
+    // It begins with its bracket, and was seen to be well formed.
+    while elements.len() < max && cursor.expect(if elements.is_empty() { b'[' } else { b',' }).is_ok() {
+        cursor.skip_space();
+        let Ok(element) = cursor.value() else { break };
+        elements.push(element);
+        cursor.skip_space();
     }
+    elements
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            if let Some(field) = self.names.iter().position(|wanted| *wanted == name) {
-                self.slots[field] = raw_slot(self.text, value.get());
-            }
-        }
-        Ok(())
+/// Any JSON value that is all there is.
+pub(super) fn value(json: &[u8]) -> Result<Slot, ScanError> {
+    let mut cursor = Cursor { json, at: 0, ascii: true };
+    cursor.skip_space();
+    match cursor.value().and_then(|slot| cursor.end().map(|()| slot)) {
+        Ok(slot) if cursor.ascii || std::str::from_utf8(json).is_ok() => Ok(slot),
+        _ => Err(why(json, 0, cursor.at)),
     }
 }
 
-/// The slot of a value whose text is known to be valid JSON and lies within `text`.
-fn raw_slot(text: &str, value: &str) -> Slot {
-    let start = value.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
-    let span = Span::new(start, start + value.len());
-    match value.as_bytes() {
-        [b'n', ..] => Slot::Null,
-        [b't', ..] => Slot::Boolean(true),
-        [b'f', ..] => Slot::Boolean(false),
-        [b'{' | b'[', ..] => Slot::Nested(span),
-        [b'"', inner @ .., b'"'] => {
-            Slot::Text { span: Span::new(start + 1, start + 1 + inner.len()), escaped: inner.contains(&b'\\') }
+/// Whether the bytes are one whole JSON object.
+pub fn is_whole_object(json: &[u8]) -> bool {
+    let mut scanner = Scanner::new(Vec::new());
+    scanner.scan(json.strip_prefix(super::foreign::BYTE_ORDER_MARK).unwrap_or(json), 0, &mut []).is_ok()
+}
+
+/// Why these bytes, of which those at `at` can't be, are no object.
+#[cold]
+fn why(json: &[u8], from: usize, at: usize) -> ScanError {
+    if let Err(error) = std::str::from_utf8(json) {
+        return ScanError::Malformed(format!("invalid UTF-8 at byte {}", error.valid_up_to()));
+    }
+    let mut cursor = Cursor { json, at: from, ascii: true };
+    cursor.skip_space();
+    let whole = cursor.value().and_then(|slot| cursor.end().map(|()| slot));
+    ScanError::Malformed(match (whole, json.get(at)) {
+        (Ok(Slot::Nested(_)), _) => return ScanError::NotAnObject("an array"),
+        (Ok(slot), _) => return ScanError::NotAnObject(slot.what()),
+        (Err(_), None) if json.trim_ascii().is_empty() => "it is empty".to_owned(),
+        (Err(_), None) => format!("it ends too early, after {} bytes", json.len()),
+        (Err(_), Some(byte)) if byte.is_ascii_graphic() => {
+            format!("`{}` at byte {at} is out of place", char::from(*byte))
         }
-        _ => value.parse().map_or(Slot::Number(span), |integer| Slot::Integer(integer, span)),
+        (Err(_), Some(byte)) => format!("0x{byte:02x} at byte {at} is out of place"),
+    })
+}
+
+impl Slot {
+    /// What stands there, in words.
+    pub(super) fn what(&self) -> &'static str {
+        match self {
+            Slot::Missing => "nothing",
+            Slot::Null => "null",
+            Slot::Boolean(_) => "a boolean",
+            Slot::Integer(..) | Slot::Number(_) => "a number",
+            Slot::Text { .. } => "a text",
+            Slot::Nested(_) => "an object or array",
+            Slot::Astray => "within a value that is no object",
+        }
     }
 }

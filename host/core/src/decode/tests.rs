@@ -1,4 +1,7 @@
-//! Laws of decoding: whatever the bytes, no panic, and the answer is `serde_json`'s.
+//! Laws of decoding: whatever the bytes, no panic, and the answer is `serde_json`'s, or Flink's where that takes more.
+
+mod envelopes;
+mod leniency;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
@@ -88,7 +91,15 @@ fn values_become_other_kinds_only_where_nothing_is_lost() {
         (Kind::Int64, "-9223372036854775808", Ok("-9223372036854775808")),
         (Kind::Int64, "9223372036854775808", Err("not an int64")),
         (Kind::Int64, "\" 42 \"", Ok("42")),
-        (Kind::Int64, "1.5", Err("not an int64")),
+        (Kind::Int64, "1.5", Err("not an int64, since it has a fraction")),
+        (Kind::Int64, "5.0", Ok("5")),
+        (Kind::Int64, "-1e3", Ok("-1000")),
+        (Kind::Int64, "50e-1", Ok("5")),
+        (Kind::Int64, "\"5.0\"", Ok("5")),
+        (Kind::Int64, "\"+1E3\"", Ok("1000")),
+        (Kind::Int64, "9223372036854775807.0", Ok("9223372036854775807")),
+        (Kind::Int64, "1e99999999999999999999", Err("out of range")),
+        (Kind::Int64, "\"\"", Err("\"\" is not an int64")),
         (Kind::Int64, "-0", Ok("0")),
         (Kind::Int64, "true", Err("not an int64")),
         (Kind::Int64, "\"abc\"", Err("\"abc\" is not an int64")),
@@ -97,14 +108,25 @@ fn values_become_other_kinds_only_where_nothing_is_lost() {
         (Kind::Utf8, "true", Ok("true")),
         (Kind::Utf8, "[1, {\"x\":null}]", Ok("[1, {\"x\":null}]")),
         (Kind::Utf8, "\"\\ud83d\\ude00\"", Ok("😀")),
-        (Kind::Utf8, "\"\\ud83d\"", Err("can't be read")),
+        (Kind::Utf8, "\"\\ud83d\"", Ok("\u{fffd}")),
+        (Kind::Utf8, "\"tab\tand \u{1}\"", Ok("tab\tand \u{1}")),
         (Kind::Float64, "1e3", Ok("1000.0")),
         (Kind::Float64, "\"-0.5\"", Ok("-0.5")),
         (Kind::Float64, "1e999", Err("not a float64")),
+        (Kind::Float64, "\"NaN\"", Err("not a float64")),
+        (Kind::Float64, "\"inf\"", Err("not a float64")),
         (Kind::Boolean, "\"TRUE\"", Ok("true")),
         (Kind::Boolean, "1", Err("not a boolean")),
         (Kind::Timestamp, "\"1970-01-01 00:00:01.5\"", Ok("1500000")),
-        (Kind::Timestamp, "5", Err("not a timestamp")),
+        (Kind::Timestamp, "\"1970-01-01T08:00:01+08:00\"", Ok("1000000")),
+        (Kind::Timestamp, "\"1970-01-01T00:00:01Z\"", Ok("1000000")),
+        (Kind::Timestamp, "1629107281000", Ok("1629107281000000")),
+        (Kind::Timestamp, "\"1629107281000\"", Ok("1629107281000000")),
+        (Kind::Timestamp, "0", Ok("0")),
+        (Kind::Timestamp, "1629107281", Err("say by `json.epoch`")),
+        (Kind::Timestamp, "1629107281000000", Err("say by `json.epoch`")),
+        (Kind::Timestamp, "1e30", Err("say by `json.epoch`")),
+        (Kind::Timestamp, "true", Err("not a timestamp")),
     ];
     for (kind, json, expected) in cases {
         let records = made(&[&format!("{{\"v\": {json}}}")]);
@@ -192,6 +214,47 @@ fn a_records_own_facts_are_columns() {
     assert_eq!(texts(&decoded, 4), [Some("key".into()), None]);
 }
 
+/// Records whose times are these.
+struct Timed(Made, Vec<i64>);
+
+impl Records for Timed {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn topic(&self) -> &str {
+        self.0.topic()
+    }
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        self.0.value(i)
+    }
+    fn key(&self, i: usize) -> Option<&[u8]> {
+        self.0.key(i)
+    }
+    fn position(&self, i: usize) -> (Partition, Offset) {
+        self.0.position(i)
+    }
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        Some(self.1[i])
+    }
+    fn intervals(&self) -> &[(Partition, Interval)] {
+        &[]
+    }
+}
+
+#[test]
+fn a_records_time_beyond_the_calendar_is_at_fault_where_somebody_reads_it() {
+    let records = Timed(made(&["{}", "{}"]), vec![0, i64::MAX]);
+    let columns = [SourceColumn { field: Field::new("t", Kind::Timestamp), origin: Origin::Timestamp }];
+    for wanted in [true, false] {
+        let mut decoder = Decoder::new(&columns, &[wanted], JsonOptions::default());
+        decoder.when_bad(AtFault::IsLeftOut);
+        let decoded = decoder.decode(&records, 0, usize::MAX);
+        let reasons: Vec<_> = decoded.rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
+        assert_eq!(reasons.len(), usize::from(wanted), "{reasons:?}");
+        assert!(reasons.iter().all(|reason| reason.contains("isn't in the years 0 to 9999")), "{reasons:?}");
+    }
+}
+
 #[test]
 fn deep_nesting_and_long_texts_are_only_values() {
     let deep = format!("{{\"x\": {}{}, \"a\": 7}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -220,6 +283,7 @@ fn json_object() -> impl Strategy<Value = String> {
         Just("\\\"quoted\\\\\\n".to_owned()),
         Just("浙江".to_owned()),
         Just("\\ud83d\\ude00".to_owned()),
+        Just("tab\tline\nnul\0".to_owned()),
     ];
     let value = prop_oneof![
         any::<i64>().prop_map(|v| v.to_string()),
@@ -237,6 +301,29 @@ fn json_object() -> impl Strategy<Value = String> {
         let fields: Vec<_> = fields.iter().map(|(n, s, v, t)| format!("{s}\"{n}\"{s}:{t}{v}{t}")).collect();
         format!("{{{}}}", fields.join(","))
     })
+}
+
+/// The same JSON with the control characters escaped that are within texts.
+fn escape_controls(json: &[u8]) -> Vec<u8> {
+    let (mut escaped, mut in_text, mut after_backslash) = (Vec::new(), false, false);
+    for byte in json {
+        match byte {
+            0..0x20 if in_text && !after_backslash => escaped.extend(format!("\\u{byte:04x}").into_bytes()),
+            _ => escaped.push(*byte),
+        }
+        in_text ^= *byte == b'"' && !after_backslash;
+        after_backslash = in_text && *byte == b'\\' && !after_backslash;
+    }
+    escaped
+}
+
+/// Whether `serde_json` says that this is an object, but for the control characters in texts that are taken here.
+fn is_object(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let escaped = escape_controls(bytes);
+    serde_json::from_slice::<serde::de::IgnoredAny>(&escaped).is_ok()
+        && std::str::from_utf8(bytes).is_ok()
+        && bytes.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// What `serde_json` says, in the terms of a nullable text column.
@@ -260,7 +347,8 @@ proptest! {
         let decoded = decoder.decode(&records, 0, usize::MAX);
         let mut row = 0;
         for object in &objects {
-            let Ok(Value::Object(parsed)) = serde_json::from_str::<Value>(object) else { continue };
+            let escaped = escape_controls(object.as_bytes());
+            let Ok(Value::Object(parsed)) = serde_json::from_slice::<Value>(&escaped) else { continue };
             let text = texts(&decoded, 0)[row].clone();
             match parsed.get("a") {
                 // Numbers and nested values are texts as they were written.
@@ -270,7 +358,14 @@ proptest! {
                 value => prop_assert_eq!(text, expected_text(value)),
             }
             if let Some(Value::Number(number)) = parsed.get("b") {
-                prop_assert_eq!(ints(&decoded, 1)[row], number.as_i64());
+                let (read, whole) = (ints(&decoded, 1)[row], number.as_i64());
+                if whole.is_some() {
+                    prop_assert_eq!(read, whole);
+                } else {
+                    // The float is only the nearest one to what is written, which is read to its last digit.
+                    let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e18);
+                    prop_assert_eq!(read.map(|read| read as f64), whole);
+                }
             }
             row += 1;
         }
@@ -280,23 +375,33 @@ proptest! {
     #[test]
     fn random_bytes_never_panic_and_are_refused_as_serde_json_refuses(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let decoded = decode(&[column("a", Kind::Utf8)], JsonOptions::default(), &Made(vec![Some(bytes.clone())]));
-        let is_object = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| value.is_object());
-        prop_assert_eq!(decoded.stopped.is_none(), is_object);
+        prop_assert_eq!(decoded.stopped.is_none(), is_object(&bytes));
+        prop_assert_eq!(is_whole_object(&bytes), is_object(&bytes));
     }
 
     #[test]
     fn objects_with_a_byte_changed_are_refused_as_serde_json_refuses(
-        object in json_object(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        before in json_object(), object in json_object(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
         let mut bytes = object.into_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        // Nobody wants a value, so that only the record's form counts.
-        let decoded = decode(&[column("zz", Kind::Utf8)], JsonOptions::default(), &Made(vec![Some(bytes.clone())]));
-        let is_object = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok()
-            && std::str::from_utf8(&bytes).is_ok()
-            && bytes.trim_ascii_start().first() == Some(&b'{');
-        prop_assert_eq!(decoded.stopped.is_none(), is_object, "{}", String::from_utf8_lossy(&bytes));
+        // Nobody wants a value, so that only the record's form counts; the one before has taught the scanner its shape.
+        let mut decoder = Decoder::new(&[column("zz", Kind::Utf8)], &[true], JsonOptions::default());
+        decoder.decode(&made(&[&before]), 0, 1);
+        let decoded = decoder.decode(&Made(vec![Some(bytes.clone())]), 0, 1);
+        prop_assert_eq!(decoded.stopped.is_none(), is_object(&bytes), "{}", String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn what_the_record_before_was_like_changes_nothing(objects in prop::collection::vec(json_object(), 1..8)) {
+        let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
+        let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
+        let together = decode(&columns, options.clone(), &records);
+        let alone: Vec<_> = objects.iter().map(|object| decode(&columns, options.clone(), &made(&[object]))).collect();
+        prop_assert_eq!(texts(&together, 0), alone.iter().flat_map(|decoded| texts(decoded, 0)).collect::<Vec<_>>());
+        prop_assert_eq!(ints(&together, 1), alone.iter().flat_map(|decoded| ints(decoded, 1)).collect::<Vec<_>>());
     }
 
     #[test]
@@ -304,7 +409,7 @@ proptest! {
         let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
         let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
         let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
-        let whole = decode(&columns, options, &records);
+        let whole = decode(&columns, options.clone(), &records);
         let mut decoder = Decoder::new(&columns, &[true, true], options);
         let (mut start, mut a, mut b) = (0, Vec::new(), Vec::new());
         while start < records.len() {

@@ -123,6 +123,16 @@ impl Rollout {
         (self.shunned, self.refused) = (None, None);
     }
 
+    /// Those that were refused may be tried again: what they were refused for may be otherwise by now.
+    pub fn try_again(&mut self) {
+        self.refused = None;
+    }
+
+    /// Those that were refused, and are not tried again by themselves.
+    pub fn refused(&self) -> Option<&Operators> {
+        self.refused.as_ref()
+    }
+
     /// What is being opened.
     pub fn opening(&self) -> Option<&Operators> {
         match &self.step {

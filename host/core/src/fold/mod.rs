@@ -27,7 +27,7 @@ mod windowed;
 use arrow_array::ArrayRef;
 
 use crate::checkpoint::{StateForm, StoreError};
-use crate::operator::{Columns, FoldPlan, Operator, OperatorError};
+use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Rejection};
 use crate::schema::{Field, Kind};
 pub use backing::Backing;
 pub use forms::{Fit, fit, try_migration};
@@ -42,6 +42,9 @@ use windowed::Windowed;
 /// What a fold may take of memory unless it is told otherwise, in bytes. Less: groups are read from the store more often. More:
 /// little is gained once the groups of some flushes fit.
 pub const DEFAULT_MEMORY: usize = 256 << 20;
+
+/// The longest key of a group, in bytes, as it is stored: the checkpoint store's tree counts them in 16 bits, and one byte is its own.
+pub const MAX_KEY_BYTES: usize = 65_534;
 
 /// Why a fold can't go on. Nothing of the call that failed was kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -239,10 +242,26 @@ impl Fold {
         self.groups
             .assign(keys, rows, &mut self.batch.of_row)
             .ok_or_else(|| OperatorError::Contract("a key column is of no kind that can be grouped".to_owned()))?;
+        self.check_keys(known)?;
         self.admit(known, operator)?;
         self.batch.localize();
         self.expire();
         Ok(())
+    }
+
+    /// Refuses the rows whose group, one from this number on, has a key that can't be stored. A known group's can.
+    fn check_keys(&self, known: usize) -> Result<(), OperatorError> {
+        let bytes = |group: u32| self.groups.key(group).len();
+        let too_long = |group: &u32| *group as usize >= known && bytes(*group) > MAX_KEY_BYTES;
+        if !(known..self.groups.len()).any(|group| u32::try_from(group).is_ok_and(|group| too_long(&group))) {
+            return Ok(());
+        }
+        let rows = (0u32..).zip(&self.batch.of_row).filter(|(_, group)| too_long(group));
+        let rejection = |(row, group): (u32, &u32)| Rejection {
+            row,
+            reason: format!("the key of its group takes {} bytes, and a key may take {MAX_KEY_BYTES}", bytes(*group)),
+        };
+        Err(OperatorError::Rows(rows.map(rejection).collect()))
     }
 
     /// Reads the states of the groups from this number on; without an answer they are as if they had never come.

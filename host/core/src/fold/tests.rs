@@ -307,3 +307,17 @@ fn a_fold_is_full_when_a_quarter_of_its_memory_waits_for_a_flush_and_no_longer_o
     flush(&mut fold, &store, &mut Totals::new());
     assert!(!fold.is_full());
 }
+
+#[test]
+fn a_row_whose_key_can_not_be_stored_is_at_fault_and_the_longest_that_can_be_counts() {
+    let mut fold = fold();
+    // Tag and number, tag and length: 9 and 5 bytes.
+    let key = |bytes: usize| Some("k".repeat(bytes - 14));
+    let rows = [(Some(1), key(MAX_KEY_BYTES), 1), (Some(1), key(MAX_KEY_BYTES + 1), 2), (None, None, 4)];
+    let Err(FoldError::Operator(OperatorError::Rows(refused))) = add(&mut fold, &rows) else { unreachable!() };
+    assert_eq!(refused.iter().map(|rejection| rejection.row).collect::<Vec<_>>(), [1]);
+    assert!(refused[0].reason.contains("takes 65535 bytes"), "{}", refused[0].reason);
+    assert_eq!(fold.size(), (0, 0), "nothing of the call is kept");
+    add(&mut fold, &[rows[0].clone(), rows[2].clone()]).unwrap();
+    assert_eq!(fold.size(), (2, 2));
+}

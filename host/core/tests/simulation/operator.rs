@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array};
 use sluice_core::chain::{Chain, FoldWindow, Step};
-use sluice_core::decode::{JsonOptions, Origin, SourceColumn};
+use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
 use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, TransformPlan};
 use sluice_core::{Field, Kind};
 
@@ -40,7 +40,10 @@ pub fn chain(shape: Shape, version: Version) -> Chain {
     if window.is_some() {
         columns.push(column("t", Kind::Timestamp, Origin::Timestamp));
     }
-    Chain::windowed(&columns, JsonOptions::default(), steps, window.as_ref()).unwrap()
+    let mut chain = Chain::windowed(&columns, JsonOptions::default(), steps, window.as_ref()).unwrap();
+    // A time beyond the calendar is at fault before any window looks at it.
+    chain.when_bad(AtFault::IsLeftOut, AtFault::IsLeftOut);
+    chain
 }
 
 fn sum(version: Version) -> Sum {

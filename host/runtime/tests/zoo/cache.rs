@@ -48,6 +48,46 @@ fn overwrite_all(directory: &std::path::Path) {
     }
 }
 
+/// A byte here and there: whatever it is, it isn't run.
+#[test]
+fn compiled_code_with_a_changed_byte_is_never_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    runtime(directory.path()).unwrap().compile(&component).unwrap();
+    let native = directory.path().join("native");
+    let file = std::fs::read_dir(&native).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&file).unwrap();
+    let host = runtime(directory.path()).unwrap();
+    for at in (0..12).map(|part| part * (whole.len() - 1) / 11) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x40;
+        std::fs::write(&file, &changed).unwrap();
+        let artifact = host.compile(&component).unwrap();
+        assert_eq!(host.cache_hits(), 0, "byte {at}");
+        let mut instance = artifact.open(&config("echo"), &fields(), &Limits::default(), "zoo").unwrap();
+        assert_eq!(instance.process(columns(&rows())).unwrap().columns, rows());
+        // The code was written anew; that of another artifact under this name is none.
+        assert_eq!(std::fs::read(&file).unwrap().len(), whole.len());
+    }
+    host.compile(&component).unwrap();
+    assert_eq!(host.cache_hits(), 1);
+}
+
+#[test]
+fn code_of_another_artifact_under_an_artifacts_name_is_not_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let components = ["guest_transformer", "guest_aggregator"].map(|name| componentize(&module(name)).unwrap());
+    let host = runtime(directory.path()).unwrap();
+    components.iter().for_each(|component| drop(host.compile(component).unwrap()));
+    let native = directory.path().join("native");
+    let files: Vec<_> = std::fs::read_dir(&native).unwrap().map(|entry| entry.unwrap().path()).collect();
+    std::fs::copy(&files[0], &files[1]).unwrap();
+    let again = runtime(directory.path()).unwrap();
+    let worlds = components.map(|component| again.compile(&component).unwrap().world());
+    assert_ne!(worlds[0], worlds[1]);
+    assert_eq!(again.cache_hits(), 1);
+}
+
 #[test]
 fn a_cache_that_can_not_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -97,6 +137,65 @@ fn an_artifact_that_was_compiled_within_its_limits_needs_no_helper_again() {
         helped(directory.path(), &script, Duration::from_secs(60)).compile(&component).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&runs).unwrap(), "once\n");
+}
+
+#[test]
+fn bytes_that_the_compiler_was_given_up_over_are_refused_at_once_until_something_is_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    let runs = directory.path().join("runs");
+    let compile = |how: &str, time| {
+        let script = format!("cat > /dev/null; echo -n . >> {}; {how}", runs.display());
+        let runtime = helped(directory.path(), &script, Duration::from_secs(time));
+        (runtime.compile(&component).err(), std::fs::read_to_string(&runs).unwrap().len(), runtime)
+    };
+    let too_hard = |error: Option<ArtifactError>| matches!(error, Some(ArtifactError::TooHard { what: "time", .. }));
+    // What a busy machine may have had a part in is tried again.
+    for number in 1..3 {
+        let (error, ran, _) = compile("kill -KILL $$", 60);
+        assert!(too_hard(error) && ran == number);
+    }
+    for _ in 0..3 {
+        let (error, ran, _) = compile("kill -XCPU $$", 60);
+        assert!(too_hard(error) && ran == 3, "{ran}");
+    }
+    let (error, ran, _) = compile("kill -XCPU $$", 61);
+    assert!(too_hard(error) && ran == 4, "other limits: {ran}");
+    let (error, ran, runtime) = compile("exit 0", 60);
+    assert!(too_hard(error) && ran == 4, "{ran}");
+    runtime.forget_refusal(&component);
+    runtime.compile(&component).unwrap();
+    assert_eq!(std::fs::read_to_string(&runs).unwrap().len(), 5);
+}
+
+#[test]
+fn the_same_bytes_are_compiled_once_however_many_ask_and_few_are_compiled_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = componentize(&module("guest_transformer")).unwrap();
+    let place = directory.path().display();
+    // Each is a file while it runs, and says how many there were.
+    let script = format!(
+        "cat > /dev/null; mkdir -p {place}/at; touch {place}/at/$$; ls {place}/at | wc -l >> {place}/runs; sleep 0.1; \
+         rm {place}/at/$$"
+    );
+    let runtime = helped(directory.path(), &script, Duration::from_secs(60));
+    let ran = || std::fs::read_to_string(directory.path().join("runs")).unwrap();
+    let all = |many: usize, bytes: &(dyn Fn(usize) -> Vec<u8> + Sync)| -> Vec<sluice_runtime::Artifact> {
+        std::thread::scope(|scope| {
+            let runtime = &runtime;
+            let threads: Vec<_> =
+                (0..many).map(|number| scope.spawn(move || runtime.compile(&bytes(number)).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    let kept = all(8, &|_| component.clone());
+    assert_eq!(ran().lines().count(), 1);
+    drop(kept);
+    // Others, by a custom section that says nothing: id 0, its size, the size of its name, a name.
+    all(12, &|number| [&component[..], &[0, 2, 1, b'a' + number as u8]].concat());
+    assert_eq!(ran().lines().count(), 13);
+    let most = ran().lines().map(|line| line.trim().parse::<usize>().unwrap()).max();
+    assert!(most <= Some(4) && most > Some(1), "{most:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array};
-use sluice_core::operator::{Operator, OperatorError};
+use sluice_core::operator::{Interrupt, Operator, OperatorError};
 use sluice_runtime::{Limits, OpenError, Runtime, RuntimeConfig, componentize};
 
 use crate::guests::{
@@ -32,6 +32,27 @@ fn an_endless_call_is_stopped_soon_after_its_limit() {
     let start = Instant::now();
     assert!(limit(instance.process(columns(&rows()))).contains("50ms"));
     assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn a_call_that_is_interrupted_ends_at_once_whatever_time_it_has_and_others_are_made_once_that_is_over() {
+    let limits = Limits { call_time: Duration::from_secs(3_600), ..Limits::default() };
+    let mut instance = open_within("spin", &limits).unwrap();
+    let interrupt = Interrupt::default();
+    instance.interrupted_by(&interrupt);
+    let raised = interrupt.clone();
+    let raising = std::thread::spawn(move || {
+        // So that it is raised in the middle of the call; before it does as well.
+        std::thread::sleep(Duration::from_millis(30));
+        raised.raise();
+    });
+    assert_eq!(instance.process(columns(&rows())).unwrap_err(), OperatorError::Interrupted);
+    raising.join().unwrap();
+    assert_eq!(instance.process(columns(&rows())).unwrap_err(), OperatorError::Interrupted, "none is begun meanwhile");
+    interrupt.lower();
+    instance.renew().unwrap();
+    let limits = Limits { call_time: Duration::from_millis(50), ..Limits::default() };
+    assert!(limit(open_within("spin", &limits).unwrap().process(columns(&rows()))).contains("50ms"));
 }
 
 #[test]
@@ -102,6 +123,31 @@ fn a_full_pool_is_said_and_is_room_again_once_an_instance_goes() {
     assert!(matches!(open(), Err(OpenError::NoRoom(_))));
     drop(kept.0);
     open().unwrap();
+}
+
+#[test]
+fn all_instances_share_the_hosts_memory_and_the_one_that_asks_for_too_much_gives_back_what_it_had() {
+    let runtime = Runtime::new(RuntimeConfig { memory: 8 << 20, ..RuntimeConfig::default() }).unwrap();
+    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    let open = |behaviour| artifact.open(&config(behaviour), &fields(), &Limits::default(), "zoo");
+    let (mut good, mut greedy) = (open("echo").unwrap(), open("hoard").unwrap());
+    for _ in 0..3 {
+        let refused = greedy.process(columns(&rows())).unwrap_err();
+        let names_it = |said: &str| said.contains("8388608") && said.contains("[limits] memory");
+        assert!(matches!(&refused, OperatorError::NoRoom(said) if names_it(said)), "{refused:?}");
+        assert_eq!(good.process(columns(&rows())).unwrap().columns, rows());
+        greedy.renew().unwrap();
+    }
+    let mut more = Vec::new();
+    let full = loop {
+        match open("echo") {
+            Ok(instance) => more.push(instance),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, OpenError::NoRoom(_)) && more.len() < 16, "{full:?} after {}", more.len());
+    drop(more);
+    open("echo").unwrap();
 }
 
 #[test]

@@ -4,14 +4,21 @@ use serde::{Deserialize, Serialize};
 use sluice_core::deploy::{Deployment, History};
 
 use crate::pipeline::Snapshot;
+use crate::pipelines::Refused;
 
 /// The answer to `GET /status`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ServiceStatus {
     /// Of the host.
     pub version: String,
+    /// Lines of its log that could not be written.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// Those that run, by name.
     pub pipelines: Vec<PipelineStatus>,
+    /// The files of pipelines that are refused, by name.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
 }
 
 /// One pipeline's part of it.

@@ -1,19 +1,27 @@
-//! Connections to the admin API, of which there are so many at a time, and which have to ask soon.
+//! Connections to the admin API, of which there are so many at a time.
+//!
+//! A place costs its holder nothing, so whoever asks nothing must not keep others out: when all places are taken, the connection
+//! goes that has been without a question for the longest. Only as many questions as there are places, all being answered, make
+//! others wait.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// At one time; more wait to be accepted.
+    /// At one time.
     pub connections: usize,
     /// How long one may take to ask, from when it is open or had its last answer.
     pub ask_within: Duration,
@@ -22,7 +30,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            // Fewer: a board that keeps some open shuts others out. More: they take file descriptors that pipelines need.
+            // Fewer: a board that keeps some open loses them to others. More: they take file descriptors that pipelines need.
             connections: 64,
             // Shorter: a slow client's request is cut. Longer: whoever asks nothing keeps its place that long.
             ask_within: Duration::from_secs(10),
@@ -33,27 +41,125 @@ impl Default for Limits {
 /// How long nothing is accepted after the system refused to.
 const WHILE_REFUSED: Duration = Duration::from_millis(100);
 
+/// How long a place is waited for, until it is looked again whether another connection has become idle.
+const WHILE_FULL: Duration = Duration::from_millis(20);
+
 /// Serves whoever connects, for good.
-pub async fn accept(listener: TcpListener, routes: Router, limits: Limits) {
+pub async fn accept(listener: Arc<TcpListener>, routes: Router, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
-    // Nobody closes it.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    let idle = Idle::default();
+    loop {
         let stream = match listener.accept().await {
-            Ok((stream, _)) => TokioIo::new(stream),
+            Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!("a connection to the admin API can't be accepted: {error}");
                 tokio::time::sleep(WHILE_REFUSED).await;
                 continue;
             }
         };
-        let service = TowerToHyperService::new(routes.clone());
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(limits.ask_within);
-        tokio::spawn(async move {
-            if let Err(error) = http.serve_connection(stream, service).await {
+        let Some(place) = place(&places, &idle).await else { return };
+        tokio::spawn(serve(TokioIo::new(stream), routes.clone(), limits, idle.clone(), place));
+    }
+}
+
+/// A place, for which the connection goes that has been idle for the longest; none once nothing is served any more.
+async fn place(places: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if places.available_permits() == 0 {
+            idle.close_oldest();
+        }
+        // One that is answered meanwhile is idle from then on.
+        if let Ok(place) = tokio::time::timeout(WHILE_FULL, Arc::clone(places).acquire_owned()).await {
+            return place.ok();
+        }
+    }
+}
+
+async fn serve(
+    stream: TokioIo<tokio::net::TcpStream>,
+    routes: Router,
+    limits: Limits,
+    idle: Idle,
+    place: OwnedSemaphorePermit,
+) {
+    let seat = Arc::new(idle.enter());
+    let closed = Arc::clone(&seat.closed);
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |request: Request<Incoming>| {
+        seat.asks();
+        let (answer, seat) = (routes.call(request), Arc::clone(&seat));
+        async move {
+            let answer = answer.await;
+            seat.is_answered();
+            answer
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.ask_within);
+    tokio::select! {
+        ended = http.serve_connection(stream, service) => {
+            if let Err(error) = ended {
                 tracing::debug!("a connection to the admin API: {error}");
             }
-            drop(place);
-        });
+        }
+        () = closed.notified() => tracing::debug!("a connection to the admin API made room for another"),
+    }
+    drop(place);
+}
+
+/// The connections that have no question, from the one that has had none for the longest.
+#[derive(Clone, Default)]
+struct Idle(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    connections: BTreeMap<u64, Arc<Notify>>,
+}
+
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self) -> Seat {
+        let seat = Seat { idle: self.clone(), number: Mutex::new(None), closed: Arc::default() };
+        seat.is_answered();
+        seat
+    }
+
+    fn close_oldest(&self) {
+        if let Some((_, oldest)) = self.lock().connections.pop_first() {
+            oldest.notify_one();
+        }
+    }
+}
+
+/// A connection among the others.
+struct Seat {
+    idle: Idle,
+    /// Its place among the idle ones, while it is idle.
+    number: Mutex<Option<u64>>,
+    closed: Arc<Notify>,
+}
+
+impl Seat {
+    fn asks(&self) {
+        let number = self.number.lock().unwrap_or_else(PoisonError::into_inner).take();
+        number.inspect(|number| drop(self.idle.lock().connections.remove(number)));
+    }
+
+    fn is_answered(&self) {
+        let mut waiting = self.idle.lock();
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.connections.insert(number, Arc::clone(&self.closed));
+        *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.asks();
     }
 }

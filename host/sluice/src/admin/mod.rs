@@ -3,7 +3,7 @@
 //! ```text
 //! request ──▶ limits ──▶ guard: no browser; a token for whatever changes something ──▶ GET  /status
 //!                                                                                          GET  /pipelines/NAME/history
-//!                                                                                          POST /pipelines/NAME/rollback|pin|unpin
+//!                                                                                          POST /pipelines/NAME/rollback|pin|unpin|deploy|start
 //! ```
 //!
 //! An error is `{"error": "a sentence"}`.
@@ -22,25 +22,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use sluice_store::Store;
 
+pub use routes::Service;
 pub use token::Token;
 
-use crate::running::Statuses;
+use crate::died::kept_alive;
 
 /// The file in the state directory that says which port was taken, where the configuration says 0.
 const ADDRESS_FILE: &str = "admin.address";
 
 /// Listens, and serves in the background for as long as the service runs. The token is in the state directory, and made there
 /// the first time. Port 0 takes one that is free: the log and a file of the state directory say which.
-pub async fn serve(
-    address: SocketAddr,
-    state: &Path,
-    statuses: Statuses,
-    checkpoints: Arc<Store>,
-) -> anyhow::Result<()> {
+pub async fn serve(address: SocketAddr, state: &Path, service: Service) -> anyhow::Result<()> {
     let token = Token::load_or_make(state)?;
-    let routes = routes::all(routes::Service { statuses, checkpoints }, token);
+    let routes = routes::all(service, token);
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("[admin] can't listen on {address}; is another sluice running there?"))?;
@@ -50,6 +45,10 @@ pub async fn serve(
         std::fs::write(&file, taken.to_string()).with_context(|| format!("{} can't be written", file.display()))?;
     }
     tracing::info!("status at http://{taken}/status");
-    tokio::spawn(connections::accept(listener, routes, connections::Limits::default()));
+    let listener = Arc::new(listener);
+    tokio::spawn(async move {
+        let accept = || connections::accept(Arc::clone(&listener), routes.clone(), connections::Limits::default());
+        kept_alive("the admin API", accept).await;
+    });
     Ok(())
 }

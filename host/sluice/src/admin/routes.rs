@@ -14,11 +14,16 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use sluice_store::Store;
+use tokio::sync::watch;
 
 use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus};
 use super::guard::guard;
 use super::token::Token;
+use crate::config::unveiled;
+use crate::log;
+use crate::operators::Looker;
 use crate::pipeline::{Handle, Order, Snapshot};
+use crate::pipelines::Refused;
 use crate::running::Statuses;
 
 /// The longest body of a request: a generation has 20 digits at most.
@@ -32,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Service {
     pub statuses: Statuses,
+    pub refused: watch::Receiver<Vec<Refused>>,
+    pub looker: Looker,
     pub checkpoints: Arc<Store>,
 }
 
@@ -50,7 +57,10 @@ pub fn all(service: Service, token: Token) -> Router {
         .route("/pipelines/{name}/rollback", post(roll_back))
         .route("/pipelines/{name}/pin", post(pin))
         .route("/pipelines/{name}/unpin", post(unpin))
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin and unpin"))
+        .route("/pipelines/{name}/resync", post(resync))
+        .route("/pipelines/{name}/deploy", post(deploy))
+        .route("/pipelines/{name}/start", post(start))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "there is /status, /pipelines/NAME/history, and to be posted to /pipelines/NAME/rollback, pin, unpin, resync, deploy and start"))
         .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "GET looks, POST changes; this is asked for with the other"))
         .with_state(service)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -60,7 +70,7 @@ pub fn all(service: Service, token: Token) -> Router {
 
 /// An error as all of them are answered.
 pub fn refusal(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "error": why }))).into_response()
+    (status, Json(json!({ "error": unveiled(why) }))).into_response()
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
@@ -78,7 +88,8 @@ async fn status(State(service): State<Service>) -> Response {
     let of =
         |snapshot: Snapshot| PipelineStatus { checkpoint_bytes: service.checkpoints.bytes(&snapshot.name), snapshot };
     let pipelines = snapshots.into_iter().map(of).collect();
-    Json(ServiceStatus { version: env!("CARGO_PKG_VERSION").to_owned(), pipelines }).into_response()
+    let (version, refused) = (env!("CARGO_PKG_VERSION").to_owned(), service.refused.borrow().clone());
+    Json(ServiceStatus { version, log_lines_lost: log::lost(), pipelines, refused }).into_response()
 }
 
 async fn history(State(service): State<Service>, Path(name): Path<String>) -> Response {
@@ -120,6 +131,24 @@ async fn unpin(State(service): State<Service>, Path(name): Path<String>) -> Resp
     service.order(&name, Order::Unpin).await
 }
 
+async fn resync(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    service.order(&name, Order::Resync).await
+}
+
+async fn start(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    service.order(&name, Order::Start).await
+}
+
+/// The files are looked at first: the pipeline, which goes on meanwhile, then finds what came of it.
+async fn deploy(State(service): State<Service>, Path(name): Path<String>) -> Response {
+    let handle = match service.pipeline(&name) {
+        Ok(handle) => handle,
+        Err(reason) => return refusal(StatusCode::NOT_FOUND, &reason),
+    };
+    service.looker.look_at(handle.operators.as_ref().clone()).await;
+    service.order(&name, Order::Deploy).await
+}
+
 impl Service {
     /// The pipeline of this name, or that there is none.
     fn pipeline(&self, name: &str) -> Result<Handle, String> {
@@ -138,7 +167,7 @@ impl Service {
             Err(reason) => return refusal(StatusCode::NOT_FOUND, &reason),
         };
         match handle.ask(order).await {
-            Ok(done) => Json(json!({ "done": done })).into_response(),
+            Ok(done) => Json(json!({ "done": unveiled(&done) })).into_response(),
             Err(reason) => refusal(StatusCode::CONFLICT, &reason),
         }
     }

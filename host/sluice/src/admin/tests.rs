@@ -1,5 +1,6 @@
 //! The API as its callers meet it, over a socket; a pipeline that says which order it was given.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,13 @@ use super::connections::{Limits, accept};
 use super::token::Token;
 use super::{routes, serve};
 use crate::config::Admin;
+use crate::operators::looker;
 use crate::pipeline::{Handle, Order};
+
+/// What it shows, with nothing refused and nobody to look at files.
+fn service(statuses: watch::Receiver<Vec<Handle>>, checkpoints: Arc<Store>) -> routes::Service {
+    routes::Service { statuses, refused: watch::channel(Vec::new()).1, looker: looker().0, checkpoints }
+}
 
 /// A served API, and all that keeps it going.
 struct Api {
@@ -40,7 +47,7 @@ impl Api {
     async fn start_with(limits: Limits) -> Api {
         let state = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&state.path().join("checkpoints"), 1 << 20).unwrap());
-        let (handle, mut orders) = Handle::new("gifts/a");
+        let (handle, mut orders) = Handle::new("gifts/a", BTreeSet::new());
         tokio::spawn(async move {
             while let Some(asked) = orders.recv().await {
                 let answer = match asked.order {
@@ -52,11 +59,11 @@ impl Api {
         });
         let (statuses, seen) = watch::channel(vec![handle]);
         let token = Token::load_or_make(state.path()).unwrap();
-        let service = routes::Service { statuses: seen, checkpoints: Arc::clone(&store) };
+        let service = service(seen, Arc::clone(&store));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let said = token.expose().to_owned();
-        tokio::spawn(accept(listener, routes::all(service, token), limits));
+        tokio::spawn(accept(Arc::new(listener), routes::all(service, token), limits));
         Api { address, token: said, state, store, _statuses: statuses }
     }
 
@@ -103,8 +110,33 @@ async fn who_connects_and_asks_nothing_gives_its_place_to_others() {
     }
 }
 
+#[tokio::test]
+async fn however_many_connect_and_ask_nothing_others_are_answered_at_once() {
+    let api = Api::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(TcpStream::connect(api.address).await.unwrap());
+        // One that has asked, and keeps its connection, is no better.
+        let mut asked = TcpStream::connect(api.address).await.unwrap();
+        let request = format!("GET /nowhere HTTP/1.1\r\nhost: {}\r\n\r\n", api.address);
+        asked.write_all(request.as_bytes()).await.unwrap();
+        silent.push(asked);
+    }
+    let patience = Limits::default().ask_within / 2;
+    let answered = tokio::time::timeout(patience, api.ask(Method::GET, "/status", &[], "")).await;
+    assert_eq!(answered.unwrap().0, 200);
+    let order = tokio::time::timeout(patience, api.post(CHANGES[0], "")).await;
+    assert_eq!(order.unwrap().0, 200);
+}
+
 /// Everything that changes something.
-const CHANGES: [&str; 3] = ["/pipelines/gifts%2Fa/rollback", "/pipelines/gifts%2Fa/pin", "/pipelines/gifts%2Fa/unpin"];
+const CHANGES: [&str; 5] = [
+    "/pipelines/gifts%2Fa/rollback",
+    "/pipelines/gifts%2Fa/pin",
+    "/pipelines/gifts%2Fa/unpin",
+    "/pipelines/gifts%2Fa/start",
+    "/pipelines/gifts%2Fa/deploy",
+];
 
 #[tokio::test]
 async fn without_the_token_nothing_that_changes_something_is_even_looked_for() {
@@ -126,13 +158,15 @@ async fn without_the_token_nothing_that_changes_something_is_even_looked_for() {
 #[tokio::test]
 async fn with_the_token_orders_reach_the_pipeline_and_its_refusal_is_a_conflict() {
     let api = Api::start().await;
-    let [back, pin, unpin] = CHANGES;
+    let [back, pin, unpin, start, deploy] = CHANGES;
     assert_eq!(api.post(back, "").await, (200, json!({ "done": "RollBack { generation: None }" })));
     assert_eq!(
         api.post(back, r#"{"generation": 3}"#).await,
         (200, json!({ "done": "RollBack { generation: Some(3) }" }))
     );
     assert_eq!(api.post(pin, "").await, (200, json!({ "done": "Pin" })));
+    assert_eq!(api.post(start, "").await, (200, json!({ "done": "Start" })));
+    assert_eq!(api.post(deploy, "").await, (200, json!({ "done": "Deploy" })));
     assert_eq!(api.post(unpin, "").await, (409, json!({ "error": "it is not pinned" })));
     for body in ["3", r#"{"generation": -1}"#, r#"{"generation": 3, "force": true}"#, "{"] {
         assert_eq!(api.post(back, body).await.0, 400, "{body}");
@@ -224,7 +258,7 @@ async fn an_address_that_is_taken_and_a_token_that_others_read_are_errors_at_the
     let serve_on = |address, state: &Path| {
         let (_, statuses) = watch::channel(Vec::new());
         let (state, store) = (state.to_owned(), Arc::clone(&api.store));
-        async move { serve(address, &state, statuses, store).await.unwrap_err().to_string() }
+        async move { serve(address, &state, service(statuses, store)).await.unwrap_err().to_string() }
     };
     let taken = serve_on(api.address, api.state.path()).await;
     assert!(taken.contains(&api.address.to_string()), "{taken}");

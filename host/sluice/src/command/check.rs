@@ -1,19 +1,23 @@
 //! `sluice check`: everything that can be wrong, at once.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use sluice_connectors::sink::SinkError;
 use sluice_core::Field;
 use sluice_core::chain::Chain;
+use sluice_core::identity::Identity;
+use sluice_core::{printable, printable_json};
 use sluice_runtime::Artifact;
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
-use crate::config::{Config, Pipeline, Problem, Step};
+use crate::config::{Config, Pipeline, Problem, Step, unveiled};
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
-use crate::pipeline::{assemble, provenance, transaction};
+use crate::pipeline::{assemble, provenance};
 use crate::service;
 
 /// Say everything that is wrong: files, operators and, unless offline, servers, topics and tables.
@@ -31,7 +35,7 @@ pub struct Check {
 
 impl Check {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let problems = match self.file.load() {
+        let problems = match self.file.load_whole() {
             Ok(config) => block_on(check(&config, self.offline))?,
             Err(problems) => problems.0,
         };
@@ -39,19 +43,19 @@ impl Check {
         Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
     fn print(&self, problems: &[Problem]) -> anyhow::Result<()> {
+        let mut out = Answer::new();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(problems)?);
+            writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(problems)?))?;
             return Ok(());
         }
         for problem in problems {
-            println!("{problem}");
+            writeln!(out, "{}", printable(&problem.to_string()))?;
         }
         match problems.len() {
-            0 => println!("all is well"),
-            1 => println!("1 problem"),
-            n => println!("{n} problems"),
+            0 => writeln!(out, "all is well")?,
+            1 => writeln!(out, "1 problem")?,
+            n => writeln!(out, "{n} problems")?,
         }
         Ok(())
     }
@@ -68,7 +72,8 @@ async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
     for pipeline in &config.pipelines {
         let checked = check_operators(pipeline, &deployed, &connections);
         if !offline {
-            check_servers(pipeline, &connections, checked.as_ref().ok().map(Chain::output_fields), &mut problems).await;
+            let rows = checked.as_ref().ok().map(|chain| (chain.output_fields(), chain.fold().is_some()));
+            check_servers(pipeline, &connections, rows, &mut problems).await;
         }
         if let Err(found) = checked {
             problems.extend(found);
@@ -79,12 +84,8 @@ async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
 
 async fn deployed(config: &Config) -> anyhow::Result<Deployed> {
     let names = config.pipelines.iter().flat_map(assemble::operator_names).map(str::to_owned).collect();
-    let mut directory = Directory::new(&config.operators, names, Arc::new(service::runtime(config)?));
-    let directory = tokio::task::spawn_blocking(move || {
-        directory.look();
-        directory
-    });
-    Ok(directory.await?.deployed().clone())
+    let directory = Directory::new(&config.operators, &names, Arc::new(service::runtime(config)?));
+    Ok(directory.look_once().await)
 }
 
 fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Connections) -> Result<Chain, Vec<Problem>> {
@@ -108,7 +109,7 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
         if let Err(reason) = assemble::key_columns(sink, chain.output_fields()) {
             problems.push(problem(pipeline, format!("sink[{index}].key"), reason, "columns of the result"));
         }
-        if let Some(reason) = transaction::keyless(sink, chain.fold().is_some()) {
+        if let Some(reason) = assemble::key_problem(sink, chain.fold().map(|fold| fold.form())) {
             let want = "the columns that identify a group";
             problems.push(problem(pipeline, format!("sink[{index}].key"), reason, want));
         }
@@ -116,16 +117,18 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
     if problems.is_empty() { Ok(chain) } else { Err(problems) }
 }
 
-/// `fields` are the rows' columns, where the operators say them.
+/// `rows` are the rows' columns and whether a fold makes them, where the operators say so.
 async fn check_servers(
     pipeline: &Pipeline,
     connections: &Arc<Connections>,
-    fields: Option<&[Field]>,
+    rows: Option<(&[Field], bool)>,
     problems: &mut Vec<Problem>,
 ) {
     let (shared, source) = (Arc::clone(connections), pipeline.source.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || shared.open_source(&source, None, None).err().map(|e| e.to_string())).await;
+    let opened = tokio::task::spawn_blocking(move || {
+        shared.open_source(&source, None, Identity::default(), None).err().map(|e| e.to_string())
+    })
+    .await;
     if let Ok(Some(reason)) = opened {
         problems.push(problem(pipeline, "source.topic".to_owned(), reason, "a topic that can be read"));
     }
@@ -143,10 +146,10 @@ async fn check_servers(
         let found = |reason| problem(pipeline, "dead_letters".to_owned(), reason, "a place that takes dead letters");
         problems.extend(reasons.into_iter().map(found));
     }
-    let Some(fields) = fields else { return };
+    let Some((fields, folds)) = rows else { return };
     for (index, sink) in pipeline.sinks.iter().enumerate() {
         let reasons = match provenance::written(sink, fields) {
-            Ok(written) => reasons(connections.check_sink(pipeline, sink, &written).await),
+            Ok(written) => reasons(connections.check_sink(pipeline, sink, &written, folds).await),
             Err(reason) => vec![reason],
         };
         let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");
@@ -163,5 +166,6 @@ fn reasons(answer: Result<(), SinkError>) -> Vec<String> {
 }
 
 fn problem(pipeline: &Pipeline, key: String, found: String, want: &str) -> Problem {
+    let found = unveiled(&found).into_owned();
     Problem { file: pipeline.file.clone(), line: None, key, found, want: want.to_owned() }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use sluice_runtime::{CompileHelper, CompileLimits, compile_within};
 
+use crate::log;
+
 /// This binary, whatever became of its file meanwhile.
 const SELF: &str = "/proc/self/exe";
 
@@ -23,13 +25,12 @@ pub struct Compile {
 }
 
 impl Compile {
-    #[expect(clippy::print_stderr, reason = "this is the verb's answer")]
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let limits = CompileLimits { time: Duration::from_secs(self.seconds), memory: self.memory };
         Ok(match compile_within(&self.cache, limits, std::io::stdin().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
-                eprintln!("{reason}");
+                log::aside(&format!("{reason}\n"));
                 ExitCode::FAILURE
             }
         })

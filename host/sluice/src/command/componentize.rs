@@ -18,7 +18,7 @@ pub struct Componentize {
 impl Componentize {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let shown = self.module.display();
-        let module = std::fs::read(&self.module).with_context(|| format!("{shown} can't be read"))?;
+        let module = super::read(&self.module)?;
         let component = sluice_runtime::componentize(&module).with_context(|| format!("{shown}"))?;
         let mut beside = self.output.clone().into_os_string();
         beside.push(".new");

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use sluice_connectors::letters::{Filter, Letter, Letterbox};
-use sluice_core::{Offset, Partition, time};
+use sluice_core::{Offset, Partition, printable, printable_json, time};
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
 use crate::config::{Config, DeadLetters as Destination};
 use crate::connections::Connections;
@@ -136,7 +137,7 @@ impl DeadLetters {
 
 impl Look {
     async fn print(&self, whole: bool) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = Answer::new();
         let mut printed = 0;
         for letters in &mut self.which.boxes()? {
             let (filter, mut after) = (self.which.filter(), None);
@@ -153,7 +154,7 @@ impl Look {
                     }
                     let before = if printed == 0 { "[\n" } else { ",\n" };
                     match (self.json, whole) {
-                        (true, _) => write!(out, "{before}{}", as_json(&found))?,
+                        (true, _) => write!(out, "{before}{}", printable_json(&as_json(&found).to_string()))?,
                         (false, false) => writeln!(out, "{}", line(&found))?,
                         (false, true) => write!(out, "{}", page_of(&found))?,
                     }
@@ -187,7 +188,7 @@ impl Change {
         for letters in &mut boxes {
             changed += if verb == "drop" { letters.discard(&filter).await? } else { letters.mark(&filter).await? };
         }
-        writeln!(std::io::stdout(), "{changed} {done}")?;
+        writeln!(Answer::new(), "{changed} {done}")?;
         Ok(())
     }
 }
@@ -206,7 +207,7 @@ fn agreed(verb: &str, fit: u64) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("{verb} {fit} dead letters? Say so with --yes");
     }
-    let mut out = std::io::stdout();
+    let mut out = Answer::new();
     write!(out, "{verb} {fit} dead letters? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
@@ -223,14 +224,13 @@ fn place(found: &Letter) -> String {
 fn line(found: &Letter) -> String {
     let letter = &found.letter;
     let retry = if letter.retry { " (retry asked for)" } else { "" };
-    let reason = letter.reason.escape_debug();
     let (pipeline, place, time) = (&found.pipeline, place(found), shown(letter.time));
-    format!("{pipeline} {place} {time} {}{retry}: {reason}", letter.stage)
+    printable(&format!("{pipeline} {place} {time} {}{retry}: {}", letter.stage, letter.reason)).into_owned()
 }
 
 fn page_of(found: &Letter) -> String {
     let letter = &found.letter;
-    let optional = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+    let optional = |text: Option<String>| text.map_or_else(|| "none".to_owned(), |text| printable(&text).into_owned());
     let bytes = |bytes: &Option<Vec<u8>>| optional(bytes.as_deref().map(|b| String::from_utf8_lossy(b).into_owned()));
     format!(
         "{}\n  record time: {}\n  operator: {}\n  key: {}\n  value: {}\n",
@@ -272,4 +272,37 @@ fn hex(bytes: &[u8]) -> String {
 
 fn shown(micros: i64) -> String {
     time::shown(micros).unwrap_or_else(|| format!("{micros} µs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::dead_letter::{DeadLetter, LetterId};
+    use sluice_core::rejected::Stage;
+
+    use super::*;
+
+    #[test]
+    fn a_record_can_do_nothing_to_a_terminal_and_is_exact_as_json() {
+        let hostile = "a\u{1b}]0;title\u{7}\u{9b}2J\u{202e}b\nforged 1 2 3";
+        let found = Letter {
+            pipeline: "p".into(),
+            letter: DeadLetter {
+                id: LetterId { topic: "t".into(), partition: Partition(0), offset: Offset(7) },
+                key: Some(hostile.into()),
+                value: Some(hostile.into()),
+                reason: hostile.into(),
+                operator: Some(hostile.into()),
+                timestamp: None,
+                stage: Stage::Decode,
+                time: 0,
+                retry: false,
+            },
+        };
+        let page = page_of(&found);
+        assert!(!page.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{page:?}");
+        assert_eq!(page.lines().count(), 5, "{page}");
+        let json = printable_json(&as_json(&found).to_string()).into_owned();
+        assert!(!json.contains(|c: char| c.is_control() || c == '\u{202e}'), "{json:?}");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["value"], hostile);
+    }
 }

@@ -1,23 +1,26 @@
 //! `sluice demo`: the pipelines on generated records, embedded, with the results growing in the terminal.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use sluice_connectors::generator::{Generator, GeneratorOptions, Stream};
-use sluice_core::checkpoint::CheckpointStore as _;
 use tokio::sync::watch;
 
+use self::own::Own;
 use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
-use super::run::ended_by_signal;
 use crate::board::Board;
-use crate::checkpoints;
 use crate::config::{self, Config, Connection};
 use crate::connections::Connections;
+use crate::ending::Ending;
 use crate::pipeline::Ended;
+use crate::pipeline::status::State;
+use crate::running::Statuses;
 use crate::service::Service;
+
+mod own;
 
 /// How many rooms visitors enter: as many as the demo's dimension has modules.
 const ROOMS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
@@ -39,38 +42,61 @@ pub struct Demo {
     seed: u64,
 }
 
+/// How often it is looked whether all pipelines have begun.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long they have for that. A pipeline that can't begin must not keep the demo from ending.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns once no pipeline waits for its operators any more: the demo's seconds are those of its records.
+async fn await_start(statuses: &Statuses) {
+    let begun = async {
+        while statuses.borrow().iter().any(|handle| handle.status.snapshot().state == State::Waiting) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    // What doesn't begin is on the board.
+    let _ = tokio::time::timeout(START_PATIENCE, begun).await;
+}
+
 impl Demo {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = super::load(&self.config)?;
         let places = Places::of(&config)?;
-        forget(&config)?;
-        places.clear()?;
-        block_on(self.show(&config, &places))
+        let ending = Ending::hear(config.stop_within)?;
+        block_on(async {
+            places.own(&config).begin_anew().await?;
+            self.show(&config, &places, ending).await
+        })
     }
 
-    async fn show(&self, config: &Config, places: &Places) -> anyhow::Result<ExitCode> {
-        let ended = ended_by_signal()?;
+    async fn show(&self, config: &Config, places: &Places, mut signals: Ending) -> anyhow::Result<ExitCode> {
         let (ending, generating) = watch::channel(false);
         let generator = self.generate(config, places, generating)?;
-        let mut service = Service::start(config, false).await?;
+        let mut service = Service::start(config, None).await?;
         service.serve_admin(config).await?;
         let board = Board::new(places.database.clone(), service.statuses());
+        let statuses = service.statuses();
         let time_is_up = async {
             match self.seconds {
-                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                Some(seconds) => {
+                    await_start(&statuses).await;
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                }
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            shown = board.show() => shown?,
-            _ = ended => {}
-            () = time_is_up => {}
-        }
+        let shown = tokio::select! {
+            shown = board.show() => shown,
+            _ = signals.asked() => Ok(()),
+            () = time_is_up => Ok(()),
+        };
         ending.send_replace(true);
         let generated = tokio::task::spawn_blocking(move || generator.join()).await?;
         generated.map_err(|_| anyhow::anyhow!("the generator's thread died"))??;
-        service.stop();
-        let outcomes = service.finished().await?;
+        let outcomes = service.end().await?;
+        // What it shows is whoever's who has gone from the terminal; what it wrote is flushed all the same.
+        shown?;
         board.last(config).await?;
         let well = outcomes.iter().all(|outcome| outcome.ended == Ended::Well);
         Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -95,21 +121,11 @@ impl Demo {
     }
 }
 
-/// Forgets the last demo's checkpoints, which are of records that are about to go, and what ran in it or was pinned. Fails while another host has them, before
-/// anything of that host's is removed.
-fn forget(config: &Config) -> anyhow::Result<()> {
-    let store = checkpoints::open(config)?;
-    for pipeline in &config.pipelines {
-        store.reset(&pipeline.name)?;
-        store.histories().forget(&pipeline.name)?;
-    }
-    Ok(())
-}
-
 /// Where the demo's files are.
 struct Places {
     events_name: String,
     events: PathBuf,
+    database_name: String,
     database: PathBuf,
 }
 
@@ -120,35 +136,17 @@ impl Places {
         for (name, connection) in &config.connections {
             match connection {
                 config::Connection::Log { directory } => log = Some((name.clone(), directory.clone())),
-                Connection::Sqlite { path } => sqlite = Some(path.clone()),
+                Connection::Sqlite { path } => sqlite = Some((name.clone(), path.clone())),
                 _ => {}
             }
         }
-        let (Some((events_name, events)), Some(database)) = (log, sqlite) else {
+        let (Some((events_name, events)), Some((database_name, database))) = (log, sqlite) else {
             bail!("{}: the demo wants a `log` and a `sqlite` connection", config.file.display());
         };
-        Ok(Places { events_name, events, database })
+        Ok(Places { events_name, events, database_name, database })
     }
 
-    /// Every demo begins with nothing. Only what a demo makes is removed: the two topics, and the database.
-    fn clear(&self) -> anyhow::Result<()> {
-        for stream in [Stream::Entry, Stream::Gift] {
-            gone(std::fs::remove_dir_all(self.events.join(stream.topic())), &self.events)?;
-        }
-        for ending in ["", "-wal", "-shm"] {
-            let mut file = self.database.clone().into_os_string();
-            file.push(ending);
-            gone(std::fs::remove_file(&file), Path::new(&file))?;
-        }
-        Ok(())
-    }
-}
-
-fn gone(removed: std::io::Result<()>, path: &Path) -> anyhow::Result<()> {
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} can't be removed", path.display()))
-        }
-        _ => Ok(()),
+    fn own<'a>(&'a self, config: &'a Config) -> Own<'a> {
+        Own { config, events: &self.events, connection: &self.database_name, database: &self.database }
     }
 }

@@ -1,11 +1,13 @@
-//! `sluice history`, `rollback`, `pin`, `unpin`: which code a pipeline runs.
+//! `sluice history`, `rollback`, `pin`, `unpin`, `deploy`, `start`: which code a pipeline runs, and that it does.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use serde_json::json;
+use sluice_core::{printable, printable_json};
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
 use crate::admin::answers::PipelineHistory;
 use crate::admin::client::{Client, segment};
@@ -53,6 +55,24 @@ pub struct Unpin {
     pipeline: String,
 }
 
+/// Let a pipeline try now to take its newest operators, whatever they were refused for.
+#[derive(Debug, clap::Args)]
+pub struct Deploy {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its file's name without .toml.
+    pipeline: String,
+}
+
+/// Let a pipeline that stopped or waits try now to go on from its checkpoint.
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its file's name without .toml.
+    pipeline: String,
+}
+
 impl History {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let state = self.file.load_admin()?.state;
@@ -65,9 +85,9 @@ impl History {
             );
         }
         let history = PipelineHistory::new(self.pipeline, &history);
-        let mut out = std::io::stdout().lock();
+        let mut out = Answer::new();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&history)?)?;
+            writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&history)?))?;
         } else {
             out.write_all(text(&history)?.as_bytes())?;
         }
@@ -94,11 +114,28 @@ impl Unpin {
     }
 }
 
-fn order(file: &ConfigFile, pipeline: &str, verb: &str, body: Option<&serde_json::Value>) -> anyhow::Result<ExitCode> {
+impl Deploy {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        order(&self.file, &self.pipeline, "deploy", None)
+    }
+}
+
+impl Start {
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        order(&self.file, &self.pipeline, "start", None)
+    }
+}
+
+pub(super) fn order(
+    file: &ConfigFile,
+    pipeline: &str,
+    verb: &str,
+    body: Option<&serde_json::Value>,
+) -> anyhow::Result<ExitCode> {
     let client = Client::new(&file.load_admin()?)?;
     let path = format!("/pipelines/{}/{verb}", segment(pipeline));
     let done = block_on(async { Ok(client.post(&path, body).await?) })?;
-    writeln!(std::io::stdout(), "{done}")?;
+    writeln!(Answer::new(), "{}", printable(&done))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,11 +146,9 @@ fn text(history: &PipelineHistory) -> anyhow::Result<String> {
         let time = time.get(..19).unwrap_or(&time);
         let operators = if deployment.operators.is_empty() { "-".to_owned() } else { shown(&deployment.operators) };
         let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        text += &format!(
-            "{time:<21}{:>10}  {:<12} {operators}{reason}\n",
-            deployment.generation,
-            outcome(deployment.outcome)
-        );
+        let line =
+            format!("{time:<21}{:>10}  {:<12} {operators}{reason}", deployment.generation, outcome(deployment.outcome));
+        text += &format!("{}\n", printable(&line));
     }
     if history.pinned {
         text += &format!("pinned: takes nothing newer until `sluice unpin {}`\n", history.pipeline);

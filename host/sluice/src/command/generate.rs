@@ -8,9 +8,9 @@ use sluice_connectors::generator::{Generator, GeneratorOptions, Stream, WallCloc
 use sluice_connectors::writer::Writer;
 use tokio::sync::watch;
 
-use super::run::ended_by_signal;
 use super::{ConfigFile, block_on};
 use crate::connections::Connections;
+use crate::ending::Ending;
 
 /// How often a paced generator writes. Shorter: more system calls. Longer: records come in visible gusts.
 const BEAT: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ pub struct Generate {
     /// Records a second; 0: as fast as it goes.
     #[arg(long, default_value_t = DEFAULT_RATE)]
     rate: u64,
-    /// How many records; without it, until SIGTERM or SIGINT.
+    /// How many records; without it, until SIGTERM, SIGINT or SIGHUP.
     #[arg(long)]
     count: Option<u64>,
     /// The same seed gives the same records but for their times.
@@ -76,13 +76,13 @@ impl Generate {
         });
         let mut paced = Paced { generator, only: self.topic, rate: self.rate, left: self.count, made: 0 };
         let (ending, ended) = watch::channel(false);
+        let mut signals = Ending::hear(config.stop_within)?;
         block_on(async move {
-            let signal = ended_by_signal()?;
             let writing = tokio::task::spawn_blocking(move || paced.run(writer.as_mut(), &ended).map(|()| paced.made));
             tokio::pin!(writing);
             let made = tokio::select! {
                 made = &mut writing => made,
-                _ = signal => {
+                _ = signals.asked() => {
                     ending.send_replace(true);
                     writing.await
                 }

@@ -1,16 +1,18 @@
 //! `sluice inspect`: what an operator is, before it is deployed.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use sluice_core::operator::{FoldPlan, Operator, Origin, TransformPlan};
-use sluice_core::{Field, Kind};
+use sluice_core::{Field, Kind, printable, printable_json};
 use sluice_runtime::inspect::Description;
 use sluice_runtime::{CompileLimits, Limits, PROBE_ROWS, Runtime, RuntimeConfig, inspect, probe};
 use tempfile::TempDir;
 
+use super::answer::Answer;
 use super::compile;
 
 /// Show what an operator is, what it imports and, given input columns, its plan.
@@ -38,7 +40,7 @@ pub struct Inspect {
 impl Inspect {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let shown = self.file.display().to_string();
-        let bytes = std::fs::read(&self.file).with_context(|| format!("{shown} can't be read"))?;
+        let bytes = super::read(&self.file)?;
         let description = inspect::describe(&bytes).with_context(|| shown.clone())?;
         let (runtime, _cache) = runtime()?;
         let refusal = runtime.compile(&bytes);
@@ -63,13 +65,13 @@ impl Inspect {
         Ok(if refusal.is_ok() && kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    #[expect(clippy::print_stdout, reason = "this is the verb's answer")]
     fn print(&self, answer: &Value) -> anyhow::Result<()> {
+        let mut out = Answer::new();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(answer)?);
+            writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(answer)?))?;
         } else if let Some(object) = answer.as_object() {
             for (name, value) in object {
-                print_entry(name, value, 0);
+                print_entry(&mut out, name, value, 0)?;
             }
         }
         Ok(())
@@ -100,20 +102,19 @@ fn capabilities(description: &Description) -> String {
     )
 }
 
-#[expect(clippy::print_stdout, reason = "this is the verb's answer")]
-fn print_entry(name: &str, value: &Value, depth: usize) {
+fn print_entry(out: &mut impl Write, name: &str, value: &Value, depth: usize) -> io::Result<()> {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(object) => {
-            println!("{indent}{name}:");
-            object.iter().for_each(|(name, value)| print_entry(name, value, depth + 1));
+            writeln!(out, "{indent}{}:", printable(name))?;
+            object.iter().try_for_each(|(name, value)| print_entry(out, name, value, depth + 1))
         }
-        Value::Array(values) if values.is_empty() => println!("{indent}{name}: none"),
+        Value::Array(values) if values.is_empty() => writeln!(out, "{indent}{name}: none"),
         Value::Array(values) => {
-            println!("{indent}{name}:");
-            values.iter().for_each(|value| println!("{indent}  - {}", plain(value)));
+            writeln!(out, "{indent}{name}:")?;
+            values.iter().try_for_each(|value| writeln!(out, "{indent}  - {}", printable(&plain(value))))
         }
-        value => println!("{indent}{name}: {}", plain(value)),
+        value => writeln!(out, "{indent}{}: {}", printable(name), printable(&plain(value))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+pub mod answer;
 mod check;
 pub mod compile;
 mod componentize;
@@ -8,16 +9,22 @@ mod demo;
 mod deployments;
 mod generate;
 mod inspect;
+mod resync;
 mod run;
 mod state;
 mod status;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use sluice_connectors::regular;
 
+use crate::asking;
 use crate::config::{self, Config};
+use crate::pipelines::Directory;
 
 /// Stream metrics whose logic is WebAssembly.
 #[derive(Debug, Parser)]
@@ -48,7 +55,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the service until SIGTERM or SIGINT.
+    /// Run the service until SIGTERM, SIGINT or SIGHUP.
     Run(run::Run),
     /// Say everything that is wrong with the configuration, the servers and the tables.
     Check(check::Check),
@@ -71,6 +78,12 @@ enum Verb {
     Pin(deployments::Pin),
     /// Let a pipeline take what is newest again.
     Unpin(deployments::Unpin),
+    /// Let a pipeline write all of its groups again.
+    Resync(resync::Resync),
+    /// Let a pipeline try now to take its newest operators, whatever they were refused for.
+    Deploy(deployments::Deploy),
+    /// Let a pipeline that stopped or waits try now to go on from its checkpoint.
+    Start(deployments::Start),
     /// Look at the checkpoints of a service that isn't running, move them, start over.
     State(state::State),
     /// Look at records that were left out, drive them through again, or forget them.
@@ -88,7 +101,22 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// With the pipelines whose files are good; what is wrong with the others is in the log.
     fn load(&self) -> Result<Config, config::Problems> {
+        let mut config = self.load_service()?;
+        let mut directory = Directory::new(&config);
+        directory.look(|_| false);
+        config.pipelines = directory.pipelines();
+        Ok(config)
+    }
+
+    /// Without any pipeline.
+    fn load_service(&self) -> Result<Config, config::Problems> {
+        config::load_service(&self.config, &|name| std::env::var(name).ok())
+    }
+
+    /// If all files are good.
+    fn load_whole(&self) -> Result<Config, config::Problems> {
         load(&self.config)
     }
 
@@ -96,6 +124,17 @@ impl ConfigFile {
     fn load_admin(&self) -> Result<config::Admin, config::Problems> {
         config::load_admin(&self.config, &|name| std::env::var(name).ok())
     }
+}
+
+/// What is in a regular file; a file system that doesn't answer isn't waited for long.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let (shown, path) = (path.display().to_string(), path.to_owned());
+    let read = asking::ask(move || {
+        let mut bytes = Vec::new();
+        regular::open(&path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    read.with_context(|| format!("{shown} can't be read"))
 }
 
 fn load(path: &Path) -> Result<Config, config::Problems> {
@@ -116,6 +155,9 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Rollback(rollback) => rollback.execute(),
         Verb::Pin(pin) => pin.execute(),
         Verb::Unpin(unpin) => unpin.execute(),
+        Verb::Resync(resync) => resync.execute(),
+        Verb::Deploy(deploy) => deploy.execute(),
+        Verb::Start(start) => start.execute(),
         Verb::State(state) => state.execute(),
         Verb::DeadLetters(letters) => letters.execute(),
         Verb::Demo(demo) => demo.execute(),

@@ -1,17 +1,20 @@
 //! `sluice run`: the service.
 
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use sluice_core::printable;
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
-use crate::config::Config;
+use crate::config::{Config, quantity, unveiled};
+use crate::ending::Ending;
 use crate::pipeline::Ended;
 use crate::running::Outcome;
 use crate::service::Service;
 
-/// Run the service until SIGTERM or SIGINT, which end it after a last flush.
+/// Run the service until SIGTERM, SIGINT or SIGHUP, which end it after a last flush.
 #[derive(Debug, clap::Args)]
 pub struct Run {
     #[command(flatten)]
@@ -19,59 +22,74 @@ pub struct Run {
     /// Read up to where the topics end now, flush, print a line for each pipeline, and exit.
     #[arg(long)]
     until_caught_up: bool,
+    /// With --until-caught-up: how long a server may be away before a pipeline is given up.
+    #[arg(long, default_value = "1m", value_parser = patience, value_name = "DURATION")]
+    patience: Duration,
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    quantity::duration(text).ok_or_else(|| format!("write {}", quantity::DURATION))
 }
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let config = self.file.load()?;
-        block_on(self.serve(&config))
+        let config = self.file.load_service()?;
+        // Before anything begins. A signal that comes sooner ends the process as it ends any other.
+        let ending = Ending::hear(config.stop_within)?;
+        block_on(self.serve(&config, ending))
     }
 
-    async fn serve(&self, config: &Config) -> anyhow::Result<ExitCode> {
-        // Before anything starts, so that no signal kills a service that has begun.
-        let ended = ended_by_signal()?;
-        let mut service = Service::start(config, self.until_caught_up).await?;
-        service.serve_admin(config).await?;
-        tracing::info!(pipelines = config.pipelines.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
+    async fn serve(&self, config: &Config, mut ending: Ending) -> anyhow::Result<ExitCode> {
+        let started = tokio::select! {
+            started = Service::start(config, self.until_caught_up.then_some(self.patience)) => started?,
+            name = ending.asked() => {
+                tracing::info!("{name}: ended before anything began");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        let mut service = started;
+        if let Err(error) = service.serve_admin(config).await {
+            service.end().await?;
+            return Err(error);
+        }
+        let pipelines = service.statuses().borrow().len();
+        tracing::info!(pipelines, "sluice {} runs", env!("CARGO_PKG_VERSION"));
         let outcomes = tokio::select! {
             outcomes = service.finished() => outcomes?,
-            name = ended => {
-                tracing::info!("{name}: flushing and ending");
-                service.stop();
-                service.finished().await?
+            name = ending.asked() => {
+                tracing::info!("{name}: flushing and ending, within {:?}", config.stop_within);
+                service.end().await?
             }
         };
         if self.until_caught_up {
-            outcomes.iter().for_each(summarize);
+            outcomes.iter().try_for_each(summarize)?;
         }
-        Ok(exit_code(&outcomes, self.until_caught_up))
+        // A file that is refused has caught up with nothing.
+        let refused = self.until_caught_up && !service.refused().borrow().is_empty();
+        Ok(if refused { ExitCode::FAILURE } else { exit_code(&outcomes, self.until_caught_up) })
     }
 }
 
-/// Resolves at the first SIGTERM or SIGINT, with its name.
-pub(super) fn ended_by_signal() -> anyhow::Result<impl Future<Output = &'static str>> {
-    let mut terminate = signal(SignalKind::terminate()).context("no handler for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no handler for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        }
-    })
-}
-
-/// The fixed form that scripts read: `name: N records, N rows, N rejected, S seconds`.
-#[expect(clippy::print_stdout, reason = "this is the verb's answer")]
-fn summarize(outcome: &Outcome) {
+/// The fixed form that scripts read: `name: N records, N rows, N rejected, S seconds`; after it, what there is to say.
+fn summarize(outcome: &Outcome) -> std::io::Result<()> {
     let s = outcome.status.snapshot();
     let fault = match &outcome.ended {
         Ended::Well => String::new(),
-        Ended::Fault(reason) => format!(", stopped: {reason}"),
+        Ended::Fault(reason) => format!(", stopped: {}", printable(&unveiled(reason))),
     };
-    println!(
-        "{}: {} records, {} rows, {} rejected, {:.3} seconds{fault}",
-        s.name, s.records, s.rows, s.rejected, outcome.seconds
-    );
+    let dropped = match s.dropped.values().sum() {
+        0u64 => String::new(),
+        values => format!(", {values} values dropped"),
+    };
+    writeln!(
+        Answer::new(),
+        "{}: {} records, {} rows, {} rejected, {:.3} seconds{dropped}{fault}",
+        s.name,
+        s.records,
+        s.rows,
+        s.rejected,
+        outcome.seconds
+    )
 }
 
 /// A service that was asked to end did well unless rows could not be written; a backfill also fails if a pipeline stopped.

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use sluice_core::deploy::Outcome;
+use sluice_core::{printable, printable_json};
 
+use super::answer::Answer;
 use super::{ConfigFile, block_on};
 use crate::admin::answers::{PipelineStatus, ServiceStatus};
 use crate::admin::client::Client;
@@ -27,9 +29,9 @@ impl Status {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let client = Client::new(&self.file.load_admin()?)?;
         let answer = block_on(async { Ok(client.get("/status").await?) })?;
-        let mut out = std::io::stdout().lock();
+        let mut out = Answer::new();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+            writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&answer)?))?;
         } else {
             let status =
                 serde_json::from_value(answer).context("the service is of another version than this command")?;
@@ -49,6 +51,12 @@ fn text(status: &ServiceStatus) -> String {
     for pipeline in &status.pipelines {
         line(&mut text, pipeline, width);
         notes(&mut text, pipeline);
+    }
+    for problem in status.refused.iter().flat_map(|refused| &refused.problems) {
+        let _ = writeln!(text, "refused: {problem}");
+    }
+    if status.log_lines_lost > 0 {
+        let _ = writeln!(text, "{} lines of the log are lost: they could not be written", status.log_lines_lost);
     }
     text
 }
@@ -75,10 +83,19 @@ fn line(text: &mut String, pipeline: &PipelineStatus, width: usize) {
 fn notes(text: &mut String, pipeline: &PipelineStatus) {
     let s = &pipeline.snapshot;
     let mut note = |said: String| {
-        let _ = writeln!(text, "    {said}");
+        let _ = writeln!(text, "    {}", printable(&said));
     };
     if let Some(reason) = &s.reason {
         note(reason.clone());
+    }
+    if s.refreshing {
+        note("refreshing: groups are still to be written again".to_owned());
+    }
+    if let Some(tables) = &s.tables {
+        note(tables.clone());
+    }
+    for (reason, times) in &s.dropped {
+        note(format!("dropped: {} × {reason}", grouped(*times)));
     }
     if s.on_trial {
         note(format!("on trial: `sluice rollback {}` goes back as if it had never been", s.name));
@@ -126,19 +143,26 @@ mod tests {
                 "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
                                   "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
                 "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048, "partitions": [0, 2], "on_trial": true,
-                "swap_pause_us": null,
+                "swap_pause_us": null, "dropped": { "field `a`: a text is not an int64": 1200 },
             })
         };
-        let status = json!({ "version": "1", "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)] });
+        let status = json!({
+            "version": "1",
+            "pipelines": [pipeline(json!("it is empty")), pipeline(Value::Null)],
+            "refused": [{ "file": "pipelines/q.toml", "problems": ["pipelines/q.toml:3: found this, want that"] }],
+        });
         let text = text(&serde_json::from_value(status).unwrap());
         for shown in [
             "gift_sum  running           2  01234567  2026-11-26 07:01:02       1,235         -         3        12    2.0 KiB\n",
+            "    dropped: 1,200 × field `a`: a text is not an int64\n",
             "    on trial: `sluice rollback gift_sum` goes back as if it had never been\n",
             "    pinned: takes nothing newer until `sluice unpin gift_sum`\n",
             "    not taken over: it is empty\n",
+            "\nrefused: pipelines/q.toml:3: found this, want that\n",
             "    2026-11-26 07:02:03 generation 3 rolled back gift_sum fedcba98: it trapped\n",
         ] {
             assert!(text.contains(shown), "{shown} in {text}");
         }
+        assert!(!text.contains("of the log"), "{text}");
     }
 }

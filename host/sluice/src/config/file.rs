@@ -1,24 +1,36 @@
 //! Files and directories of the configuration.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sluice_connectors::regular;
+
 use super::problem::Problem;
+use crate::asking::ask;
 
 /// The largest file that is read. A pipeline of a thousand columns takes a tenth of it.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The text of a file.
+/// The text of a file, or that it can't be read. Takes no longer than a file system is waited for.
 pub fn read_text(path: &Path) -> Result<String, Problem> {
-    let unreadable = |error: io::Error| Problem::of_file(path, format!("no readable file ({error})"), "a TOML file");
-    // Asked first: opening a named pipe would wait for somebody to write to it.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(Problem::of_file(path, "something that isn't a file", "a TOML file"));
-    }
+    let asked = path.to_owned();
+    text(path, ask(move || read(&asked)))
+}
+
+/// A little more than may be in a file, at most. Takes as long as the file system does.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    regular::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What was read of a file, as text.
+pub fn text(path: &Path, read: io::Result<Vec<u8>>) -> Result<String, Problem> {
+    let bytes = read.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Problem::of_file(path, "something that isn't a file", "a TOML file"),
+        _ => Problem::of_file(path, format!("no readable file ({error})"), "a TOML file"),
+    })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Problem::of_file(path, "a larger file", "at most 1 MiB of TOML"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_runtime::{CompileLimits, Limits};
+use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 
 use super::reader::{Item, Section};
 use super::value;
@@ -49,6 +49,18 @@ pub fn read(section: &Section<'_>) -> Option<Limits> {
         state_bytes: state?,
         log_lines: log_lines?,
     })
+}
+
+/// What the service's table `limits` looks like, for messages.
+pub const HOST_LIMITS: &str = r#"a table such as [limits] with memory = "4GiB""#;
+
+/// Less is no room for a handful of operators.
+const HOST_MEMORY: (u64, u64) = (16 << 20, 16 << 40);
+
+/// Reads the service's table: the bytes that all instances together may have.
+pub fn read_host(section: &Section<'_>) -> Option<usize> {
+    let size = |item: Item<'_>| value::size(&item, HOST_MEMORY.0, HOST_MEMORY.1).and_then(|n| usize::try_from(n).ok());
+    section.or("memory", default_host_memory(), size)
 }
 
 /// What the service's table `compile` looks like, for messages.

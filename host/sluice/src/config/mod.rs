@@ -14,12 +14,12 @@ mod environment;
 mod file;
 mod json;
 mod limits;
-mod nearest;
+pub mod nearest;
 mod on_error;
 mod pipeline;
 mod probation;
 mod problem;
-mod quantity;
+pub mod quantity;
 mod reader;
 mod secret;
 mod service;
@@ -27,6 +27,7 @@ mod sink;
 mod source;
 mod state;
 mod step;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -35,17 +36,22 @@ mod window;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use connection::Connection;
 pub use environment::Env;
-pub use file::pipeline_files;
+pub use file::{pipeline_files, read as read_file};
 pub use on_error::{DeadLetters, OnError};
 pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
-pub use problem::{Problem, Problems};
-pub use sink::{Delivery, Sink};
+pub use problem::{Problem, Problems, shown};
+pub use secret::unveiled;
+#[cfg(test)]
+pub use sink::Flush;
+pub use sink::{Delivery, KeyEquality, Sink};
 pub use source::{Origin, Source, SourceColumn, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
+pub use tables::shared_tables;
 
 use sluice_runtime::CompileLimits;
 
@@ -68,6 +74,10 @@ pub struct Config {
     pub state: PathBuf,
     /// What compiling one operator may use.
     pub compile: CompileLimits,
+    /// Bytes of memory that all operators' instances together may have.
+    pub operators_memory: usize,
+    /// How long the service has to end once it is asked to.
+    pub stop_within: Duration,
     /// Where the admin API listens, a loopback address; none: nowhere.
     pub admin: Option<SocketAddr>,
     /// The connections, by name.
@@ -93,6 +103,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
         Some(directory) => load_pipelines(path, directory, declared, env, &mut problems),
         None => Vec::new(),
     };
+    problems.extend(shared_tables(&pipelines, &service.connections));
     config(path, service, pipelines).filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
@@ -122,17 +133,36 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Admin, Problems> {
     Ok(Admin { file: path.to_owned(), state, listen })
 }
 
-/// Reads one pipeline's file again, for a configuration whose connections are known.
+/// Reads sluice.toml at `path` alone, for whoever reads the pipelines' files one by one.
 ///
 /// # Errors
 ///
-/// All problems of the file. That no other pipeline reads as the same group isn't checked: see [`shared_groups`].
-pub fn load_pipeline(
+/// All problems of the file, one of which may be that its directory of pipelines isn't there.
+pub fn load_service(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
+    let root = path.parent().unwrap_or(Path::new(""));
+    let text = file::read_text(path).map_err(|problem| Problems(vec![problem]))?;
+    let mut reading = reader::read(path, &text, env, |section| Some(service::read(section, root)));
+    if let Some(directory) = reading.value.as_ref().and_then(|service| service.pipelines.as_ref()) {
+        list_pipelines(path, directory, &mut reading.problems);
+    }
+    let config = reading.value.and_then(|service| config(path, service, Vec::new()));
+    config.filter(|_| reading.problems.is_empty()).ok_or(Problems(reading.problems))
+}
+
+/// Reads what one pipeline's file says, for a configuration whose connections are known.
+///
+/// # Errors
+///
+/// All problems of the file. That no other pipeline reads as the same group or writes the same table isn't checked: see
+/// [`shared_groups`] and [`shared_tables`].
+pub fn parse_pipeline(
     path: &Path,
+    read: std::io::Result<Vec<u8>>,
     connections: &BTreeMap<String, Connection>,
     env: Env<'_>,
 ) -> Result<Pipeline, Problems> {
-    pipeline::load(path, &Declared::of(connections), env).map_err(Problems)
+    let text = || file::text(path, read);
+    pipeline::parse(path, text, &Declared::of(connections), env).map_err(Problems)
 }
 
 /// A problem for each pipeline that reads a topic as the same consumer group as one before it: they would overwrite each
@@ -159,11 +189,7 @@ fn load_pipelines(
     env: Env<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Pipeline> {
-    let mut files = file::pipeline_files(directory).unwrap_or_else(|error| {
-        let found = format!("{}, which can't be listed ({error})", directory.display());
-        problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
-        Vec::new()
-    });
+    let mut files = list_pipelines(path, directory, problems);
     if files.len() > MAX_PIPELINES {
         let found = format!("{} pipelines", files.len());
         problems.push(Problem::of_file(directory, found, format!("at most {MAX_PIPELINES}")));
@@ -181,6 +207,15 @@ fn load_pipelines(
     pipelines
 }
 
+fn list_pipelines(path: &Path, directory: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let listed = directory.to_owned();
+    crate::asking::ask(move || file::pipeline_files(&listed)).unwrap_or_else(|error| {
+        let found = format!("{}, which can't be listed ({error})", directory.display());
+        problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
+        Vec::new()
+    })
+}
+
 fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Config> {
     Some(Config {
         file: path.to_owned(),
@@ -188,6 +223,8 @@ fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Con
         pipelines_dir: service.pipelines?,
         state: service.state?,
         compile: service.compile?,
+        operators_memory: service.operators_memory?,
+        stop_within: service.stop_within?,
         admin: service.admin?,
         connections: service.connections,
         pipelines,

@@ -52,12 +52,22 @@ impl Pipeline {
 
 /// Reads one pipeline's file.
 pub fn load(path: &Path, declared: &Declared, env: Env<'_>) -> Result<Pipeline, Vec<Problem>> {
+    parse(path, || file::read_text(path), declared, env)
+}
+
+/// Reads one pipeline's file, whose text this gives.
+pub fn parse(
+    path: &Path,
+    text: impl FnOnce() -> Result<String, Problem>,
+    declared: &Declared,
+    env: Env<'_>,
+) -> Result<Pipeline, Vec<Problem>> {
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if !value::is_name(name) {
         let want = format!("{} before .toml, since it names the pipeline", value::NAME);
         return Err(vec![Problem::of_file(path, "this file name", want)]);
     }
-    let text = file::read_text(path).map_err(|problem| vec![problem])?;
+    let text = text().map_err(|problem| vec![problem])?;
     let reading = reader::read(path, &text, env, |section| pipeline(section, name, path, declared));
     match reading.value {
         Some(pipeline) if reading.problems.is_empty() => Ok(pipeline),

@@ -35,7 +35,7 @@ impl Problem {
 }
 
 /// A path in print: any name is one line of text, also one that isn't UTF-8 or has a line break in it.
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     let mut shown = String::new();
     for c in path.to_string_lossy().chars() {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }

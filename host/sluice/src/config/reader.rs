@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 use super::environment::{Env, Unexpanded, expand};
 use super::nearest::{one_of, suggest};
 use super::problem::Problem;
+use super::secret::veil;
 
 /// The most characters of a value that a problem shows.
 const MAX_SHOWN: usize = 60;
@@ -36,7 +37,7 @@ pub fn read<T>(file: &Path, text: &str, env: Env<'_>, read: impl FnOnce(&Section
     let (table, errors) = DeTable::parse_recoverable(text);
     let value = DeValue::Table(table.into_inner());
     let sheet = Sheet { file, text, env, problems: RefCell::default() };
-    let root = Item { sheet: &sheet, key: String::new(), at: None, value: &value, confidential: false };
+    let root = Item { sheet: &sheet, key: String::new(), at: None, value: &value, confidential: false, veiled: false };
     let value = root.table("a table", read);
     if errors.is_empty() {
         return Reading { value, problems: sheet.into_problems(), well_formed: true };
@@ -83,12 +84,19 @@ pub struct Item<'a> {
     at: Option<usize>,
     value: &'a DeValue<'a>,
     confidential: bool,
+    veiled: bool,
 }
 
 impl<'a> Item<'a> {
     /// The same value, of which no problem will show anything.
     pub fn confidential(mut self) -> Item<'a> {
         self.confidential = true;
+        self
+    }
+
+    /// The same value; what variables put into its texts is shown by their names, whoever has it in a message.
+    pub fn veiled(mut self) -> Item<'a> {
+        self.veiled = true;
         self
     }
 
@@ -118,7 +126,11 @@ impl<'a> Item<'a> {
             self.wrong(want);
             return None;
         };
-        let unexpanded = match expand(text, self.sheet.env) {
+        let env = |name: &str| {
+            let value = (self.sheet.env)(name);
+            value.inspect(|value| self.veil(value, &format!("${{{name}}}")))
+        };
+        let unexpanded = match expand(text, &env) {
             Ok(text) => return Some(text),
             Err(unexpanded) => unexpanded,
         };
@@ -135,6 +147,13 @@ impl<'a> Item<'a> {
             }
         }
         None
+    }
+
+    /// Has this shown as something else, whoever has it in a message, if this item is [veiled](Item::veiled). A list of servers turns
+    /// up as a whole and one by one. What the file itself says is no secret, and may be another server's.
+    pub fn veil(&self, value: &str, instead: &str) {
+        let hidden = |part: &&str| self.veiled && !self.sheet.text.contains(*part);
+        value.split(',').map(str::trim).chain([value]).filter(hidden).for_each(|part| veil(part, instead));
     }
 
     /// This string's text, made into a value by `parse`, which answers none if the text isn't what is wanted.

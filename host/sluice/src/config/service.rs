@@ -3,13 +3,24 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use sluice_runtime::CompileLimits;
+use sluice_runtime::{CompileLimits, default_host_memory};
 
 use super::connection::{self, Connection, Declared};
 use super::limits;
 use super::reader::{Item, Section};
 use super::value;
+
+/// How long the service has to end, unless the file says otherwise: with what is said after it, less than the 10 s after which Docker
+/// kills.
+pub const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// Shorter: a flush that is under way is left each time.
+const LEAST_STOP: Duration = Duration::from_secs(1);
+
+/// Longer: nobody waits for that.
+const MOST_STOP: Duration = Duration::from_secs(3_600);
 
 /// What sluice.toml says; none for what is wrong.
 pub struct Service {
@@ -17,6 +28,8 @@ pub struct Service {
     pub pipelines: Option<PathBuf>,
     pub state: Option<PathBuf>,
     pub compile: Option<CompileLimits>,
+    pub operators_memory: Option<usize>,
+    pub stop_within: Option<Duration>,
     pub admin: Option<Option<SocketAddr>>,
     pub connections: BTreeMap<String, Connection>,
     pub declared: Declared,
@@ -30,6 +43,9 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
     let (operators, pipelines, state) = (directory("operators"), directory("pipelines"), directory("state"));
     let compile = section
         .or("compile", CompileLimits::default(), |item| item.table(limits::COMPILE_LIMITS, limits::read_compile));
+    let operators_memory =
+        section.or("limits", default_host_memory(), |item| item.table(limits::HOST_LIMITS, limits::read_host));
+    let stop_within = section.or("stop_within", STOP_WITHIN, |item| value::duration(&item, LEAST_STOP, MOST_STOP));
     let admin = section.or("admin", None, |item| {
         item.table(r#"a table such as [admin] with listen = "127.0.0.1:7070""#, |section| {
             section.required("listen", LISTEN, |item| listen(&item)).map(Some)
@@ -38,10 +54,11 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
     let (connections, declared) = match section.optional("connections") {
         None => (BTreeMap::new(), Declared::known(BTreeMap::new())),
         Some(item) => item
+            .veiled()
             .table("tables [connections.NAME]", |section| Some(connection::read_all(section, root)))
             .unwrap_or_else(|| (BTreeMap::new(), Declared::unknown())),
     };
-    Service { operators, pipelines, state, compile, admin, connections, declared }
+    Service { operators, pipelines, state, compile, operators_memory, stop_within, admin, connections, declared }
 }
 
 const LISTEN: &str = r#"a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070""#;

@@ -37,6 +37,12 @@ pub struct Sink {
     pub delivery: Delivery,
     /// Whether a missing table is made.
     pub create: bool,
+    /// Whether other pipelines write the table as well: that no key is both's is for people to know.
+    pub shared: bool,
+    /// Whether columns may round what is written into them.
+    pub round: bool,
+    /// Which keys are one row.
+    pub key_equality: KeyEquality,
     /// Whether the column `_generation` says which generation of the operators wrote a row.
     pub generation: bool,
     /// When rows are written.
@@ -50,6 +56,16 @@ pub enum Delivery {
     Upsert,
     /// Once, in one transaction with the intervals of their records.
     Transaction,
+}
+
+/// Which keys are one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyEquality {
+    /// Those that are the same value; a table that compares otherwise is refused.
+    #[default]
+    Exact,
+    /// Those that the table takes for the same.
+    Table,
 }
 
 /// When rows are written.
@@ -84,6 +100,11 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
         Some(Delivery::Transaction) | None => section.or("key", Vec::new(), |item| key(&item, flow)),
     };
     let create = section.or("create", false, |item| item.boolean());
+    let shared = section.or("shared", false, |item| item.boolean());
+    let round = section.or("round", false, |item| item.boolean());
+    let key_equality = section.or("key_equality", KeyEquality::default(), |item| {
+        item.choice(&[("exact", KeyEquality::Exact), ("table", KeyEquality::Table)])
+    });
     let generation = section.or("generation", false, |item| item.boolean());
     let flush = section.or("flush", Flush::default(), |item| {
         item.table(r#"a table such as { rows = 5000, interval = "2s", retries = 3 }"#, flush)
@@ -94,6 +115,9 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
         key: key?,
         delivery: delivery?,
         create: create?,
+        shared: shared?,
+        round: round?,
+        key_equality: key_equality?,
         generation: generation?,
         flush: flush?,
     })

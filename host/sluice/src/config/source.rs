@@ -1,6 +1,8 @@
 //! `[source]`: what a pipeline reads, and which columns it makes of a record.
 
 use sluice_core::Kind;
+pub use sluice_core::decode::JsonOptions;
+use sluice_core::decode::{Convert, Epoch, Path};
 
 use super::connection::{Declared, Role};
 use super::nearest::one_of;
@@ -28,7 +30,7 @@ pub struct Source {
     pub group: String,
     /// Where reading starts.
     pub start: Start,
-    /// What becomes of records that don't fit.
+    /// How records are read, and what becomes of those that don't fit.
     pub json: JsonOptions,
     /// The columns, in the order of the file. At least one; names are distinct.
     pub columns: Vec<SourceColumn>,
@@ -45,15 +47,6 @@ pub enum Start {
     Latest,
     /// The group's last commit; the oldest record where it has none.
     Committed,
-}
-
-/// What becomes of records that don't fit: the options of Flink's JSON format. At most one of them is set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct JsonOptions {
-    /// Leave out what is no JSON object and put null for a value of another type, instead of stopping.
-    pub ignore_parse_errors: bool,
-    /// Stop at a record that lacks a field, instead of putting null.
-    pub fail_on_missing_field: bool,
 }
 
 /// The bounds of a batch.
@@ -77,8 +70,10 @@ pub struct SourceColumn {
 /// Where a source column's values come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The field of this name in the record's JSON object.
+    /// The field of this name in the JSON object that is the row.
     Field(String),
+    /// What this path from the record's JSON object leads to.
+    Path(Path),
     /// `_topic`: the topic's name, utf8.
     Topic,
     /// `_partition`: the partition's number, int64.
@@ -107,7 +102,7 @@ impl Origin {
     /// The kinds that a column from here can have.
     fn kinds(&self) -> &'static [Kind] {
         match self {
-            Origin::Field(_) => &Kind::ALL,
+            Origin::Field(_) | Origin::Path(_) => &Kind::ALL,
             Origin::Topic => &[Kind::Utf8],
             Origin::Partition | Origin::Offset => &[Kind::Int64],
             Origin::Timestamp => &[Kind::Timestamp],
@@ -152,14 +147,41 @@ fn json(item: &Item<'_>) -> Option<JsonOptions> {
     item.table(want, |section| {
         let ignore = section.or("ignore_parse_errors", false, |item| item.boolean());
         let fail = section.or("fail_on_missing_field", false, |item| item.boolean());
+        let convert = section
+            .or("convert", Convert::Exact, |item| item.choice(&[("exact", Convert::Exact), ("flink", Convert::Flink)]));
+        let epoch = section.or("epoch", None, |item| item.choice(&EPOCHS).map(Some));
+        let path = section.or("path", None, |item| path(&item).map(Some));
+        let skip_tombstones = section.or("skip_tombstones", false, |item| item.boolean());
+        let schema_registry = section.or("schema_registry", false, |item| item.boolean());
         let (ignore_parse_errors, fail_on_missing_field) = (ignore?, fail?);
         if ignore_parse_errors && fail_on_missing_field {
             let found = "both ignore_parse_errors and fail_on_missing_field";
             section.item().problem(found, "at most one of them: a missing field can't be ignored and fatal");
             return None;
         }
-        Some(JsonOptions { ignore_parse_errors, fail_on_missing_field })
+        Some(JsonOptions {
+            ignore_parse_errors,
+            fail_on_missing_field,
+            convert: convert?,
+            epoch: epoch?,
+            path: path?,
+            skip_tombstones: skip_tombstones?,
+            schema_registry: schema_registry?,
+        })
     })
+}
+
+const EPOCHS: [(&str, Epoch); 4] = [
+    ("seconds", Epoch::Seconds),
+    ("milliseconds", Epoch::Milliseconds),
+    ("microseconds", Epoch::Microseconds),
+    ("nanoseconds", Epoch::Nanoseconds),
+];
+
+const PATH: &str = "a path such as payload.after or data[0].id";
+
+fn path(item: &Item<'_>) -> Option<Path> {
+    item.parse(PATH, |text| text.parse().ok())
 }
 
 fn columns(item: &Item<'_>) -> Option<Vec<SourceColumn>> {
@@ -196,12 +218,38 @@ fn column(name: &str, item: &Item<'_>) -> Option<SourceColumn> {
         return Some(SourceColumn { name: name.to_owned(), kind, from });
     }
     item.table("", |section| {
-        let from = section.or("field", Origin::of(name), |item| origin(name, &item));
+        let field = section.optional("field");
+        let path = section.optional("path");
+        let from = match (&field, &path) {
+            (Some(_), Some(path)) => {
+                path.problem(
+                    "a path beside a field",
+                    "one of them: a field is of the row, a path leads from the record",
+                );
+                None
+            }
+            (_, Some(path)) => path_of(name, path).map(Origin::Path),
+            (Some(field), None) => origin(name, field),
+            (None, None) => Some(Origin::of(name)),
+        };
         let kind = section.required("kind", &one_of(&Kind::ALL.map(Kind::name)), |item| {
             value::kind(&item, from.as_ref().map_or(&Kind::ALL, Origin::kinds))
         });
         Some(SourceColumn { name: name.to_owned(), kind: kind?, from: from? })
     })
+}
+
+fn path_of(name: &str, item: &Item<'_>) -> Option<Path> {
+    if !matches!(Origin::of(name), Origin::Field(_)) {
+        item.wrong(format!("another name for this column: {name} is the record's own"));
+        return None;
+    }
+    let path = path(item)?;
+    if path.to_string() == "." {
+        item.wrong(PATH);
+        return None;
+    }
+    Some(path)
 }
 
 fn origin(name: &str, item: &Item<'_>) -> Option<Origin> {

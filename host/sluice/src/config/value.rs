@@ -38,14 +38,14 @@ pub fn topic(item: &Item<'_>, what: &str) -> Option<String> {
     })
 }
 
-/// A table. HBase's namespaces end with a colon; nothing here can leave a directory of CSV files.
+/// A table. HBase's namespaces end with a colon, MySQL's databases with a dot; nothing here can leave a directory of CSV files.
 pub fn table(item: &Item<'_>) -> Option<String> {
     let letters = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | ':');
-    let want = format!("a table's name of letters, digits, _, -, $ and : (at most {MAX_IDENTIFIER})");
-    item.parse(&want, |text| {
-        let fits = (1..=MAX_IDENTIFIER).contains(&text.chars().count());
-        (fits && text.chars().all(letters)).then(|| text.to_owned())
-    })
+    let want = format!(
+        "a table's name of letters, digits, _, -, $ and : (at most {MAX_IDENTIFIER}), for MySQL after database and dot if need be"
+    );
+    let fits = |part: &str| (1..=MAX_IDENTIFIER).contains(&part.chars().count()) && part.chars().all(letters);
+    item.parse(&want, |text| text.split('.').all(fits).then(|| text.to_owned()))
 }
 
 /// What [`is_column`] takes, for messages.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use sluice_connectors::sink::SinkError;
 use sluice_core::chain::{Chain, FoldWindow, Join, Step};
-use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
+use sluice_core::checkpoint::StateForm;
+use sluice_core::decode::{AtFault, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
+use sluice_core::window::Emit;
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, OpenError};
 
 use super::constraint::Constraints;
 use super::flush::{OpenSink, Table};
+use super::keys;
 use super::pending::FlushPolicy;
 use super::provenance;
 use super::transaction;
@@ -45,6 +48,7 @@ impl Trouble {
 pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {
     let origin = |from: &config::Origin| match from {
         config::Origin::Field(name) => Origin::Field(name.clone()),
+        config::Origin::Path(path) => Origin::Path(path.clone()),
         config::Origin::Topic => Origin::Topic,
         config::Origin::Partition => Origin::Partition,
         config::Origin::Offset => Origin::Offset,
@@ -76,11 +80,7 @@ pub fn chain(
         fields = step.output_fields(&fields);
         steps.push(step);
     }
-    let json = JsonOptions {
-        ignore_parse_errors: pipeline.source.json.ignore_parse_errors,
-        fail_on_missing_field: pipeline.source.json.fail_on_missing_field,
-    };
-    let chain = Chain::windowed(&columns, json, steps, window(pipeline)?.as_ref());
+    let chain = Chain::windowed(&columns, pipeline.source.json.clone(), steps, window(pipeline)?.as_ref());
     let mut chain = chain.map_err(|error| Trouble::wrong(error.to_string()))?;
     let (record, row) = at_fault(pipeline.on_error);
     chain.when_bad(record, row);
@@ -132,7 +132,7 @@ fn open_operator(
         let reason = format!("operator `{name}`: {error}");
         match error {
             OpenError::Trap(_) | OpenError::Limit(_) | OpenError::Contract(_) => Trouble::Operator(reason),
-            OpenError::Refused(_) | OpenError::NoRoom(_) => Trouble::wrong(reason),
+            OpenError::Refused(_) | OpenError::NoRoom(_) | OpenError::Interrupted => Trouble::wrong(reason),
         }
     })?;
     Ok(Step::Operator { name, instance: Box::new(instance) })
@@ -177,12 +177,13 @@ pub fn check_lookups(pipeline: &config::Pipeline, connections: &Connections) -> 
     Ok(())
 }
 
-/// Opens every sink for these rows, of a fold or not; all that is wrong with all of them is said at once.
+/// Opens every sink for these rows, of a fold whose groups have this form or of none; all that is wrong with all of them is
+/// said at once.
 pub async fn sinks(
     pipeline: &config::Pipeline,
     connections: &Arc<Connections>,
     fields: &[Field],
-    folds: bool,
+    groups: Option<&StateForm>,
 ) -> Result<(Vec<OpenSink>, Constraints), Trouble> {
     let mut open = Vec::with_capacity(pipeline.sinks.len());
     let mut wrong = Vec::new();
@@ -201,21 +202,29 @@ pub async fn sinks(
                 continue;
             }
         };
-        wrong.extend(transaction::keyless(settings, folds));
+        // Before a table is made for it.
+        if let Some(reason) = key_problem(settings, groups) {
+            wrong.push(reason);
+            continue;
+        }
+        let folds = groups.is_some();
         let table = match settings.delivery {
-            config::Delivery::Upsert => connections.open_sink(settings, &written).await.map(Table::Upserts),
+            config::Delivery::Upsert => connections.open_sink(settings, &written, folds).await.map(Table::Upserts),
             config::Delivery::Transaction => {
-                connections.open_transactions(pipeline, settings, &written).await.map(Table::Transactions)
+                connections.open_transactions(pipeline, settings, &written, folds).await.map(Table::Transactions)
             }
         };
         match table {
-            Ok(table) => {
+            Ok(mut table) => {
+                if folds && !shows_closed_windows(pipeline) {
+                    table.expect_rows();
+                }
                 let name = format!("{}.{}", settings.connection, settings.table);
                 let (generation, retries) = (settings.generation, settings.flush.retries);
                 open.push(OpenSink { table, name, key, generation, retries });
             }
-            Err(SinkError::Unavailable(reason)) => return Err(Trouble::Away(reason)),
-            Err(SinkError::Unusable(reason)) => wrong.push(reason),
+            Err(SinkError::Unavailable(reason) | SinkError::Replaced(reason)) => return Err(Trouble::Away(reason)),
+            Err(SinkError::Unusable(reason) | SinkError::Rows(reason)) => wrong.push(reason),
             Err(SinkError::Mismatch(reasons)) => wrong.extend(reasons),
         }
     }
@@ -233,6 +242,12 @@ pub fn key_columns(sink: &config::Sink, fields: &[Field]) -> Result<Vec<usize>, 
     sink.key.iter().map(|name| position(fields, name).ok_or_else(|| missing(name))).collect()
 }
 
+/// Why a sink's key isn't one for the rows of a fold.
+pub fn key_problem(sink: &config::Sink, groups: Option<&StateForm>) -> Option<String> {
+    let groups = groups?;
+    transaction::keyless(sink, true).or_else(|| keys::misfit(sink, groups))
+}
+
 /// When a pipeline flushes: as soon as any of its sinks wants it.
 pub fn flush_policy(pipeline: &config::Pipeline) -> FlushPolicy {
     let flushes = || pipeline.sinks.iter().map(|sink| &sink.flush);
@@ -247,6 +262,16 @@ pub fn operator_names(pipeline: &config::Pipeline) -> impl Iterator<Item = &str>
     pipeline.steps.iter().filter_map(|step| match step {
         config::Step::Operator(operator) => Some(operator.name.as_str()),
         config::Step::Lookup(_) => None,
+    })
+}
+
+/// Whether groups have rows only once their windows are over: until then an empty table lacks none.
+pub fn shows_closed_windows(pipeline: &config::Pipeline) -> bool {
+    pipeline.steps.iter().any(|step| match step {
+        config::Step::Operator(operator) => {
+            operator.window.as_ref().is_some_and(|window| window.options.emit == Emit::Closed)
+        }
+        config::Step::Lookup(_) => false,
     })
 }
 

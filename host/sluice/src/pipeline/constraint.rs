@@ -5,15 +5,8 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_schema::DataType;
 use arrow_select::take::take;
-use sluice_connectors::sink::Constraint;
+use sluice_connectors::sink::{Constraint, Refused};
 use sluice_core::{Field, time};
-
-/// A row that a table can't take.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub row: usize,
-    pub reason: String,
-}
 
 /// What all sinks of a pipeline take.
 #[derive(Debug)]
@@ -77,6 +70,8 @@ fn strictest(a: Constraint, b: &Constraint) -> Constraint {
         floats: narrowest(a.floats, b.floats),
         max_chars: a.max_chars.into_iter().chain(b.max_chars).min(),
         max_char: a.max_char.into_iter().chain(b.max_char).min(),
+        end_space: a.end_space && b.end_space,
+        min_bytes: a.min_bytes.into_iter().chain(b.min_bytes).max(),
         max_bytes: a.max_bytes.into_iter().chain(b.max_bytes).min(),
         times: narrowest(a.times, b.times),
     }
@@ -143,6 +138,11 @@ fn check_length(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl Fn
                 let (chars, bytes) = (text.chars().count(), text.len());
                 refuse(row, format!("has {chars} characters in {bytes} bytes, more than the table takes"));
             });
+            if !constraint.end_space {
+                let ends_so = |text: &&str| text.ends_with(' ');
+                values(column.as_string::<i32>().iter(), ends_so)
+                    .for_each(|(row, _)| refuse(row, "ends in a space, which the table passes over".to_owned()));
+            }
             if let Some(max) = constraint.max_char {
                 let beyond = |text: &&str| text.chars().any(|char| char > max);
                 values(column.as_string::<i32>().iter(), beyond).for_each(|(row, _)| {
@@ -151,8 +151,9 @@ fn check_length(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl Fn
             }
         }
         DataType::Binary => {
-            values(column.as_binary::<i32>().iter(), |bytes| bytes.len() > max_bytes).for_each(|(row, bytes)| {
-                refuse(row, format!("has {} bytes, the table takes {max_bytes}", bytes.len()))
+            let fits = constraint.min_bytes.unwrap_or(0)..=max_bytes;
+            values(column.as_binary::<i32>().iter(), |bytes| !fits.contains(&bytes.len())).for_each(|(row, bytes)| {
+                refuse(row, format!("has {} bytes, the table takes {} to {max_bytes}", bytes.len(), fits.start()))
             });
         }
         _ => {}

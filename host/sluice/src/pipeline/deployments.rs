@@ -10,6 +10,7 @@ use super::lane::now_micros;
 use super::restore;
 use super::status::Status;
 use super::supervisor::blocking;
+use crate::config::unveiled;
 use crate::kept::Kept;
 use crate::operators::Artifacts;
 
@@ -94,6 +95,7 @@ impl Deployments {
 
     /// What happened has happened: a history that can't be written is written with the next line.
     async fn record(&mut self, outcome: Outcome, generation: u64, operators: Operators, reason: Option<String>) {
+        let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let pipeline = self.status.name();
         let said = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         match outcome {

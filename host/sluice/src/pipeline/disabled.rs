@@ -14,23 +14,34 @@ use super::orders::Asked;
 use super::status::State;
 use super::supervisor::{Ended, Supervisor, asked_to_end};
 
-/// An operator that fails whatever the records is disabled; anything else that ends a lane is somebody's to mend.
+/// An operator that fails whatever the records is disabled; one whose call was ended as the lane is to end has done nothing; anything
+/// else that ends a lane is somebody's to mend.
 impl From<ProcessError> for End {
     fn from(error: ProcessError) -> End {
-        if error.is_the_operators() { End::Disabled(error.to_string()) } else { End::Fault(error.to_string()) }
+        match error {
+            error if error.is_interrupted() => End::Done,
+            error if error.is_the_operators() => End::Disabled(error.to_string()),
+            error => End::Fault(error.to_string()),
+        }
     }
 }
 
 impl Supervisor {
     /// Waits with the operator disabled; answers how the pipeline ended, if it is not to go on.
     pub(super) async fn disabled(&mut self, reason: String, orders: &mut mpsc::Receiver<Asked>) -> Option<Ended> {
+        self.rest(reason, "operator disabled, tried again after the wait", orders).await
+    }
+
+    /// The same where something of the host died in the pipeline, which is a defect.
+    pub(super) async fn died(&mut self, reason: String, orders: &mut mpsc::Receiver<Asked>) -> Option<Ended> {
+        let reason = format!("{reason}; this is a defect of the host, and the pipeline goes on from its checkpoint");
+        self.rest(reason, "disabled, goes on after the wait", orders).await
+    }
+
+    async fn rest(&mut self, reason: String, what: &str, orders: &mut mpsc::Receiver<Asked>) -> Option<Ended> {
         let wait = self.disablings.wait(&self.consumed().await);
         if self.status.set(State::Disabled, Some(reason.clone())) {
-            tracing::error!(
-                pipeline = self.status.name(),
-                ?wait,
-                "operator disabled, tried again after the wait: {reason}"
-            );
+            tracing::error!(pipeline = self.status.name(), ?wait, "{what}: {reason}");
         }
         if self.until_caught_up {
             return Some(Ended::Fault(reason));
@@ -60,7 +71,7 @@ impl Supervisor {
     }
 
     /// What the pipeline's checkpoint covers. A store that can't say it counts as the place where the operator failed last.
-    async fn consumed(&self) -> Intervals {
+    pub(super) async fn consumed(&self) -> Intervals {
         let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
         let head = tokio::task::spawn_blocking(move || store.head(&name)).await;
         head.ok().and_then(Result::ok).flatten().map(|head| head.intervals).unwrap_or_default()

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_connectors::sink::{Constraint, Rows, Sink, SinkError};
+use sluice_connectors::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError};
 use sluice_connectors::source::Committer;
 use sluice_connectors::transaction::{TransactionSink, Written};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
@@ -31,10 +31,12 @@ use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lane::Passed;
-use super::latest::latest;
-use super::lease::may_write;
+use super::latest::{Latest, latest};
+use super::lease::{may_write, still_same};
 use super::letters::OpenLetters;
+use super::made::Made;
 use super::patience::Backoff;
+use super::poison::{Poison, Searches};
 use super::provenance::with_generation;
 use super::status::{State, Status};
 
@@ -45,9 +47,17 @@ pub const QUEUE: usize = 1;
 /// of the next flush wait for something that no row depends on.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The same once the pipeline is to end. Shorter: a coordinator that moves at that moment costs the next host records that it reads
+/// again. Longer: less is left of the time that the end may take, for leaving the group.
+const LAST_COMMIT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Failed tries to reach the dead letters' place after which the pipeline says that it is holding: as many as a sink has unless
 /// told otherwise.
 const LETTER_RETRIES: u32 = 3;
+
+/// How often a flusher that has nothing to write looks whether its tables are still there. Each flush looks, too. Shorter: idle
+/// pipelines ask for nothing. Longer: a table that somebody emptied stays empty, while no record comes.
+const LOOK_AT_TABLES_EVERY: Duration = Duration::from_secs(5);
 
 /// What a lane hands over.
 pub enum Work {
@@ -60,7 +70,7 @@ pub enum Work {
 /// All that changed up to one batch boundary.
 #[derive(Default)]
 pub struct Flush {
-    pub batches: Vec<Rows>,
+    pub batches: Vec<Made>,
     /// Records that were left out.
     pub letters: Vec<DeadLetter>,
     pub head: Checkpoint,
@@ -71,6 +81,13 @@ pub struct Flush {
     pub durable: bool,
     /// Operators of which this is the first checkpoint.
     pub passed: Option<Passed>,
+}
+
+impl Flush {
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.batches.iter().map(|made| made.rows.rows).sum()
+    }
 }
 
 /// How rows get into a table.
@@ -89,6 +106,38 @@ impl Table {
             Table::Transactions(sink) => sink.constraints(),
         }
     }
+
+    /// What the table was when it was opened.
+    pub fn found(&self) -> &FoundTable {
+        match self {
+            Table::Upserts(sink) => sink.found(),
+            Table::Transactions(sink) => sink.found(),
+        }
+    }
+
+    /// Whether the table is still the one that was opened.
+    async fn verify(&mut self) -> Result<(), SinkError> {
+        match self {
+            Table::Upserts(sink) => sink.verify().await,
+            Table::Transactions(sink) => sink.verify().await,
+        }
+    }
+
+    /// From now on, a table that loses all of its rows is another.
+    pub fn expect_rows(&mut self) {
+        match self {
+            Table::Upserts(sink) => sink.expect_rows(),
+            Table::Transactions(sink) => sink.expect_rows(),
+        }
+    }
+
+    /// The rows that its server refuses.
+    async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        match self {
+            Table::Upserts(sink) => sink.refused(rows).await,
+            Table::Transactions(sink) => sink.refused(rows).await,
+        }
+    }
 }
 
 /// A sink and how a pipeline uses it.
@@ -105,16 +154,53 @@ pub struct OpenSink {
 }
 
 impl OpenSink {
-    /// Whether its table was made when it was opened. With transactions the database itself says that rows are missing.
-    pub fn is_new(&self) -> bool {
-        matches!(&self.table, Table::Upserts(sink) if sink.is_new())
+    /// What it writes of a flush.
+    pub(super) fn rows(&self, flush: &Flush) -> Result<Latest, FlushError> {
+        self.rows_by(flush, &self.key)
     }
 
-    /// What it writes of a flush.
-    pub(super) fn rows(&self, flush: &Flush) -> Result<Rows, FlushError> {
-        let rows = latest(&flush.batches, &self.key);
-        let rows = rows.map_err(|reason| FlushError::Unusable { sink: self.name.clone(), reason })?;
-        Ok(if self.generation { with_generation(rows, flush.head.generation) } else { rows })
+    fn rows_by(&self, flush: &Flush, key: &[usize]) -> Result<Latest, FlushError> {
+        let batches: Vec<&Rows> = flush.batches.iter().map(|made| &made.rows).collect();
+        let latest = latest(&batches, key);
+        let mut latest = latest.map_err(|reason| FlushError::Unusable { sink: self.name.clone(), reason })?;
+        if self.generation {
+            latest.rows = with_generation(latest.rows, flush.head.generation);
+        }
+        Ok(latest)
+    }
+
+    /// Leaves out of a flush what its server refuses, after it said these words of the whole.
+    pub(super) async fn search(
+        &mut self,
+        flush: &mut Flush,
+        words: String,
+        searches: &mut Searches,
+        (poison, status): (&mut Poison, &Status),
+    ) -> Result<(), Unwritten> {
+        let tried = if searches.of_all_rows() { self.rows_by(flush, &[])? } else { self.rows(flush)? };
+        let refused = self.table.refused(&tried.rows).await?;
+        searches.found(refused.len(), &self.name, words)?;
+        Ok(poison.leave_out(status, flush, (&self.name, &self.key), tried.among_all(refused))?)
+    }
+}
+
+/// Why a flush isn't in a table yet.
+pub(super) enum Unwritten {
+    /// The table's server has no answer, or one that may pass.
+    Sink(SinkError),
+    /// The flush is over.
+    Over(FlushError),
+}
+
+impl From<SinkError> for Unwritten {
+    fn from(error: SinkError) -> Unwritten {
+        Unwritten::Sink(error)
+    }
+}
+
+impl From<FlushError> for Unwritten {
+    fn from(error: FlushError) -> Unwritten {
+        Unwritten::Over(error)
     }
 }
 
@@ -125,12 +211,20 @@ pub enum FlushError {
     Unusable { sink: String, reason: String },
     #[error("{sink}: {reason}; {rows} rows were not written and will be read again at the next start")]
     GaveUp { sink: String, reason: String, rows: usize },
+    /// With `on_error = "stop"`.
+    #[error("{what}: {reason}")]
+    Refused { what: String, reason: String },
     #[error("{0}")]
     Lost(String),
+    #[error("{sink}: {reason}")]
+    Replaced { sink: String, reason: String },
     #[error("{0}; what was not written is read again at the next start")]
     Unasked(String),
     #[error("the checkpoint was not made: {0}")]
     Store(#[from] StoreError),
+    /// What writes it panicked.
+    #[error("{0}")]
+    Died(String),
 }
 
 /// Writes flushes until the lane is gone.
@@ -138,6 +232,8 @@ pub struct Flusher {
     pub sinks: Vec<OpenSink>,
     /// How far the rows of a sink with transactions are.
     pub written: Written,
+    /// What the sinks' servers refused.
+    pub poison: Poison,
     /// None if the pipeline makes no letters.
     pub letters: Option<OpenLetters>,
     pub store: Arc<dyn CheckpointStore>,
@@ -153,35 +249,52 @@ pub struct Flusher {
 
 impl Flusher {
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
-        while let Some(work) = work.recv().await {
-            match work {
-                Work::CutOver(flush, sinks) => {
+        loop {
+            match tokio::time::timeout(LOOK_AT_TABLES_EVERY, work.recv()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Work::CutOver(flush, sinks))) => {
                     self.flush(*flush).await?;
                     self.sinks = sinks;
                 }
-                Work::Flush(flush) => self.flush(*flush).await?,
+                Ok(Some(Work::Flush(flush))) => self.flush(*flush).await?,
+                Err(_) => {
+                    let mut ending = self.ending.clone();
+                    tokio::select! {
+                        looked = tokio::time::timeout(LOOK_AT_TABLES_EVERY, self.look_at_tables()) => looked.unwrap_or(Ok(()))?,
+                        // Its sender outlives every flusher.
+                        _ = ending.wait_for(|ending| *ending) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the tables are still those that were opened. That a server is away is said by who has rows for it.
+    async fn look_at_tables(&mut self) -> Result<(), FlushError> {
+        for open in &mut self.sinks {
+            if let Err(SinkError::Replaced(reason)) = open.table.verify().await {
+                return Err(FlushError::Replaced { sink: open.name.clone(), reason });
             }
         }
         Ok(())
     }
 
-    async fn flush(&mut self, flush: Flush) -> Result<(), FlushError> {
-        let rows: usize = flush.batches.iter().map(|batch| batch.rows).sum();
-        if rows > 0 {
-            for open in &mut self.sinks {
-                let rows = match &open.table {
-                    Table::Upserts(_) => open.rows(&flush)?,
-                    Table::Transactions(_) => continue,
-                };
-                let OpenSink { table: Table::Upserts(sink), name, retries, .. } = open else { continue };
-                let patience = Patience::new(name, *retries, &self.status, &mut self.ending);
-                upsert(sink.as_mut(), &rows, &self.committer, patience).await?;
-            }
+    async fn flush(&mut self, mut flush: Flush) -> Result<(), FlushError> {
+        // Also where there are no rows: a checkpoint of another topic's records, or in a directory that is gone, is none.
+        if let Err(gone @ StoreError::Unusable(_)) = self.store.check() {
+            return Err(gone.into());
+        }
+        still_same(&self.committer, &self.status, &mut self.ending).await?;
+        may_write(&self.committer, &self.status, &mut self.ending).await?;
+        for sink in 0..self.sinks.len() {
+            self.upsert(sink, &mut flush).await?;
         }
         if flush.durable && !self.transaction_takes_letters() {
+            flush.letters.extend(self.poison.letters());
             self.write_letters(&flush.letters).await?;
         }
-        self.commit_transaction(&flush).await?;
+        self.commit_transaction(&mut flush).await?;
+        let rows = flush.rows();
         if rows > 0 {
             self.status.flushed(rows);
         }
@@ -189,8 +302,9 @@ impl Flusher {
             return Ok(());
         }
         let ends = flush.head.intervals.ends();
-        let retried = flush.head.retried.clone();
+        let (retried, refreshing) = (flush.head.retried.clone(), flush.head.refreshing);
         self.checkpoint(flush.head, flush.changes).await?;
+        self.status.set_refreshing(refreshing);
         if let Some(passed) = flush.passed {
             passed.tell().await;
         }
@@ -201,13 +315,44 @@ impl Flusher {
         }
         // The first flush only keeps where reading begins: rows must not wait for a coordinator to be told nothing new.
         if ends != self.told {
-            commit(&self.committer, &self.status, ends.clone()).await;
+            let patience = if *self.ending.borrow() { LAST_COMMIT_PATIENCE } else { COMMIT_PATIENCE };
+            commit(&self.committer, &self.status, ends.clone(), patience).await;
             self.told = ends;
         }
         Ok(())
     }
 
-    async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
+    /// Writes the rows to a sink that takes upserts; what its server refuses is left out of the flush.
+    async fn upsert(&mut self, sink: usize, flush: &mut Flush) -> Result<(), FlushError> {
+        let open = &mut self.sinks[sink];
+        if !matches!(open.table, Table::Upserts(_)) {
+            return Ok(());
+        }
+        let (name, mut searches) = (open.name.clone(), Searches::default());
+        let mut patience = Patience::new(&name, open.retries, &self.status, &mut self.ending);
+        while flush.rows() > 0 {
+            may_write(&self.committer, patience.status, patience.ending).await?;
+            let rows = open.rows(flush)?.rows;
+            let Table::Upserts(table) = &mut open.table else { break };
+            let error = match table.upsert(&rows).await {
+                Ok(()) => break,
+                Err(SinkError::Rows(words)) => {
+                    let found = open.search(flush, words, &mut searches, (&mut self.poison, &self.status)).await;
+                    match found {
+                        Ok(()) => continue,
+                        Err(Unwritten::Over(error)) => return Err(error),
+                        Err(Unwritten::Sink(error)) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            patience.wait(error, rows.rows).await?;
+        }
+        patience.end();
+        Ok(())
+    }
+
+    pub(super) async fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), FlushError> {
         let Some(open) = self.letters.as_mut().filter(|_| !letters.is_empty()) else { return Ok(()) };
         may_write(&self.committer, &self.status, &mut self.ending).await?;
         let pipeline = self.status.name();
@@ -240,7 +385,7 @@ impl Flusher {
         loop {
             let (store, name, commit) = (Arc::clone(&self.store), self.status.name().to_owned(), Arc::clone(&commit));
             let answer = tokio::task::spawn_blocking(move || store.commit(&name, &commit.0, &commit.1)).await;
-            match answer.unwrap_or_else(|error| Err(StoreError::Unusable(format!("{error}; this is a defect")))) {
+            match answer.map_err(|error| FlushError::Died(format!("its checkpoint was not made: {error}")))? {
                 Ok(()) => break,
                 Err(StoreError::Unavailable(reason)) if !*self.ending.borrow() => {
                     let wait = backoff.wait();
@@ -262,37 +407,24 @@ impl Flusher {
 }
 
 /// A failed commit costs nothing but a lag monitor's accuracy until the next one.
-async fn commit(committer: &Arc<dyn Committer>, status: &Status, next: BTreeMap<Partition, Offset>) {
+async fn commit(
+    committer: &Arc<dyn Committer>,
+    status: &Status,
+    next: BTreeMap<Partition, Offset>,
+    patience: Duration,
+) {
     if next.is_empty() {
         return;
     }
     let committer = Arc::clone(committer);
     let commit = tokio::task::spawn_blocking(move || committer.commit(&next));
-    match tokio::time::timeout(COMMIT_PATIENCE, commit).await {
+    match tokio::time::timeout(patience, commit).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(pipeline = status.name(), "offsets not committed to the group: {error}"),
         Ok(Err(_)) | Err(_) => {
-            tracing::warn!(
-                pipeline = status.name(),
-                "offsets not committed to the group: no answer in {COMMIT_PATIENCE:?}"
-            );
+            tracing::warn!(pipeline = status.name(), "offsets not committed to the group: no answer in {patience:?}");
         }
     }
-}
-
-async fn upsert(
-    sink: &mut dyn Sink,
-    rows: &Rows,
-    committer: &Arc<dyn Committer>,
-    mut patience: Patience<'_>,
-) -> Result<(), FlushError> {
-    may_write(committer, patience.status, patience.ending).await?;
-    while let Err(error) = sink.upsert(rows).await {
-        patience.wait(error, rows.rows).await?;
-        may_write(committer, patience.status, patience.ending).await?;
-    }
-    patience.end();
-    Ok(())
 }
 
 /// Waits for a table's server that is away, and says so.
@@ -318,8 +450,10 @@ impl<'a> Patience<'a> {
     /// Returns when it is time to try again; or says why that would not help. `rows` are those that wait.
     pub(super) async fn wait(&mut self, error: SinkError, rows: usize) -> Result<(), FlushError> {
         let sink = self.name;
-        let SinkError::Unavailable(reason) = error else {
-            return Err(FlushError::Unusable { sink: sink.to_owned(), reason: error.to_string() });
+        let reason = match error {
+            SinkError::Unavailable(reason) => reason,
+            SinkError::Replaced(reason) => return Err(FlushError::Replaced { sink: sink.to_owned(), reason }),
+            error => return Err(FlushError::Unusable { sink: sink.to_owned(), reason: error.to_string() }),
         };
         let wait = self.backoff.wait();
         let long = self.backoff.tries() > self.retries;

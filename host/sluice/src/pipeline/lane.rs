@@ -21,6 +21,7 @@ use sluice_core::decode::BadRecord;
 use sluice_core::fold::Fold;
 use sluice_core::interval::Intervals;
 use sluice_core::lookup::LookupError;
+use sluice_core::operator::Interrupt;
 use sluice_core::records::{Records, consumed};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, oneshot};
@@ -67,6 +68,10 @@ pub enum End {
     Disabled(String),
     /// Its partitions are no longer this host's.
     Moved(String),
+    /// A table is no longer the one that was opened.
+    Replaced(String),
+    /// Something in it panicked, which is a defect: it can begin anew.
+    Died(String),
 }
 
 /// One pipeline's thread.
@@ -90,6 +95,8 @@ pub struct Lane {
     pub rows_ahead: BTreeMap<Partition, Offset>,
     /// There is no letter to retry.
     pub retries_idle: Arc<AtomicBool>,
+    /// Ends operators' calls, once the lane is to end and doesn't.
+    pub interrupt: Interrupt,
     pub progress: Progress,
 }
 
@@ -140,10 +147,12 @@ impl Lane {
                 break end;
             }
         };
-        if self.is_on_trial() {
+        if self.is_on_trial() || matches!(end, End::Moved(_)) {
             // As if it had never been: the next start goes on from the checkpoint before it.
             return end;
         }
+        // What is raised from here on ends the last flush.
+        self.interrupt.lower();
         // Whatever ended the lane: rows of whole batches are good, and are kept.
         match self.flush_all() {
             Err(fault) if end == End::Done => fault,
@@ -291,7 +300,15 @@ impl Lane {
             match error {
                 ProcessError::Lookup(LookupError::Unavailable(reason))
                 | ProcessError::Store(StoreError::Unavailable(reason)) => self.hold(&reason, &mut backoff)?,
-                error => return Err(error.into()),
+                error => {
+                    if error.is_interrupted() {
+                        tracing::warn!(
+                            pipeline = self.status.name(),
+                            "an operator's call was ended, since the pipeline ends: its batch is read again"
+                        );
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -318,8 +335,8 @@ impl Lane {
             self.reject(records, rejected);
         }
         self.status.add_late(outcome.late);
-        if outcome.ignored > 0 {
-            self.status.add_rejected("ignored, since it can't be decoded", outcome.ignored);
+        for note in &outcome.notes {
+            self.progress.rejects.note(&self.status, records, note, Instant::now());
         }
         if let Some(output) = outcome.output {
             self.deliver(records, output);
@@ -367,14 +384,24 @@ impl Lane {
         if !self.has_news() || self.progress.torn {
             return Ok(());
         }
-        let flush = self.seal()?;
+        let flush = match self.seal() {
+            // Nothing else is done with in the middle of a seal.
+            Err(End::Done) => {
+                let reason = "the last flush was given up, as its operator's call did not end in time: what was not written is read \
+                              again at the next start";
+                return Err(End::Fault(reason.to_owned()));
+            }
+            sealed => sealed?,
+        };
         self.flushes.blocking_send(Work::Flush(Box::new(flush))).map_err(|_| flusher_gone())
     }
 
     /// Whether a flush would change anything.
     fn has_news(&self) -> bool {
         let consumed = || self.progress.flushed.as_ref() != Some(&self.progress.head.intervals);
-        self.waiting() > 0 || !self.is_on_trial() && consumed()
+        // The last flush said that groups are to be shown, and now all are.
+        let shown = || self.progress.head.refreshing && !self.chain.fold().is_some_and(Fold::is_showing);
+        self.waiting() > 0 || !self.is_on_trial() && (consumed() || shown())
     }
 
     /// A copy of all that changed, as of this batch boundary.
@@ -404,6 +431,7 @@ impl Lane {
             self.progress.head.refreshing = fold.is_showing();
             self.progress.head.event_times = fold.event_times();
         }
+        self.source.identity().keep_in(&mut self.progress.head);
         self.progress.flushed = Some(self.progress.head.intervals.clone());
         let head = self.progress.head.clone();
         let passed = self.progress.swaps.take_passed();
@@ -413,6 +441,8 @@ impl Lane {
     fn source_failed(&mut self, error: SourceError) -> Step {
         match error {
             SourceError::Unusable(reason) | SourceError::Held(reason) => Err(End::Fault(reason)),
+            // What was read since may be of the other one: none of it is kept, and the next opening says what to do.
+            another @ SourceError::Another { .. } => Err(End::Moved(another.to_string())),
             SourceError::Unavailable(reason) => {
                 self.progress.source_away = true;
                 self.hold(&reason, &mut Backoff::new())

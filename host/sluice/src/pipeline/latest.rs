@@ -3,12 +3,28 @@
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
-use sluice_connectors::sink::Rows;
+use sluice_connectors::sink::{Refused, Rows};
 use sluice_core::Kind;
 use sluice_core::fold::Groups;
 
-/// All rows as one, of each key only the last.
-pub fn latest(batches: &[Rows], key: &[usize]) -> Result<Rows, String> {
+/// Rows of several batches as one.
+#[derive(Debug)]
+pub struct Latest {
+    pub rows: Rows,
+    /// Which they are of all; none if all.
+    picked: Option<UInt32Array>,
+}
+
+impl Latest {
+    /// These rows as they are counted through all batches.
+    pub fn among_all(&self, refused: Vec<Refused>) -> Vec<Refused> {
+        let place = |row: usize| self.picked.as_ref().map_or(row, |picked| picked.value(row) as usize);
+        refused.into_iter().map(|refused| Refused { row: place(refused.row), ..refused }).collect()
+    }
+}
+
+/// All rows as one, of each key only the last. Without a key all are.
+pub fn latest(batches: &[&Rows], key: &[usize]) -> Result<Latest, String> {
     let columns = joined(batches)?;
     let rows = columns.first().map_or(0, |column| column.len());
     let keys: Vec<ArrayRef> = key.iter().filter_map(|i| columns.get(*i).cloned()).collect();
@@ -17,7 +33,7 @@ pub fn latest(batches: &[Rows], key: &[usize]) -> Result<Rows, String> {
     let mut group_of_row = Vec::new();
     groups.assign(&keys, rows, &mut group_of_row).ok_or("a key column has an unknown type")?;
     if keys.is_empty() || groups.len() == rows {
-        return Ok(Rows { rows, columns });
+        return Ok(Latest { rows: Rows { rows, columns }, picked: None });
     }
     let mut last = vec![0u32; groups.len()];
     for (row, group) in (0u32..).zip(&group_of_row) {
@@ -26,10 +42,11 @@ pub fn latest(batches: &[Rows], key: &[usize]) -> Result<Rows, String> {
     last.sort_unstable();
     let selection = UInt32Array::from(last);
     let columns = columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));
-    Ok(Rows { rows: selection.len(), columns: columns.collect::<Result<_, _>>()? })
+    let rows = Rows { rows: selection.len(), columns: columns.collect::<Result<_, _>>()? };
+    Ok(Latest { rows, picked: Some(selection) })
 }
 
-fn joined(batches: &[Rows]) -> Result<Vec<ArrayRef>, String> {
+fn joined(batches: &[&Rows]) -> Result<Vec<ArrayRef>, String> {
     let [first, rest @ ..] = batches else { return Ok(Vec::new()) };
     if rest.is_empty() {
         return Ok(first.columns.clone());
@@ -67,10 +84,15 @@ mod tests {
                 Rows { rows: batch.len(), columns }
             }).collect();
             let expected: BTreeMap<i64, i64> = batches.concat().into_iter().collect();
-            let latest = latest(&rows, &[0]).unwrap();
+            let latest = latest(&rows.iter().collect::<Vec<_>>(), &[0]).unwrap();
+            let all: Vec<(i64, i64)> = batches.concat();
+            let refused = (0..latest.rows.rows).map(|row| Refused { row, reason: String::new() }).collect();
+            let places: Vec<usize> = latest.among_all(refused).into_iter().map(|refused| refused.row).collect();
+            let latest = latest.rows;
             let pairs: Vec<(i64, i64)> = latest.columns[0].as_primitive::<Int64Type>().values().iter().copied()
                 .zip(latest.columns[1].as_primitive::<Int64Type>().values().iter().copied()).collect();
             prop_assert_eq!(pairs.len(), expected.len());
+            prop_assert_eq!(&pairs, &places.into_iter().map(|place| all[place]).collect::<Vec<_>>());
             prop_assert_eq!(pairs.into_iter().collect::<BTreeMap<_, _>>(), expected);
         }
     }

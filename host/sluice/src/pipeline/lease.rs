@@ -1,4 +1,4 @@
-//! Rows are written only by the host that has their partitions.
+//! Rows are written only by the host that has their partitions, and only of the topic that was opened.
 
 use std::sync::Arc;
 
@@ -19,10 +19,31 @@ pub async fn may_write(
     status: &Status,
     ending: &mut watch::Receiver<bool>,
 ) -> Result<(), FlushError> {
+    ask(committer, |committer| committer.may_write(), status, ending).await
+}
+
+/// Returns once it is known that what was read is of the topic that was opened; waits as [`may_write`] does.
+///
+/// # Errors
+/// `Lost` if it is of another: nothing of the flush is to be written.
+pub async fn still_same(
+    committer: &Arc<dyn Committer>,
+    status: &Status,
+    ending: &mut watch::Receiver<bool>,
+) -> Result<(), FlushError> {
+    ask(committer, |committer| committer.still_same(), status, ending).await
+}
+
+async fn ask(
+    committer: &Arc<dyn Committer>,
+    question: fn(&dyn Committer) -> Result<(), LeaseError>,
+    status: &Status,
+    ending: &mut watch::Receiver<bool>,
+) -> Result<(), FlushError> {
     let mut backoff = Backoff::new();
     loop {
         let committer = Arc::clone(committer);
-        let asked = tokio::task::spawn_blocking(move || committer.may_write()).await;
+        let asked = tokio::task::spawn_blocking(move || question(committer.as_ref())).await;
         let answer = asked.unwrap_or_else(|error| Err(LeaseError::Unknown(format!("{error}; this is a defect"))));
         match answer {
             Ok(()) => break,

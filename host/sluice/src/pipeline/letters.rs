@@ -25,12 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sluice_connectors::letters::{Filter, Letterbox};
+use sluice_connectors::letters::{Filter, Letterbox, Place};
 use sluice_connectors::sink::SinkError;
 use sluice_core::checkpoint::Checkpoint;
-use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES};
+use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES, WITHOUT_RECORD};
+use sluice_core::identity::Identity;
 use sluice_core::{Offset, Partition};
 use tokio::sync::{oneshot, watch};
 
@@ -42,6 +43,10 @@ use crate::connections::Connections;
 
 /// How often marked letters are looked for. Shorter: a query of the table for nothing. Longer: people wait for their retry.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a pipeline that has no letters looks whether somebody put some there. Its own it knows of. Shorter: a hundred pipelines
+/// ask for nothing all the time. Longer: whoever restores a table waits.
+const LOOK_FOR_ANY_EVERY: Duration = Duration::from_secs(60);
 
 /// A place for letters, open.
 pub struct OpenLetters {
@@ -57,13 +62,14 @@ pub struct Retry {
 }
 
 /// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on: its partitions, not
-/// those that others read, are at `ends`. Once for the
+/// those that others read, are at `ends`. Letters of an earlier topic of the name, as it was `before`, are set aside. Once for the
 /// flusher and once for the [`Retrier`].
 pub async fn open(
     pipeline: &Pipeline,
     connections: &Connections,
     head: &Checkpoint,
     ends: &BTreeMap<Partition, Offset>,
+    before: &Identity,
 ) -> Result<Option<(OpenLetters, Box<dyn Letterbox>)>, Trouble> {
     let Some(destination) = &pipeline.dead_letters else { return Ok(None) };
     let name = destination.to_string();
@@ -73,9 +79,56 @@ pub async fn open(
     };
     let mut letters = connections.open_letters(destination).await.map_err(trouble)?;
     letters.remove(&pipeline.name, &head.retried).await.map_err(trouble)?;
+    set_aside(letters.as_mut(), &pipeline.name, &head.topic, before, &Identity::of_source(head))
+        .await
+        .map_err(trouble)?;
     letters.remove_from(&pipeline.name, &head.topic, ends).await.map_err(trouble)?;
     let marked = connections.letters(destination).map_err(trouble)?;
     Ok(Some((OpenLetters { letters, name }, marked)))
+}
+
+/// Gives the letters of records that are no longer what is under their place a name of their own, so that they are neither removed
+/// nor written over. Of a log only those of the files that are others.
+pub async fn set_aside(
+    letters: &mut dyn Letterbox,
+    pipeline: &str,
+    topic: &str,
+    before: &Identity,
+    now: &Identity,
+) -> Result<(), SinkError> {
+    let Some((was, _)) = before.differs(now) else { return Ok(()) };
+    for (part, told) in was.parts() {
+        let partition = part.strip_suffix(".jsonl").and_then(|number| number.parse().ok()).map(Partition);
+        let (pipeline, topic) = (Some(pipeline.to_owned()), Some(topic.to_owned()));
+        let filter = Filter { pipeline, topic, partition, ..Filter::default() };
+        rename(letters, &filter, |(pipeline, id)| (pipeline.clone(), id.set_aside(told))).await?;
+    }
+    Ok(())
+}
+
+/// Gives the letters that fit other places, which must not fit; answers how many. Each is written there before it is removed here, so
+/// that after a crash the same goes on.
+pub async fn rename(
+    letters: &mut dyn Letterbox,
+    filter: &Filter,
+    place: impl Fn(&Place) -> Place,
+) -> Result<usize, SinkError> {
+    let mut renamed = 0;
+    loop {
+        let found = letters.find(filter, None).await?;
+        if found.is_empty() {
+            return Ok(renamed);
+        }
+        for found in found {
+            let old = found.place();
+            let whole = if found.is_whole() { Some(found.letter) } else { letters.read(&old).await? };
+            let Some(letter) = whole else { continue };
+            let (pipeline, id) = place(&old);
+            letters.write(&pipeline, &[DeadLetter { id, ..letter }]).await?;
+            letters.remove(&old.0, &[old.1]).await?;
+            renamed += 1;
+        }
+    }
 }
 
 /// Finds marked letters and hands them to the lane, a few at a time.
@@ -88,6 +141,14 @@ pub struct Retrier {
     /// Raised once there was nothing to hand over, or once looking failed in a way that waiting doesn't mend.
     pub idle: Arc<AtomicBool>,
     pub ending: watch::Receiver<bool>,
+    pub any: AnyLetters,
+}
+
+/// What is known of whether the pipeline has letters.
+#[derive(Debug, Default)]
+pub struct AnyLetters {
+    seen: bool,
+    looked: Option<Instant>,
 }
 
 impl Retrier {
@@ -127,10 +188,14 @@ impl Retrier {
 
     /// The first marked letters with all of their records, as many as may be held.
     async fn marked(&mut self) -> Result<Vec<DeadLetter>, SinkError> {
+        if !self.has_letters().await? {
+            return Ok(Vec::new());
+        }
         let filter = Filter { pipeline: Some(self.status.name().to_owned()), retry: Some(true), ..Filter::default() };
         let (mut marked, mut bytes) = (Vec::new(), 0);
         for found in self.letters.find(&filter, None).await? {
-            if !self.is_mine(&found.letter.id) {
+            // One without its record would only lose the reason that it has.
+            if !self.is_mine(&found.letter.id) || found.letter.reason.starts_with(WITHOUT_RECORD) {
                 continue;
             }
             if bytes >= MAX_HELD_BYTES {
@@ -142,6 +207,17 @@ impl Retrier {
             marked.extend(letter);
         }
         Ok(marked)
+    }
+
+    /// Whether the pipeline has letters, marked or not. There may be some from before, and later there are those that it makes.
+    async fn has_letters(&mut self) -> Result<bool, SinkError> {
+        self.any.seen |= self.status.has_dead_letters();
+        if !self.any.seen && self.any.looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_ANY_EVERY) {
+            let filter = Filter { pipeline: Some(self.status.name().to_owned()), ..Filter::default() };
+            self.any.seen = !self.letters.find(&filter, None).await?.is_empty();
+            self.any.looked = Some(Instant::now());
+        }
+        Ok(self.any.seen)
     }
 
     /// Whether this host sees to the letter. One of a topic that was read before is anybody's.

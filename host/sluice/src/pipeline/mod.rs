@@ -7,23 +7,30 @@
 //!   ├─ lane (thread): source → chain → queue
 //!   ├─ flusher (tokio task): queue → sinks → dead letters → checkpoint → offsets
 //!   ├─ retrier (tokio task): letters that are to be driven through again → lane
-//!   ├─ on an operator that is at fault: waits, then all of it again from the checkpoint
+//!   ├─ on an operator that is at fault, or a stop: waits, then all of it again from the checkpoint
 //!   └─ on a new artifact, or an order to go back: a new chain, handed to the lane at a batch boundary
 //! ```
 
+mod again;
 pub mod assemble;
 mod constraint;
 pub mod deployments;
 mod disabled;
 mod flush;
+mod fresh;
+mod giving_up;
+pub mod identity;
+pub mod keys;
 mod lane;
 mod latest;
 mod lease;
-mod letters;
+pub mod letters;
+mod made;
 mod orders;
 mod patience;
 mod pending;
 mod place;
+mod poison;
 pub mod provenance;
 mod rate;
 mod rejects;
@@ -31,8 +38,10 @@ mod restore;
 mod run;
 pub mod status;
 mod supervisor;
+pub mod tables;
 pub mod transaction;
 
+pub use again::Again;
 pub use orders::{Handle, Order};
 pub use place::Place;
 pub use status::{Snapshot, Status};

@@ -1,5 +1,6 @@
 //! What people order a pipeline to do, and how they hear what came of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,12 @@ pub enum Order {
     Pin,
     /// Take what is newest again.
     Unpin,
+    /// Write all groups again.
+    Resync,
+    /// Try now to take what is newest, whatever it was refused for.
+    Deploy,
+    /// Try now to go on from the checkpoint.
+    Start,
 }
 
 /// What was done, or why nothing was: a sentence either way.
@@ -33,14 +40,16 @@ pub struct Asked {
 #[derive(Clone)]
 pub struct Handle {
     pub status: Arc<Status>,
+    /// The operators that it names.
+    pub operators: Arc<BTreeSet<String>>,
     orders: mpsc::Sender<Asked>,
 }
 
 impl Handle {
     /// Of a pipeline that is to begin; its supervisor takes the orders.
-    pub fn new(pipeline: &str) -> (Handle, mpsc::Receiver<Asked>) {
+    pub fn new(pipeline: &str, operators: BTreeSet<String>) -> (Handle, mpsc::Receiver<Asked>) {
         let (orders, asked) = mpsc::channel(QUEUE);
-        (Handle { status: Arc::new(Status::new(pipeline)), orders }, asked)
+        (Handle { status: Arc::new(Status::new(pipeline)), operators: Arc::new(operators), orders }, asked)
     }
 
     /// Gives the order; returns once it is carried out or refused.

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sluice_connectors::sink::Rows;
-use sluice_core::chain::OutputRows;
+use super::made::Made;
 
 /// How many flushes' worth of rows may wait while a flush is under way. Fewer: the lane idles when the sink is only a little
 /// slower. More: memory (each row is there several times while it is written), and a longer tail at the end.
@@ -30,7 +29,7 @@ pub struct FlushPolicy {
 #[derive(Debug)]
 pub struct Pending {
     policy: FlushPolicy,
-    batches: Vec<Rows>,
+    batches: Vec<Made>,
     rows: usize,
     bytes: usize,
     last_flush: Option<Instant>,
@@ -41,10 +40,10 @@ impl Pending {
         Pending { policy, batches: Vec::new(), rows: 0, bytes: 0, last_flush: None }
     }
 
-    pub fn push(&mut self, output: OutputRows) {
-        self.rows += output.rows;
-        self.bytes += output.columns.iter().map(|column| column.get_buffer_memory_size()).sum::<usize>();
-        self.batches.push(Rows { rows: output.rows, columns: output.columns });
+    pub fn push(&mut self, made: Made) {
+        self.rows += made.rows.rows;
+        self.bytes += made.memory();
+        self.batches.push(made);
     }
 
     pub fn rows(&self) -> usize {
@@ -70,7 +69,7 @@ impl Pending {
     }
 
     /// Takes all rows for a flush that begins now, with `waiting` rows or groups. One without any keeps nobody waiting.
-    pub fn take(&mut self, waiting: usize, now: Instant) -> Vec<Rows> {
+    pub fn take(&mut self, waiting: usize, now: Instant) -> Vec<Made> {
         if waiting > 0 {
             self.last_flush = Some(now);
         }
@@ -83,13 +82,12 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_connectors::sink::Rows;
     use std::sync::Arc;
 
-    fn output(rows: usize) -> OutputRows {
-        let mut origins = sluice_core::batch::RowOrigins::from_record(0);
-        (0..rows).for_each(|row| origins.push(row));
+    fn output(rows: usize) -> Made {
         let column = Arc::new(arrow_array::Int64Array::from(vec![0; rows]));
-        OutputRows { rows, columns: vec![column], origins }
+        Made::of_groups(Rows { rows, columns: vec![column] }, 1)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use sluice_core::fold::{Backing, Fold, Keeping, fit};
 use sluice_runtime::Artifact;
 
 use super::assemble::Trouble;
+use super::fresh;
 use crate::config::Pipeline;
 
 /// The pipeline's last checkpoint. Blocks.
@@ -18,6 +19,7 @@ pub fn load(pipeline: &Pipeline, store: &dyn CheckpointStore) -> Result<Option<C
         StoreError::Unavailable(reason) => Trouble::Away(reason),
         error => Trouble::wrong(error.to_string()),
     })?;
+    let head = head.filter(|head| !head.is_mark());
     if let Some(head) = head.as_ref().filter(|head| head.topic != pipeline.source.topic) {
         return Err(Trouble::wrong(misfit(
             pipeline,
@@ -33,7 +35,7 @@ pub fn start(head: Option<&Checkpoint>) -> Option<Start> {
 }
 
 /// Gives the chain its groups back; answers the checkpoint that the run goes on from. Operators or sinks other than the
-/// checkpoint's write every group again, also where a crash came before that was done; so does a table that was `made` anew.
+/// checkpoint's write every group again, also where a crash came before that was done.
 pub fn resume(
     pipeline: &Pipeline,
     store: &Arc<dyn CheckpointStore>,
@@ -41,7 +43,6 @@ pub fn resume(
     source: &dyn Source,
     chain: &mut Chain,
     operators: BTreeMap<String, String>,
-    made: bool,
 ) -> Result<Checkpoint, Trouble> {
     let empty = head.is_none();
     let sinks: Vec<String> = pipeline.sinks.iter().map(|sink| format!("{}.{}", sink.connection, sink.table)).collect();
@@ -54,7 +55,7 @@ pub fn resume(
     let stored: Vec<StateForm> = head.form.iter().chain(&head.older).cloned().collect();
     check_forms(form.as_ref(), &stored).map_err(|reason| Trouble::wrong(misfit(pipeline, &reason)))?;
     let changed = head.operators != operators;
-    let show_all = head.refreshing || !empty && (changed || made || head.sinks != sinks);
+    let show_all = head.refreshing || !empty && (changed || head.sinks != sinks);
     if let Some(fold) = chain.fold_mut() {
         fold.keep(keeping(pipeline), Backing::new(Arc::clone(store), &pipeline.name, empty));
         fold.set_older(&stored);
@@ -69,6 +70,8 @@ pub fn resume(
     }
     head.generation += u64::from(changed);
     (head.operators, head.sinks) = (operators, sinks);
+    source.identity().keep_in(&mut head);
+    fresh::keep_group(pipeline, &mut head);
     head.transaction = pipeline.transaction().map(|sink| sink.connection.clone());
     for (partition, offset) in source.positions() {
         if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {

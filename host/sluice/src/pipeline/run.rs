@@ -11,18 +11,22 @@ use sluice_connectors::transaction::Written;
 use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::deploy::{Bounds, Operators};
+use sluice_core::operator::Interrupt;
 use sluice_core::{Offset, Partition};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::constraint::Constraints;
 use super::flush::{self, FlushError, Flusher, OpenSink};
+use super::giving_up::GivingUp;
 use super::lane::{Control, End, Lane, PASSED, Progress, Swap};
-use super::letters::{OpenLetters, Retrier};
+use super::letters::{AnyLetters, OpenLetters, Retrier};
 use super::pending::{FlushPolicy, Pending};
+use super::poison::Poison;
 use super::rejects::Rejects;
 use super::status::Status;
 use super::transaction;
+use crate::died::{caught, said};
 
 /// Everything that is open.
 pub struct Opened {
@@ -63,6 +67,8 @@ pub enum Said {
     Passed(Operators),
     /// The lane has ended.
     Ended(End),
+    /// Something that the lane works with is gone: it is to be ended.
+    Broken,
 }
 
 /// A lane and a flusher at work.
@@ -71,20 +77,29 @@ pub struct Run {
     passed: (mpsc::Sender<Operators>, mpsc::Receiver<Operators>),
     lane: oneshot::Receiver<End>,
     flusher: JoinHandle<Result<(), FlushError>>,
+    /// What came of the flusher, if it ended before the lane did.
+    flushed: Option<Result<Result<(), FlushError>, JoinError>>,
+    interrupt: Interrupt,
     /// Until the retrier may begin.
     retries: Option<oneshot::Sender<()>>,
     /// Ends with this object.
-    _retrier: JoinSet<()>,
+    retrier: JoinSet<()>,
+    /// Why the retrier is gone, if it died.
+    retrier_died: Option<String>,
 }
 
 impl Run {
-    /// Starts both. `ending` says that the host is asked to end.
+    /// Starts both. `giving_up` says that they are to end; it and `alone` are held until both have ended, whatever becomes of this object.
     pub fn start(
-        opened: Opened,
+        mut opened: Opened,
         settings: Settings,
         status: &Arc<Status>,
-        ending: watch::Receiver<bool>,
+        giving_up: &Arc<GivingUp>,
+        alone: OwnedMutexGuard<()>,
     ) -> std::io::Result<Run> {
+        let ending = giving_up.ending();
+        let interrupt = Interrupt::default();
+        opened.chain.interrupted_by(&interrupt);
         let (control, controlled) = std::sync::mpsc::channel();
         let (flushes, work) = mpsc::channel(flush::QUEUE);
         let committed = Arc::new(AtomicU64::new(opened.head.commits));
@@ -98,12 +113,14 @@ impl Run {
             status: Arc::clone(status),
             idle: Arc::clone(&retries_idle),
             ending: ending.clone(),
+            any: AnyLetters::default(),
         });
         let rejects = Rejects::new(letters.is_some());
         let rows_ahead = transaction::rows_ahead(&opened.head, &opened.written);
         let flusher = Flusher {
             sinks: opened.sinks,
             written: opened.written,
+            poison: Poison::new(letters.is_some(), settings.stops),
             letters,
             store: opened.store,
             committed: Arc::clone(&committed),
@@ -128,24 +145,36 @@ impl Run {
             stops: settings.stops,
             until: opened.until,
             retries_idle,
+            interrupt: interrupt.clone(),
         };
         let (retries, retrier) = begin_later(retrier);
-        let lane = spawn(lane, status.name())?;
+        let alone = Arc::new(alone);
+        let lane = spawn(lane, status.name(), Arc::clone(&alone))?;
         let passed = mpsc::channel(PASSED);
+        let giving_up = Arc::clone(giving_up);
+        let flusher = async move {
+            let flushed = flusher.run(work).await;
+            drop((alone, giving_up));
+            flushed
+        };
         Ok(Run {
             control,
             passed,
             lane,
-            flusher: tokio::spawn(flusher.run(work)),
+            flusher: tokio::spawn(flusher),
+            flushed: None,
+            interrupt,
             retries: Some(retries),
-            _retrier: retrier,
+            retrier,
+            retrier_died: None,
         })
     }
 
     /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't. It may take as long as a sink is away.
     pub async fn swap(&self, prepared: Prepared, operators: Operators, probation: Bounds) -> Result<(), String> {
         let (outcome, answer) = oneshot::channel();
-        let Prepared { chain, constraints, sinks } = prepared;
+        let Prepared { mut chain, constraints, sinks } = prepared;
+        chain.interrupted_by(&self.interrupt);
         let passed = self.passed.0.clone();
         let swap = Swap { chain, constraints, sinks, operators, probation, outcome, passed };
         let gone = || "the pipeline ended meanwhile".to_owned();
@@ -160,7 +189,16 @@ impl Run {
     pub async fn hear(&mut self) -> Said {
         tokio::select! {
             Some(operators) = self.passed.1.recv() => Said::Passed(operators),
-            end = &mut self.lane => Said::Ended(end.unwrap_or_else(|_| died())),
+            end = &mut self.lane => Said::Ended(end.unwrap_or_else(|_| gone())),
+            // The lane would hear of it once it has something to hand over, and not while it waits for others.
+            flushed = &mut self.flusher, if self.flushed.is_none() => {
+                self.flushed = Some(flushed);
+                Said::Broken
+            }
+            Some(Err(error)) = self.retrier.join_next() => {
+                self.retrier_died = Some(panic_of(error));
+                Said::Broken
+            }
         }
     }
 
@@ -177,19 +215,33 @@ impl Run {
         let _ = self.control.send(Control::Stop);
     }
 
+    /// Ends the operator's call that the lane makes, if it makes one, and the search for rows at fault.
+    pub fn interrupt(&self) {
+        self.interrupt.raise();
+    }
+
     /// Waits for the lane's end. Safe to drop and call again.
     pub async fn lane_end(&mut self) -> End {
-        (&mut self.lane).await.unwrap_or_else(|_| died())
+        (&mut self.lane).await.unwrap_or_else(|_| gone())
     }
 
     /// Waits until the last flush is written; answers how the run ended as a whole, the flusher's fault first, since it is
     /// what ends a lane otherwise well; and which operators passed last, if nobody heard of it.
     pub async fn finish(mut self, end: End) -> (End, Option<Operators>) {
-        let end = match self.flusher.await {
-            Ok(Ok(())) => end,
-            Ok(Err(FlushError::Lost(reason))) => End::Moved(reason),
-            Ok(Err(error)) => End::Fault(error.to_string()),
-            Err(error) => End::Fault(format!("the flusher died: {error}; this is a defect")),
+        let flushed = match self.flushed.take() {
+            Some(flushed) => flushed,
+            None => self.flusher.await,
+        };
+        let end = match (flushed, self.retrier_died) {
+            (Ok(Ok(())), Some(panic)) if end == End::Done => {
+                End::Died(format!("what retries its letters died: {panic}"))
+            }
+            (Ok(Ok(())), _) => end,
+            (Ok(Err(FlushError::Lost(reason))), _) => End::Moved(reason),
+            (Ok(Err(FlushError::Died(reason))), _) => End::Died(reason),
+            (Ok(Err(error @ FlushError::Replaced { .. })), _) => End::Replaced(error.to_string()),
+            (Ok(Err(error)), _) => End::Fault(error.to_string()),
+            (Err(error), _) => End::Died(format!("its flusher died: {}", panic_of(error))),
         };
         let mut passed = None;
         while let Ok(operators) = self.passed.1.try_recv() {
@@ -212,20 +264,30 @@ fn begin_later(retrier: Option<Retrier>) -> (oneshot::Sender<()>, JoinSet<()>) {
 }
 
 /// A thread for the lane; answers how it ends.
-fn spawn(lane: Lane, pipeline: &str) -> std::io::Result<oneshot::Receiver<End>> {
+fn spawn(lane: Lane, pipeline: &str, alone: Arc<OwnedMutexGuard<()>>) -> std::io::Result<oneshot::Receiver<End>> {
     let (ended, end) = oneshot::channel();
     std::thread::Builder::new().name(thread_name(pipeline)).spawn(move || {
+        let end = caught(|| lane.run()).unwrap_or_else(|panic| End::Died(format!("its lane died: {panic}")));
+        drop(alone);
         // Nobody listens once the supervisor is gone.
-        let _ = ended.send(lane.run());
+        let _ = ended.send(end);
     })?;
     Ok(end)
 }
 
-fn died() -> End {
-    End::Fault("the lane's thread died; this is a defect".to_owned())
+fn gone() -> End {
+    End::Died("its lane's thread is gone".to_owned())
+}
+
+fn panic_of(error: JoinError) -> String {
+    error.try_into_panic().map_or_else(|error| error.to_string(), |panic| said(panic.as_ref()))
 }
 
 /// Linux shows the first 15 bytes of a thread's name.
 fn thread_name(pipeline: &str) -> String {
     pipeline.chars().take(15).collect()
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

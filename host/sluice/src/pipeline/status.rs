@@ -10,6 +10,7 @@ use sluice_core::deploy::{Deployment, History};
 use sluice_core::{Partition, time};
 
 use super::rate::Rate;
+use crate::config::unveiled;
 
 /// How many of the last deployments are shown with a pipeline; `sluice history` has all.
 const SHOWN_DEPLOYMENTS: usize = 3;
@@ -75,6 +76,9 @@ pub struct Snapshot {
     pub reasons: BTreeMap<String, u64>,
     /// How many of them were written as dead letters.
     pub dead_letters: u64,
+    /// Values that were dropped, or changed, on their way into columns: how many for each field and reason. Their records went on.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
     /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
     /// How long records waited for the last cut-over to other operators since the start, in microseconds.
@@ -95,12 +99,18 @@ pub struct Snapshot {
     pub refused: Option<String>,
     /// Whether the pipeline stays with its operators, whatever is deployed.
     pub pinned: bool,
-    /// Since when that generation runs, in UTC.
+    /// Since when that generation runs, or its trial lasts, in UTC.
     pub since: Option<String>,
     /// The last deployments, the newest first.
     pub deployments: Vec<Deployment>,
     /// The fold's groups in memory; none for a pipeline without a fold, or before it has begun.
     pub groups: Option<Groups>,
+    /// Whether groups are still to be written again to the tables.
+    #[serde(default)]
+    pub refreshing: bool,
+    /// What was last found of its tables, or done about them, since the service began.
+    #[serde(default)]
+    pub tables: Option<String>,
 }
 
 /// A pipeline's counters and state. All methods may be called from any thread.
@@ -123,14 +133,21 @@ pub struct Status {
 struct Now {
     state: State,
     reason: Option<String>,
+    /// Since when it waits or holds, for whomever.
+    waits_since: Option<Instant>,
     operator: Option<RunningOperator>,
     refused: Option<String>,
     on_trial: bool,
+    /// Since when.
+    trial_since: Option<String>,
     reasons: BTreeMap<String, u64>,
+    dropped: BTreeMap<String, u64>,
     pinned: bool,
     since: Option<String>,
     deployments: Vec<Deployment>,
     groups: Option<Groups>,
+    refreshing: bool,
+    tables: Option<String>,
     rate: Rate,
     partitions: Vec<Partition>,
 }
@@ -155,14 +172,19 @@ impl Status {
             now: Mutex::new(Now {
                 state: State::Waiting,
                 reason: None,
+                waits_since: None,
                 operator: None,
                 refused: None,
                 on_trial: false,
+                trial_since: None,
                 reasons: BTreeMap::new(),
+                dropped: BTreeMap::new(),
                 pinned: false,
                 since: None,
                 deployments: Vec::new(),
                 groups: None,
+                refreshing: false,
+                tables: None,
                 rate: Rate::default(),
                 partitions: Vec::new(),
             }),
@@ -175,17 +197,26 @@ impl Status {
 
     /// Records or groups that were left out for a reason, of which there are few.
     pub fn add_rejected(&self, reason: &str, number: usize) {
+        let reason = &*unveiled(reason);
         self.rejected.fetch_add(number as u64, Ordering::Relaxed);
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        match now.reasons.get_mut(reason) {
-            Some(counted) => *counted += number as u64,
-            None => drop(now.reasons.insert(reason.to_owned(), number as u64)),
-        }
+        count(&mut now.reasons, reason, number);
+    }
+
+    /// Values that were dropped for a reason, of which there are few.
+    pub fn add_dropped(&self, reason: &str, number: usize) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut now.dropped, reason, number);
     }
 
     /// Dead letters that were written.
     pub fn add_dead_letters(&self, number: usize) {
         self.dead_letters.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    /// Whether any were written since the service began.
+    pub fn has_dead_letters(&self) -> bool {
+        self.dead_letters.load(Ordering::Relaxed) > 0
     }
 
     pub fn add_late(&self, rows: usize) {
@@ -219,7 +250,15 @@ impl Status {
 
     /// Whether what runs is on trial.
     pub fn set_on_trial(&self, on_trial: bool) {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).on_trial = on_trial;
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.on_trial = on_trial;
+        now.trial_since = now.trial_since.take().filter(|_| on_trial);
+    }
+
+    /// What runs is on trial from this time on, in microseconds since 1970-01-01T00:00:00 UTC.
+    pub fn begin_trial(&self, since: i64) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        (now.on_trial, now.trial_since) = (true, time::shown(since));
     }
 
     pub fn set_operator(&self, operator: Option<RunningOperator>) {
@@ -230,6 +269,7 @@ impl Status {
 
     /// Why the newest artifact isn't run, if it isn't; true if there is a reason and it is news.
     pub fn set_refused(&self, reason: Option<String>) -> bool {
+        let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let news = reason.is_some() && now.refused != reason;
         now.refused = reason;
@@ -251,13 +291,37 @@ impl Status {
         now.groups = groups.map(|(groups, bytes)| Groups { groups: groups as u64, bytes: bytes as u64 });
     }
 
+    /// Whether groups are still to be written again.
+    pub fn set_refreshing(&self, refreshing: bool) {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).refreshing = refreshing;
+    }
+
+    /// What was found of the tables at this time.
+    pub fn set_tables(&self, said: &str, at: i64) {
+        let at = time::shown(at / 1_000_000 * 1_000_000).unwrap_or_default();
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).tables = Some(format!("{at} {said}"));
+    }
+
     /// Says what the pipeline does now; true if that is news.
     pub fn set(&self, state: State, reason: Option<String>) -> bool {
+        let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let news = now.state != state || now.reason != reason;
         now.state = state;
         now.reason = reason;
+        now.waits_since = match state {
+            // Without a reason it waits for nobody.
+            State::Waiting if now.reason.is_none() => None,
+            State::Waiting | State::Holding => now.waits_since.or_else(|| Some(Instant::now())),
+            State::Running | State::Stopped | State::Disabled | State::Finished => None,
+        };
         news
+    }
+
+    /// For how long the pipeline has waited for somebody, and why it does now; none if it doesn't.
+    pub fn waits(&self) -> Option<(Duration, String)> {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((now.waits_since?.elapsed(), now.reason.clone()?))
     }
 
     /// The name of the pipeline.
@@ -279,6 +343,7 @@ impl Status {
             rejected: self.rejected.load(Ordering::Relaxed),
             late: self.late.load(Ordering::Relaxed),
             reasons: now.reasons.clone(),
+            dropped: now.dropped.clone(),
             dead_letters: self.dead_letters.load(Ordering::Relaxed),
             swap_pause_us: u64::try_from(self.swap_pause.load(Ordering::Relaxed)).ok(),
             on_trial: now.on_trial,
@@ -289,9 +354,18 @@ impl Status {
             operator: now.operator.clone(),
             refused: now.refused.clone(),
             pinned: now.pinned,
-            since: now.since.clone(),
+            since: now.trial_since.clone().or_else(|| now.since.clone()),
             deployments: now.deployments.clone(),
             groups: now.groups,
+            refreshing: now.refreshing,
+            tables: now.tables.clone(),
         }
+    }
+}
+
+fn count(reasons: &mut BTreeMap<String, u64>, reason: &str, number: usize) {
+    match reasons.get_mut(reason) {
+        Some(counted) => *counted += number as u64,
+        None => drop(reasons.insert(reason.to_owned(), number as u64)),
     }
 }

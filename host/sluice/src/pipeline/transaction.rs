@@ -31,7 +31,9 @@ use sluice_core::checkpoint::Checkpoint;
 use sluice_core::{Interval, Offset, Partition};
 
 use super::assemble::Trouble;
-use super::flush::{Flush, FlushError, Flusher, OpenSink, Patience, Table};
+use super::flush::{Flush, FlushError, Flusher, OpenSink, Patience, Table, Unwritten};
+use super::poison::Searches;
+use super::status::Status;
 use crate::config::{Delivery, Pipeline, Sink};
 use crate::connections::Connections;
 
@@ -185,23 +187,62 @@ impl Flusher {
         tables.any(|table| matches!(table, Table::Transactions(sink) if sink.takes_letters()))
     }
 
-    /// Rows, letters and intervals, once. Without such a sink, nothing.
-    pub(super) async fn commit_transaction(&mut self, flush: &Flush) -> Result<(), FlushError> {
-        let mut sinks = self.sinks.iter_mut();
-        let Some(open) = sinks.find(|sink| matches!(sink.table, Table::Transactions(_))) else { return Ok(()) };
-        let rows = open.rows(flush)?;
-        let OpenSink { table: Table::Transactions(sink), name, retries, .. } = open else { return Ok(()) };
+    /// Rows, letters and intervals, once; what the server refuses is left out of the flush. Without such a sink, nothing.
+    pub(super) async fn commit_transaction(&mut self, flush: &mut Flush) -> Result<(), FlushError> {
+        let is_one = |sink: &OpenSink| matches!(sink.table, Table::Transactions(_));
+        let Some(sink) = self.sinks.iter().position(is_one) else { return Ok(()) };
+        let mut searches = Searches::default();
+        while let Some(words) = self.try_transaction(sink, flush, &mut searches).await? {
+            // What one found goes with the next, or before it.
+            tracing::debug!(pipeline = self.status.name(), "searched: {words}");
+            if !self.transaction_takes_letters() {
+                let letters = self.poison.letters();
+                self.write_letters(&letters).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the server's words, once what it refuses is left out.
+    async fn try_transaction(
+        &mut self,
+        sink: usize,
+        flush: &mut Flush,
+        searches: &mut Searches,
+    ) -> Result<Option<String>, FlushError> {
+        let open = &mut self.sinks[sink];
+        let takes_letters = matches!(&open.table, Table::Transactions(sink) if sink.takes_letters());
+        if takes_letters {
+            flush.letters.extend(self.poison.letters());
+        }
+        let rows = open.rows(flush)?.rows;
         let after = after(&self.written, &flush.head);
-        let letters = if sink.takes_letters() { flush.letters.as_slice() } else { &[] };
-        let transaction = Transaction { rows: &rows, letters, before: &self.written, after: &after };
-        let mut patience = Patience::new(name, *retries, &self.status, &mut self.ending);
-        while let Err(error) = sink.commit(&transaction).await {
+        let name = open.name.clone();
+        let mut patience = Patience::new(&name, open.retries, &self.status, &mut self.ending);
+        loop {
+            let Table::Transactions(table) = &mut open.table else { return Ok(None) };
+            let letters = if takes_letters { flush.letters.as_slice() } else { &[] };
+            let transaction = Transaction { rows: &rows, letters, before: &self.written, after: &after };
+            let error = match table.commit(&transaction).await {
+                Ok(()) => {
+                    self.status.add_dead_letters(letters.len());
+                    break;
+                }
+                Err(SinkError::Rows(words)) => {
+                    let status: &Status = &self.status;
+                    match open.search(flush, words.clone(), searches, (&mut self.poison, status)).await {
+                        Ok(()) => return Ok(Some(words)),
+                        Err(Unwritten::Over(error)) => return Err(error),
+                        Err(Unwritten::Sink(error)) => error,
+                    }
+                }
+                Err(error) => error,
+            };
             patience.wait(error, rows.rows).await?;
         }
         patience.end();
-        self.status.add_dead_letters(letters.len());
         self.written = after;
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -224,3 +224,80 @@ fn a_pipeline_that_counts_from_1_again_keeps_what_it_runs_now() {
     }
     assert_eq!(store.kept_artifacts("a").unwrap(), [(1, digest(b"again"))]);
 }
+
+#[test]
+fn a_key_that_can_not_be_stored_is_not_there_and_nothing_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    let longest = vec![b'k'; KEY_BYTES];
+    let mut changes = Changes::default();
+    changes.push(&longest, Some(b"state"));
+    store.commit("a", &Checkpoint::default(), &changes).unwrap();
+    let longer = vec![b'k'; KEY_BYTES + 1];
+    assert_eq!(store.states("a", &[&longer, &longest]).unwrap(), vec![None, Some(b"state".to_vec())]);
+    assert_eq!(store.scan("a", Some(&longer), 10).unwrap(), vec![]);
+    assert_eq!(store.scan("a", Some(b"k"), 10).unwrap().len(), 1);
+}
+
+#[test]
+fn a_directory_that_is_removed_or_replaced_takes_no_commit_and_gives_no_answer() {
+    let refused = |error: StoreError| {
+        let StoreError::Unusable(reason) = error else { panic!("{error}") };
+        assert!(reason.contains("removed or replaced under this host"), "{reason}");
+    };
+    for replaced in [false, true] {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("checkpoints");
+        let store = Store::open(&directory, CACHE).unwrap();
+        store.commit("a", &Checkpoint::default(), &Changes::default()).unwrap();
+        store.check().unwrap();
+        std::fs::rename(&directory, place.path().join("elsewhere")).unwrap();
+        let second = replaced.then(|| Store::open(&directory, CACHE).unwrap());
+        refused(store.check().unwrap_err());
+        refused(store.commit("a", &Checkpoint::default(), &Changes::default()).unwrap_err());
+        refused(store.head("a").unwrap_err());
+        if let Some(second) = second {
+            assert_eq!(second.head("a").unwrap(), None);
+        }
+        std::fs::remove_dir_all(&directory).ok();
+        std::fs::rename(place.path().join("elsewhere"), &directory).unwrap();
+        store.check().unwrap();
+        store.commit("a", &Checkpoint::default(), &Changes::default()).unwrap();
+    }
+}
+
+#[test]
+fn a_pipelines_directory_that_is_removed_takes_no_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    store.commit("a", &Checkpoint::default(), &Changes::default()).unwrap();
+    std::fs::remove_dir_all(directory.path().join("pipelines/a")).unwrap();
+    let refused = store.commit("a", &Checkpoint::default(), &Changes::default()).unwrap_err();
+    assert!(matches!(refused, StoreError::Unusable(_)), "{refused}");
+}
+
+#[test]
+fn a_pipeline_that_gets_another_name_keeps_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = |commits| Checkpoint { topic: "gifts".to_owned(), commits, ..Checkpoint::default() };
+    let mut changes = Changes::default();
+    changes.push(b"key", Some(b"state"));
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    {
+        let store = Store::open(directory.path(), CACHE).unwrap();
+        store.commit("old", &head(1), &changes).unwrap();
+        store.commit("new", &Checkpoint::begins_anew(), &Changes::default()).unwrap();
+        store.keep_artifact("old", 1, digest, b"").unwrap();
+        store.histories().save("old", &sluice_core::deploy::History::default()).unwrap();
+        store.rename("old", "new").unwrap();
+        store.commit("new", &head(2), &Changes::default()).unwrap();
+    }
+    let store = Store::open(directory.path(), CACHE).unwrap();
+    assert_eq!(store.head("old").unwrap(), None);
+    assert_eq!(store.pipelines().unwrap(), ["new"]);
+    assert_eq!(store.head("new").unwrap(), Some(head(2)));
+    assert_eq!(store.states("new", &[b"key"]).unwrap(), vec![Some(b"state".to_vec())]);
+    assert_eq!(store.kept_artifacts("new").unwrap(), [(1, digest.to_owned())]);
+    assert_eq!(store.kept_artifacts("old").unwrap(), []);
+    assert!(directory.path().join("deployments/new.json").exists());
+}

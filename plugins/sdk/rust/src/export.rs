@@ -23,6 +23,9 @@ pub trait Installed: Transform {
 pub struct Component<T>(PhantomData<T>);
 
 fn open<T: Installed>(config: &str) -> Result<(), String> {
+    // A panic ends in a trap, which has no words of its own: the host puts the last line before it into the reason.
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(|panic| crate::log::error(&panic.to_string())));
     let operator = T::open(config)?;
     T::slot().set(Some(operator));
     Ok(())

@@ -186,9 +186,9 @@ fn a_row_that_the_table_does_not_take_follows_the_policy() {
     let site = Site::empty(World::Servers, 1);
     for (name, on_error) in [("kept", "dead_letter"), ("skipped", "skip"), ("stopped", "stop")] {
         site.tables().execute(format!(
-            "CREATE TABLE {name} (user_id BIGINT, ip VARCHAR(64) CHARACTER SET utf8mb3, room_id VARCHAR(64), arrive_time DATETIME(6), leave_time \
+            "CREATE TABLE {name} (user_id BIGINT, ip VARCHAR(64) CHARACTER SET utf8mb3 COLLATE utf8mb3_nopad_bin, room_id VARCHAR(64), arrive_time DATETIME(6), leave_time \
              DATETIME(6), create_time DATETIME(6), region_code VARCHAR(32), grade INT, province VARCHAR(64), PRIMARY KEY \
-             (user_id, ip, room_id, arrive_time)) CHARACTER SET utf8mb4"
+             (user_id, ip, room_id, arrive_time)) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
         ));
         site.add_pipeline(name, "live_cleanup", |pipeline| {
             pipeline["sink"][0]["table"] = name.into();

@@ -300,7 +300,7 @@ fn a_swap_during_a_flush_loses_nothing_of_it() {
     site.send(GIFTS, &[GIFT]);
     let mut host = Host::start(&site);
     await_sum(&site, 5);
-    let held = site.tables().hold("LOCK TABLES live_gift_total_amount WRITE");
+    let held = site.tables().hold("LOCK TABLES live_gift_total_amount READ");
     site.send(GIFTS, &[GIFT]);
     eventually("a flush waits for the table", PATIENCE, || match site.tables().number(WAITING)? {
         0 => Err("none does".to_owned()),

@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 use sluice_e2e::{GIFTS, Host, Metric, PATIENCE, Site, World, eventually, metric, sluice, toml};
 
@@ -56,6 +58,10 @@ fn odd_records() -> Vec<(&'static str, String, Value)> {
         ),
         ("digits", r#"{"gift_type":" 2 ","gift_total_amount":"-7"}"#.into(), json!([["2", -7]])),
         ("no_key", r#"{"gift_total_amount":7}"#.into(), json!([])),
+        ("whole_numbers", r#"{"gift_type":2.0,"gift_total_amount":"1e3"}"#.into(), json!([["2", 1000]])),
+        ("raw_tab", "{\"x\":\"a\tb\",\"gift_type\":2,\"gift_total_amount\":7}".into(), json!([["2", 7]])),
+        ("byte_order_mark", "\u{feff}{\"gift_type\":2,\"gift_total_amount\":7}".into(), json!([["2", 7]])),
+        ("half_a_pair", r#"{"x":"\ud83d","gift_type":2,"gift_total_amount":7}"#.into(), json!([["2", 7]])),
         (
             "unread_megabyte",
             format!(r#"{{"x":"{}","gift_type":2,"gift_total_amount":7}}"#, "x".repeat(1 << 20)),
@@ -130,6 +136,46 @@ fn a_bad_record_stops_its_pipeline_with_its_place_unless_parse_errors_are_ignore
         site.tables().await_rows(gifts(), &format!("{}_lenient", case.name), rows);
     }
     assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_backfill_reads_a_last_line_without_a_line_feed_once() {
+    let site = Site::empty(World::Embedded, 1);
+    add(&site, "gifts", "gifts", strict());
+    site.send("gifts", &[GOOD, GOOD]);
+    let file = site.path("events").join("gifts/0.jsonl");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, whole.trim_ascii_end()).unwrap();
+    let config = site.config();
+    let backfill = || sluice(&["run", "--until-caught-up", "--config", config.to_str().unwrap()]);
+    for more in [&b""[..], b"\n", GOOD.as_bytes()] {
+        std::fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(more).unwrap();
+        let finished = backfill();
+        assert_eq!(finished.code, Some(0), "{}", finished.output);
+        let sum = if more.len() > 1 { 15 } else { 10 };
+        assert_eq!(site.tables().rows(gifts(), "gifts").unwrap(), [[json!("1"), json!(sum)]]);
+    }
+}
+
+#[test]
+fn what_is_dropped_is_counted_by_field_and_reason_and_said() {
+    let site = Site::empty(World::Embedded, 1);
+    add(&site, "lenient", "gifts", lenient());
+    let amount = |value: &str| format!(r#"{{"gift_type":2,"gift_total_amount":{value}}}"#);
+    let records = [GOOD.to_owned(), amount("1.5"), amount("2.5"), amount("\"many\""), "[]".to_owned(), GOOD.to_owned()];
+    site.send("gifts", &records.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut host = Host::start(&site);
+    let status = host.wait("lenient", "all is read", |pipeline| pipeline.records == 6 && pipeline.rejected > 0);
+    let fraction = "field `gift_total_amount`: a number with a fraction is not an int64";
+    assert_eq!(status.dropped[fraction], 2, "{status:?}");
+    assert_eq!(status.dropped.values().sum::<u64>(), 3, "{status:?}");
+    assert_eq!(status.reasons["ignored: the record is not a JSON object but an array"], 1, "{status:?}");
+    eventually("a line with the place and the value", PATIENCE, || {
+        let log = host.log();
+        let line =
+            log.lines().find(|line| line.contains(fraction) && line.contains("offset 1") && line.contains("1.5"));
+        line.map(drop).ok_or(log)
+    });
 }
 
 #[test]
@@ -214,7 +260,7 @@ fn a_megabyte_of_text_is_stored_where_the_table_takes_it_and_costs_its_row_where
         if world == World::Servers {
             let create = "CREATE TABLE live_streaming_log (user_id BIGINT, ip VARCHAR(64), room_id VARCHAR(64), arrive_time DATETIME(6), \
                           leave_time DATETIME(6), create_time DATETIME(6), region_code VARCHAR(32), grade INT, province VARCHAR(64), \
-                          PRIMARY KEY (user_id, ip, room_id, arrive_time)) CHARACTER SET utf8mb4";
+                          PRIMARY KEY (user_id, ip, room_id, arrive_time)) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
             site.tables().execute(create.to_owned());
         }
         site.add_pipeline("live_cleanup", "live_cleanup", |_| {});

@@ -57,6 +57,17 @@ pub fn site(records: &[String]) -> Site {
 
 /// Adds a pipeline for each case, with this operator; `columns` and `key` are TOML.
 pub fn add(site: &Site, operator: &str, cases: &[Case], columns: &str, key: &str) {
+    add_with(site, operator, cases, (columns, key), ("300ms", "500ms"));
+}
+
+/// The same, with these times for a call and for opening.
+pub fn add_with(
+    site: &Site,
+    operator: &str,
+    cases: &[Case],
+    (columns, key): (&str, &str),
+    (call_time, open_time): (&str, &str),
+) {
     let (_, component) = zoo_guest(&format!("guest-{operator}"));
     site.write(&site.path("operators").join(format!("{operator}.wasm")), &component);
     for (index, case) in cases.iter().enumerate() {
@@ -74,7 +85,7 @@ columns = {columns}
 [[step]]
 operator = "{operator}"
 config = {{ do = "{}" }}
-limits = {{ memory = "8MiB", call_time = "300ms", open_time = "500ms", state = "1KiB" }}
+limits = {{ memory = "8MiB", call_time = "{call_time}", open_time = "{open_time}", state = "1KiB" }}
 [[sink]]
 connection = "livedb"
 table = "{name}"

@@ -12,6 +12,7 @@ mod aggregators;
 mod cage;
 #[path = "../../../../host/runtime/tests/zoo/components.rs"]
 mod components;
+mod ending;
 mod files;
 mod neighbours;
 mod probe;

@@ -6,6 +6,7 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore};
+use sluice_core::printable_json;
 
 use super::group::Groups;
 use super::{PAGE, head_of, pages};
@@ -27,7 +28,7 @@ struct End {
 /// Writes the pipeline's checkpoint.
 pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let head = Head { checkpoint: head_of(store, pipeline)? };
-    writeln!(out, "{}", serde_json::to_string(&head)?)?;
+    writeln!(out, "{}", printable_json(&serde_json::to_string(&head)?))?;
     let mut count = 0;
     if let Some(groups) = Groups::of(&head.checkpoint) {
         pages(store, pipeline, usize::MAX, |page| {
@@ -40,7 +41,7 @@ pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl
 
 /// Makes the pipeline's checkpoint of these lines; answers how many groups it has.
 pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl BufRead) -> anyhow::Result<usize> {
-    if store.head(pipeline)?.is_some_and(|head| head.topic != UNFINISHED) {
+    if store.head(pipeline)?.is_some_and(|head| head.topic != UNFINISHED && !head.is_mark()) {
         bail!("the pipeline {pipeline} has a checkpoint; forget it first with `sluice state reset {pipeline}`");
     }
     store.reset(pipeline)?;

@@ -104,7 +104,7 @@ impl<'a> Groups<'a> {
 
     fn encode_key(&self, columns: &Columns) -> anyhow::Result<Vec<u8>> {
         let mut key = Vec::new();
-        if !row::encode(&arrays(&self.form.keys, columns)?, 0, &mut key) {
+        if !row::encode_key(&arrays(&self.form.keys, columns)?, 0, &mut key) {
             bail!("a column of the key is of no kind");
         }
         Ok(key)
@@ -232,7 +232,7 @@ mod tests {
         #[test]
         fn what_is_shown_is_read_as_the_same_bytes(keys in columns(), states in columns(), touched: i64) {
             let (mut key, mut state) = (Vec::new(), Vec::new());
-            prop_assert!(row::encode(&keys, 0, &mut key) && encode_stored(touched, 1, &states, 0, &mut state));
+            prop_assert!(row::encode_key(&keys, 0, &mut key) && encode_stored(touched, 1, &states, 0, &mut state));
             let form = form();
             let groups = Groups::new(&form, &[]);
             let shown = groups.show(&[(key.clone(), state.clone())]).unwrap();

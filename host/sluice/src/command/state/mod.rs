@@ -1,7 +1,9 @@
 //! `sluice state`: look at the checkpoints, move them, start over.
 
+mod adopt;
 mod file;
 mod group;
+mod moved;
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, IsTerminal, Write};
@@ -11,12 +13,15 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use sluice_connectors::transaction::TABLE;
-use sluice_core::checkpoint::{Checkpoint, CheckpointStore, Group, StoreError};
+use sluice_core::checkpoint::{Checkpoint, CheckpointStore, Group, StoreError, begin_anew};
+use sluice_core::{printable, printable_json};
 use sluice_store::Store;
 
 use self::group::Groups;
 use super::ConfigFile;
-use crate::checkpoints;
+use super::answer::Answer;
+use crate::config::Config;
+use crate::{checkpoints, log};
 
 /// How many groups are read from the store at once. Fewer: more calls; more: memory, and nothing is gained.
 const PAGE: usize = 10_000;
@@ -52,7 +57,18 @@ enum Verb {
     },
     /// Make the checkpoint of a pipeline that has none of a file that `export` wrote.
     Import { pipeline: String, file: PathBuf },
-    /// Forget the pipeline's checkpoint: it begins where its source's `start` says.
+    /// Say that the topic, the databases and the tables which are there now, under other identities, are what the pipeline goes on with.
+    Adopt {
+        pipeline: String,
+        /// Where: at the checkpoint's offsets, for the same records in a new place; or at the new topic's beginning or end, adding to
+        /// the states that there are.
+        #[arg(long, value_enum, default_value = "checkpoint")]
+        from: adopt::From,
+    },
+    /// Give a pipeline's checkpoint, history and dead letters to a pipeline of another name: its file was renamed.
+    Move { old: String, new: String },
+    /// Forget the pipeline's checkpoint: it begins where its source's `start` says. Also said of a pipeline that has none, to have it
+    /// begin although its group or its table show that there was one.
     Reset {
         pipeline: String,
         /// Don't ask.
@@ -71,7 +87,7 @@ impl State {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.file.load()?;
         let store = checkpoints::open(&config)?;
-        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut out = BufWriter::new(Answer::new());
         match self.verb {
             Verb::List => list(&store, &mut out)?,
             Verb::Show { pipeline, key, limit } => show(&store, &pipeline, key.as_deref(), limit, &mut out)?,
@@ -81,7 +97,15 @@ impl State {
                 let groups = file::import(&store, &pipeline, lines).with_context(|| file.display().to_string())?;
                 writeln!(out, "{pipeline}: {groups} groups")?;
             }
-            Verb::Reset { pipeline, yes } => return reset(&store, &pipeline, yes),
+            Verb::Adopt { pipeline, from } => {
+                let said = adopt::adopt(&config, &store, &pipeline, from)?;
+                writeln!(out, "{pipeline}: {said}")?;
+            }
+            Verb::Move { old, new } => {
+                let said = moved::transfer(&config, &store, &old, &new)?;
+                writeln!(out, "{said}")?;
+            }
+            Verb::Reset { pipeline, yes } => return reset(&config, &store, &pipeline, yes),
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
@@ -90,10 +114,11 @@ impl State {
 
 /// The pipeline's head, or an error that names those that have one.
 fn head_of(store: &dyn CheckpointStore, pipeline: &str) -> anyhow::Result<Checkpoint> {
-    if let Some(head) = store.head(pipeline)? {
+    if let Some(head) = store.head(pipeline)?.filter(|head| !head.is_mark()) {
         return Ok(head);
     }
-    let names = store.pipelines()?;
+    let mut names = store.pipelines()?;
+    names.retain(|name| !matches!(store.head(name), Ok(Some(head)) if head.is_mark()));
     let there = if names.is_empty() { "none has one".to_owned() } else { format!("these have: {}", names.join(", ")) };
     bail!("the pipeline {pipeline} has no checkpoint; {there}")
 }
@@ -101,6 +126,7 @@ fn head_of(store: &dyn CheckpointStore, pipeline: &str) -> anyhow::Result<Checkp
 fn list(store: &dyn CheckpointStore, out: &mut impl Write) -> anyhow::Result<()> {
     for pipeline in store.pipelines()? {
         match store.head(&pipeline) {
+            Ok(Some(head)) if head.is_mark() => {}
             Ok(Some(head)) => {
                 let (topic, commits, generation) = (&head.topic, head.commits, head.generation);
                 writeln!(
@@ -110,7 +136,7 @@ fn list(store: &dyn CheckpointStore, out: &mut impl Write) -> anyhow::Result<()>
                 )?;
             }
             Ok(None) => {}
-            Err(StoreError::Damaged(reason)) => writeln!(out, "{pipeline}: {reason}")?,
+            Err(StoreError::Damaged(reason)) => writeln!(out, "{pipeline}: {}", printable(&reason))?,
             Err(error) => return Err(error.into()),
         }
     }
@@ -141,13 +167,13 @@ fn show(
         };
         return print(out, &groups.show(&[(key, state)])?);
     }
-    writeln!(out, "{}", serde_json::to_string_pretty(&head)?)?;
+    writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&head)?))?;
     let Some(groups) = groups else { return Ok(()) };
     pages(store, pipeline, limit, |page| print(out, &groups.show(page)?))
 }
 
 fn print(out: &mut impl Write, lines: &[serde_json::Value]) -> anyhow::Result<()> {
-    Ok(lines.iter().try_for_each(|line| writeln!(out, "{line}"))?)
+    Ok(lines.iter().try_for_each(|line| writeln!(out, "{}", printable_json(&line.to_string())))?)
 }
 
 /// Hands out the first groups in order, up to this many.
@@ -168,32 +194,37 @@ fn pages(
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "a question to a person")]
-fn reset(store: &Store, pipeline: &str, yes: bool) -> anyhow::Result<ExitCode> {
-    // Not only one that can be read: to start over is what is left for a damaged one.
+fn reset(config: &Config, store: &Store, pipeline: &str, yes: bool) -> anyhow::Result<ExitCode> {
+    // Not only one that can be read: to start over is what is left for a damaged one. Nor only one that is there: a pipeline whose
+    // checkpoint was lost is told so that it may begin.
     let head = store.head(pipeline);
-    if let Ok(None) = head {
+    if let Ok(None) = head
+        && config.pipelines.iter().all(|known| known.name != pipeline)
+    {
         head_of(store, pipeline)?;
     }
     if !yes {
         if !std::io::stdin().is_terminal() {
             bail!("there is nobody to ask whether the checkpoint of {pipeline} may be forgotten; say --yes");
         }
-        let place = head.as_ref().ok().and_then(Option::as_ref).map(places).unwrap_or_else(|| "damaged".to_owned());
-        eprint!("The checkpoint of {pipeline} ({place}) will be gone for good. Type the pipeline's name: ");
+        let place = head.as_ref().ok().and_then(Option::as_ref).map(places);
+        let place = place.unwrap_or_else(|| if head.is_ok() { "none here" } else { "damaged" }.to_owned());
+        log::aside(&format!(
+            "The checkpoint of {pipeline} ({place}) will be gone for good. Type the pipeline's name: "
+        ));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if answer.trim() != pipeline {
-            eprintln!("Nothing was changed.");
+            log::aside("Nothing was changed.\n");
             return Ok(ExitCode::FAILURE);
         }
     }
-    store.reset(pipeline)?;
+    begin_anew(store, pipeline)?;
     if let Ok(Some(Checkpoint { transaction: Some(connection), .. })) = head {
-        eprintln!(
+        log::aside(&format!(
             "Its rows' offsets are still in the database of `{connection}`, and the next start goes by them: to start over, empty \
-             the table and run DELETE FROM {TABLE} WHERE pipeline = '{pipeline}' there."
-        );
+             the table and run DELETE FROM {TABLE} WHERE pipeline = '{pipeline}' there.\n"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

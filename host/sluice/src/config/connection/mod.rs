@@ -1,6 +1,8 @@
 //! `[connections.*]`: the servers and directories that pipelines name.
 
+mod able;
 mod declared;
+mod mysql;
 mod read;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,8 @@ pub enum Connection {
         url: Secret,
         /// The session's time zone, as the server names it; none: the server's own.
         time_zone: Option<String>,
+        /// How many connections there are at most, for everything that uses it.
+        connections: u32,
     },
     /// A SQLite database.
     Sqlite {

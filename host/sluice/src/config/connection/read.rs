@@ -7,10 +7,10 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::declared::Declared;
-use super::{CacheSettings, Connection, ConnectionType};
+use super::{CacheSettings, Connection, ConnectionType, able, mysql};
 use crate::config::nearest::one_of;
 use crate::config::reader::{Item, Section};
-use crate::config::secret::Secret;
+use crate::config::secret::{Secret, veil};
 use crate::config::value;
 
 /// How long a looked-up row is used again unless the connection says otherwise. Short, since a lookup is meant to see the
@@ -35,6 +35,9 @@ const OWN_PROPERTIES: [(&str, &str); 6] = [
     ("enable.auto.offset.store", "no such property: offsets are committed after the rows are written"),
     ("enable.partition.eof", "no such property: the host needs to know where a partition ends"),
 ];
+
+/// Parts of the names of properties that hold what nobody else may know.
+const CONFIDENTIAL: [&str; 6] = ["password", "secret", "pem", "oauthbearer.config", "jaas", "kinit"];
 
 /// Reads all connections: those that are right, and all that are declared.
 pub fn read_all(section: &Section<'_>, root: &Path) -> (BTreeMap<String, Connection>, Declared) {
@@ -77,9 +80,10 @@ fn read_settings(of: ConnectionType, item: &Item<'_>, root: &Path) -> Option<Con
     match of {
         ConnectionType::Kafka => item.table(r#"a table such as { brokers = "127.0.0.1:9092" }"#, kafka),
         ConnectionType::Hbase => item.table(r#"a table such as { thrift = "127.0.0.1:9090" }"#, hbase),
-        ConnectionType::Mysql => {
-            item.table(r#"a table such as { url = "mysql://user:password@127.0.0.1:3306/live" }"#, mysql)
-        }
+        ConnectionType::Mysql => item
+            .table(r#"a table such as { url = "mysql://user:password@127.0.0.1:3306/live" }"#, |section| {
+                mysql::read(section, root)
+            }),
         ConnectionType::Log => directory(item, root).map(|directory| Connection::Log { directory }),
         ConnectionType::Csv => directory(item, root).map(|directory| Connection::Csv { directory }),
         ConnectionType::Sqlite => item.table(r#"a table such as { path = "live.db" }"#, |section| {
@@ -104,7 +108,8 @@ fn kafka(section: &Section<'_>) -> Option<Connection> {
     });
     let properties = section.or("properties", BTreeMap::new(), |item| {
         let mut properties = BTreeMap::new();
-        let whole = read_properties(&item.confidential(), "", &mut properties);
+        let whole =
+            read_properties(&item.clone().confidential(), "", &mut properties) && able::is_able(&item, &properties);
         whole.then_some(properties)
     });
     Some(Connection::Kafka { brokers: brokers?, properties: properties? })
@@ -124,6 +129,10 @@ fn read_properties(item: &Item<'_>, prefix: &str, into: &mut BTreeMap<String, Se
             item.problem("a property that the host sets itself", *instead);
             whole = false;
         } else if let Some(text) = property(&item) {
+            // librdkafka has messages of its own.
+            if CONFIDENTIAL.iter().any(|part| name.contains(part)) {
+                veil(&text, "(not shown)");
+            }
             into.insert(name, Secret::new(text));
         } else {
             whole = false;
@@ -153,27 +162,4 @@ fn hbase(section: &Section<'_>) -> Option<Connection> {
         })
     });
     Some(Connection::Hbase { thrift: thrift?, cache: cache? })
-}
-
-fn mysql(section: &Section<'_>) -> Option<Connection> {
-    let want = "mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)";
-    let url = section.required("url", want, |item| {
-        item.confidential().parse(want, |text| is_mysql_url(text).then(|| Secret::new(text)))
-    });
-    let zone = r#"a time zone such as "Asia/Shanghai" or "+08:00""#;
-    let time_zone = section
-        .or("time_zone", None, |item| item.parse(zone, |text| is_time_zone(text).then(|| Some(text.to_owned()))));
-    Some(Connection::Mysql { url: url?, time_zone: time_zone? })
-}
-
-fn is_mysql_url(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("mysql://") else { return false };
-    let Some((authority, database)) = rest.split_once('/') else { return false };
-    let database = database.split_once('?').map_or(database, |(database, _)| database);
-    !authority.is_empty() && !database.is_empty() && !database.contains('/')
-}
-
-fn is_time_zone(text: &str) -> bool {
-    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':');
-    (1..=64).contains(&text.len()) && text.chars().all(letters)
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_core::Kind;
+use sluice_core::decode::{Convert, Epoch};
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
-use sluice_runtime::{CompileLimits, Limits};
+use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::connection::CacheSettings;
@@ -69,7 +70,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             topic: "live_streaming_log".to_owned(),
             group: "demo3Group3".to_owned(),
             start: Start::Earliest,
-            json: JsonOptions { ignore_parse_errors: false, fail_on_missing_field: false },
+            json: JsonOptions::default(),
             columns: vec![int64("user_id"), int64("room_id")],
             batch: BatchLimits { rows: 8192 },
         },
@@ -96,6 +97,9 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             table: "live_module_number_count".to_owned(),
             key: vec!["module_id".to_owned()],
             create: false,
+            shared: false,
+            round: false,
+            key_equality: KeyEquality::Exact,
             generation: false,
             delivery: Delivery::Upsert,
             flush: Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 },
@@ -137,6 +141,7 @@ fn the_example_means_what_it_says() {
     let mysql = Connection::Mysql {
         url: Secret::new("mysql://root:topsecret@127.0.0.1:3306/livedb"),
         time_zone: Some("Asia/Shanghai".to_owned()),
+        connections: 8,
     };
     let connections = [("events", kafka), ("dimensions", hbase), ("livedb", mysql)];
     let expected = Config {
@@ -145,6 +150,8 @@ fn the_example_means_what_it_says() {
         pipelines_dir: root.join("pipelines"),
         state: Path::new("/var/lib/sluice").to_owned(),
         compile: CompileLimits::default(),
+        operators_memory: default_host_memory(),
+        stop_within: Duration::from_secs(8),
         admin: Some(([127, 0, 0, 1], 7070).into()),
         connections: connections.map(|(name, connection)| (name.to_owned(), connection)).into(),
         pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],
@@ -250,6 +257,28 @@ fn columns_keep_their_order_and_take_fields_or_facts() {
 }
 
 #[test]
+fn how_records_are_read_can_be_told() {
+    let json = r#"json = { convert = "flink", epoch = "seconds", path = "payload.after", skip_tombstones = true, schema_registry = true }
+columns = { op = { kind = "utf8", path = "payload.op" }, id = "int64" }"#;
+    let columns = r#"columns = { id = "int64", at = "timestamp" }"#;
+    assert!(PIPELINE.contains(columns), "{PIPELINE}");
+    let directory = directory(SERVICE, &[("p.toml", &PIPELINE.replace(columns, json))]);
+    let source = load_from(directory.path()).unwrap().pipelines[0].source.clone();
+    let path = |path: &str| path.parse::<sluice_core::decode::Path>().unwrap();
+    let expected = JsonOptions {
+        convert: Convert::Flink,
+        epoch: Some(Epoch::Seconds),
+        path: Some(path("payload.after")),
+        skip_tombstones: true,
+        schema_registry: true,
+        ..JsonOptions::default()
+    };
+    assert_eq!(source.json, expected);
+    assert_eq!(source.columns[0].from, Origin::Path(path("payload.op")));
+    assert_eq!(source.columns[1].from, Origin::Field("id".to_owned()));
+}
+
+#[test]
 fn an_operators_settings_become_json_with_the_environment_put_in() {
     let step = r#"
 [[step]]
@@ -350,9 +379,10 @@ fn a_pipeline_that_is_loaded_again_is_the_same() {
     let directory = directory(SERVICE, &[("p.toml", PIPELINE)]);
     let config = load_from(directory.path()).unwrap();
     let [pipeline] = config.pipelines.as_slice() else { panic!("one pipeline") };
-    let again = load_pipeline(&pipeline.file, &config.connections, &env);
+    let read = || std::fs::read(&pipeline.file);
+    let again = parse_pipeline(&pipeline.file, read(), &config.connections, &env);
     assert_eq!(again.as_ref(), Ok(pipeline));
-    let elsewhere = load_pipeline(&pipeline.file, &BTreeMap::new(), &env).unwrap_err();
+    let elsewhere = parse_pipeline(&pipeline.file, read(), &BTreeMap::new(), &env).unwrap_err();
     let keys: Vec<_> = elsewhere.0.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["source.connection", "sink[0].connection"]);
 }

@@ -41,7 +41,7 @@ text = "kafka"
     check(
         of_service(text),
         r#"
-sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "admin" or "connections": did you mean "operators"?
+sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "limits", "stop_within", "admin" or "connections": did you mean "operators"?
 sluice.toml:3: state: found 3, want a directory such as "state"
 sluice.toml:4: pipelines: found "", want a directory such as "pipelines"
 sluice.toml:6: admin.listen: found "0.0.0.0:7070", want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
@@ -60,10 +60,10 @@ sluice.toml:14: connections.hbase2.hbase.thrift: found "thrift://h:9090", want h
 sluice.toml:14: connections.hbase2.hbase.cache.ttl: found "25h", want a duration from "0s" to "1d"
 sluice.toml:14: connections.hbase2.hbase.cache.entries: found 0, want a whole number from 1 to 10000000
 sluice.toml:14: connections.hbase2.hbase.cache.size: found an unknown key, want "ttl" or "entries"
-sluice.toml:15: connections.mysql.mysql.url: found a value that isn't shown, since it may be a secret, want mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)
+sluice.toml:15: connections.mysql.mysql.url: found a url (not shown, since it may hold a password) that doesn't start with mysql://, want mysql://user:password@host:3306/database (or the password as it is, as the key `password`)
 sluice.toml:15: connections.mysql.mysql.time_zone: found "Asia Shanghai", want a time zone such as "Asia/Shanghai" or "+08:00"
-sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want "url" or "time_zone": did you mean "time_zone"?
-sluice.toml:16: connections.mysql2.mysql.url: found a value that isn't shown, since it may be a secret, want mysql://user:password@host:3306/database (in the password, write @ as %40, / as %2F, : as %3A)
+sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want one of "url", "user", "password", "database", "tls", "ca", "cert", "key", "time_zone" or "connections": did you mean "time_zone"?
+sluice.toml:16: connections.mysql2.mysql: found no database, want one in the url, or the key `database`
 sluice.toml:16: connections.mysql2.extra: found an unknown key, want one of "kafka", "log", "hbase", "csv", "mysql" or "sqlite"
 sluice.toml:17: connections.sqlite.sqlite.path: found nothing, want a database's file such as "live.db"
 sluice.toml:18: connections.text: found a string, want a table such as { sqlite = { path = "live.db" } }
@@ -87,7 +87,7 @@ connection = "evens"
 topic = "live/streaming"
 group = ""
 start = "earliest-offset"
-json = { ignore_parse_errors = true, fail_on_missing_field = true, ignore-parse-errors = 1 }
+json = { ignore_parse_errors = true, fail_on_missing_field = true, ignore-parse-errors = 1, convert = "flnk", epoch = "ms", path = "a..b" }
 batch = { rows = 0 }
 [source.columns]
 user_id = "bigint"
@@ -113,8 +113,11 @@ pipelines/p.toml:4: source.connection: found "evens", want a connection to kafka
 pipelines/p.toml:5: source.topic: found "live/streaming", want a topic's name of letters, digits, _, - and ., which is never first (at most 249)
 pipelines/p.toml:6: source.group: found "", want a consumer group's name of letters, digits, _, - and ., which is never first (at most 249)
 pipelines/p.toml:7: source.start: found "earliest-offset", want one of "earliest", "latest" or "committed": did you mean "earliest"?
+pipelines/p.toml:8: source.json.convert: found "flnk", want "exact" or "flink": did you mean "flink"?
+pipelines/p.toml:8: source.json.epoch: found "ms", want one of "seconds", "milliseconds", "microseconds" or "nanoseconds"
+pipelines/p.toml:8: source.json.path: found "a..b", want a path such as payload.after or data[0].id
 pipelines/p.toml:8: source.json: found both ignore_parse_errors and fail_on_missing_field, want at most one of them: a missing field can't be ignored and fatal
-pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want "ignore_parse_errors" or "fail_on_missing_field": did you mean "ignore_parse_errors"?
+pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want one of "ignore_parse_errors", "fail_on_missing_field", "convert", "epoch", "path", "skip_tombstones" or "schema_registry": did you mean "ignore_parse_errors"?
 pipelines/p.toml:9: source.batch.rows: found 0, want a whole number from 1 to 65536
 pipelines/p.toml:11: source.columns.user_id: found "bigint", want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
 pipelines/p.toml:12: source.columns._offset: found "utf8", want "int64"
@@ -123,7 +126,7 @@ pipelines/p.toml:14: source.columns.key.kind: found "int64", want "utf8" or "bin
 pipelines/p.toml:15: source.columns."": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
 pipelines/p.toml:16: source.columns.x: found 3, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
 pipelines/p.toml:17: source.columns.y.kind: found nothing, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
-pipelines/p.toml:17: source.columns.y.feild: found an unknown key, want "field" or "kind": did you mean "field"?
+pipelines/p.toml:17: source.columns.y.feild: found an unknown key, want one of "field", "path" or "kind": did you mean "field"?
 pipelines/p.toml:19: source.columns.b: found what column a takes already, want one column for each field of the record
 pipelines/p.toml:20: source.columns."line\nbreak": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
 "#,
@@ -166,7 +169,7 @@ limits = {}
         of_pipeline(&PIPELINE.replace("[[sink]]", steps)),
         r#"
 pipelines/p.toml:10: step[0].lookup.connection: found "livedb", a connection to mysql, want a connection to hbase or csv: "dimensions" or "tables"
-pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:10: step[0].lookup.key: found "di", want a column that is there: "id"
 pipelines/p.toml:10: step[0].lookup.columns.id: found a column that is there already, want another name for the column that is added
 pipelines/p.toml:10: step[0].lookup.columns.y: found "", want a column's name in the table such as "cf:module_id"
@@ -269,7 +272,7 @@ table = "gifts"
 key = ["id"]
 [[sink]]
 connection = "events"
-table = "a.b"
+table = "a..b"
 key = []
 flush = { rows = 0, interval = "2 sec", retries = -3, max_rows = 1 }
 create = "yes"
@@ -286,7 +289,7 @@ flush = { interval = "2h" }
         r#"
 pipelines/p.toml:13: sink[1]: found a table that another sink of this pipeline writes, want each table once
 pipelines/p.toml:18: sink[2].connection: found "events", a connection to kafka, want a connection to mysql or sqlite: "lite" or "livedb"
-pipelines/p.toml:19: sink[2].table: found "a.b", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:19: sink[2].table: found "a..b", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:20: sink[2].key: found an empty array, want an array of the columns that identify a row, such as ["user_id"]
 pipelines/p.toml:21: sink[2].flush.rows: found 0, want a whole number from 1 to 1000000
 pipelines/p.toml:21: sink[2].flush.interval: found "2 sec", want a duration such as "2s", "500ms" or "1m"
@@ -384,13 +387,14 @@ pipelines/a b.toml: found this file name, want a name of letters, digits, _ and 
 pipelines/p.toml:1: found a syntax error (unclosed array, expected `]`), want valid TOML
 pipelines/q.toml:2: found a syntax error (duplicate key), want valid TOML
 pipelines/s.toml:4: source.topic: found "", want a topic's name of letters, digits, _, - and ., which is never first (at most 249)
-pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/s.toml:10: sink[0].table: found "", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 "#,
     );
     check(
         lines(SERVICE, &[("p.toml", PIPELINE), ("q.toml", PIPELINE)]),
         r#"
 pipelines/q.toml: source.group: found "g", which pipeline p reads "gifts" as, want a group of its own for each pipeline
+pipelines/q.toml: sink[0].table: found "gifts", which pipeline p writes, want a table of its own for each, or `shared = true` in both sinks if no key is ever both's
 "#,
     );
     check(
@@ -416,7 +420,7 @@ fn all_that_is_wrong_with_the_place_of_dead_letters_is_said_at_once() {
         r#"
 pipelines/p.toml:1: on_error: found "ignore", want one of "stop", "skip" or "dead_letter"
 pipelines/p.toml:2: dead_letters.connection: found nothing, want a connection's name, or `file`
-pipelines/p.toml:2: dead_letters.table: found "a b", want a table's name of letters, digits, _, -, $ and : (at most 64)
+pipelines/p.toml:2: dead_letters.table: found "a b", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:2: dead_letters.conection: found an unknown key, want one of "file", "connection", "table", "topic" or "create": did you mean "connection"?
 "#,
     );
@@ -460,4 +464,23 @@ pipelines/p.toml:1: dead_letters.topic: found a topic, want a `table` of this co
 pipelines/p.toml:1: dead_letters: found the topic that this pipeline reads, want a topic of its own
 "#,
     );
+}
+
+#[test]
+fn two_pipelines_write_one_table_if_both_say_so_or_both_only_add_rows() {
+    let other = |text: &str| text.replace("\"g\"", "\"h\"");
+    let both = |one: &str, two: &str| lines(SERVICE, &[("p.toml", one), ("q.toml", &other(two))]);
+    let shared = PIPELINE.replace("key =", "shared = true\nkey =");
+    let keyless = PIPELINE.replace("key = [\"id\"]", "delivery = \"transaction\"");
+    assert_eq!(both(PIPELINE, PIPELINE).len(), 1);
+    assert_eq!(both(&shared, PIPELINE).len(), 1);
+    assert_eq!(both(&keyless, PIPELINE).len(), 1);
+    for one in [&shared, &keyless] {
+        assert_eq!(both(one, one), [""; 0]);
+    }
+    let service = format!("{SERVICE}\nsame = {{ mysql = {{ url = \"mysql://other:pw2@127.0.0.1/live\" }} }}");
+    let twice =
+        PIPELINE.replace("[[sink]]", "[[sink]]\nconnection = \"same\"\ntable = \"gifts\"\nkey = [\"id\"]\n[[sink]]");
+    let told = lines(&service, &[("p.toml", &twice)]);
+    assert!(told.len() == 1 && told[0].contains("which another sink of this pipeline writes"), "{told:?}");
 }

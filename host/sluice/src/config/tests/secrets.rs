@@ -1,6 +1,9 @@
 //! Nothing that may be a secret leaves through a message or a dump.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use proptest::prelude::*;
 
 use super::{PIPELINE, directory, load_from};
 use crate::config::{Problems, load, reader, service};
@@ -95,4 +98,72 @@ fn no_slip_in_a_file_shows_a_secret() {
 fn the_slips_start_from_a_configuration_that_loads() {
     let directory = directory(&SERVICE.replace("${WORD}", "w"), &[("p.toml", PIPELINE)]);
     assert!(load_from(directory.path()).is_ok());
+}
+
+/// Files with a password where one can be, as people write it who don't know what it means there.
+fn with_password(place: usize, password: &str) -> String {
+    let quoted = toml::Value::String(password.to_owned());
+    let text = |text: String| toml::Value::String(text);
+    let connection = match place {
+        0 => format!("mysql = {{ url = {} }}", text(format!("mysql://root:{password}@127.0.0.1:3306/live"))),
+        1 => format!(r#"mysql = {{ url = "mysql://127.0.0.1/live", user = "root", password = {quoted} }}"#),
+        2 => format!(
+            r#"mysql = {{ url = "mysql://u:x@127.0.0.1/live", user = "root", password = {quoted}, tls = "on" }}"#
+        ),
+        3 => format!(r#"kafka = {{ brokers = "127.0.0.1:9092", properties = {{ "sasl.password" = {quoted} }} }}"#),
+        4 => format!(r#"kafka = {{ brokers = "127.0.0.1:9092", "sasl.password" = {quoted} }}"#),
+        5 => r#"mysql = { url = "${WORD}" }"#.to_owned(),
+        _ => r#"mysql = { url = "mysql://root@127.0.0.1/live", password = "${WORD}", user = "" }"#.to_owned(),
+    };
+    format!("[connections.livedb]\n{connection}\n")
+}
+
+fn said_of(place: usize, password: &str) -> String {
+    let directory = directory(&with_password(place, password), &[]);
+    let env = |_: &str| Some(format!("mysql://root:{password}@127.0.0.1:3306/live"));
+    let said = match load(&directory.path().join("sluice.toml"), &env) {
+        Ok(config) => format!("{config:?}"),
+        Err(problems) => format!("{problems} {problems:?}"),
+    };
+    said.replace(&directory.path().display().to_string(), "")
+}
+
+/// All that is four bytes long in a text.
+fn parts(text: &str) -> BTreeSet<&[u8]> {
+    text.as_bytes().windows(4).collect()
+}
+
+proptest! {
+    #[test]
+    fn of_no_password_a_part_is_shown(password in "[!-~]{4,24}", place in 0usize..7) {
+        // What is said of another one is said of any.
+        let any = said_of(place, "?#/") + &said_of(place, "w");
+        let said = said_of(place, &password);
+        let shown: Vec<_> = parts(&said).intersection(&parts(&password)).copied().collect();
+        prop_assert!(shown.iter().all(|part| parts(&any).contains(part)), "{password}: {said}");
+    }
+}
+
+#[test]
+fn what_the_keys_say_is_the_url() {
+    let url = |settings: &str| {
+        let directory = directory(&format!("[connections.livedb]\nmysql = {{ {settings} }}"), &[]);
+        match load(&directory.path().join("sluice.toml"), &|_| None)
+            .map(|mut config| config.connections.remove("livedb"))
+        {
+            Ok(Some(crate::config::Connection::Mysql { url, .. })) => {
+                url.expose().replace(&directory.path().display().to_string(), "").replace("%2F", "/")
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        url(r#"url = "mysql://h", user = "me", password = "a?b#c/d@e:%", database = "x y""#),
+        "mysql://me:a%3Fb%23c/d%40e%3A%25@h:3306/x%20y"
+    );
+    assert_eq!(url(r#"url = "mysql://u:p@h:1/d", tls = "required""#), "mysql://u:p@h:1/d?ssl-mode=REQUIRED");
+    assert_eq!(url(r#"url = "mysql://u:p@h:1/d?ssl-mode=DISABLED""#), "mysql://u:p@h:1/d?ssl-mode=DISABLED");
+    let checked = url(r#"url = "mysql://u@h/d", ca = "ca", cert = "c", key = "k""#);
+    assert!(checked.starts_with("mysql://u@h:3306/d?ssl-mode=VERIFY%5FIDENTITY&ssl-ca="), "{checked}");
+    assert!(checked.contains("&ssl-cert=") && checked.ends_with("k"), "{checked}");
 }

@@ -14,6 +14,7 @@ use sluice_core::rejected::{self, RejectedRow, Stage};
 use super::{End, Lane, Step, now_micros};
 use crate::pipeline::constraint::{self, shown_row};
 use crate::pipeline::letters::Retry;
+use crate::pipeline::made::Made;
 
 /// How many records are taken in again in one call. Fewer: more calls of operators. More: letters whose records are all at fault
 /// still, and that only with a limit of time, would disable the operator.
@@ -53,7 +54,9 @@ impl Lane {
         let OutputRows { rows, columns, origins } = output;
         let batch = Batch { rows, columns: columns.into_iter().map(Some).collect(), origins };
         let Batch { rows, columns, origins } = rejected::without_rejected(batch, &refused);
-        self.pending.push(OutputRows { rows, columns: columns.into_iter().flatten().collect(), origins });
+        let rows = Rows { rows, columns: columns.into_iter().flatten().collect() };
+        let whole = self.progress.rejects.keeps_letters();
+        self.pending.push(Made::of_records(records, rows, &origins, whole));
     }
 
     /// The records of which the tables refuse a row.
@@ -87,13 +90,13 @@ impl Lane {
     }
 
     /// The groups that the tables take.
-    pub(super) fn fitting(&mut self, emitted: Emitted, now: Instant) -> Result<Rows, End> {
+    pub(super) fn fitting(&mut self, emitted: Emitted, now: Instant) -> Result<Made, End> {
         let Emitted { rows, columns } = emitted;
         let refused = self.constraints.refused(&columns);
-        if refused.is_empty() {
-            return Ok(Rows { rows, columns });
-        }
         let keys = self.chain.fold().map_or(0, |fold| fold.form().keys.len());
+        if refused.is_empty() {
+            return Ok(Made::of_groups(Rows { rows, columns }, keys));
+        }
         for refused in &refused {
             let key = shown_row(&columns[..keys.min(columns.len())], refused.row);
             if self.stops {
@@ -105,6 +108,6 @@ impl Lane {
             self.progress.rejects.group(&self.status, &key, cause, now);
         }
         let (columns, kept) = constraint::without(&columns, rows, &refused).map_err(End::Fault)?;
-        Ok(Rows { rows: kept.len(), columns })
+        Ok(Made::of_groups(Rows { rows: kept.len(), columns }, keys))
     }
 }

@@ -1,18 +1,24 @@
-//! What a supervisor does that people ask for: pin, unpin, go back.
+//! What a supervisor does that people ask for: pin, unpin, go back, try again.
+
+use std::sync::Arc;
 
 use sluice_core::deploy::Operators;
+use sluice_runtime::World;
+use tokio::sync::oneshot;
 
-use super::{Current, Supervisor, needed};
+use super::{Current, Supervisor, blocking, needed};
 use crate::operators::{Artifacts, Deployed};
 use crate::pipeline::deployments::{back_to, short, shown};
+use crate::pipeline::lane::now_micros;
 use crate::pipeline::orders::{Answer, Asked, Order};
 use crate::pipeline::run::Run;
-use crate::pipeline::{assemble, restore};
+use crate::pipeline::{assemble, restore, tables};
 
 impl Supervisor {
     /// Carries out an order while records flow.
     pub(super) async fn obey(&mut self, asked: Asked, run: &Run, current: &mut Current) {
         let answer = match asked.order {
+            Order::Resync => return self.resync(asked.answer, run, current),
             Order::Pin if self.rollout.is_on_trial() => Err(format!(
                 "generation {} is on trial, and may yet be rolled back: `sluice status` says when that is over, `sluice rollback \
                  {}` goes back at once",
@@ -21,7 +27,20 @@ impl Supervisor {
             )),
             Order::Pin => self.pin(restore::digests(&current.artifacts), current.generation).await,
             Order::Unpin => self.unpin(run, current).await,
-            Order::RollBack { generation } => self.roll_back(generation, run, current).await,
+            Order::RollBack { generation } => {
+                let answer = self.roll_back(generation, run, current).await;
+                if answer.is_ok() && self.rollout.is_on_trial() {
+                    // The trial is over, and in the history, once the run has ended.
+                    self.again.answer_later(asked.answer, answer);
+                    return;
+                }
+                answer
+            }
+            Order::Deploy => self.deploy(run, current).await,
+            Order::Start => {
+                let name = self.status.name();
+                Ok(format!("{name} has begun already: `sluice status` says what it does"))
+            }
         };
         // Who asked may have gone.
         let _ = asked.answer.send(answer);
@@ -30,11 +49,58 @@ impl Supervisor {
     /// Carries out an order while nothing runs: what it asks for is what the next start opens.
     pub(in crate::pipeline) async fn obey_at_rest(&mut self, asked: Asked) {
         let answer = match asked.order {
+            Order::Resync => self.begin_again().await,
             Order::Pin => self.pin_what_ran().await,
             Order::Unpin => self.unpin_at_rest().await,
             Order::RollBack { generation } => self.start_with(generation).await,
+            Order::Deploy | Order::Start => Ok(self.try_now()),
         };
         let _ = asked.answer.send(answer);
+    }
+
+    /// The run ends as it does at SIGTERM, and the next one writes all groups.
+    fn resync(&mut self, answer: oneshot::Sender<Answer>, run: &Run, current: &Current) {
+        let (name, generation) = (self.status.name(), current.generation);
+        let refused = if self.rollout.is_on_trial() {
+            format!(
+                "generation {generation} is on trial, and writes all groups anyway: `sluice status {name}` says when that is over"
+            )
+        } else if current.artifacts.values().all(|artifact| artifact.world() != World::Aggregator) {
+            tables::no_groups(name)
+        } else {
+            self.resyncs.push(answer);
+            return run.stop();
+        };
+        let _ = answer.send(Err(refused));
+    }
+
+    /// The run has ended; whether somebody had asked that the next one writes all groups, and so it does.
+    pub(super) async fn begin_resyncs(&mut self) -> bool {
+        let asked = std::mem::take(&mut self.resyncs);
+        if asked.is_empty() {
+            return false;
+        }
+        let answer = self.begin_again().await;
+        for waiting in asked {
+            let _ = waiting.send(answer.clone());
+        }
+        true
+    }
+
+    async fn begin_again(&self) -> Answer {
+        let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
+        let begun = blocking(move || tables::begin_again(&name, store.as_ref())).await;
+        let groups = begun.map_err(|trouble| trouble.to_string())??;
+        let said = format!("all {groups} groups are written again, as somebody asked");
+        tracing::info!(pipeline = self.status.name(), "{said}");
+        self.status.set_tables(&said, now_micros());
+        let sinks: Vec<_> =
+            self.pipeline.sinks.iter().map(|sink| format!("{}.{}", sink.connection, sink.table)).collect();
+        Ok(format!(
+            "{} writes all of its {groups} groups again, to {}; `sluice status` says that it is refreshing until that is done",
+            self.status.name(),
+            sinks.join(", ")
+        ))
     }
 
     /// What the pipeline is to run: what it is pinned to, else what is newest.
@@ -78,7 +144,35 @@ impl Supervisor {
         self.pin(operators, generation).await
     }
 
+    /// The files of its operators were just looked at.
+    async fn deploy(&mut self, run: &Run, current: &mut Current) -> Answer {
+        let (name, before) = (self.status.name().to_owned(), current.generation);
+        if self.deployments.pinned().is_some() {
+            return Err(format!("{name} is pinned: `sluice unpin {name}` takes what is newest"));
+        }
+        self.rollout.allow();
+        self.swap(run, current).await;
+        let (generation, runs) = (current.generation, shown(&restore::digests(&current.artifacts)));
+        match self.status.snapshot().refused {
+            Some(reason) => {
+                Err(format!("{name} goes on with generation {generation}; what is newest is refused: {reason}"))
+            }
+            None if generation > before => {
+                Ok(format!("{name} takes what is newest: generation {generation} runs ({runs})"))
+            }
+            None => Ok(format!("{name} runs what is newest: generation {generation} ({runs})")),
+        }
+    }
+
+    fn try_now(&mut self) -> String {
+        self.rollout.allow();
+        format!("{} starts from its checkpoint; `sluice status` says how that goes", self.status.name())
+    }
+
     async fn unpin(&mut self, run: &Run, current: &mut Current) -> Answer {
+        if self.deployments.pinned().is_none() && self.rollout.refused().is_some() {
+            return self.deploy(run, current).await;
+        }
         let before = current.generation;
         let answer = self.unpin_at_rest().await?;
         self.rollout.allow();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluice_core::checkpoint::{CheckpointStore, StateForm};
+use sluice_core::checkpoint::{CheckpointStore, StateForm, begin_anew};
 use sluice_core::deploy::{Bounds, Effect, Event, Operators, Outcome, Rollout};
 use sluice_core::fold::{FoldError, try_migration};
 
@@ -11,7 +11,6 @@ use crate::config::OnIncompatible;
 use crate::operators::{Artifacts, Deployed};
 use crate::pipeline::assemble::{self, Trouble};
 use crate::pipeline::lane::{End, now_micros};
-use crate::pipeline::patience::Backoff;
 use crate::pipeline::restore::{self, check_forms};
 use crate::pipeline::run::{Prepared, Run};
 
@@ -20,11 +19,22 @@ struct Refusal {
     reason: String,
     /// Because of the states that are stored.
     states: bool,
+    /// What is mended outside their files may help.
+    again: Option<Again>,
+}
+
+/// Why they are tried again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// A server is away.
+    Away,
+    /// Somebody must change something.
+    Mended,
 }
 
 impl From<String> for Refusal {
     fn from(reason: String) -> Refusal {
-        Refusal { reason, states: false }
+        Refusal { reason, states: false, again: None }
     }
 }
 
@@ -98,7 +108,8 @@ impl Supervisor {
         }
         let effects = self.rollout.on(Event::Opened(current.generation), now_micros());
         let unread = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name)).cloned();
-        if let Some(reason) = unread.or_else(|| newest.as_ref().err().cloned()) {
+        let unseen = deployed.unseen(assemble::operator_names(&self.pipeline)).is_some();
+        if let Some(reason) = unread.or_else(|| newest.as_ref().err().filter(|_| !unseen).cloned()) {
             self.status.set_refused(Some(reason));
         }
         if let Ok(newest) = newest {
@@ -173,19 +184,23 @@ impl Supervisor {
             () = asked_to_end(&mut ending) => Err("the host ends".to_owned().into()),
         };
         if let Err(refusal) = outcome {
-            let Refusal { reason, states } = refusal;
+            let Refusal { reason, states, again } = refusal;
             self.rollout.on(Event::Refused(reason.clone()), now_micros());
             if states && self.pipeline.on_incompatible == OnIncompatible::Reset {
                 self.begins_anew = true;
                 run.stop();
             }
             let said = asked.as_ref().map_or_else(|| reason.clone(), |asked| format!("{asked}: {reason}"));
-            self.deployments.refused(operators, said).await;
+            let news = self.again.refused(&operators, &reason, again.is_some() && asked.is_none());
+            if asked.is_some() || news && again != Some(Again::Away) {
+                self.deployments.refused(operators, said).await;
+            }
             if asked.is_none() {
                 self.status.set_refused(Some(reason.clone()));
             }
             return Err(reason);
         }
+        self.again.nothing_refused();
         self.rollout.on(Event::CutOver, now_micros());
         let generation = self.rollout.running().map_or(0, |(generation, _)| generation);
         *current = Current { artifacts, generation };
@@ -200,23 +215,20 @@ impl Supervisor {
                 probation.time,
                 probation.rows
             );
+            self.status.begin_trial(now_micros());
         }
         self.show_operator(current);
         Ok(())
     }
 
     async fn try_to_take_over(&mut self, run: &Run, artifacts: &Artifacts, probation: Bounds) -> Result<(), Refusal> {
-        let mut backoff = Backoff::new();
-        let prepared = loop {
-            match prepare(&self.pipeline, &self.connections, artifacts).await {
-                Ok(prepared) => break prepared,
-                Err(Trouble::Away(reason)) => {
-                    self.status.set_refused(Some(format!("waits: {reason}")));
-                    tokio::time::sleep(backoff.wait()).await;
-                }
-                Err(wrong) => return Err(wrong.to_string().into()),
-            }
-        };
+        // Whoever waited here for a server would hear nothing of the run meanwhile.
+        let prepared =
+            prepare(&self.pipeline, &self.connections, artifacts).await.map_err(|trouble| match trouble {
+                Trouble::Away(reason) => Refusal { again: Some(Again::Away), ..format!("waits: {reason}").into() },
+                wrong @ Trouble::Wrong(_) => Refusal { again: Some(Again::Mended), ..wrong.to_string().into() },
+                other => other.to_string().into(),
+            })?;
         let prepared = self.try_states(prepared).await?;
         self.rollout.on(Event::Prepared, now_micros());
         let generation =
@@ -230,7 +242,7 @@ impl Supervisor {
         let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
         let tried = blocking(move || try_states(store.as_ref(), &name, &mut prepared).map(|()| prepared));
         let tried = tried.await.map_err(|trouble| trouble.to_string())?;
-        tried.map_err(|reason| Refusal { reason, states: true })
+        tried.map_err(|reason| Refusal { states: true, ..reason.into() })
     }
 
     /// The run has ended: well, at fault, or to be rolled back, which a fault during a trial is. `passed` are operators whose trial
@@ -248,8 +260,8 @@ impl Supervisor {
             self.rollout.on(Event::Stop, now);
         }
         let how = match &end {
-            End::Done | End::Moved(_) => Ok(()),
-            End::Fault(reason) | End::Disabled(reason) => Err(reason.clone()),
+            End::Done | End::Moved(_) | End::Replaced(_) => Ok(()),
+            End::Fault(reason) | End::Disabled(reason) | End::Died(reason) => Err(reason.clone()),
         };
         let effects = self.rollout.on(Event::Ended(how), now);
         let mut end = end;
@@ -266,7 +278,7 @@ impl Supervisor {
         if self.begins_anew && end == End::Done {
             let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
             tracing::warn!(pipeline = name, "begins anew: its states are forgotten, as `on_incompatible` says");
-            let reset = blocking(move || store.reset(&name)).await;
+            let reset = blocking(move || begin_anew(store.as_ref(), &name)).await;
             self.rollout = Rollout::default();
             if let Err(reason) =
                 reset.map_err(|trouble| trouble.to_string()).and_then(|reset| reset.map_err(|error| error.to_string()))

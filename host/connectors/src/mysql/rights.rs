@@ -1,0 +1,54 @@
+//! Rights, tried before they are needed: a server looks at them when it prepares a statement, and changes nothing then.
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+use super::error;
+use super::session::Server;
+use crate::sink::SinkError;
+use crate::sql::Dialect;
+
+/// What will be done to a table.
+pub(super) struct Need<'a> {
+    /// The table, perhaps with its database.
+    pub(super) table: &'a str,
+    /// The rights that it takes, as `GRANT` lists them.
+    pub(super) rights: &'static str,
+    /// The statements that will be run.
+    pub(super) statements: Vec<String>,
+    /// The table may not be there yet; what may be done to it is known all the same.
+    pub(super) may_be_missing: bool,
+}
+
+impl Need<'_> {
+    /// Whether the user may run the statements; else which rights are missing, with the statement that gives them.
+    pub(super) async fn check(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
+        for statement in &self.statements {
+            let sql = AssertSqlSafe(statement.as_str()).into_sql_str();
+            match server.raw_answer(connection.prepare(sql)).await? {
+                Ok(_) => {}
+                Err(e) if self.may_be_missing && error::number(&e) == Some(error::NO_SUCH_TABLE) => {}
+                Err(e) if error::lacks_a_right(&e) => {
+                    let grant = self.grant(server, connection).await?;
+                    return Err(SinkError::Unusable(format!(
+                        "{server}: {}: have an administrator run {grant}",
+                        error::plain(&e)
+                    )));
+                }
+                Err(e) => return Err(error::sink_error(server, &e)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn grant(&self, server: &Server, connection: &mut MySqlConnection) -> Result<String, SinkError> {
+        let query = "SELECT CAST(CURRENT_USER() AS CHAR), CAST(DATABASE() AS CHAR)";
+        let asked = server.answer(sqlx::query_as(query).fetch_one(connection)).await;
+        let (account, database): (String, Option<String>) = asked?;
+        let (user, host) = account.rsplit_once('@').unwrap_or((&account, "%"));
+        let (of, table) = Dialect::Mysql.database_of(self.table);
+        let database = of.map(str::to_owned).or(database).unwrap_or_default();
+        let quote = |name: &str| Dialect::Mysql.quote(name);
+        Ok(format!("GRANT {} ON {}.{} TO {}@{}", self.rights, quote(&database), quote(table), quote(user), quote(host)))
+    }
+}

@@ -1,0 +1,82 @@
+//! What stands before a record's JSON, and what records are that are no JSON at all.
+
+use std::fmt;
+
+/// What some editors and languages write before a text; RFC 8259 lets readers pass over it.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The bytes that serializers of Confluent's Schema Registry write first: a zero and the schema's id.
+const REGISTRY_HEADER: usize = 5;
+
+/// Data of another kind than JSON text, known by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// JSON behind the header of Confluent's Schema Registry, with this schema id.
+    RegistryJson(u32),
+    /// The registry's header, and behind it no JSON: Avro or Protobuf.
+    RegistryBinary(u32),
+    /// UTF-16.
+    Utf16,
+    /// Compressed by its writer, beside what Kafka compresses by itself.
+    Compressed(&'static str),
+}
+
+impl Foreign {
+    /// What these bytes are, which aren't JSON.
+    pub(super) fn of(bytes: &[u8]) -> Option<Foreign> {
+        match bytes {
+            [0, a, b, c, d, rest @ ..] => {
+                let id = u32::from_be_bytes([*a, *b, *c, *d]);
+                let json = rest.trim_ascii_start().first() == Some(&b'{');
+                Some(if json { Foreign::RegistryJson(id) } else { Foreign::RegistryBinary(id) })
+            }
+            [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [b'{', 0, ..] => Some(Foreign::Utf16),
+            [0x1f, 0x8b, ..] => Some(Foreign::Compressed("gzip")),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Foreign::Compressed("zstd")),
+            _ => None,
+        }
+    }
+
+    /// The kind, without what differs from record to record.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Foreign::RegistryJson(_) | Foreign::RegistryBinary(_) => {
+                "it begins with the header of Confluent's Schema Registry"
+            }
+            Foreign::Utf16 => "it is UTF-16",
+            Foreign::Compressed(_) => "its value is compressed",
+        }
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Foreign::RegistryJson(id) => write!(
+                f,
+                "it begins with the 5 bytes of Confluent's Schema Registry (schema id {id}), and JSON follows: set \
+                 `json = {{ schema_registry = true }}` of the source"
+            ),
+            Foreign::RegistryBinary(id) => write!(
+                f,
+                "it begins with the 5 bytes of Confluent's Schema Registry (schema id {id}), and Avro or Protobuf follows, which \
+                 isn't read: have the producer write JSON"
+            ),
+            Foreign::Utf16 => f.write_str("it is UTF-16: have the producer write UTF-8"),
+            Foreign::Compressed(how) => write!(
+                f,
+                "its value is compressed with {how}: have the producer write plain text, and set `compression.type`, which is \
+                 undone by every consumer"
+            ),
+        }
+    }
+}
+
+/// The record without what may stand before its JSON.
+pub(super) fn without_header(bytes: &[u8], schema_registry: bool) -> &[u8] {
+    let bytes = match bytes {
+        [0, ..] if schema_registry => bytes.get(REGISTRY_HEADER..).unwrap_or(bytes),
+        _ => bytes,
+    };
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+}

@@ -1,0 +1,144 @@
+//! Records that are kept for longer than their source keeps its buffers.
+
+use std::ops::Range;
+
+use crate::interval::{Interval, Offset, Partition};
+use crate::records::Records;
+
+/// Copies of some records of a batch, for as long as something may be found to be wrong with what they became. They account
+/// for no offsets.
+#[derive(Debug, Default)]
+pub struct KeptRecords {
+    topic: String,
+    records: Vec<Kept>,
+    /// The keys and values, one after the other.
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    position: (Partition, Offset),
+    timestamp: Option<i64>,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+}
+
+impl KeptRecords {
+    /// Copies these records; unless `whole`, only what says which they are.
+    pub fn of(records: &dyn Records, which: &[usize], whole: bool) -> KeptRecords {
+        let mut kept = KeptRecords { topic: records.topic().to_owned(), ..KeptRecords::default() };
+        kept.records.reserve(which.len());
+        for record in which {
+            let (key, value) = (
+                kept.copy(records.key(*record).filter(|_| whole)),
+                kept.copy(records.value(*record).filter(|_| whole)),
+            );
+            let (position, timestamp) = (records.position(*record), records.timestamp(*record));
+            kept.records.push(Kept { position, timestamp, key, value });
+        }
+        kept
+    }
+
+    /// About what they take of memory.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * size_of::<Kept>()
+    }
+
+    fn copy(&mut self, bytes: Option<&[u8]>) -> Option<Range<usize>> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes?);
+        Some(start..self.bytes.len())
+    }
+
+    fn slice(&self, range: &Option<Range<usize>>) -> Option<&[u8]> {
+        self.bytes.get(range.clone()?)
+    }
+}
+
+impl Records for KeptRecords {
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        self.slice(&self.records[i].value)
+    }
+
+    fn key(&self, i: usize) -> Option<&[u8]> {
+        self.slice(&self.records[i].key)
+    }
+
+    fn position(&self, i: usize) -> (Partition, Offset) {
+        self.records[i].position
+    }
+
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        self.records[i].timestamp
+    }
+
+    fn intervals(&self) -> &[(Partition, Interval)] {
+        &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Key, value, time.
+    type Parts<T> = (Option<T>, Option<T>, Option<i64>);
+
+    struct Several(Vec<Parts<Vec<u8>>>);
+
+    impl Records for Several {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn topic(&self) -> &str {
+            "t"
+        }
+        fn value(&self, i: usize) -> Option<&[u8]> {
+            self.0[i].1.as_deref()
+        }
+        fn key(&self, i: usize) -> Option<&[u8]> {
+            self.0[i].0.as_deref()
+        }
+        fn position(&self, i: usize) -> (Partition, Offset) {
+            (Partition(3), Offset(i as i64))
+        }
+        fn timestamp(&self, i: usize) -> Option<i64> {
+            self.0[i].2
+        }
+        fn intervals(&self) -> &[(Partition, Interval)] {
+            &[]
+        }
+    }
+
+    fn all(records: &dyn Records, i: usize) -> (Parts<&[u8]>, (Partition, Offset)) {
+        ((records.key(i), records.value(i), records.timestamp(i)), records.position(i))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_was_there(
+            records in prop::collection::vec(
+                (any::<Option<Vec<u8>>>(), any::<Option<Vec<u8>>>(), any::<Option<i64>>()), 1..20,
+            ),
+            which in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let which: Vec<usize> = which.into_iter().map(|index| index.index(records.len())).collect();
+            let records = Several(records);
+            let kept = KeptRecords::of(&records, &which, true);
+            prop_assert_eq!((kept.len(), kept.topic()), (which.len(), "t"));
+            for (place, record) in which.iter().enumerate() {
+                prop_assert_eq!(all(&kept, place), all(&records, *record));
+            }
+        }
+    }
+}

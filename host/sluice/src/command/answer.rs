@@ -1,0 +1,40 @@
+//! Standard output, as verbs answer on it.
+
+use std::io::{self, ErrorKind, Stdout, Write};
+
+/// Where a verb's answer goes. A reader that has gone (`| head -1`) has what it wanted: it is told no more, and the verb ends as if all
+/// had been read. Any other failure, such as that of a full disk, is the verb's.
+pub struct Answer {
+    out: Stdout,
+    unread: bool,
+}
+
+impl Answer {
+    pub fn new() -> Answer {
+        Answer { out: io::stdout(), unread: false }
+    }
+
+    fn tell<T>(&mut self, unread: T, tell: impl FnOnce(&mut Stdout) -> io::Result<T>) -> io::Result<T> {
+        if self.unread {
+            return Ok(unread);
+        }
+        match tell(&mut self.out) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.unread = true;
+                Ok(unread)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
+            told => told.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}"))),
+        }
+    }
+}
+
+impl Write for Answer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tell(bytes.len(), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tell((), Stdout::flush)
+    }
+}

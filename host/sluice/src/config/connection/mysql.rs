@@ -1,0 +1,118 @@
+//! Reads `mysql = { … }`: a url, and beside it what is better not written into a url.
+
+use std::path::Path;
+
+use sluice_connectors::mysql::{DEFAULT_CONNECTIONS, MysqlUrl};
+
+use super::Connection;
+use crate::config::reader::{Item, Section};
+use crate::config::secret::Secret;
+use crate::config::value;
+
+/// What a url looks like, for messages.
+const URL: &str = "mysql://user:password@host:3306/database (or the password as it is, as the key `password`)";
+
+/// What the key of a part that the url has too is told.
+const ONE: &str = "one of both: the key, or its part of the url";
+
+/// The most connections to a MySQL server: as many as pipelines may be.
+const MAX_CONNECTIONS: u32 = 256;
+
+/// How a session is encrypted, and the driver's name for it.
+const TLS: [(&str, &str); 5] = [
+    ("off", "DISABLED"),
+    ("preferred", "PREFERRED"),
+    ("required", "REQUIRED"),
+    ("verify-ca", "VERIFY_CA"),
+    ("verify-full", "VERIFY_IDENTITY"),
+];
+
+/// Reads the table.
+pub fn read(section: &Section<'_>, root: &Path) -> Option<Connection> {
+    let url = section.required("url", URL, |item| url(&item.confidential()));
+    let said = url.clone();
+    let [mut user, mut password, mut database] =
+        said.map_or([const { None }; 3], |url| [url.user, url.password, url.database]);
+    let mut whole = put(&mut user, section.optional("user"), "a user's name");
+    whole &= put(&mut password, section.optional("password").map(Item::confidential), "a password");
+    whole &= put(&mut database, section.optional("database"), "a database's name");
+    if whole && url.is_some() && database.is_none() {
+        section.item().problem("no database", "one in the url, or the key `database`");
+        whole = false;
+    }
+    let encrypted = encrypt(section, root, url.as_ref().is_some_and(|url| !url.parameters.is_empty()));
+    let zone = r#"a time zone such as "Asia/Shanghai" or "+08:00""#;
+    let time_zone = section
+        .or("time_zone", None, |item| item.parse(zone, |text| is_time_zone(text).then(|| Some(text.to_owned()))));
+    let connections = section.or("connections", DEFAULT_CONNECTIONS, |item| item.whole(1, MAX_CONNECTIONS));
+    let (mut url, parameters, time_zone, connections) = (url?, encrypted?, time_zone?, connections?);
+    url.parameters.extend(parameters);
+    let url = MysqlUrl { user, password, database, ..url };
+    whole.then(|| Connection::Mysql { url: Secret::new(url.expose()), time_zone, connections })
+}
+
+fn url(item: &Item<'_>) -> Option<MysqlUrl> {
+    let read = MysqlUrl::parse(&item.text(URL)?);
+    let read = read
+        .map_err(|error| item.problem(format!("a url (not shown, since it may hold a password) that {error}"), URL));
+    read.inspect(|url| veil_address(item, url)).ok()
+}
+
+/// A server that a variable named is shown by the variable's name.
+fn veil_address(item: &Item<'_>, url: &MysqlUrl) {
+    let raw = item.raw().as_str().unwrap_or_default();
+    let variable = raw.split_once("${").and_then(|(_, rest)| rest.split_once('}'));
+    if let Some((name, _)) = variable.filter(|_| !raw.contains(&url.host)) {
+        item.veil(&url.address(), &format!("${{{name}}}"));
+    }
+}
+
+/// Puts what a key says beside what the url says; false where both do, or the key says nothing.
+fn put(into: &mut Option<String>, item: Option<Item<'_>>, want: &str) -> bool {
+    let Some(item) = item else { return true };
+    let value = item.parse(want, |text| (!text.is_empty()).then(|| text.to_owned()));
+    let twice = value.is_some() && into.is_some();
+    if twice {
+        item.problem("this beside the url's own", ONE);
+    }
+    let put = value.is_some() && !twice;
+    *into = value;
+    put
+}
+
+/// What the keys say of encryption, as the url's parameters. A certificate authority that nothing is checked against would only
+/// look safe.
+fn encrypt(section: &Section<'_>, root: &Path, has_parameters: bool) -> Option<Vec<(String, String)>> {
+    let mode = section.or("tls", None, |item| item.choice(&TLS).map(Some));
+    let keys = ["ca", "cert", "key"].map(|key| section.optional(key));
+    let files = keys.each_ref().map(|item| match item {
+        Some(item) => value::path(item, root, r#"a PEM file such as "ca.pem""#).map(Some),
+        None => Some(None),
+    });
+    let (mode, [ca, cert, key]) = (mode?, files);
+    let (ca, cert, key) = (ca?, cert?, key?);
+    if has_parameters && (mode.is_some() || ca.is_some() || cert.is_some()) {
+        section.item().problem("TLS by keys beside parameters of the url", ONE);
+        return None;
+    }
+    if cert.is_some() != key.is_some() {
+        section.item().problem("one of `cert` and `key`", "both, for a client's certificate, or none");
+        return None;
+    }
+    let mode = mode.or(ca.is_some().then_some("VERIFY_IDENTITY"));
+    if let (Some(item), false) = (&keys[0], mode.is_some_and(|mode| mode.starts_with("VERIFY"))) {
+        let want = "tls = \"verify-full\" or \"verify-ca\"";
+        item.problem("a certificate authority that nothing is checked against", want);
+        return None;
+    }
+    let mode = mode.map(|mode| ("ssl-mode".to_owned(), mode.to_owned()));
+    let files = [("ssl-ca", ca), ("ssl-cert", cert), ("ssl-key", key)];
+    let files =
+        files.into_iter().filter_map(|(name, file)| Some((name.to_owned(), file?.to_string_lossy().into_owned())));
+    Some(mode.into_iter().chain(files).collect())
+}
+
+fn is_time_zone(text: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':');
+    (1..=64).contains(&text.len()) && text.chars().all(letters)
+}

@@ -1,0 +1,113 @@
+//! How a process is asked to end, and that it does.
+//!
+//! ```text
+//! SIGTERM, SIGINT, SIGHUP ──▶ thread `signals` ──▶ whoever works: ends in order, within its time
+//!                                   └── another one, or the time is long over ──▶ the process ends at once
+//! ```
+//!
+//! The thread does nothing else, so that it hears signals whatever blocks the others.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::log;
+
+/// How long after the time for an orderly end the process is ended, whatever it does. Shorter: what ends in time is cut off while it says
+/// so. Longer: so does whoever waits, as nothing more comes of it.
+const LATE: Duration = Duration::from_millis(500);
+
+/// A signal this soon after the first is the same request: a terminal that closes, or a service manager, may send two. Shorter: such
+/// a pair ends the host without a last flush. Longer: people have to ask a third time.
+const SAME_REQUEST: Duration = Duration::from_millis(250);
+
+/// SIGHUP among those in `/proc/self/status`.
+const HANGUP_IGNORED: u64 = 1;
+
+/// Whether the process was asked to end.
+pub struct Ending {
+    asked: watch::Receiver<Option<&'static str>>,
+}
+
+impl Ending {
+    /// Hears signals from now on. Whoever works has this long for an orderly end, then the process is ended.
+    pub fn hear(within: Duration) -> anyhow::Result<Ending> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let signals = Signals::new().context("signals can't be heard")?;
+        drop(entered);
+        let (publish, asked) = watch::channel(None);
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        thread
+            .spawn(move || runtime.block_on(watch_over(signals, &publish, within)))
+            .context("no thread to hear signals with")?;
+        Ok(Ending { asked })
+    }
+
+    /// Returns once the process is asked to end, with the signal's name. Safe to drop and call again.
+    pub async fn asked(&mut self) -> &'static str {
+        match self.asked.wait_for(Option::is_some).await {
+            Ok(name) => name.unwrap_or_default(),
+            // Who hears signals ends with the process.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+async fn watch_over(mut signals: Signals, publish: &watch::Sender<Option<&'static str>>, within: Duration) {
+    publish.send_replace(Some(signals.next().await));
+    let late = tokio::time::sleep(within + LATE);
+    tokio::time::sleep(SAME_REQUEST).await;
+    signals.forget().await;
+    let why = tokio::select! {
+        () = late => format!("not ended within {within:?}"),
+        again = signals.next() => format!("{again} once more"),
+    };
+    tracing::error!("{why}: the process ends at once, and leaves what isn't written");
+    log::end();
+    std::process::exit(1);
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// None if the process was started so as to survive its terminal (`nohup`).
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        let hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hangup })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = hangup => "SIGHUP",
+        }
+    }
+
+    /// Those that came meanwhile count no more.
+    async fn forget(&mut self) {
+        while tokio::time::timeout(Duration::ZERO, self.next()).await.is_ok() {}
+    }
+}
+
+/// Whether SIGHUP was ignored when the process began. A system that doesn't say has it heard.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & HANGUP_IGNORED != 0
+}

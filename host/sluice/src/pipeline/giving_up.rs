@@ -1,0 +1,68 @@
+//! A backfill gives up a server that stays away: nobody may be there to see that it waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::status::Status;
+use super::supervisor::asked_to_end;
+
+/// How often it is looked whether a pipeline has waited for too long.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Says when a run is to end: the host is asked to, or a server was away for longer than the backfill's patience.
+pub struct GivingUp {
+    ends: Arc<watch::Sender<bool>>,
+    reason: Arc<Mutex<Option<String>>>,
+    /// Ends with this object.
+    _watch: JoinSet<()>,
+}
+
+impl GivingUp {
+    /// Watches a pipeline; without patience it only hears of the host's end.
+    pub fn watch(status: &Arc<Status>, ending: watch::Receiver<bool>, patience: Option<Duration>) -> GivingUp {
+        let (ends, reason) = (Arc::new(watch::Sender::new(false)), Arc::new(Mutex::new(None)));
+        let mut watch = JoinSet::new();
+        watch.spawn(until_the_end(Arc::clone(status), ending, patience, Arc::clone(&ends), Arc::clone(&reason)));
+        GivingUp { ends, reason, _watch: watch }
+    }
+
+    /// True once the run is to end. Its sender is there for as long as this object.
+    pub fn ending(&self) -> watch::Receiver<bool> {
+        self.ends.subscribe()
+    }
+
+    /// For whom the backfill doesn't wait any more.
+    pub fn reason(&self) -> Option<String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The reason of a pipeline that has waited for longer than this, if it has.
+pub fn out_of_patience(status: &Status, patience: Option<Duration>) -> Option<String> {
+    let (waited, reason) = status.waits()?;
+    let patience = patience.filter(|patience| waited >= *patience)?;
+    Some(format!("{reason}; given up after {patience:?}, as --patience says"))
+}
+
+async fn until_the_end(
+    status: Arc<Status>,
+    mut ending: watch::Receiver<bool>,
+    patience: Option<Duration>,
+    ends: Arc<watch::Sender<bool>>,
+    given_up: Arc<Mutex<Option<String>>>,
+) {
+    loop {
+        tokio::select! {
+            () = asked_to_end(&mut ending) => break,
+            () = tokio::time::sleep(LOOK_EVERY), if patience.is_some() => {}
+        }
+        if let Some(reason) = out_of_patience(&status, patience) {
+            *given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+            break;
+        }
+    }
+    ends.send_replace(true);
+}
