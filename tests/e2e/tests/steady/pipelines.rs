@@ -114,7 +114,9 @@ fn a_pipeline_whose_table_is_missing_goes_on_once_somebody_makes_it() {
 fn a_pipeline_whose_table_is_gone_stops_though_no_more_records_come() {
     let site = Site::empty(World::Embedded, 1);
     let table = metric("gift_sum").table;
-    site.add_pipeline("gifts", "gift_sum", |_| {});
+    // One that the host may make anew it does.
+    site.add_pipeline("gifts", "gift_sum", |pipeline| pipeline["sink"][0]["create"] = false.into());
+    site.tables().execute(format!("CREATE TABLE {table} (gift_type TEXT PRIMARY KEY, gift_total_amount INTEGER)"));
     site.send(GIFTS, &[GIFT]);
     let mut host = Host::start(&site);
     await_sum(&site, table, 5);
