@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::Rollout;
 use sluice_core::disabled::Disablings;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Pipeline;
@@ -54,6 +54,8 @@ pub struct Running {
     pipelines: BTreeMap<String, Member>,
     /// Those that were asked to end and may not have.
     leaving: Vec<Leaving>,
+    /// Told when one of those has ended.
+    left: Arc<Notify>,
 }
 
 struct Member {
@@ -68,7 +70,7 @@ struct Member {
 /// A pipeline whose file changed, or is gone.
 struct Leaving {
     pipeline: Pipeline,
-    status: Arc<Status>,
+    handle: Handle,
     said: JoinHandle<()>,
     gone: watch::Receiver<()>,
 }
@@ -121,17 +123,19 @@ impl Member {
     }
 
     /// Asks it to end, and says how it does.
-    fn leave(self) -> Leaving {
+    fn leave(self, left: &Arc<Notify>) -> Leaving {
         self.ask_to_end();
-        let (pipeline, status, gone) = (self.pipeline.clone(), Arc::clone(&self.handle.status), self.gone.clone());
+        let (pipeline, handle, gone) = (self.pipeline.clone(), self.handle.clone(), self.gone.clone());
+        let left = Arc::clone(left);
         let said = tokio::spawn(async move {
             let name = self.pipeline.name.clone();
             match self.finished().await.ended {
                 Ended::Well => tracing::info!(pipeline = name, "ended: its file changed, or is gone"),
                 Ended::Fault(reason) => tracing::error!(pipeline = name, "ended, since its file changed: {reason}"),
             }
+            left.notify_one();
         });
-        Leaving { pipeline, status, said, gone }
+        Leaving { pipeline, handle, said, gone }
     }
 }
 
@@ -156,7 +160,14 @@ impl Leaving {
 impl Running {
     /// None yet. `names` hears which operators they name.
     pub fn new(shared: Shared, names: watch::Sender<BTreeSet<String>>) -> Running {
-        Running { shared, names, statuses: watch::Sender::default(), pipelines: BTreeMap::new(), leaving: Vec::new() }
+        Running {
+            shared,
+            names,
+            statuses: watch::Sender::default(),
+            pipelines: BTreeMap::new(),
+            leaving: Vec::new(),
+            left: Arc::default(),
+        }
     }
 
     pub fn statuses(&self) -> Statuses {
@@ -168,7 +179,7 @@ impl Running {
     pub fn change_to(&mut self, wanted: &[Pipeline]) {
         self.leaving.retain(|leaving| !leaving.is_gone());
         let gone = self.pipelines.extract_if(.., |_, member| !wanted.contains(&member.pipeline));
-        self.leaving.extend(gone.map(|(_, member)| member.leave()));
+        self.leaving.extend(gone.map(|(_, member)| member.leave(&self.left)));
         self.names.send_if_modified(|names| {
             let before = std::mem::replace(names, operator_names(wanted));
             before != *names
@@ -179,7 +190,16 @@ impl Running {
                 || Member::start(pipeline, &self.shared, before().map(|leaving| leaving.gone.clone()).collect());
             self.pipelines.entry(pipeline.name.clone()).or_insert_with(start);
         }
-        self.statuses.send_replace(self.pipelines.values().map(|member| member.handle.clone()).collect());
+        self.publish();
+    }
+
+    /// Says what runs: also what has not ended yet, unless another of its name is to follow.
+    fn publish(&mut self) {
+        self.leaving.retain(|leaving| !leaving.is_gone());
+        let leaving = self.leaving.iter().filter(|leaving| !self.pipelines.contains_key(&leaving.pipeline.name));
+        let handles =
+            self.pipelines.values().map(|member| &member.handle).chain(leaving.map(|leaving| &leaving.handle));
+        self.statuses.send_replace(handles.cloned().collect());
     }
 
     /// Runs what is wanted, as that changes, until the service is asked to end.
@@ -188,6 +208,7 @@ impl Running {
         mut wanted: watch::Receiver<Vec<Pipeline>>,
         mut ending: watch::Receiver<bool>,
     ) -> Vec<Outcome> {
+        let left = Arc::clone(&self.left);
         loop {
             tokio::select! {
                 () = asked(&mut ending) => return self.finish(ending).await,
@@ -195,6 +216,7 @@ impl Running {
                     let pipelines = wanted.borrow_and_update().clone();
                     self.change_to(&pipelines);
                 }
+                () = left.notified() => self.publish(),
             }
         }
     }
@@ -227,7 +249,7 @@ impl Running {
             tokio::select! {
                 biased;
                 _ = leaving.said => {}
-                () = asked(&mut time_is_up) => outcomes.push(left(leaving.status, within)),
+                () = asked(&mut time_is_up) => outcomes.push(left(leaving.handle.status, within)),
             }
         }
         outcomes

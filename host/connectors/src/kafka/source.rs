@@ -33,6 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a question about offsets waits for its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the question where the topic ends may take, which a lane asks about once a second. Shorter: a slow broker's topics have no
+/// lag. Longer: a lane hears nothing else meanwhile, a wish to end among it, while brokers are away.
+const ENDS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A topic of a Kafka cluster, all partitions of it or those that its host has.
 ///
 /// It keeps the promises of [`Source`] by tracking each partition's position: a record below it is dropped with a warning,
@@ -233,7 +237,7 @@ impl Source for KafkaSource {
             return Err(error);
         }
         let partitions: Vec<_> = self.starts.keys().copied().collect();
-        self.topic.edges(&partitions, Edge::End, PATIENCE)
+        self.topic.edges(&partitions, Edge::End, ENDS_PATIENCE)
     }
 
     fn positions(&self) -> BTreeMap<Partition, Offset> {

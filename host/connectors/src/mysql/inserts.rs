@@ -83,8 +83,17 @@ impl Inserts {
         Ok(())
     }
 
+    /// The rows that the server doesn't take, found by writing them in a transaction that is rolled back.
+    pub(super) async fn refused(&mut self, server: &Server, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
+        let mut lease = server.open().await?;
+        let refused = self.search(server, &mut lease, rows).await?;
+        self.rollback(server, &mut lease).await?;
+        lease.give_back();
+        Ok(refused)
+    }
+
     /// Writes the rows that the server takes, and answers the others; commits nothing.
-    pub(super) async fn refused(
+    async fn search(
         &mut self,
         server: &Server,
         connection: &mut MySqlConnection,
@@ -118,7 +127,7 @@ impl Inserts {
             Err(Failure::Other(SinkError::Rows(_))) => {}
             other => return other,
         }
-        let refused = self.refused(server, connection, &rows(letters)).await?;
+        let refused = self.search(server, connection, &rows(letters)).await?;
         let cut = without_records(letters, &refused);
         self.write(server, connection, &rows(&cut)).await
     }
@@ -141,7 +150,7 @@ impl Inserts {
     }
 
     /// Undoes everything since the last commit.
-    pub(super) async fn rollback(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), Failure> {
+    async fn rollback(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), Failure> {
         self.run(server, sqlx::raw_sql("ROLLBACK").execute(connection)).await.map(drop)
     }
 

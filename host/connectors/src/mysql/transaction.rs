@@ -215,10 +215,6 @@ impl TransactionSink for MysqlTransactions {
     }
 
     async fn refused(&mut self, rows: &Rows) -> Result<Vec<Refused>, SinkError> {
-        let mut lease = self.server.open().await?;
-        let refused = self.inserts.refused(&self.server, &mut lease, rows).await?;
-        self.inserts.rollback(&self.server, &mut lease).await?;
-        lease.give_back();
-        Ok(refused)
+        self.inserts.refused(&self.server, rows).await
     }
 }

@@ -59,6 +59,10 @@ const LETTER_RETRIES: u32 = 3;
 /// pipelines ask for nothing. Longer: a table that somebody emptied stays empty, while no record comes.
 const LOOK_AT_TABLES_EVERY: Duration = Duration::from_secs(5);
 
+/// Failed tries after which a sink is given up at the end, however many it has otherwise: a pipeline that follows under its name, or
+/// the end of the host, waits for them.
+const RETRIES_AT_THE_END: u32 = 3;
+
 /// What a lane hands over.
 pub enum Work {
     /// Rows, and the checkpoint that is true once they are written.
@@ -457,7 +461,7 @@ impl<'a> Patience<'a> {
         };
         let wait = self.backoff.wait();
         let long = self.backoff.tries() > self.retries;
-        if *self.ending.borrow() && long {
+        if *self.ending.borrow() && self.backoff.tries() > self.retries.min(RETRIES_AT_THE_END) {
             return Err(FlushError::GaveUp { sink: sink.to_owned(), reason, rows });
         }
         if long && self.status.set(State::Holding, Some(format!("{sink}: {reason}"))) {

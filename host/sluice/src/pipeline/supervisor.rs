@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_connectors::source::SourceError;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StoreError};
 use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::{Disablings, FIRST_WAIT};
@@ -258,9 +257,10 @@ impl Supervisor {
     }
 
     /// Until it may be asked again; or says that this took too long.
-    async fn wait_for_server(&self, reason: &str, backoff: &mut Backoff) -> Result<(), End> {
+    async fn wait_for_server(&mut self, reason: &str, backoff: &mut Backoff) -> Result<(), End> {
         wait(&self.status, self.place.without_server(), reason);
         if let Some(reason) = out_of_patience(&self.status, self.patience) {
+            self.rollout.on(deploy::Event::NotOpened, now_micros());
             return Err(End::Fault(reason));
         }
         tokio::time::sleep(backoff.wait()).await;
@@ -297,7 +297,7 @@ impl Supervisor {
     /// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
     async fn open_once(&mut self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
         let membership = self.place.join(&self.pipeline, artifacts, &self.connections).await;
-        let membership = membership.map_err(source_trouble)?;
+        let membership = membership.map_err(|error| identity::trouble(&self.pipeline.name, error))?;
         let (pipeline, shared, store) = (self.pipeline.clone(), Arc::clone(&self.connections), Arc::clone(&self.store));
         let until_caught_up = self.until_caught_up;
         let written = transaction::written(&self.pipeline, &self.connections).await?;
@@ -309,9 +309,10 @@ impl Supervisor {
             let known = head.as_ref().map(Identity::of_source).unwrap_or_default();
             let source = shared.open_source(&pipeline.source, start, known, membership.as_deref());
             let mut source = source.map_err(|error| identity::trouble(&pipeline.name, error))?;
-            let begins = begins.ask_group(&pipeline, source.as_mut()).map_err(source_trouble)?;
-            transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(source_trouble)?;
-            let until = if until_caught_up { Some(source.last_ends().map_err(source_trouble)?) } else { None };
+            let trouble = |error| identity::trouble(&pipeline.name, error);
+            let begins = begins.ask_group(&pipeline, source.as_mut()).map_err(trouble)?;
+            transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(trouble)?;
+            let until = if until_caught_up { Some(source.last_ends().map_err(trouble)?) } else { None };
             let groups = tables::has_groups(&pipeline.name, head.as_ref(), store.as_ref());
             let groups = groups.map_err(fresh::store_trouble)?;
             let groups = groups && !assemble::shows_closed_windows(&pipeline);
@@ -535,15 +536,6 @@ async fn prepare(
     let groups = chain.fold().map(|fold| fold.form());
     let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), groups).await?;
     Ok(Prepared { chain, sinks, constraints })
-}
-
-pub(super) fn source_trouble(error: SourceError) -> Trouble {
-    match error {
-        another @ SourceError::Another { .. } => Trouble::wrong(another.to_string()),
-        SourceError::Unavailable(reason) => Trouble::Away(reason),
-        SourceError::Unusable(reason) => Trouble::wrong(reason),
-        SourceError::Held(reason) => Trouble::Held(reason),
-    }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
