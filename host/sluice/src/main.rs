@@ -3,6 +3,7 @@
 //! This is the binary's edge: arguments, the log, the exit code. `service.rs` wires the parts.
 
 mod admin;
+mod allocator;
 mod asking;
 mod board;
 mod changes;
@@ -29,13 +30,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use command::Arguments;
 
-/// glibc gives the large blocks of each batch back to the kernel and faults them in again, which costs more than the work on
-/// the rows in them. The C parts use it, too, by the crate's feature `override`: librdkafka allocates in one thread what it frees in
-/// another, for which glibc takes a lock each time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::set_up();
     let arguments = Arguments::parse();
     let begun = if arguments.logs() { log::start(arguments.log) } else { Ok(()) };
     let code = begun.and_then(|()| command::execute(arguments)).unwrap_or_else(|error| {
