@@ -132,6 +132,10 @@ impl Supervisor {
 
     async fn keep_going(&mut self, orders: &mut mpsc::Receiver<Asked>) -> Ended {
         let mut ending = self.ending.clone();
+        tokio::select! {
+            () = self.await_newest() => {}
+            () = asked_to_end(&mut ending) => return Ended::Well,
+        }
         loop {
             let opened = tokio::select! {
                 opened = self.open() => opened,
@@ -265,6 +269,15 @@ impl Supervisor {
         }
         tokio::time::sleep(backoff.wait()).await;
         Ok(())
+    }
+
+    /// Until the newest operators are known, if that is soon: their code is mostly kept from before. What was read since the checkpoint
+    /// is then read by those that read it last, and not by the ones before. Those that take long keep nobody waiting.
+    async fn await_newest(&mut self) {
+        let names: Vec<String> = assemble::operator_names(&self.pipeline).map(str::to_owned).collect();
+        let known = self.operators.wait_for(|deployed| deployed.unseen(names.iter().map(String::as_str)).is_none());
+        // The service that says it may be gone.
+        let _ = tokio::time::timeout(COMPILING, known).await;
     }
 
     /// Until more is known of the directory of operators, of which nothing is known of this one.
