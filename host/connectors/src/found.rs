@@ -10,6 +10,8 @@ pub struct FoundTable {
     pub table: Option<String>,
     /// It has no row.
     pub is_empty: bool,
+    /// It was given columns when it was opened: in them, the rows that it had have null.
+    pub is_widened: bool,
 }
 
 /// A table under watch: what it was when it was opened, and whether it must have rows.

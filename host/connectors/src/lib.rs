@@ -6,6 +6,7 @@
 //! Each trait's documentation states what it promises about order, delivery and blocking; a connector's own documentation
 //! states how it keeps it.
 
+pub mod asking;
 pub mod csv;
 mod found;
 pub mod generator;

@@ -1,14 +1,23 @@
 //! Regular files: what a program may open that doesn't know what is there.
 //!
 //! A named pipe's open waits for whoever writes to it, a device's may do anything, and a terminal's read waits for a person. So a
-//! file is opened without waiting, and only a regular one is read.
+//! file is opened without waiting, and only a regular one is read. A file system whose network is gone answers nothing at all: who
+//! reads a whole file gives it up then.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
+
+use crate::asking;
+
+/// How much is read before it is seen that the file system still answers. More: a slow one is taken for one that doesn't. Less: more
+/// to hand over.
+const PART: u64 = 1 << 20;
 
 /// Opens a regular file for reading; anything else is an error that says so. Waits only where the file system itself doesn't
 /// answer.
@@ -27,15 +36,64 @@ pub fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
+/// The first bytes of a regular file, at most `max` of them. A file system that doesn't answer is waited for no longer than
+/// [`PATIENCE`](asking::PATIENCE) for each part.
+///
+/// # Errors
+///
+/// As [`open`], and [`io::ErrorKind::TimedOut`].
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    read_parts(move || Ok(open(&path)?.take(max)), asking::PATIENCE)
+}
+
+/// Has a thread of its own open and read, which waits for ever if need be.
+fn read_parts<F: Read>(
+    open: impl FnOnce() -> io::Result<F> + Send + 'static,
+    patience: Duration,
+) -> io::Result<Vec<u8>> {
+    let (give, given) = sync_channel::<io::Result<Vec<u8>>>(1);
+    let give_all = move || {
+        let mut opened = open();
+        loop {
+            let part =
+                opened.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string())).and_then(read_part);
+            let is_last = part.as_ref().map_or(true, Vec::is_empty);
+            // Who waited may have gone.
+            if give.send(part).is_err() || is_last {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("file system".to_owned()).spawn(give_all)?;
+    let mut bytes = Vec::new();
+    loop {
+        match given.recv_timeout(patience) {
+            Ok(Ok(part)) if part.is_empty() => return Ok(bytes),
+            Ok(Ok(part)) => bytes.extend(part),
+            Ok(Err(error)) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => return Err(asking::no_answer()),
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("who read it died; this is a defect")),
+        }
+    }
+}
+
+/// The next bytes; none at the end.
+fn read_part(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut part = Vec::new();
+    file.take(PART).read_to_end(&mut part)?;
+    Ok(part)
+}
+
 fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file: put one there, or a link to one")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::os::unix::net::UnixListener;
     use std::process::Command;
+    use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
 
@@ -59,5 +117,37 @@ mod tests {
             assert!(error.to_string().contains("no regular file"), "{}: {error}", path.display());
         }
         assert_eq!(open(&place("nothing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    /// Gives what it has, and then hangs.
+    struct Hanging(&'static [u8], Receiver<()>);
+
+    impl Read for Hanging {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                let _ = self.1.recv();
+            }
+            self.0.read(buffer)
+        }
+    }
+
+    #[test]
+    fn a_whole_file_is_read_part_by_part_and_one_that_hangs_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let bytes: Vec<u8> = (0..5 * PART / 2).map(|at| at as u8).collect();
+        std::fs::write(&file, &bytes).unwrap();
+        assert_eq!(read(&file, u64::MAX).unwrap(), bytes);
+        assert_eq!(read(&file, 10).unwrap(), bytes[..10]);
+        assert_eq!(read(&directory.path().join("nothing"), 10).unwrap_err().kind(), io::ErrorKind::NotFound);
+
+        let patience = Duration::from_millis(50);
+        let (release, held) = channel();
+        let error = read_parts(move || Ok(Hanging(b"some", held)), patience).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (release_opening, held) = channel::<()>();
+        let error = read_parts(move || held.recv().map(|()| io::empty()).map_err(io::Error::other), patience);
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop((release, release_opening));
     }
 }

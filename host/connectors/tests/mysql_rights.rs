@@ -66,6 +66,23 @@ async fn making_a_table_takes_a_right_that_the_check_tries_and_it_makes_nothing(
 }
 
 #[tokio::test]
+async fn adding_a_column_takes_a_right_that_the_check_tries_and_it_adds_nothing() {
+    let table = table("kind VARCHAR(32) PRIMARY KEY").await;
+    let user = user("adder", &format!("SELECT, INSERT, UPDATE ON {table}")).await;
+    let message = unusable(open(&user.connection(), &table, true).await);
+    assert!(message.contains("ADD COLUMN `total`"), "{message}");
+    let message = unusable(check(&user, &table, true).await);
+    assert!(message.contains("GRANT ALTER, SELECT, INSERT, UPDATE ON"), "{message}");
+    obey(&message).await;
+    check(&user, &table, true).await.unwrap();
+    let columns = format!("SHOW COLUMNS FROM {table}");
+    assert_eq!(read(&columns).await, ["kind"]);
+    open(&user.connection(), &table, true).await.unwrap();
+    assert_eq!(read(&columns).await, ["kind", "total"]);
+    user.drop().await;
+}
+
+#[tokio::test]
 async fn letters_take_the_right_to_delete() {
     let letters = fresh().await;
     connection().open_letters(&letters, true).await.unwrap();

@@ -4,8 +4,8 @@
 mod mysql_server;
 mod rows;
 
-use mysql_server::{connection, fresh, open, read, run, table, url, user};
-use rows::{ints, rows, texts};
+use mysql_server::{connection, fresh, gifts, open, read, run, table, url, user};
+use rows::{ints, rows, target, texts};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink, Pool};
 use sluice_connectors::sink::{Rows, Sink, SinkError};
 
@@ -123,4 +123,34 @@ async fn so_many_sinks_as_you_like_share_so_many_connections_as_are_allowed() {
         [SINKS.to_string()]
     );
     user.drop().await;
+}
+
+#[tokio::test]
+async fn a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_its_rows_stay() {
+    let table = table("kind VARCHAR(32) PRIMARY KEY").await;
+    run(&format!("INSERT INTO {table} VALUES ('old')")).await;
+    let target = target(&table, &["kind"], true);
+    connection().check(&target, &gifts()).await.unwrap();
+    let columns =
+        format!("SELECT GROUP_CONCAT(column_name) FROM information_schema.columns WHERE table_name = '{table}'");
+    assert_eq!(read(&columns).await, ["kind"], "a check makes nothing");
+
+    // Two hosts that open it at once.
+    let (one, other) = (connection(), connection());
+    let (one, other) = tokio::join!(open(&one, &table, true), open(&other, &table, true));
+    one.unwrap().upsert(&flush()).await.unwrap();
+    other.unwrap().upsert(&rows(vec![texts(["b"]), ints([2])])).await.unwrap();
+    let found = read(&format!("SELECT CONCAT(kind, COALESCE(total, '?')) FROM {table} ORDER BY kind")).await;
+    assert_eq!(found, ["a1", "b2", "old?"]);
+}
+
+#[tokio::test]
+async fn a_column_that_is_a_key_or_whose_table_may_not_be_made_is_never_added() {
+    let lacks_total = table("kind VARCHAR(32) PRIMARY KEY").await;
+    let lacks_key = table("total BIGINT").await;
+    for (table, create, column) in [(lacks_total, false, "total"), (lacks_key, true, "kind")] {
+        let refused = open(&connection(), &table, create).await.err();
+        let Some(SinkError::Mismatch(problems)) = refused else { panic!("{refused:?}") };
+        assert!(problems[0].contains(&format!("ALTER TABLE `{table}` ADD COLUMN `{column}`")), "{problems:?}");
+    }
 }

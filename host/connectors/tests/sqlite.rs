@@ -111,6 +111,21 @@ async fn a_check_makes_neither_file_nor_table() {
 }
 
 #[tokio::test]
+async fn a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_its_rows_stay() {
+    let database = Database::with("CREATE TABLE gifts (kind TEXT PRIMARY KEY); INSERT INTO gifts VALUES ('old')").await;
+    let refused = open(&database, false).await.err();
+    let Some(SinkError::Mismatch(problems)) = refused else { panic!("{refused:?}") };
+    assert!(problems[0].contains("ADD COLUMN \"total\" INTEGER"), "{problems:?}");
+
+    database.connection().check(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
+    let columns = "SELECT name FROM pragma_table_info('gifts')";
+    assert_eq!(database.texts(columns).await, ["kind"], "a check makes nothing");
+    open(&database, true).await.unwrap().upsert(&rows(vec![texts(["a"]), ints([1])])).await.unwrap();
+    let found = database.texts("SELECT kind || COALESCE(total, '?') FROM gifts ORDER BY kind").await;
+    assert_eq!(found, ["a1", "old?"]);
+}
+
+#[tokio::test]
 async fn every_mismatch_is_told_at_once() {
     let database = Database::with("CREATE TABLE gifts (kind INTEGER, shop TEXT NOT NULL PRIMARY KEY)").await;
     let anew = "SQLite can't change that in place, so move the table away and run CREATE TABLE \"gifts\" (\"kind\" TEXT \
@@ -134,7 +149,7 @@ async fn every_mismatch_is_told_at_once() {
         ),
     ];
     for answer in [
-        open(&database, true).await.map(|_| ()),
+        open(&database, false).await.map(|_| ()),
         database.connection().check(&target("gifts", &["kind"], false), &gifts()).await,
     ] {
         let Err(SinkError::Mismatch(told)) = answer else { panic!("taken") };

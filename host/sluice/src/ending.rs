@@ -13,6 +13,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::config::STOP_WITHIN;
 use crate::log;
 
 /// How long after the time for an orderly end the process is ended, whatever it does. Shorter: what ends in time is cut off while it says
@@ -29,21 +30,29 @@ const HANGUP_IGNORED: u64 = 1;
 /// Whether the process was asked to end.
 pub struct Ending {
     asked: watch::Receiver<Option<&'static str>>,
+    within: watch::Sender<Duration>,
 }
 
 impl Ending {
-    /// Hears signals from now on. Whoever works has this long for an orderly end, then the process is ended.
-    pub fn hear(within: Duration) -> anyhow::Result<Ending> {
+    /// Hears signals from now on: called before anything that could wait. Whoever works has [`STOP_WITHIN`] for an orderly end,
+    /// then the process is ended.
+    pub fn hear() -> anyhow::Result<Ending> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
         let signals = Signals::new().context("signals can't be heard")?;
         drop(entered);
         let (publish, asked) = watch::channel(None);
+        let (within, bound) = watch::channel(STOP_WITHIN);
         let thread = std::thread::Builder::new().name("signals".to_owned());
         thread
-            .spawn(move || runtime.block_on(watch_over(signals, &publish, within)))
+            .spawn(move || runtime.block_on(watch_over(signals, &publish, &bound)))
             .context("no thread to hear signals with")?;
-        Ok(Ending { asked })
+        Ok(Ending { asked, within })
+    }
+
+    /// Whoever works has this long from now on, should the signal not have come yet.
+    pub fn set_bound(&self, within: Duration) {
+        self.within.send_replace(within);
     }
 
     /// Returns once the process is asked to end, with the signal's name. Safe to drop and call again.
@@ -56,8 +65,13 @@ impl Ending {
     }
 }
 
-async fn watch_over(mut signals: Signals, publish: &watch::Sender<Option<&'static str>>, within: Duration) {
+async fn watch_over(
+    mut signals: Signals,
+    publish: &watch::Sender<Option<&'static str>>,
+    bound: &watch::Receiver<Duration>,
+) {
     publish.send_replace(Some(signals.next().await));
+    let within = *bound.borrow();
     let late = tokio::time::sleep(within + LATE);
     tokio::time::sleep(SAME_REQUEST).await;
     signals.forget().await;

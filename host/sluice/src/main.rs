@@ -4,7 +4,6 @@
 
 mod admin;
 mod allocator;
-mod asking;
 mod board;
 mod changes;
 mod checkpoints;

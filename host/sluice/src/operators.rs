@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use sluice_connectors::asking::{PATIENCE, no_answer};
 use sluice_connectors::regular;
 use sluice_runtime::{Artifact, ArtifactError, MAX_ARTIFACT_BYTES, Runtime};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::asking::{PATIENCE, no_answer};
 use crate::changes::{Changes, Stamp};
 
 /// How many files are read and compiled at one time. Fewer: heavy ones keep light ones waiting. More: each is in memory, and has a

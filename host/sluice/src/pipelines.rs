@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use sluice_connectors::asking::{PATIENCE, Question, no_answer};
 use tokio::sync::watch;
 
-use crate::asking::{PATIENCE, Question, no_answer};
 use crate::changes::{Changes, Stamp};
 use crate::config::{self, Config, Connection, MAX_PIPELINES, Pipeline, Problem, Problems};
 

@@ -1,7 +1,7 @@
 //! A file in memory.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use sluice_core::Kind;
 use sluice_core::lookup::{Found, LookupError};
 
 use crate::lookup::LookupColumn;
-use crate::regular;
+use crate::{asking, regular};
 
 /// The largest file that is read. It is held in memory beside its keys, so a larger table belongs into HBase.
 const MAX_BYTES: u64 = 64 << 20;
@@ -42,7 +42,8 @@ pub(super) struct Table {
 
 /// The file as it is now.
 pub(super) fn stamp(path: &Path) -> Result<Stamp, LookupError> {
-    let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
+    let asked = path.to_owned();
+    let metadata = asking::ask(move || asked.metadata()).map_err(|e| unreadable(path, &e))?;
     let (file, changed) = ((metadata.dev(), metadata.ino()), (metadata.ctime(), metadata.ctime_nsec()));
     Ok(Stamp { file, changed, bytes: metadata.len() })
 }
@@ -55,9 +56,7 @@ impl Table {
         if stamp.bytes > MAX_BYTES {
             return Err(too_large(path));
         }
-        let mut bytes = Vec::with_capacity(stamp.bytes as usize);
-        let file = regular::open(path).map_err(|e| unreadable(path, &e))?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
+        let bytes = regular::read(path, MAX_BYTES + 1).map_err(|e| unreadable(path, &e))?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(too_large(path));
         }
@@ -137,11 +136,14 @@ impl Builder {
 }
 
 fn unreadable(path: &Path, e: &std::io::Error) -> LookupError {
-    let what = match e.kind() {
-        ErrorKind::NotFound => "is missing: write it, with the header rowkey,… and a line for each row".into(),
-        _ => format!("can't be read: {e}"),
-    };
-    LookupError::Unusable(format!("{} {what}", path.display()))
+    let path = path.display();
+    match e.kind() {
+        ErrorKind::NotFound => LookupError::Unusable(format!(
+            "{path} is missing: write it, with the header rowkey,… and a line for each row"
+        )),
+        ErrorKind::TimedOut => LookupError::Unavailable(format!("{path} can't be read: {e}")),
+        _ => LookupError::Unusable(format!("{path} can't be read: {e}")),
+    }
 }
 
 fn too_large(path: &Path) -> LookupError {

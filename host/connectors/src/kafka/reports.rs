@@ -25,6 +25,8 @@ pub(super) struct Reports {
 struct Heard {
     /// The latest trouble with a broker.
     trouble: Option<String>,
+    /// That trouble is only that all of them are down.
+    down_without_a_reason: bool,
     /// The first reason why brokers refuse this client for good.
     refused: Option<String>,
     /// How many records couldn't be delivered, and the first reason.
@@ -35,6 +37,12 @@ impl Reports {
     /// The latest trouble with a broker, if any.
     pub fn trouble(&self) -> Option<String> {
         self.with(|heard| heard.trouble.clone())
+    }
+
+    /// Whether all brokers are down and nothing was said of why: librdkafka says so of all that keeps it from connecting, but not
+    /// of connections that are closed before they have answered anything.
+    pub fn is_down_without_a_reason(&self) -> bool {
+        self.with(|heard| heard.down_without_a_reason)
     }
 
     /// Why brokers refuse this client's credentials, if they do.
@@ -64,8 +72,10 @@ impl Reports {
             if code.is_some_and(is_refusal) {
                 heard.refused.get_or_insert_with(|| reason.clone());
             }
-            if code != Some(RDKafkaErrorCode::AllBrokersDown) || heard.trouble.is_none() {
+            let is_reason = code != Some(RDKafkaErrorCode::AllBrokersDown);
+            if is_reason || heard.trouble.is_none() {
                 heard.trouble = Some(reason);
+                heard.down_without_a_reason = !is_reason;
             }
         });
     }
@@ -102,7 +112,10 @@ impl ClientContext for Reports {
     /// librdkafka calls an error what it will try again: a warning here. Its lines hold addresses, never credentials.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         if facility == BROKER_FAILED {
-            self.with(|heard| heard.trouble = Some(shortened(line)));
+            self.with(|heard| {
+                heard.trouble = Some(shortened(line));
+                heard.down_without_a_reason = false;
+            });
         }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {

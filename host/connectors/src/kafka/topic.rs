@@ -1,6 +1,7 @@
 //! What the cluster knows about a topic, asked with bounded patience.
 
 use std::collections::BTreeMap;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,9 +38,21 @@ pub(super) enum Edge {
 const FOREIGN: [&str; 4] =
     ["Invalid response size", "incorrect security.protocol", "PLAINTEXT broker listener", "SSL handshake failed"];
 
+/// What librdkafka says of a connection that was closed, and the states in which no broker has answered anything on it yet.
+const CLOSED: &str = "Disconnected";
+const UNANSWERED: [&str; 2] = ["in state SSL_HANDSHAKE", "in state APIVERSION_QUERY"];
+
 /// Whether nothing but another configuration can help, once nobody has answered for long enough.
 fn is_foreign(trouble: &str) -> bool {
-    FOREIGN.iter().any(|words| trouble.contains(words))
+    let says = |words: &&str| trouble.contains(*words);
+    FOREIGN.iter().any(|words| says(words)) || (says(&CLOSED) && UNANSWERED.iter().any(|state| says(state)))
+}
+
+/// Whether any of the brokers takes a connection now. Blocks, [`ATTEMPT`] for each address.
+fn accepts(brokers: &str) -> bool {
+    let addresses = |broker: &str| broker.trim().to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
+    let mut addresses = brokers.split(',').flat_map(addresses);
+    addresses.any(|address| TcpStream::connect_timeout(&address, ATTEMPT).is_ok())
 }
 
 fn foreign(brokers: &str, why: &str) -> String {
@@ -75,8 +88,13 @@ impl Topic {
                         return Err(SourceError::Unusable(refused(&self.brokers, &why)));
                     }
                     if asked.elapsed() >= patience {
-                        let trouble = self.consumer.client().context().trouble();
+                        let reports = self.consumer.client().context();
+                        let trouble = reports.trouble();
                         if let Some(why) = trouble.as_deref().filter(|trouble| is_foreign(trouble)) {
+                            return Err(SourceError::Unusable(foreign(&self.brokers, why)));
+                        }
+                        if reports.is_down_without_a_reason() && accepts(&self.brokers) {
+                            let why = "it closes each connection before it has answered anything";
                             return Err(SourceError::Unusable(foreign(&self.brokers, why)));
                         }
                         return Err(SourceError::Unavailable(silent(&self.brokers, patience, trouble, code)));

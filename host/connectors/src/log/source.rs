@@ -1,6 +1,7 @@
 //! Reading a topic's files.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -14,6 +15,7 @@ use super::commits::Commits;
 use super::file::PartitionFile;
 use super::records::LogRecords;
 use super::{LogConnection, partition_files, source_error};
+use crate::asking;
 use crate::source::{Committer, Source, SourceError, Start, Subscription, check_identity};
 
 /// How often an idle source looks at its files: what an appended line waits at most, against a `stat` for each file.
@@ -61,6 +63,7 @@ impl LogSource {
             commits: Arc::new(commits),
             searched: Instant::now(),
         };
+        source.check_that_files_answer()?;
         for (partition, path) in source.partition_files()? {
             source.add(partition, path, &subscription.start)?;
         }
@@ -75,6 +78,23 @@ impl LogSource {
             )));
         }
         Ok(source)
+    }
+
+    /// Opens and reads what there is, so that a file system that doesn't answer is seen before anything waits for it. What else is
+    /// wrong is found by whoever reads for good.
+    fn check_that_files_answer(&self) -> Result<(), SourceError> {
+        let directory = self.directory.clone();
+        let asked = asking::ask(move || {
+            let files = partition_files(&directory)?.unwrap_or_default();
+            for (partition, path) in files {
+                let _ = PartitionFile::open(partition, path).and_then(|file| file.first_line());
+            }
+            Ok(())
+        });
+        match asked {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Err(source_error(&self.directory, &error)),
+            _ => Ok(()),
+        }
     }
 
     fn partition_files(&self) -> Result<Vec<(Partition, PathBuf)>, SourceError> {

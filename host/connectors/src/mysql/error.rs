@@ -11,6 +11,9 @@ pub(super) const UNKNOWN_TIME_ZONE: u16 = 1298;
 /// The error of a statement that names a table which isn't there.
 pub(super) const NO_SUCH_TABLE: u16 = 1146;
 
+/// The error of `ADD COLUMN` for a column that is there.
+pub(super) const COLUMN_IS_THERE: u16 = 1060;
+
 /// Errors that pass without anybody changing the table or the configuration: the server is starting, stopping, full,
 /// failing over, or somebody else holds a lock. Numbers as in MySQL's and MariaDB's manuals.
 const PASSING: [u16; 42] = [

@@ -45,7 +45,7 @@ pub(super) async fn find(
     let table = table.filter(|_| !of_cluster(&ids));
     let database = Dialect::Mysql.database_of(&plan.target.table).0.unwrap_or(&own);
     let database = server_id(&ids).map(|id| format!("database `{database}` of the server {id}"));
-    Ok(Watched { is_blind, ..Watched::new(FoundTable { database, table, is_empty }) })
+    Ok(Watched { is_blind, ..Watched::new(FoundTable { database, table, is_empty, ..FoundTable::default() }) })
 }
 
 /// Whether the table is still the one that was opened; right before rows are written to it, and in their transaction, which keeps it

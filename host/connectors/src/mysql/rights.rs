@@ -28,17 +28,34 @@ impl Need<'_> {
             match server.raw_answer(connection.prepare(sql)).await? {
                 Ok(_) => {}
                 Err(e) if self.may_be_missing && error::number(&e) == Some(error::NO_SUCH_TABLE) => {}
-                Err(e) if error::lacks_a_right(&e) => {
-                    let grant = self.grant(server, connection).await?;
-                    return Err(SinkError::Unusable(format!(
-                        "{server}: {}: have an administrator run {grant}",
-                        error::plain(&e)
-                    )));
-                }
-                Err(e) => return Err(error::sink_error(server, &e)),
+                Err(e) => return Err(self.refused(server, connection, &e).await?),
             }
         }
         Ok(())
+    }
+
+    /// Whether the user may alter the table as well. MariaDB doesn't look at that right when it prepares a statement, so one is run
+    /// that changes nothing.
+    pub(super) async fn check_alter(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
+        let nothing = format!("ALTER TABLE {}", Dialect::Mysql.quote_table(self.table));
+        match server.raw_answer(sqlx::raw_sql(AssertSqlSafe(nothing)).execute(&mut *connection)).await? {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.refused(server, connection, &e).await?),
+        }
+    }
+
+    /// What the server's error means, with the statement that gives a right which is missing.
+    async fn refused(
+        &self,
+        server: &Server,
+        connection: &mut MySqlConnection,
+        e: &sqlx::Error,
+    ) -> Result<SinkError, SinkError> {
+        if !error::lacks_a_right(e) {
+            return Ok(error::sink_error(server, e));
+        }
+        let grant = self.grant(server, connection).await?;
+        Ok(SinkError::Unusable(format!("{server}: {}: have an administrator run {grant}", error::plain(e))))
     }
 
     async fn grant(&self, server: &Server, connection: &mut MySqlConnection) -> Result<String, SinkError> {

@@ -10,7 +10,7 @@ use super::inserts::{Failure, Inserts, MAX_BINDS};
 use super::pool::Lease;
 use super::rights::Need;
 use super::session::Server;
-use super::{MysqlConnection, identity};
+use super::{MysqlConnection, error, identity};
 use crate::found::Watched;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError, Target};
 use crate::sql::{Dialect, Table, UpsertPlan};
@@ -100,15 +100,43 @@ pub(super) async fn open_table(
     plan: &UpsertPlan,
 ) -> Result<Opened, SinkError> {
     let plan = &suited(server, connection, plan).await?;
-    if plan.target.create
-        && matches!(server.answer(describe(connection, &plan.target.table)).await?, Described::Missing)
-    {
-        let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(&mut *connection);
-        server.answer(create).await?;
-    }
+    let is_widened = plan.target.create && create_what_is_missing(server, connection, plan).await?;
     let constraints = inspect(server, connection, plan).await?.ok_or_else(|| missing(server, plan))?;
-    let watched = identity::find(server, connection, plan).await?;
+    let mut watched = identity::find(server, connection, plan).await?;
+    watched.found.is_widened = is_widened;
     Ok(Opened { constraints, watched })
+}
+
+/// Makes the table, or the columns that it lacks; answers whether it had to make columns.
+async fn create_what_is_missing(
+    server: &Server,
+    connection: &mut MySqlConnection,
+    plan: &UpsertPlan,
+) -> Result<bool, SinkError> {
+    let (statements, widens) = match server.answer(describe(connection, &plan.target.table)).await? {
+        Described::Missing => (vec![plan.create_missing_table()], false),
+        // One that doesn't fit in other ways isn't touched.
+        Described::Table(table) => {
+            plan.check(&table).map_err(SinkError::Mismatch)?;
+            (plan.add_columns(&table), true)
+        }
+        Described::Other(_) => (Vec::new(), false),
+    };
+    let widens = widens && !statements.is_empty();
+    for statement in statements {
+        let made = sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *connection);
+        match server.raw_answer(made).await? {
+            Ok(_) => tracing::info!(target: "mysql", "{server}: {statement}"),
+            // Another host was faster.
+            Err(e) if error::number(&e) == Some(error::COLUMN_IS_THERE) => {}
+            Err(e) if error::lacks_a_right(&e) => {
+                let why = error::plain(&e);
+                return Err(SinkError::Unusable(format!("{server}: {why}: have somebody run {statement}")));
+            }
+            Err(e) => return Err(error::sink_error(server, &e)),
+        }
+    }
+    Ok(widens)
 }
 
 /// What opening a sink would find at fault.
@@ -162,10 +190,16 @@ async fn inspect(
     };
     let constraints = plan.check(&table).map_err(SinkError::Mismatch)?;
     warn_of_numbers(plan, &table);
-    let statements = vec![one_row(plan)];
-    Need { table: &plan.target.table, rights: RIGHTS, statements, may_be_missing: false }
-        .check(server, connection)
-        .await?;
+    // Into the columns that are there: a statement that names another can't be tried.
+    let mut there = plan.clone();
+    there.fields.retain(|field| table.column(&field.name).is_some());
+    let is_whole = there.fields.len() == plan.fields.len();
+    let rights = if is_whole { RIGHTS } else { "ALTER, SELECT, INSERT, UPDATE" };
+    let need = Need { table: &plan.target.table, rights, statements: vec![one_row(&there)], may_be_missing: false };
+    need.check(server, connection).await?;
+    if !is_whole {
+        need.check_alter(server, connection).await?;
+    }
     Ok(Some(constraints))
 }
 

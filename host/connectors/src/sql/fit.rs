@@ -27,13 +27,15 @@ impl UpsertPlan {
 
     fn column_of(&self, field: &Field, table: &Table) -> Result<Constraint, String> {
         let Some(column) = table.column(&field.name) else {
-            return Err(format!(
-                "table {} has no column {}, for the pipeline's {field}: run ALTER TABLE {} ADD COLUMN {}",
-                self.table(),
-                self.dialect.quote(&field.name),
-                self.table(),
-                self.column_ddl(field)
-            ));
+            return match self.may_add(field) {
+                true => Ok(Constraint::ANY),
+                false => Err(format!(
+                    "table {} has no column {}, for the pipeline's {field}: run {}",
+                    self.table(),
+                    self.dialect.quote(&field.name),
+                    self.add_column(field)
+                )),
+            };
         };
         if column.generated {
             return Err(format!(

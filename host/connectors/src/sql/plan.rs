@@ -3,6 +3,7 @@
 use sluice_core::{Field, Kind};
 
 use super::dialect::{Dialect, name_problem};
+use super::table::Table;
 use super::upsert::Upsert;
 use crate::sink::Target;
 
@@ -90,6 +91,21 @@ impl UpsertPlan {
     /// The same, which leaves a table alone that somebody else made a moment before.
     pub(crate) fn create_missing_table(&self) -> String {
         self.create_table().replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
+    }
+
+    /// The statements that give a table the columns that it lacks, one each, if the target says that it may be made.
+    pub(crate) fn add_columns(&self, table: &Table) -> Vec<String> {
+        let lacks = |field: &&Field| self.may_add(field) && table.column(&field.name).is_none();
+        self.fields.iter().filter(lacks).map(|field| self.add_column(field)).collect()
+    }
+
+    /// Whether a table that lacks the field's column may be given it. Rows that are there have null in it, which a key can't have.
+    pub(super) fn may_add(&self, field: &Field) -> bool {
+        self.target.create && !self.is_key(&field.name)
+    }
+
+    pub(super) fn add_column(&self, field: &Field) -> String {
+        format!("ALTER TABLE {} ADD COLUMN {}", self.table(), self.column_ddl(field))
     }
 
     /// The statements that write rows, of at most `max_rows` each and with at most `max_binds` placeholders.

@@ -21,7 +21,7 @@ pub(super) async fn find(
             file.path()
         )));
     }
-    Ok(FoundTable { database: None, table: before, is_empty })
+    Ok(FoundTable { table: before, is_empty, ..FoundTable::default() })
 }
 
 /// Whether the path still leads to the file that was opened.

@@ -100,11 +100,10 @@ pub(super) async fn open_table(file: &File, plan: &UpsertPlan) -> Result<Opened,
     }
     let mut connection = file.open().await?;
     let before = file.identity();
-    if plan.target.create {
-        create_if_missing(file, &mut connection, plan).await?;
-    }
+    let is_widened = plan.target.create && create_what_is_missing(file, &mut connection, plan).await?;
     let constraints = inspect(file, &mut connection, plan).await?.ok_or_else(|| missing(file, plan))?;
-    let watched = Watched::new(identity::find(file, &mut connection, plan, before).await?);
+    let found = identity::find(file, &mut connection, plan, before).await?;
+    let watched = Watched::new(FoundTable { is_widened, ..found });
     Ok(Opened { connection, constraints, watched })
 }
 
@@ -128,13 +127,41 @@ pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), Si
     }
 }
 
-async fn create_if_missing(file: &File, connection: &mut Connection, plan: &UpsertPlan) -> Result<(), SinkError> {
-    let described = describe(connection, &plan.target.table).await.map_err(|e| file.error(&e))?;
-    if matches!(described, Described::Missing) {
-        let create = sqlx::raw_sql(AssertSqlSafe(plan.create_missing_table())).execute(connection);
-        create.await.map_err(|e| file.error(&e))?;
+/// Makes the table, or the columns that it lacks; answers whether it had to make columns.
+async fn create_what_is_missing(
+    file: &File,
+    connection: &mut Connection,
+    plan: &UpsertPlan,
+) -> Result<bool, SinkError> {
+    if what_is_missing(file, connection, plan).await?.0.is_empty() {
+        return Ok(false);
     }
-    Ok(())
+    // Nobody else may make it meanwhile.
+    file.begin(connection).await?;
+    let (statements, widens) = what_is_missing(file, connection, plan).await?;
+    for statement in &statements {
+        file.run(sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *connection)).await?;
+        tracing::info!(target: "sqlite", "{}: {statement}", file.path());
+    }
+    file.commit(connection).await?;
+    Ok(widens && !statements.is_empty())
+}
+
+/// The statements that make it, and whether they only give it columns.
+async fn what_is_missing(
+    file: &File,
+    connection: &mut Connection,
+    plan: &UpsertPlan,
+) -> Result<(Vec<String>, bool), SinkError> {
+    Ok(match file.run(describe(connection, &plan.target.table)).await? {
+        Described::Missing => (vec![plan.create_missing_table()], false),
+        // One that doesn't fit in other ways isn't touched.
+        Described::Table(table) => {
+            plan.check(&table).map_err(SinkError::Mismatch)?;
+            (plan.add_columns(&table), true)
+        }
+        Described::View => (Vec::new(), false),
+    })
 }
 
 /// What the table's columns take; none if there is no table.

@@ -61,9 +61,10 @@ async fn await_start(statuses: &Statuses) {
 
 impl Demo {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let ending = Ending::hear()?;
         let config = super::load(&self.config)?;
+        ending.set_bound(config.stop_within);
         let places = Places::of(&config)?;
-        let ending = Ending::hear(config.stop_within)?;
         block_on(async {
             places.own(&config).begin_anew().await?;
             self.show(&config, &places, ending).await

@@ -76,7 +76,8 @@ impl Generate {
         });
         let mut paced = Paced { generator, only: self.topic, rate: self.rate, left: self.count, made: 0 };
         let (ending, ended) = watch::channel(false);
-        let mut signals = Ending::hear(config.stop_within)?;
+        let mut signals = Ending::hear()?;
+        signals.set_bound(config.stop_within);
         block_on(async move {
             let writing = tokio::task::spawn_blocking(move || paced.run(writer.as_mut(), &ended).map(|()| paced.made));
             tokio::pin!(writing);

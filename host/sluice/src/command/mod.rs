@@ -14,7 +14,6 @@ mod run;
 mod state;
 mod status;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,7 +21,6 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use sluice_connectors::regular;
 
-use crate::asking;
 use crate::config::{self, Config};
 use crate::pipelines::Directory;
 
@@ -128,13 +126,7 @@ impl ConfigFile {
 
 /// What is in a regular file; a file system that doesn't answer isn't waited for long.
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let (shown, path) = (path.display().to_string(), path.to_owned());
-    let read = asking::ask(move || {
-        let mut bytes = Vec::new();
-        regular::open(&path)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    });
-    read.with_context(|| format!("{shown} can't be read"))
+    regular::read(path, u64::MAX).with_context(|| format!("{} can't be read", path.display()))
 }
 
 fn load(path: &Path) -> Result<Config, config::Problems> {

@@ -33,19 +33,20 @@ fn patience(text: &str) -> Result<Duration, String> {
 
 impl Run {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let ending = Ending::hear()?;
         let config = self.file.load_service()?;
-        // Before anything begins. A signal that comes sooner ends the process as it ends any other.
-        let ending = Ending::hear(config.stop_within)?;
+        ending.set_bound(config.stop_within);
         block_on(self.serve(&config, ending))
     }
 
     async fn serve(&self, config: &Config, mut ending: Ending) -> anyhow::Result<ExitCode> {
         let started = tokio::select! {
-            started = Service::start(config, self.until_caught_up.then_some(self.patience)) => started?,
+            biased;
             name = ending.asked() => {
                 tracing::info!("{name}: ended before anything began");
                 return Ok(ExitCode::SUCCESS);
             }
+            started = Service::start(config, self.until_caught_up.then_some(self.patience)) => started?,
         };
         let mut service = started;
         if let Err(error) = service.serve_admin(config).await {

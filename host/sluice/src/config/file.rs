@@ -1,28 +1,24 @@
 //! Files and directories of the configuration.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sluice_connectors::regular;
 
 use super::problem::Problem;
-use crate::asking::ask;
 
 /// The largest file that is read. A pipeline of a thousand columns takes a tenth of it.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The text of a file, or that it can't be read. Takes no longer than a file system is waited for.
 pub fn read_text(path: &Path) -> Result<String, Problem> {
-    let asked = path.to_owned();
-    text(path, ask(move || read(&asked)))
+    text(path, read(path))
 }
 
-/// A little more than may be in a file, at most. Takes as long as the file system does.
+/// A little more than may be in a file, at most. Takes no longer than a file system is waited for.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    regular::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    regular::read(path, MAX_FILE_BYTES + 1)
 }
 
 /// What was read of a file, as text.

@@ -46,6 +46,7 @@ pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
 pub use problem::{Problem, Problems, shown};
 pub use secret::unveiled;
+pub use service::STOP_WITHIN;
 #[cfg(test)]
 pub use sink::Flush;
 pub use sink::{Delivery, KeyEquality, Sink};
@@ -209,7 +210,7 @@ fn load_pipelines(
 
 fn list_pipelines(path: &Path, directory: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let listed = directory.to_owned();
-    crate::asking::ask(move || file::pipeline_files(&listed)).unwrap_or_else(|error| {
+    sluice_connectors::asking::ask(move || file::pipeline_files(&listed)).unwrap_or_else(|error| {
         let found = format!("{}, which can't be listed ({error})", directory.display());
         problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
         Vec::new()

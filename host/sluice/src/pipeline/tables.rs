@@ -10,6 +10,7 @@
 //! | another server, and a table that was made at the same moment | goes on: it was moved, or a replica took over | goes on                |
 //! | another table: dropped and made, emptied, rebuilt    | writes all groups again                   | says so, and how to read again |
 //! | an empty table, and groups                           | writes all groups again                   | goes on: others may have taken the rows |
+//! | a table that lacked columns                          | writes all groups again                   | says so, and how to read again |
 //!
 //! A sink with `delivery = "transaction"` has its intervals in the database, which says by itself what it lacks
 //! ([`super::transaction`]); there only the table counts.
@@ -36,6 +37,7 @@ struct Compared<'a> {
     database: Option<&'a str>,
     table: Option<&'a str>,
     is_empty: bool,
+    is_widened: bool,
 }
 
 /// Compares what is open with what the checkpoint says; answers why tables lack rows, of those that do. `groups`: there are some, of
@@ -80,6 +82,7 @@ fn compared<'a>(pipeline: &'a Pipeline, sinks: &'a [OpenSink]) -> impl Iterator<
             database: found.database.as_deref().filter(|_| matches!(open.table, Table::Upserts(_))),
             table: found.table.as_deref(),
             is_empty: found.is_empty,
+            is_widened: found.is_widened,
         }
     })
 }
@@ -150,7 +153,11 @@ fn lacks<'a>(table: &Compared<'a>, identities: &'a BTreeMap<String, String>, gro
     }
     match (known, table.table) {
         (Some(was), Some(now)) if was != now => {
-            Lacks::Rows(format!("table {name} is another than the one that rows went to: {now}, before {was}"))
+            let rows = if table.is_empty { "it has no row" } else { "it has rows" };
+            Lacks::Rows(format!("table {name} is another than the one that rows went to: {now}, before {was}; {rows}"))
+        }
+        _ if table.is_widened && !table.is_empty => {
+            Lacks::Rows(format!("table {name} was given columns, in which the rows that it had have null"))
         }
         _ if table.is_empty && groups => Lacks::Rows(format!("table {name} has none of the rows that went to it")),
         _ => Lacks::Nothing,
@@ -190,7 +197,8 @@ pub fn lost(pipeline: &Pipeline, lacking: &[String]) -> String {
         ),
     };
     format!(
-        "{why}; it gets the rows of new records only. To write those of all records that the topic still has, {again}"
+        "{why}. A table that was altered, or brought back with its rows, lacks nothing; any other gets the rows of new records \
+         only. To write those of all records that the topic still has, {again}"
     )
 }
 
@@ -213,6 +221,7 @@ mod tests {
             database: Some(found.0),
             table: Some(found.1),
             is_empty,
+            is_widened: false,
         };
         match lacks(&table, &identities, groups) {
             Lacks::Nothing => "nothing",

@@ -152,6 +152,28 @@ fn a_table_that_is_dropped_under_the_host_is_made_anew_or_asked_for() {
     }
 }
 
+fn given_back_its_column(world: World) {
+    let site = totals(world, true);
+    let host = Host::start(&site);
+    await_rows(&site.tables(), all());
+    assert_eq!(host.terminate().code, Some(0));
+    site.tables().execute(format!("ALTER TABLE {TABLE} DROP COLUMN gift_total_amount"));
+    let mut host = Host::start(&site);
+    host.wait("gift_sum", "all groups are written again", says("all groups are written again"));
+    await_rows(&site.tables(), all());
+    assert_eq!(host.terminate().code, Some(0));
+}
+
+#[test]
+fn a_column_that_a_table_on_a_server_lacks_is_added_and_filled_where_the_table_may_be_made() {
+    given_back_its_column(World::Servers);
+}
+
+#[test]
+fn a_column_that_an_embedded_table_lacks_is_added_and_filled_where_the_table_may_be_made() {
+    given_back_its_column(World::Embedded);
+}
+
 #[test]
 fn another_database_behind_the_url_stops_the_pipeline_until_somebody_says_what_is_right() {
     let site = totals(World::Servers, true);
