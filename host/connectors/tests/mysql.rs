@@ -7,7 +7,7 @@ mod rows;
 use std::sync::Arc;
 
 use arrow_array::{BinaryArray, BooleanArray, Float64Array};
-use mysql_server::{connection, fresh, gifts, open, read, run, table, unusable};
+use mysql_server::{connection, exact, fresh, gifts, open, read, run, table, unusable};
 use rows::{MORNING, fields, ints, rows, target, texts, times};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
 use sluice_connectors::sink::{Constraint, Sink, SinkError, Target};
@@ -67,9 +67,10 @@ async fn texts_that_differ_in_case_are_two_keys_of_a_table_that_was_made() {
 async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_makes_none() {
     let table = fresh().await;
     connection().check(&target(&table, &["kind"], true), &gifts()).await.unwrap();
+    let exact = exact().await;
     let create = format!(
         "set create = true, or run CREATE TABLE `{table}` (`kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE \
-         utf8mb4_nopad_bin NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+         {exact} NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
     );
     for message in [
         unusable(open(&connection(), &table, false).await),
@@ -81,13 +82,13 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_ma
 
 #[tokio::test]
 async fn every_mismatch_is_told_at_once_and_no_statement_in_it_changes_a_columns_type() {
-    let table = table("kind INT, shop INT NOT NULL PRIMARY KEY, total INT AS (shop + 1)").await;
+    let table = table("kind DOUBLE, shop INT NOT NULL PRIMARY KEY, total INT AS (shop + 1)").await;
     let Err(SinkError::Mismatch(told)) = open(&connection(), &table, false).await else { panic!("taken") };
     assert_eq!(
         told,
         [
             format!(
-                "column `kind` of table `{table}` is int(11), the pipeline writes utf8: write int64 or boolean into it, or \
+                "column `kind` of table `{table}` is double, the pipeline writes utf8: write float64 into it, or \
                  name the column otherwise, and run ALTER TABLE `{table}` ADD COLUMN … TEXT"
             ),
             format!(

@@ -4,7 +4,7 @@
 mod mysql_server;
 mod rows;
 
-use mysql_server::{connection, fresh, gifts, open, read, run, table, url, user};
+use mysql_server::{connection, gifts, open, read, run, table, url, user};
 use rows::{ints, rows, target, texts};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink, Pool};
 use sluice_connectors::sink::{Rows, Sink, SinkError};
@@ -92,8 +92,7 @@ async fn a_user_who_may_not_read_writes_all_the_same() {
 async fn so_many_sinks_as_you_like_share_so_many_connections_as_are_allowed() {
     const SINKS: usize = 20;
     const CONNECTIONS: usize = 3;
-    let table = fresh().await;
-    run(&format!("CREATE TABLE {table} ({COLUMNS}) COLLATE utf8mb4_nopad_bin")).await;
+    let table = table(COLUMNS).await;
     let user = user("sharing", &format!("SELECT, INSERT, UPDATE ON {table}")).await;
     let shared = MysqlConnection { pool: Pool::new(CONNECTIONS as u32), ..user.connection() };
     let sessions =

@@ -197,6 +197,7 @@ async fn a_letter_that_a_table_does_not_take_whole_is_kept_without_its_record_an
     letters.write("p", &[letter(0, 10), letter(1, limit), letter(2, 1000)]).await.unwrap();
     // And one that a column of somebody's own is too small for.
     run(&format!("ALTER TABLE {table} MODIFY record_value BLOB")).await;
+    let mut letters = connection().open_letters(&table, true).await.unwrap();
     letters.write("p", &[letter(3, 65_536), letter(4, 65_535)]).await.unwrap();
     let found = letters.find(&Filter::default(), None).await.unwrap();
     assert_eq!(found.iter().map(|found| found.letter.id.offset.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);

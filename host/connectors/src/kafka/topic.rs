@@ -45,7 +45,7 @@ const UNANSWERED: [&str; 2] = ["in state SSL_HANDSHAKE", "in state APIVERSION_QU
 /// Whether nothing but another configuration can help, once nobody has answered for long enough.
 fn is_foreign(trouble: &str) -> bool {
     let says = |words: &&str| trouble.contains(*words);
-    FOREIGN.iter().any(|words| says(words)) || (says(&CLOSED) && UNANSWERED.iter().any(|state| says(state)))
+    FOREIGN.iter().any(says) || (says(&CLOSED) && UNANSWERED.iter().any(says))
 }
 
 /// Whether any of the brokers takes a connection now. Blocks, [`ATTEMPT`] for each address.

@@ -50,10 +50,10 @@ const OF_THE_TABLE: [u16; 17] = [
 ];
 
 /// Errors that only what a row holds can cause, beside those that their SQLSTATE says it of.
-const OF_A_ROW: [u16; 13] = [
+const OF_A_ROW: [u16; 14] = [
     1118, 1153, 1265, 1300, 1366, 1411, 1525, 1526, 1713,
     1748, // too large, cut off, no such character, no partition
-    3140, 3819, 4025, // JSON, CHECK
+    3140, 3819, 3988, 4025, // JSON, CHECK, a character that the column's set lacks
 ];
 
 /// Classes of SQLSTATE that say that a row is at fault: its data, a constraint, a view's check, a trigger's SIGNAL.
@@ -113,6 +113,11 @@ pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
         (None, sqlx::Error::Protocol(e)) => SinkError::Unusable(format!(
             "{server} answers what this program doesn't understand ({e}): name the port of a MySQL or MariaDB server, and a user \
              that is identified by mysql_native_password, caching_sha2_password or sha256_password"
+        )),
+        // The driver would need RSA for that, whose crate has a weakness that is not mended.
+        (None, sqlx::Error::Configuration(e)) if e.to_string().contains("RSA") => SinkError::Unusable(format!(
+            "{server}: this user's password goes over TLS only: let tls be \"required\" (in a url, ssl-mode=REQUIRED), or let the \
+             user be IDENTIFIED by mysql_native_password"
         )),
         (None, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::Configuration(_)) => {
             SinkError::Unusable(format!("{server}: {error}"))

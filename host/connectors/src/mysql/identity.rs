@@ -1,7 +1,7 @@
 //! Which server, database and table a connection leads to.
 //!
 //! A server is known by `server_uuid` (MySQL) or `server_uid` (MariaDB), one of a cluster by the cluster's own id, which all of its
-//! servers have. A table is known by when it was made. MySQL makes one anew for `TRUNCATE`, MariaDB doesn't: there only its
+//! servers have. A table is known by when it was made, which any `ALTER` makes anew and `TRUNCATE` doesn't: of that only its
 //! emptiness tells. Nothing of this needs a right beyond those that upserts need.
 
 use sqlx::mysql::MySqlConnection;

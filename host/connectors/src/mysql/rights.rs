@@ -34,13 +34,15 @@ impl Need<'_> {
         Ok(())
     }
 
-    /// Whether the user may alter the table as well. MariaDB doesn't look at that right when it prepares a statement, so one is run
-    /// that changes nothing.
+    /// Whether the user may add columns as well. Servers look at that right when such a statement is run, so one is that can't
+    /// succeed: it adds a column twice.
     pub(super) async fn check_alter(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
-        let nothing = format!("ALTER TABLE {}", Dialect::Mysql.quote_table(self.table));
-        match server.raw_answer(sqlx::raw_sql(AssertSqlSafe(nothing)).execute(&mut *connection)).await? {
-            Ok(_) => Ok(()),
+        let table = Dialect::Mysql.quote_table(self.table);
+        let twice = format!("ALTER TABLE {table} ADD COLUMN sluice_twice TEXT, ADD COLUMN sluice_twice TEXT");
+        match server.raw_answer(sqlx::raw_sql(AssertSqlSafe(twice)).execute(&mut *connection)).await? {
+            Err(e) if error::number(&e) == Some(error::COLUMN_IS_THERE) => Ok(()),
             Err(e) => Err(self.refused(server, connection, &e).await?),
+            Ok(_) => Err(SinkError::Unusable(format!("{server} added one column twice; drop sluice_twice of {table}"))),
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct ColumnType {
 }
 
 impl ColumnType {
-    /// The kinds that it takes, and which values of them. Of one it may keep fewer digits: [`ColumnType::rounds`].
+    /// The kinds that it takes, and which values of them. Of one it may keep less: [`ColumnType::rounds`].
     pub(super) fn takes(&self, nullable: bool) -> (&'static [Kind], Constraint) {
         let any = Constraint { nullable, ..Constraint::ANY };
         let bytes = self.bytes.and_then(|n| usize::try_from(n).ok());
@@ -54,6 +54,8 @@ impl ColumnType {
                 (&[Kind::Utf8], Constraint { max_chars, end_space: self.name == "varchar", ..any })
             }
             "tinytext" | "text" | "mediumtext" | "longtext" => (&[Kind::Utf8], Constraint { max_bytes: bytes, ..any }),
+            // MySQL's own, which writes the text anew; MariaDB's is a text with a CHECK.
+            "json" => (&[Kind::Utf8], any),
             // Filled up with zeros.
             "binary" => (&[Kind::Binary], Constraint { min_bytes: bytes, max_bytes: bytes, ..any }),
             "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
@@ -65,12 +67,13 @@ impl ColumnType {
         }
     }
 
-    /// The kind of which it keeps fewer digits than values have, and the type that keeps all.
+    /// The kind of which it keeps values less exactly than they are, and the type that keeps them.
     pub(super) fn rounds(&self) -> Option<(Kind, &'static str)> {
         let cuts_times = self.fraction.is_some_and(|digits| digits < MICROS);
         match self.name.as_str() {
             "float" | "decimal" => Some((Kind::Float64, "DOUBLE")),
             "double" if self.digits.is_some() => Some((Kind::Float64, "DOUBLE")),
+            "json" => Some((Kind::Utf8, "LONGTEXT")),
             "datetime" if cuts_times => Some((Kind::Timestamp, "DATETIME(6)")),
             "timestamp" if cuts_times => Some((Kind::Timestamp, "TIMESTAMP(6)")),
             _ => None,
@@ -155,8 +158,14 @@ mod tests {
     }
 
     #[test]
+    fn json_takes_texts_that_it_writes_in_its_own_way() {
+        let json = ColumnType { name: "json".into(), ..ColumnType::default() };
+        assert_eq!((json.takes(true).0, json.rounds()), (&[Kind::Utf8][..], Some((Kind::Utf8, "LONGTEXT"))));
+    }
+
+    #[test]
     fn types_that_would_change_a_value_take_nothing() {
-        for name in ["enum", "set", "json", "date", "time", "year", "geometry", "uuid"] {
+        for name in ["enum", "set", "date", "time", "year", "geometry", "uuid"] {
             assert!(ColumnType { name: name.into(), ..Default::default() }.takes(true).0.is_empty(), "{name}");
         }
     }

@@ -73,12 +73,16 @@ impl UpsertPlan {
     fn rounding_problem(&self, column: &Column, field: &Field, exact: &str) -> String {
         let change = format!("ALTER TABLE {} MODIFY COLUMN {}", self.table(), self.modified(column, exact));
         let (place, declared, kind) = (self.place(column), &column.declared, field.kind);
-        match self.is_key(&field.name) {
-            true => format!(
+        match (self.is_key(&field.name), kind) {
+            (_, Kind::Utf8) => format!(
+                "{place} is {declared}, which writes the pipeline's texts in other words: say round = true in the sink if it may, \
+                 or run {change}"
+            ),
+            (true, _) => format!(
                 "{place} is {declared}, which keeps fewer digits than the pipeline's {kind}, so that keys that differ would be \
                  one row: run {change}, or say round = true and key_equality = \"table\" in a sink without a fold"
             ),
-            false => format!(
+            (false, _) => format!(
                 "{place} is {declared}, which keeps fewer digits than the pipeline's {kind}: say round = true in the sink if it \
                  may round, or run {change}"
             ),

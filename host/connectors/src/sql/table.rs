@@ -21,7 +21,7 @@ pub(crate) struct Column {
     pub(crate) declared: String,
     /// The kinds that it takes.
     pub(crate) kinds: &'static [Kind],
-    /// The one of them of which it keeps fewer digits than values have, and the type that would keep all.
+    /// The one of them of which it keeps values less exactly than they are, and the type that would keep them.
     pub(crate) rounds: Option<(Kind, &'static str)>,
     /// The values that it takes, of whichever kind.
     pub(crate) takes: Constraint,

@@ -40,13 +40,17 @@ pub async fn fresh() -> String {
     table
 }
 
+/// The collation in which texts are the same only if they are, as this server calls it: MariaDB or MySQL.
+pub async fn exact() -> String {
+    let known = "SELECT CAST(collation_name AS CHAR) FROM information_schema.collations WHERE collation_name IN \
+                 ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin') ORDER BY collation_name DESC LIMIT 1";
+    read(known).await.remove(0)
+}
+
 /// A table of these columns and constraints.
 pub async fn table(definition: &str) -> String {
-    let table = fresh().await;
-    run(&format!(
-        "CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
-    ))
-    .await;
+    let (table, exact) = (fresh().await, exact().await);
+    run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={exact}")).await;
     table
 }
 

@@ -55,7 +55,9 @@ impl Proxy {
 
     /// The same database, through this.
     pub fn url(&self, direct: &str) -> String {
-        direct.replace(&authority(direct), &self.address.to_string())
+        let url = direct.replace(&authority(direct), &self.address.to_string());
+        // Of what is encrypted nothing can be cut.
+        format!("{url}{}ssl-mode=DISABLED", if url.contains('?') { '&' } else { '?' })
     }
 }
 
