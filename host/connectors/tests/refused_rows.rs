@@ -249,3 +249,24 @@ async fn sqlites_constraints_and_triggers_refuse_rows_and_a_fault_of_the_table_d
     assert!(sink.upsert(&all).await.is_err());
     assert!(matches!(sink.refused(&all).await, Err(SinkError::Unusable(_))));
 }
+
+/// Rows after such a one would be outside of any transaction, and stay.
+#[tokio::test]
+async fn a_trigger_of_sqlite_that_ends_the_whole_transaction_is_the_tables_fault_and_nothing_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = SqliteConnection { path: directory.path().join("live.db") };
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database.path).create_if_missing(true);
+    let mut session = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    let create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER); CREATE TRIGGER guard BEFORE INSERT ON t WHEN NEW.v < 0 \
+                  BEGIN SELECT RAISE(ROLLBACK, 'no negative gifts'); END";
+    sqlx::raw_sql(create).execute(&mut session).await.unwrap();
+    let mut sink = SqliteSink::open(&database, &target("t", &["id"], false), &written(Kind::Int64)).await.unwrap();
+    let all = flush(&numbers);
+    for answer in [sink.upsert(&all).await, sink.refused(&all).await.map(drop)] {
+        let Err(SinkError::Unusable(message)) = answer else { panic!("{answer:?}") };
+        assert!(message.contains("no negative gifts") && message.contains("ABORT"), "{message}");
+    }
+    drop(sink);
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut session).await.unwrap();
+    assert_eq!(count, 0);
+}

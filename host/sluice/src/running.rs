@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::Rollout;
 use sluice_core::disabled::Disablings;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Pipeline;
@@ -63,7 +63,7 @@ struct Member {
     handle: Handle,
     ending: watch::Sender<bool>,
     supervisor: JoinHandle<(Ended, f64)>,
-    /// Closed once the supervisor has ended, however it did.
+    /// Closed once supervisor and run have ended, however they did.
     gone: watch::Receiver<()>,
 }
 
@@ -97,7 +97,7 @@ impl Member {
             disablings: Disablings::default(),
             again: Again::default(),
             place: Place::of(&shared.host),
-            alone: Arc::default(),
+            alone: Arc::new(Mutex::new(working)),
             stop_within: shared.stop_within,
         };
         let (started, status) = (shared.started, Arc::clone(&handle.status));
@@ -106,7 +106,6 @@ impl Member {
                 () = all_gone(before, &status) => supervisor.run(orders).await,
                 () = asked(&mut ended) => Ended::Well,
             };
-            drop(working);
             (ended, started.elapsed().as_secs_f64())
         });
         Member { pipeline: pipeline.clone(), handle, ending, supervisor, gone }

@@ -101,10 +101,20 @@ async fn insert(
         Ok(arguments) => arguments,
         Err(e) => return Ok(Inserted::Refused(Words { reason: e.to_string(), of_a_row: true })),
     };
-    match sqlx::query_with(sql, arguments).execute(connection).await {
+    match sqlx::query_with(sql, arguments).execute(&mut *connection).await {
         Ok(_) => Ok(Inserted::Taken),
         Err(e) => match error::about_rows(&e) {
-            Some(of_a_row) => Ok(Inserted::Refused(Words { reason: error::plain(&e), of_a_row })),
+            Some(of_a_row) => {
+                let reason = error::plain(&e);
+                match file.is_in_transaction(connection).await {
+                    true => Ok(Inserted::Refused(Words { reason, of_a_row })),
+                    false => Err(SinkError::Unusable(format!(
+                        "SQLite at {}: {reason}, which ends the whole transaction: let the trigger or constraint say ABORT in \
+                         place of ROLLBACK",
+                        file.path()
+                    ))),
+                }
+            }
             None => Err(file.error(&e)),
         },
     }

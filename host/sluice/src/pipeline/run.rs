@@ -13,7 +13,7 @@ use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::deploy::{Bounds, Operators};
 use sluice_core::operator::Interrupt;
 use sluice_core::{Offset, Partition};
-use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::constraint::Constraints;
@@ -71,6 +71,10 @@ pub enum Said {
     Broken,
 }
 
+/// Dropped once nobody works for a pipeline any more, neither who controls it nor what a run has left behind. Whoever is to follow
+/// hears that.
+pub type Works = watch::Sender<()>;
+
 /// A lane and a flusher at work.
 pub struct Run {
     control: Sender<Control>,
@@ -95,7 +99,7 @@ impl Run {
         settings: Settings,
         status: &Arc<Status>,
         giving_up: &Arc<GivingUp>,
-        alone: OwnedMutexGuard<()>,
+        alone: OwnedMutexGuard<Works>,
     ) -> std::io::Result<Run> {
         let ending = giving_up.ending();
         let interrupt = Interrupt::default();
@@ -264,7 +268,7 @@ fn begin_later(retrier: Option<Retrier>) -> (oneshot::Sender<()>, JoinSet<()>) {
 }
 
 /// A thread for the lane; answers how it ends.
-fn spawn(lane: Lane, pipeline: &str, alone: Arc<OwnedMutexGuard<()>>) -> std::io::Result<oneshot::Receiver<End>> {
+fn spawn(lane: Lane, pipeline: &str, alone: Arc<OwnedMutexGuard<Works>>) -> std::io::Result<oneshot::Receiver<End>> {
     let (ended, end) = oneshot::channel();
     std::thread::Builder::new().name(thread_name(pipeline)).spawn(move || {
         let end = caught(|| lane.run()).unwrap_or_else(|panic| End::Died(format!("its lane died: {panic}")));

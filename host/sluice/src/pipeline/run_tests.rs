@@ -114,7 +114,7 @@ impl Letterbox for Empty {
 }
 
 /// A run without steps and sinks, and what says that it has it all to itself.
-async fn run(dies: Dies) -> (Run, watch::Sender<bool>, Arc<Mutex<()>>) {
+async fn run(dies: Dies) -> (Run, watch::Sender<bool>, Arc<Mutex<Works>>, watch::Receiver<()>) {
     let letters = OpenLetters { letters: Box::new(Empty(dies)), name: "letters".to_owned() };
     let opened = Opened {
         source: Box::new(Quiet(dies)),
@@ -130,13 +130,14 @@ async fn run(dies: Dies) -> (Run, watch::Sender<bool>, Arc<Mutex<()>>) {
     let flush = FlushPolicy { rows: 1, interval: Duration::ZERO };
     let settings = Settings { flush, batch_rows: 1, stops: false };
     let (ending, ended) = watch::channel(false);
-    let alone: Arc<Mutex<()>> = Arc::default();
+    let (works, gone) = watch::channel(());
+    let alone = Arc::new(Mutex::new(works));
     let held = Arc::clone(&alone).lock_owned().await;
     let status = Arc::new(Status::new("quiet"));
     let giving_up = Arc::new(GivingUp::watch(&status, ended, None));
     let mut run = Run::start(opened, settings, &status, &giving_up, held).unwrap();
     run.begin_retries();
-    (run, ending, alone)
+    (run, ending, alone, gone)
 }
 
 /// Waits until the run says that it is over, or broken, and ends it as a supervisor does.
@@ -159,7 +160,7 @@ async fn whatever_dies_of_a_run_ends_it_at_once_and_says_what_and_why() {
         (Dies::Checkpoint, "its checkpoint was not made"),
         (Dies::Retrier, "what retries its letters died: assertion"),
     ] {
-        let (run, _ending, alone) = run(dies).await;
+        let (run, _ending, alone, _) = run(dies).await;
         let End::Died(reason) = ended(run).await else { panic!("{dies:?} is no death") };
         assert!(reason.contains(what), "{dies:?}: {reason}");
         assert!(alone.try_lock().is_ok(), "{dies:?}: the next run may begin");
@@ -168,8 +169,18 @@ async fn whatever_dies_of_a_run_ends_it_at_once_and_says_what_and_why() {
 
 #[tokio::test]
 async fn a_run_that_nobody_controls_any_more_ends_and_until_then_no_other_one_begins() {
-    let (run, _ending, alone) = run(Dies::Nobody).await;
+    let (run, _ending, alone, _) = run(Dies::Nobody).await;
     assert!(alone.try_lock().is_err());
     drop(run);
     drop(alone.lock().await);
+}
+
+#[tokio::test]
+async fn a_pipeline_is_worked_for_until_all_of_its_run_has_ended_though_who_started_that_is_gone() {
+    let (run, _ending, alone, mut gone) = run(Dies::Nobody).await;
+    drop(alone);
+    assert!(gone.has_changed().is_ok());
+    drop(run);
+    // Nothing is ever sent.
+    while gone.changed().await.is_ok() {}
 }

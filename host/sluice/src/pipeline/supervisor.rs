@@ -23,7 +23,7 @@ use super::orders::{Answer, Asked};
 use super::patience::Backoff;
 use super::place::Place;
 use super::restore;
-use super::run::{Opened, Prepared, Run, Said, Settings};
+use super::run::{Opened, Prepared, Run, Said, Settings, Works};
 use super::status::{RunningOperator, State, Status};
 use super::{tables, transaction};
 use crate::config::{OnError, Pipeline};
@@ -81,7 +81,7 @@ pub struct Supervisor {
     pub again: Again,
     pub place: Place,
     /// Held by a run: there is one at a time.
-    pub alone: Arc<Mutex<()>>,
+    pub alone: Arc<Mutex<Works>>,
     /// How long an end may take.
     pub stop_within: Duration,
 }
