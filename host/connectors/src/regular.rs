@@ -8,12 +8,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use crate::asking;
+use crate::asking::{Answers, PATIENCE};
 
 /// How much is read before it is seen that the file system still answers. More: a slow one is taken for one that doesn't. Less: more
 /// to hand over.
@@ -37,44 +37,44 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The first bytes of a regular file, at most `max` of them. A file system that doesn't answer is waited for no longer than
-/// [`PATIENCE`](asking::PATIENCE) for each part.
+/// [`PATIENCE`] for each part.
 ///
 /// # Errors
 ///
 /// As [`open`], and [`io::ErrorKind::TimedOut`].
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let path = path.to_owned();
-    read_parts(move || Ok(open(&path)?.take(max)), asking::PATIENCE)
+    let opened = path.to_owned();
+    read_parts(path, move || Ok(open(&opened)?.take(max)), PATIENCE)
 }
 
-/// Has a thread of its own open and read, which waits for ever if need be.
 fn read_parts<F: Read>(
+    path: &Path,
     open: impl FnOnce() -> io::Result<F> + Send + 'static,
     patience: Duration,
 ) -> io::Result<Vec<u8>> {
-    let (give, given) = sync_channel::<io::Result<Vec<u8>>>(1);
-    let give_all = move || {
-        let mut opened = open();
-        loop {
-            let part =
-                opened.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string())).and_then(read_part);
-            let is_last = part.as_ref().map_or(true, Vec::is_empty);
-            // Who waited may have gone.
-            if give.send(part).is_err() || is_last {
-                return;
+    let parts = Answers::begin(path, move |give: &SyncSender<io::Result<Vec<u8>>>| {
+        let read_all = || -> io::Result<()> {
+            let mut file = open()?;
+            loop {
+                let part = read_part(&mut file)?;
+                let is_last = part.is_empty();
+                // Who waited may have gone.
+                if give.send(Ok(part)).is_err() || is_last {
+                    return Ok(());
+                }
             }
+        };
+        if let Err(error) = read_all() {
+            let _ = give.send(Err(error));
         }
-    };
-    std::thread::Builder::new().name("file system".to_owned()).spawn(give_all)?;
+    })?;
     let mut bytes = Vec::new();
     loop {
-        match given.recv_timeout(patience) {
-            Ok(Ok(part)) if part.is_empty() => return Ok(bytes),
-            Ok(Ok(part)) => bytes.extend(part),
-            Ok(Err(error)) => return Err(error),
-            Err(RecvTimeoutError::Timeout) => return Err(asking::no_answer()),
-            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("who read it died; this is a defect")),
+        let part = parts.next(patience)??;
+        if part.is_empty() {
+            return Ok(bytes);
         }
+        bytes.extend(part);
     }
 }
 
@@ -143,10 +143,11 @@ mod tests {
 
         let patience = Duration::from_millis(50);
         let (release, held) = channel();
-        let error = read_parts(move || Ok(Hanging(b"some", held)), patience).unwrap_err();
+        let error = read_parts(&file, move || Ok(Hanging(b"some", held)), patience).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let opening = directory.path().join("opening");
         let (release_opening, held) = channel::<()>();
-        let error = read_parts(move || held.recv().map(|()| io::empty()).map_err(io::Error::other), patience);
+        let error = read_parts(&opening, move || held.recv().map(|()| io::empty()).map_err(io::Error::other), patience);
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop((release, release_opening));
     }

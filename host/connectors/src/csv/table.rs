@@ -42,8 +42,7 @@ pub(super) struct Table {
 
 /// The file as it is now.
 pub(super) fn stamp(path: &Path) -> Result<Stamp, LookupError> {
-    let asked = path.to_owned();
-    let metadata = asking::ask(move || asked.metadata()).map_err(|e| unreadable(path, &e))?;
+    let metadata = asking::ask(path, |path| path.metadata()).map_err(|e| unreadable(path, &e))?;
     let (file, changed) = ((metadata.dev(), metadata.ino()), (metadata.ctime(), metadata.ctime_nsec()));
     Ok(Stamp { file, changed, bytes: metadata.len() })
 }

@@ -25,8 +25,8 @@ pub(super) struct Reports {
 struct Heard {
     /// The latest trouble with a broker.
     trouble: Option<String>,
-    /// That trouble is only that all of them are down.
-    down_without_a_reason: bool,
+    /// The words for that all brokers are down, which say less than why each is.
+    all_down: Option<String>,
     /// The first reason why brokers refuse this client for good.
     refused: Option<String>,
     /// How many records couldn't be delivered, and the first reason.
@@ -36,13 +36,13 @@ struct Heard {
 impl Reports {
     /// The latest trouble with a broker, if any.
     pub fn trouble(&self) -> Option<String> {
-        self.with(|heard| heard.trouble.clone())
+        self.with(|heard| heard.trouble.clone().or_else(|| heard.all_down.clone()))
     }
 
-    /// Whether all brokers are down and nothing was said of why: librdkafka says so of all that keeps it from connecting, but not
-    /// of connections that are closed before they have answered anything.
+    /// All brokers are down, and nothing was said of why: librdkafka gives a reason for all that keeps it from connecting, but not
+    /// for connections that are closed before they have answered anything.
     pub fn is_down_without_a_reason(&self) -> bool {
-        self.with(|heard| heard.down_without_a_reason)
+        self.with(|heard| heard.all_down.is_some() && heard.trouble.is_none())
     }
 
     /// Why brokers refuse this client's credentials, if they do.
@@ -72,10 +72,9 @@ impl Reports {
             if code.is_some_and(is_refusal) {
                 heard.refused.get_or_insert_with(|| reason.clone());
             }
-            let is_reason = code != Some(RDKafkaErrorCode::AllBrokersDown);
-            if is_reason || heard.trouble.is_none() {
-                heard.trouble = Some(reason);
-                heard.down_without_a_reason = !is_reason;
+            match code {
+                Some(RDKafkaErrorCode::AllBrokersDown) => heard.all_down = Some(reason),
+                _ => heard.trouble = Some(reason),
             }
         });
     }
@@ -112,10 +111,7 @@ impl ClientContext for Reports {
     /// librdkafka calls an error what it will try again: a warning here. Its lines hold addresses, never credentials.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         if facility == BROKER_FAILED {
-            self.with(|heard| {
-                heard.trouble = Some(shortened(line));
-                heard.down_without_a_reason = false;
-            });
+            self.with(|heard| heard.trouble = Some(shortened(line)));
         }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {

@@ -83,9 +83,8 @@ impl LogSource {
     /// Opens and reads what there is, so that a file system that doesn't answer is seen before anything waits for it. What else is
     /// wrong is found by whoever reads for good.
     fn check_that_files_answer(&self) -> Result<(), SourceError> {
-        let directory = self.directory.clone();
-        let asked = asking::ask(move || {
-            let files = partition_files(&directory)?.unwrap_or_default();
+        let asked = asking::ask(&self.directory, |directory| {
+            let files = partition_files(directory)?.unwrap_or_default();
             for (partition, path) in files {
                 let _ = PartitionFile::open(partition, path).and_then(|file| file.first_line());
             }

@@ -113,16 +113,13 @@ async fn create_what_is_missing(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
 ) -> Result<bool, SinkError> {
-    let (statements, widens) = match server.answer(describe(connection, &plan.target.table)).await? {
-        Described::Missing => (vec![plan.create_missing_table()], false),
-        // One that doesn't fit in other ways isn't touched.
-        Described::Table(table) => {
-            plan.check(&table).map_err(SinkError::Mismatch)?;
-            (plan.add_columns(&table), true)
-        }
-        Described::Other(_) => (Vec::new(), false),
+    let there = match server.answer(describe(connection, &plan.target.table)).await? {
+        Described::Missing => None,
+        Described::Table(table) => Some(table),
+        Described::Other(_) => return Ok(false),
     };
-    let widens = widens && !statements.is_empty();
+    let statements = plan.make(there.as_ref()).map_err(SinkError::Mismatch)?;
+    let widens = there.is_some() && !statements.is_empty();
     for statement in statements {
         let made = sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *connection);
         match server.raw_answer(made).await? {

@@ -93,13 +93,16 @@ impl UpsertPlan {
         self.create_table().replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
     }
 
-    /// The statements that give a table the columns that it lacks, one each, if the target says that it may be made.
-    pub(crate) fn add_columns(&self, table: &Table) -> Vec<String> {
-        let lacks = |field: &&Field| self.may_add(field) && table.column(&field.name).is_none();
-        self.fields.iter().filter(lacks).map(|field| self.add_column(field)).collect()
+    /// The statements that make the table, or give one that is there the columns that it lacks, one each; or every problem of one
+    /// that doesn't fit in other ways, which isn't touched then.
+    pub(crate) fn make(&self, there: Option<&Table>) -> Result<Vec<String>, Vec<String>> {
+        let Some(table) = there else { return Ok(vec![self.create_missing_table()]) };
+        self.check(table)?;
+        let lacking = self.fields.iter().filter(|field| table.column(&field.name).is_none());
+        Ok(lacking.map(|field| self.add_column(field)).collect())
     }
 
-    /// Whether a table that lacks the field's column may be given it. Rows that are there have null in it, which a key can't have.
+    /// A table that lacks the field's column may be given it. Rows that are there have null in it, which a key can't have.
     pub(super) fn may_add(&self, field: &Field) -> bool {
         self.target.create && !self.is_key(&field.name)
     }

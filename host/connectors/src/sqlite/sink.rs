@@ -133,35 +133,33 @@ async fn create_what_is_missing(
     connection: &mut Connection,
     plan: &UpsertPlan,
 ) -> Result<bool, SinkError> {
-    if what_is_missing(file, connection, plan).await?.0.is_empty() {
+    if what_is_missing(file, connection, plan).await?.1.is_empty() {
         return Ok(false);
     }
     // Nobody else may make it meanwhile.
     file.begin(connection).await?;
-    let (statements, widens) = what_is_missing(file, connection, plan).await?;
+    let (is_there, statements) = what_is_missing(file, connection, plan).await?;
     for statement in &statements {
         file.run(sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *connection)).await?;
         tracing::info!(target: "sqlite", "{}: {statement}", file.path());
     }
     file.commit(connection).await?;
-    Ok(widens && !statements.is_empty())
+    Ok(is_there && !statements.is_empty())
 }
 
-/// The statements that make it, and whether they only give it columns.
+/// Whether there is a table, and the statements that make what is missing.
 async fn what_is_missing(
     file: &File,
     connection: &mut Connection,
     plan: &UpsertPlan,
-) -> Result<(Vec<String>, bool), SinkError> {
-    Ok(match file.run(describe(connection, &plan.target.table)).await? {
-        Described::Missing => (vec![plan.create_missing_table()], false),
-        // One that doesn't fit in other ways isn't touched.
-        Described::Table(table) => {
-            plan.check(&table).map_err(SinkError::Mismatch)?;
-            (plan.add_columns(&table), true)
-        }
-        Described::View => (Vec::new(), false),
-    })
+) -> Result<(bool, Vec<String>), SinkError> {
+    let there = match file.run(describe(connection, &plan.target.table)).await? {
+        Described::Missing => None,
+        Described::Table(table) => Some(table),
+        Described::View => return Ok((false, Vec::new())),
+    };
+    let statements = plan.make(there.as_ref()).map_err(SinkError::Mismatch)?;
+    Ok((there.is_some(), statements))
 }
 
 /// What the table's columns take; none if there is no table.

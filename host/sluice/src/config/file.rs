@@ -1,7 +1,7 @@
 //! Files and directories of the configuration.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sluice_connectors::regular;
@@ -13,12 +13,14 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The text of a file, or that it can't be read. Takes no longer than a file system is waited for.
 pub fn read_text(path: &Path) -> Result<String, Problem> {
-    text(path, read(path))
+    text(path, regular::read(path, MAX_FILE_BYTES + 1))
 }
 
-/// A little more than may be in a file, at most. Takes no longer than a file system is waited for.
+/// A little more than may be in a file, at most. Takes as long as the file system does, for whoever asks on a thread of its own.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    regular::read(path, MAX_FILE_BYTES + 1)
+    let mut bytes = Vec::new();
+    regular::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What was read of a file, as text.

@@ -209,8 +209,7 @@ fn load_pipelines(
 }
 
 fn list_pipelines(path: &Path, directory: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let listed = directory.to_owned();
-    sluice_connectors::asking::ask(move || file::pipeline_files(&listed)).unwrap_or_else(|error| {
+    sluice_connectors::asking::ask(directory, file::pipeline_files).unwrap_or_else(|error| {
         let found = format!("{}, which can't be listed ({error})", directory.display());
         problems.push(Problem::new(path, "pipelines", found, "a directory that is there"));
         Vec::new()
