@@ -10,7 +10,7 @@ pub struct FoundTable {
     pub table: Option<String>,
     /// It has no row.
     pub is_empty: bool,
-    /// It was given columns when it was opened: in them, the rows that it had have null.
+    /// Columns were added when it was opened: in them, the rows that it had have null.
     pub is_widened: bool,
 }
 

@@ -38,7 +38,7 @@ pub(super) enum Edge {
 const FOREIGN: [&str; 4] =
     ["Invalid response size", "incorrect security.protocol", "PLAINTEXT broker listener", "SSL handshake failed"];
 
-/// What librdkafka says of a connection that was closed, and the states in which no broker has answered anything on it yet.
+/// librdkafka's word for a connection that was closed, and the states in which no broker has answered anything on it yet.
 const CLOSED: &str = "Disconnected";
 const UNANSWERED: [&str; 2] = ["in state SSL_HANDSHAKE", "in state APIVERSION_QUERY"];
 
@@ -48,7 +48,7 @@ fn is_foreign(trouble: &str) -> bool {
     FOREIGN.iter().any(says) || (says(&CLOSED) && UNANSWERED.iter().any(says))
 }
 
-/// Whether any of the brokers takes a connection now. Blocks, [`ATTEMPT`] for each address.
+/// One of the brokers, at least, takes a connection now. Blocks, [`ATTEMPT`] for each address.
 fn accepts(brokers: &str) -> bool {
     let addresses = |broker: &str| broker.trim().to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
     let mut addresses = brokers.split(',').flat_map(addresses);

@@ -34,7 +34,7 @@ impl Need<'_> {
         Ok(())
     }
 
-    /// Whether the user may add columns as well. Servers look at that right when such a statement is run, so one is that can't
+    /// The same for adding columns. Servers look at that right when such a statement is run, so one is that can't
     /// succeed: it adds a column twice.
     pub(super) async fn check_alter(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
         let table = Dialect::Mysql.quote_table(self.table);
@@ -46,7 +46,7 @@ impl Need<'_> {
         }
     }
 
-    /// What the server's error means, with the statement that gives a right which is missing.
+    /// The server's error in words, with the statement that gives a right which is missing.
     async fn refused(
         &self,
         server: &Server,

@@ -118,7 +118,7 @@ impl File {
         self.run(sqlx::query("BEGIN IMMEDIATE").execute(connection)).await.map(drop)
     }
 
-    /// Whether the connection is still in the transaction that it began: a constraint can end it, and SQL has no other way to ask.
+    /// The connection is still in the transaction that it began: a constraint can end it, and SQL has no other way to ask.
     pub(super) async fn is_in_transaction(&self, connection: &mut sqlx::SqliteConnection) -> bool {
         let begun = sqlx::query("BEGIN").execute(connection).await;
         begun.is_err_and(|error| error.to_string().contains("within a transaction"))

@@ -147,7 +147,7 @@ async fn create_what_is_missing(
     Ok(is_there && !statements.is_empty())
 }
 
-/// Whether there is a table, and the statements that make what is missing.
+/// The statements that make what is missing; true before them if the table is there.
 async fn what_is_missing(
     file: &File,
     connection: &mut Connection,
