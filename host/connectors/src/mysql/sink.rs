@@ -123,7 +123,8 @@ async fn create_what_is_missing(
     for statement in statements {
         let made = sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *connection);
         match server.raw_answer(made).await? {
-            Ok(_) => tracing::info!(target: "mysql", "{server}: {statement}"),
+            Ok(_) if widens => tracing::info!(target: "mysql", "{server}: {statement}"),
+            Ok(_) => {}
             // Another host was faster.
             Err(e) if error::number(&e) == Some(error::COLUMN_IS_THERE) => {}
             Err(e) if error::lacks_a_right(&e) => {

@@ -141,7 +141,9 @@ async fn create_what_is_missing(
     let (is_there, statements) = what_is_missing(file, connection, plan).await?;
     for statement in &statements {
         file.run(sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut *connection)).await?;
-        tracing::info!(target: "sqlite", "{}: {statement}", file.path());
+        if is_there {
+            tracing::info!(target: "sqlite", "{}: {statement}", file.path());
+        }
     }
     file.commit(connection).await?;
     Ok(is_there && !statements.is_empty())
