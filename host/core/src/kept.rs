@@ -26,14 +26,24 @@ struct Kept {
 impl KeptRecords {
     /// Copies these records; unless `whole`, only what says which they are.
     pub fn of(records: &dyn Records, which: &[usize], whole: bool) -> KeptRecords {
-        let mut kept = KeptRecords { topic: records.topic().to_owned(), ..KeptRecords::default() };
-        kept.records.reserve(which.len());
+        let bytes = |record: &usize| {
+            let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+            length(records.key(*record)) + length(records.value(*record))
+        };
+        // Growing by and by would copy all of it again, into pages that the kernel has to clear first.
+        let all = if whole { which.iter().map(bytes).sum() } else { 0 };
+        let mut kept = KeptRecords {
+            topic: records.topic().to_owned(),
+            records: Vec::with_capacity(which.len()),
+            bytes: Vec::with_capacity(all),
+        };
         for record in which {
-            let (key, value) = (
-                kept.copy(records.key(*record).filter(|_| whole)),
-                kept.copy(records.value(*record).filter(|_| whole)),
-            );
-            let (position, timestamp) = (records.position(*record), records.timestamp(*record));
+            let position = records.position(*record);
+            let (mut key, mut value, mut timestamp) = (None, None, None);
+            if whole {
+                (key, value) = (kept.copy(records.key(*record)), kept.copy(records.value(*record)));
+                timestamp = records.timestamp(*record);
+            }
             kept.records.push(Kept { position, timestamp, key, value });
         }
         kept
