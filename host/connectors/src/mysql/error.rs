@@ -1,5 +1,7 @@
 //! What the server's and the driver's errors mean for the pipeline.
 
+use std::error::Error;
+
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::session::Server;
@@ -25,6 +27,15 @@ const PASSING: [u16; 42] = [
     1114, 1223, 3100, 3101, 3572, // the table is full, locked for a backup, rolled back by a cluster
     1792, 1836, 1927, 1969, 3024, 4031, // read-only transaction or server, killed, too slow, idle for too long
 ];
+
+/// The error of a session that isn't encrypted, for a server that takes no other (`require_secure_transport`).
+const NOT_ENCRYPTED: u16 = 3159;
+
+/// What ends it, and any that comes of a password which is sent by TLS only.
+const ENCRYPT: &str = "let tls be \"required\" (in a url, ssl-mode=REQUIRED)";
+
+/// What a session that can't be encrypted hangs on.
+const TLS_KEYS: &str = "check the connection's `tls`, `ca`, `cert` and `key`, or ssl-mode and ssl-ca in its url";
 
 /// Who connects isn't let in.
 const NOT_LET_IN: [u16; 6] = [1045, 1130, 1251, 1698, 1820, 1862];
@@ -101,9 +112,10 @@ pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
     match (number(error), error) {
         (Some(number), _) => server_error(server, number, error),
         (None, sqlx::Error::Io(e)) => SinkError::Unavailable(format!("{server} can't be reached: {e}")),
-        (None, sqlx::Error::Tls(e)) => SinkError::Unusable(format!(
-            "{server}: TLS failed ({e}): check the connection's `tls`, `ca`, `cert` and `key`, or ssl-mode and ssl-ca in its url"
-        )),
+        (None, sqlx::Error::Tls(e)) if broke_off(e.as_ref()) => {
+            SinkError::Unavailable(format!("{server} broke off while the session was being encrypted: {e}"))
+        }
+        (None, sqlx::Error::Tls(e)) => SinkError::Unusable(format!("{server}: TLS failed ({e}): {TLS_KEYS}")),
         (None, sqlx::Error::Protocol(words)) if words.contains("unknown authentication plugin") => {
             SinkError::Unusable(format!(
                 "{server}: {words}, which this build doesn't have: let the user be IDENTIFIED by mysql_native_password, \
@@ -116,14 +128,26 @@ pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
         )),
         // The driver would need RSA for that, whose crate has a weakness that is not mended.
         (None, sqlx::Error::Configuration(e)) if e.to_string().contains("RSA") => SinkError::Unusable(format!(
-            "{server}: this user's password goes over TLS only: let tls be \"required\" (in a url, ssl-mode=REQUIRED), or let the \
-             user be IDENTIFIED by mysql_native_password"
+            "{server}: this user's password goes over TLS only: {ENCRYPT}; a server without TLS has to know the user as \
+             IDENTIFIED by mysql_native_password, which MySQL has before 9.0"
         )),
         (None, sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::Configuration(_)) => {
             SinkError::Unusable(format!("{server}: {error}"))
         }
         (None, _) => SinkError::Unavailable(format!("{server} broke off: {error}")),
     }
+}
+
+/// Whether the connection broke, which for the driver is a failure of TLS while that begins.
+fn broke_off(error: &(dyn Error + 'static)) -> bool {
+    // OpenSSL's words for an end without a word.
+    error.to_string().to_ascii_lowercase().contains("unexpected eof")
+        || std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<std::io::Error>())
+}
+
+/// The error of a file of TLS that can't be read, which for the driver is a server that can't be reached.
+pub(super) fn unreadable(server: &Server, file: &str, error: &std::io::Error) -> SinkError {
+    SinkError::Unusable(format!("{server}: {file} can't be read ({error}): {TLS_KEYS}"))
 }
 
 fn server_error(server: &Server, number: u16, error: &sqlx::Error) -> SinkError {
@@ -133,6 +157,7 @@ fn server_error(server: &Server, number: u16, error: &sqlx::Error) -> SinkError 
     let hint = match number {
         1049 => "create the database, or name another one in the url",
         NO_SUCH_TABLE => "create the table, or set create = true",
+        NOT_ENCRYPTED => ENCRYPT,
         _ if NOT_LET_IN.contains(&number) => {
             "check user and password (in a url, % of a password is written %25, and @ : / ? # as %40 %3A %2F %3F %23; the key \
              `password` takes it as it is)"

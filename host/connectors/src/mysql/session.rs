@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
@@ -26,12 +27,17 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// connection; all connections together stay far below a server's limit of 16,382 (`max_prepared_stmt_count`).
 const PREPARED: usize = 256;
 
+/// The parameters of a url that name files, without hyphens.
+const FILES: [&str; 3] = ["sslca", "sslcert", "sslkey"];
+
 /// How long a statement waits for a row's lock.
 const LOCK_TIMEOUT_SECONDS: u32 = 5;
 
 /// A server's address and the options to connect to it.
 pub(super) struct Server {
     options: MySqlConnectOptions,
+    /// What the driver reads for each connection.
+    files: Vec<String>,
     time_zone: Option<String>,
     pool: Pool,
     home: usize,
@@ -69,8 +75,10 @@ impl Server {
             .timezone(None)
             .statement_cache_capacity(PREPARED)
             .disable_statement_logging();
+        let is_file = |name: &str| FILES.contains(&name.replace('-', "").as_str());
+        let files = url.parameters.into_iter().filter(|(name, _)| is_file(name)).map(|(_, file)| file).collect();
         let pool = connection.pool.clone();
-        Ok(Server { options, time_zone: connection.time_zone.clone(), home: pool.home(), pool })
+        Ok(Server { options, files, time_zone: connection.time_zone.clone(), home: pool.home(), pool })
     }
 
     /// A connection of the pool with no transaction open. One that was idle may turn out to be closed: then a [`Server::fresh`] one
@@ -118,7 +126,10 @@ impl Server {
 
     /// A connection with strict types, the zone, and no transaction open.
     async fn connect(&self) -> Result<Box<MySqlConnection>, SinkError> {
-        let mut connection = self.within(CONNECT_TIMEOUT, MySqlConnection::connect_with(&self.options)).await?;
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, MySqlConnection::connect_with(&self.options));
+        let connected = connecting.await.map_err(|_| self.late(CONNECT_TIMEOUT))?;
+        let mut connection =
+            connected.map_err(|e| self.unreadable(&e).unwrap_or_else(|| error::sink_error(self, &e)))?;
         // Every statement opens a transaction by itself, which saves a round trip for each flush.
         let settings = format!(
             "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,\
@@ -154,6 +165,17 @@ impl Server {
             Ok(answer) => answer.map_err(|e| error::sink_error(self, &e)),
             Err(_) => Err(self.late(limit)),
         }
+    }
+
+    /// The first of the files that can't be read, if that is why there is no connection.
+    fn unreadable(&self, error: &sqlx::Error) -> Option<SinkError> {
+        let sqlx::Error::Io(io) = error else { return None };
+        // What a server that is away doesn't cause; on that, files aren't looked at, which may hang.
+        if !matches!(io.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory) {
+            return None;
+        }
+        let failed = |file: &String| std::fs::read(file).err().map(|why| error::unreadable(self, file, &why));
+        self.files.iter().find_map(failed)
     }
 
     fn late(&self, limit: Duration) -> SinkError {

@@ -47,6 +47,16 @@ pub async fn exact() -> String {
     read(known).await.remove(0)
 }
 
+/// Whether the server is MySQL itself, not MariaDB.
+pub async fn is_mysql() -> bool {
+    exact().await == "utf8mb4_0900_bin"
+}
+
+/// Which of two names or words is this server's.
+pub async fn own<'a>(mariadb: &'a str, mysql: &'a str) -> &'a str {
+    if is_mysql().await { mysql } else { mariadb }
+}
+
 /// A table of these columns and constraints.
 pub async fn table(definition: &str) -> String {
     let (table, exact) = (fresh().await, exact().await);
