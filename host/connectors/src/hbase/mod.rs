@@ -35,11 +35,13 @@ use self::pool::Pool;
 use crate::lookup::{Clock, LookupColumn, check_kinds, system_clock};
 
 /// How old a remembered row may be unless the configuration says otherwise. Short, since a join is with the table as it
-/// is now: a change in HBase is seen after at most so long.
-const DEFAULT_TTL: Duration = Duration::from_secs(5);
+/// is now: a change in HBase is seen after at most so long. Long enough that a busy key is asked for now and then, not with
+/// every batch.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(5);
 
-/// The most rows of a table that are remembered unless the configuration says otherwise.
-const DEFAULT_ENTRIES: usize = 100_000;
+/// The most rows of a table that are remembered unless the configuration says otherwise: some tens of megabytes of short
+/// rows.
+pub const DEFAULT_ENTRIES: u32 = 100_000;
 
 /// The most bytes of a table that are remembered unless the configuration says otherwise.
 const DEFAULT_BYTES: usize = 32 << 20;
@@ -51,9 +53,9 @@ const DEFAULT_CONNECTIONS: usize = 4;
 /// How long and how much of a table is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// How old an answer may be, present or absent: 5 s by default. Zero asks the server for every batch.
+    /// How old an answer may be, present or absent; [`DEFAULT_TTL`] by default. Zero asks the server for every batch.
     pub ttl: Duration,
-    /// The most rows kept, of one table and its columns.
+    /// The most rows kept, of one table and its columns; [`DEFAULT_ENTRIES`] by default.
     pub entries: usize,
     /// The most bytes kept, of one table and its columns.
     pub bytes: usize,
@@ -61,7 +63,7 @@ pub struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> CacheConfig {
-        CacheConfig { ttl: DEFAULT_TTL, entries: DEFAULT_ENTRIES, bytes: DEFAULT_BYTES }
+        CacheConfig { ttl: DEFAULT_TTL, entries: DEFAULT_ENTRIES as usize, bytes: DEFAULT_BYTES }
     }
 }
 

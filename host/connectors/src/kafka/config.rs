@@ -7,17 +7,24 @@ use rdkafka::error::KafkaError;
 
 use super::KafkaConnection;
 
-/// Properties that a connection can't set: what the source promises about offsets hangs on them.
-pub const RESERVED: [&str; 8] = [
-    "bootstrap.servers",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "partition.assignment.strategy",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.partition.eof",
+/// Properties that a connection can't set, since what the source promises about offsets hangs on them, and what says it
+/// instead. The configuration is read by this list, too.
+pub const RESERVED: [(&str, &str); 10] = [
+    ("bootstrap.servers", BROKERS),
+    ("metadata.broker.list", BROKERS),
+    ("group.id", "the pipeline's `source.group` says it"),
+    ("group.instance.id", SHARED),
+    ("group.protocol", SHARED),
+    ("partition.assignment.strategy", SHARED),
+    ("auto.offset.reset", "the pipeline's `source.start` says it"),
+    ("enable.auto.commit", COMMITTED),
+    ("enable.auto.offset.store", COMMITTED),
+    ("enable.partition.eof", "the host needs to know where a partition ends"),
 ];
+
+const BROKERS: &str = "`brokers` says it";
+const SHARED: &str = "how hosts share a topic is the host's";
+const COMMITTED: &str = "offsets are committed after the rows are written";
 
 /// KiB of records fetched ahead while nobody polls, and of one fetch, which comes on top. Less: a fast lane waits for the
 /// broker's answer more often. 8 MiB were no faster, and took three times the memory for each pipeline.
@@ -114,8 +121,8 @@ pub(super) fn producer(connection: &KafkaConnection) -> Result<ClientConfig, Str
 }
 
 fn common(connection: &KafkaConnection) -> Result<ClientConfig, String> {
-    if let Some(name) = RESERVED.iter().find(|name| connection.properties.contains_key(**name)) {
-        return Err(format!("the Kafka property `{name}` can't be set: Sluice sets it itself; remove it"));
+    if let Some((name, instead)) = RESERVED.iter().find(|(name, _)| connection.properties.contains_key(*name)) {
+        return Err(format!("the Kafka property `{name}` can't be set, since {instead}; remove it"));
     }
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &connection.brokers);
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn reserved_properties_are_refused_by_name() {
-        for name in RESERVED {
+        for (name, _) in RESERVED {
             let refused = connection(&[(name, "true")]);
             assert!(consumer(&refused, "g").unwrap_err().contains(name));
             assert!(producer(&refused).unwrap_err().contains(name));

@@ -32,7 +32,7 @@ use sluice_core::Field;
 
 pub use self::pool::{DEFAULT_CONNECTIONS, Pool};
 pub use self::sink::MysqlSink;
-pub use self::url::{MysqlUrl, UrlError};
+pub use self::url::{DEFAULT_PORT, MysqlUrl, UrlError};
 use crate::sink::{SinkError, Target};
 
 /// Where a MySQL or MariaDB server is, and what its sessions are set to.

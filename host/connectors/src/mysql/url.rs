@@ -11,7 +11,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 const PARAMETERS: [&str; 9] =
     ["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
 
-const DEFAULT_PORT: u16 = 3306;
+/// The port of a server whose url names none.
+pub const DEFAULT_PORT: u16 = 3306;
 
 /// Why a url can't be read, as a phrase that follows "the url". None quotes the url.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
