@@ -38,7 +38,7 @@ pub const FETCHED_AHEAD_RECORDS: u32 = 8_192;
 /// KiB of records that a writer holds until the broker has them; [`crate::Writer::write`] blocks when it is full.
 pub const UNSENT_KIB: u32 = 32 * 1024;
 
-/// After how long without a sign of life the group gives a host's partitions to others, unless the connection says otherwise;
+/// The time without a sign of life after which the group gives a host's partitions to others, unless the connection says otherwise;
 /// also how long a commit waits for a coordinator that is away. Shorter: a host that is cut off for a moment loses what it has
 /// (and a broker refuses less than its `group.min.session.timeout.ms`, 6 s unless set). Longer: others take over that much later
 /// from a host that died.
@@ -49,11 +49,11 @@ const SESSION: &str = "session.timeout.ms";
 /// KiB and records that a client fetches ahead which only is a member: as few as librdkafka lets it, as it is to fetch none.
 const MEMBER_FETCHES: &str = "1";
 
-/// How often partitions that were added to a topic are looked for, unless the connection says otherwise.
+/// The interval at which partitions that were added to a topic are looked for, unless the connection says otherwise.
 const REFRESH: &str = "topic.metadata.refresh.interval.ms";
 const REFRESH_MS: u32 = 30_000;
 
-/// How a consumer of this group is configured.
+/// The configuration of a consumer of this group.
 pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<ClientConfig, String> {
     let mut config = common(connection)?;
     let ours = [
@@ -76,7 +76,7 @@ pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<Clie
     Ok(config)
 }
 
-/// How the client is configured that is a member of the group for a source, under this name. One that comes back as the same
+/// The configuration of the client that is a member of the group for a source, under this name. One that comes back as the same
 /// instance within its session has its partitions again at once.
 pub(super) fn member(
     connection: &KafkaConnection,
@@ -106,7 +106,7 @@ pub(super) fn session(config: &ClientConfig) -> Duration {
     Duration::from_millis(u64::from(millis))
 }
 
-/// How a producer is configured: what it was given is in the topic once, or it says so.
+/// The configuration of a producer: what it was given is in the topic once, or it says so.
 pub(super) fn producer(connection: &KafkaConnection) -> Result<ClientConfig, String> {
     let mut config = common(connection)?;
     let ours = [
@@ -149,7 +149,7 @@ pub(super) fn refresh_interval(config: &ClientConfig) -> Option<Duration> {
     u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
 }
 
-/// What is wrong with the properties, without a value that may be a secret.
+/// The sentence that says what is wrong with the properties, without a value that may be a secret.
 pub(super) fn refusal(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(_, why, name, value) => {

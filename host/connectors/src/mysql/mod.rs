@@ -35,7 +35,7 @@ pub use self::sink::MysqlSink;
 pub use self::url::{DEFAULT_PORT, MysqlUrl, UrlError};
 use crate::sink::{SinkError, Target};
 
-/// Where a MySQL or MariaDB server is, and what its sessions are set to.
+/// A connection says where a MySQL or MariaDB server is, and what its sessions are set to.
 #[derive(Clone, Default)]
 pub struct MysqlConnection {
     /// `mysql://user:password@host:port/database`; TLS by the parameters `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, a
