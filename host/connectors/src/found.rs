@@ -1,12 +1,13 @@
-//! What a sink found under its table's name, so that another table of the same name is told from it.
+//! The table that a sink found under its name, so that another table of the same name is told from it.
 
 /// A table as it is, beyond its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundTable {
     /// The server and its database; none where a file is all of it, or the server doesn't say.
     pub database: Option<String>,
-    /// What the table has had since it was made and another of its name has not: when it was made, or which file it is in. None where
-    /// nobody says. A table that is rebuilt, moved or brought back may be another by this, with the same rows.
+    /// The mark that the table has had since it was made and another of its name has not: when it was made, or which file
+    /// it is in. None where nobody says. A table that is rebuilt, moved or brought back may be another by this, with the
+    /// same rows.
     pub table: Option<String>,
     /// It has no row.
     pub is_empty: bool,
@@ -29,13 +30,13 @@ impl Watched {
         Watched { found, ..Watched::default() }
     }
 
-    /// From now on, once it has rows it may not lose all of them.
+    /// Expects rows from now on: once it has rows it may not lose all of them.
     pub(crate) fn expect_rows(&mut self) {
         self.expects_rows = !self.is_blind;
         self.has_rows = self.expects_rows && !self.found.is_empty;
     }
 
-    /// Whether it matters that there are rows.
+    /// Says whether it matters that there are rows.
     pub(crate) fn watches_rows(&self) -> bool {
         self.has_rows
     }
@@ -45,7 +46,7 @@ impl Watched {
         self.has_rows = self.expects_rows;
     }
 
-    /// Why what is there now isn't what was opened, if it isn't.
+    /// The reason why what is there now isn't what was opened, if it isn't.
     pub(crate) fn differs(&self, table: Option<&str>, is_empty: bool) -> Option<String> {
         match (self.found.table.as_deref(), table) {
             (Some(before), Some(now)) if before != now => {

@@ -1,4 +1,4 @@
-//! Where dead letters are kept, and how they are looked for.
+//! Letterboxes are where dead letters are kept, and looked for.
 
 pub mod file;
 pub(crate) mod indexed;
@@ -13,13 +13,13 @@ use sluice_core::{Offset, Partition};
 pub(crate) use self::line::{moment, moment_text};
 use crate::sink::{Refused, SinkError};
 
-/// How many letters a search answers at most: a page, which is held in memory.
+/// The most letters that a search answers: a page, which is held in memory.
 pub const MAX_FOUND: usize = 1_000;
 
-/// How much of a record's key and value a search shows, in bytes. A letter that is read has all of it.
+/// The most bytes of a record's key and value that a search shows. A letter that is read has all of it.
 pub const PREVIEW_BYTES: usize = 256;
 
-/// Which letters are meant: those that fit everything that is said.
+/// A filter says which letters are meant: those that fit everything that is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// The pipeline.
@@ -36,7 +36,7 @@ pub struct Filter {
     pub partition: Option<Partition>,
     /// The record's offset.
     pub offset: Option<Offset>,
-    /// Whether a retry was asked for.
+    /// Says whether a retry was asked for; none for either.
     pub retry: Option<bool>,
 }
 
@@ -50,13 +50,13 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Whether a letter that a search showed has all of its key and value.
+    /// Says whether a letter that a search showed has all of its key and value.
     pub fn is_whole(&self) -> bool {
         let parts = [&self.letter.key, &self.letter.value];
         parts.into_iter().flatten().all(|bytes| bytes.len() < PREVIEW_BYTES)
     }
 
-    /// What it is known by among all pipelines'.
+    /// The place, by which it is known among all pipelines' letters.
     pub fn place(&self) -> Place {
         (self.pipeline.clone(), self.letter.id.clone())
     }

@@ -1,4 +1,4 @@
-//! What the lookups of different connectors share.
+//! The parts that the lookups of different connectors share.
 
 use std::sync::Arc;
 use std::time::Instant;

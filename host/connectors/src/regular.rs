@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use crate::asking::{Answers, PATIENCE};
 
-/// How much is read before it is seen that the file system still answers. More: a slow one is taken for one that doesn't. Less: more
+/// The bytes that are read before it is seen that the file system still answers. More: a slow one is taken for one that doesn't. Less: more
 /// to hand over.
 const PART: u64 = 1 << 20;
 

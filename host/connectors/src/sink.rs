@@ -1,11 +1,11 @@
-//! Where rows go.
+//! Sinks are where rows go.
 
 use arrow_array::ArrayRef;
 use async_trait::async_trait;
 
 pub use crate::found::FoundTable;
 
-/// Which table, and what identifies a row of it.
+/// A target says which table is written, and what identifies a row of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// The table's name.
@@ -16,11 +16,11 @@ pub struct Target {
     pub create: bool,
     /// Columns may round what is written into them.
     pub round: bool,
-    /// Which keys are one row.
+    /// The equality that says which keys are one row.
     pub equality: KeyEquality,
 }
 
-/// Which keys are one row.
+/// The equality that says which keys are one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyEquality {
     /// Those that are the same value. A table that takes others for the same is refused.
@@ -87,16 +87,17 @@ pub struct Rows {
 /// call, calls come one after another.
 #[async_trait]
 pub trait Sink: Send {
-    /// What each column of the table takes, in the order of the fields.
+    /// The constraints of the table's columns, in the order of the fields.
     fn constraints(&self) -> &[Constraint];
 
-    /// What the table was when it was opened. A write to another one under its name is [`SinkError::Replaced`].
+    /// The table as it was when it was opened. A write to another one under its name is [`SinkError::Replaced`].
     fn found(&self) -> &FoundTable;
 
-    /// From now on, so is a write to a table that had rows and has none any more: whoever writes can write them all again.
+    /// Expects rows from now on: a write to a table that had rows and has none any more is [`SinkError::Replaced`], too,
+    /// since whoever writes can write them all again.
     fn expect_rows(&mut self);
 
-    /// Whether the table is still the one that was opened, as far as a write would find; changes nothing.
+    /// Checks that the table is still the one that was opened, as far as a write would find; changes nothing.
     async fn verify(&mut self) -> Result<(), SinkError>;
 
     /// Inserts the rows, replacing those with the same key.

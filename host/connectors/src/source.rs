@@ -1,4 +1,4 @@
-//! Where records come from.
+//! Sources are where records come from.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,30 +9,30 @@ use sluice_core::records::Records;
 use sluice_core::share::Share;
 use sluice_core::{Offset, Partition};
 
-/// Where reading a topic starts.
+/// The place where reading a topic starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// The oldest record that is still there.
     Earliest,
     /// Records that come after the opening.
     Latest,
-    /// Where the consumer group's last commit is; the oldest record where it has none.
+    /// The consumer group's last commit; the oldest record where it has none.
     Committed,
-    /// At these offsets, where a checkpoint ends; the oldest record of partitions that it doesn't know. Offsets that the topic
+    /// These offsets, where a checkpoint ends; the oldest record of partitions that it doesn't know. Offsets that the topic
     /// doesn't have any more, or not yet, are [`SourceError::Unusable`]: nothing is skipped in silence.
     At(BTreeMap<Partition, Offset>),
 }
 
-/// What to read, and where to start.
+/// A subscription says what to read, and where to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// All its partitions are read, also those that are added later; or those that this host has of them.
     pub topic: String,
     /// The consumer group that commits go to, and among whose members partitions are shared.
     pub group: String,
-    /// Where reading starts.
+    /// The place where reading starts.
     pub start: Start,
-    /// What the topic was when it was read before: another one of its name is [`SourceError::Another`]. Empty for whatever is there.
+    /// The topic's identity when it was read before: another topic of its name is [`SourceError::Another`]. Empty for whatever is there.
     pub known: Identity,
 }
 
@@ -50,39 +50,39 @@ pub trait Source: Send {
     /// none if none came. An error of the kind [`SourceError::Unavailable`] loses nothing: poll again.
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Option<Box<dyn Records>>, SourceError>;
 
-    /// Where each partition ends now: the offset that the next record written will get. Asks the server.
+    /// The offsets where the partitions end now: those that the next records written will get. Asks the server.
     fn ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError>;
 
-    /// Where each partition ends for a reader that then ends, too: as [`Source::ends`], and with what is whole but for the mark that
-    /// it is finished. From then on that is handed out.
+    /// The offsets where the partitions end for a reader that then ends, too: as [`Source::ends`], and with what is whole
+    /// but for the mark that it is finished. From then on that is handed out.
     fn last_ends(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         self.ends()
     }
 
-    /// Where each partition is read from, before any record came: the start as a number, so that a pipeline knows what
+    /// The offsets where the partitions are read from, before any record came: the start as a number, so that a pipeline knows what
     /// "caught up" means for a partition that has nothing to read.
     fn positions(&self) -> BTreeMap<Partition, Offset>;
 
-    /// What the topic is beyond its name, as far as it is known by now. From the opening on it is watched: another topic of the
+    /// The topic's identity beyond its name, as far as it is known by now. From the opening on it is watched: another topic of the
     /// name is [`SourceError::Another`].
     fn identity(&self) -> Identity;
 
-    /// Where the group's commits are, of the partitions that have one. Asks the server.
+    /// The group's commits, of the partitions that have one. Asks the server.
     fn committed(&mut self) -> Result<BTreeMap<Partition, Offset>, SourceError>;
 
-    /// What is read, if it is a share of a group's.
+    /// The share of a group that is read, if it is one.
     fn share(&self) -> Option<&Share> {
         None
     }
 
-    /// What takes the group's commits; used from another thread.
+    /// The committer takes the group's commits; used from another thread.
     fn committer(&self) -> Arc<dyn Committer>;
 }
 
 /// Tells the source's server how far the group is: for lag monitors, for `start = "committed"`, and for the next host that has a
 /// partition that this one had.
 pub trait Committer: Send + Sync {
-    /// Whether rows of what the source gave may be written: asked right before each write, since another host may have the
+    /// Says whether rows of what the source gave may be written: asked right before each write, since another host may have the
     /// partitions by now. An answer holds for as long as the server's word does, so that a process that was stopped in between
     /// asks again. What a process was stopped in the middle of, between the answer and the table, is all that this can't see.
     /// May block while the server answers.
@@ -90,7 +90,7 @@ pub trait Committer: Send + Sync {
         Ok(())
     }
 
-    /// Whether what was read is of the topic that was opened: asked once before a flush is written, after all of its records were
+    /// Says whether what was read is of the topic that was opened: asked once before a flush is written, after all of its records were
     /// read. `Lost` if it isn't. May block while the server answers.
     fn still_same(&self) -> Result<(), LeaseError> {
         Ok(())

@@ -48,7 +48,7 @@ pub struct Ledger {
     pub topic: String,
     /// The table of its dead letters, if that is in the same database.
     pub letters: Option<String>,
-    /// Who writes, for whoever finds that somebody else does.
+    /// The host that writes, for whoever finds that somebody else does.
     pub host: String,
 }
 
@@ -59,9 +59,9 @@ pub struct Transaction<'a> {
     pub rows: &'a Rows,
     /// Dead letters for the table of the [`Ledger`].
     pub letters: &'a [DeadLetter],
-    /// How far the rows are.
+    /// The point where the rows are.
     pub before: &'a Written,
-    /// How far they are with these.
+    /// The point where they are with these.
     pub after: &'a Written,
 }
 
@@ -73,19 +73,19 @@ pub struct Transaction<'a> {
 /// wrote them, nothing is written, and the error is [`SinkError::Unusable`] with both numbers and who wrote.
 #[async_trait]
 pub trait TransactionSink: Send {
-    /// What each column of the table takes, in the order of the fields.
+    /// The constraints of the table's columns, in the order of the fields.
     fn constraints(&self) -> &[Constraint];
 
-    /// What the table was when it was opened. A transaction on another one under its name is [`SinkError::Replaced`].
+    /// The table as it was when it was opened. A transaction on another one under its name is [`SinkError::Replaced`].
     fn found(&self) -> &FoundTable;
 
-    /// From now on, so is one on a table that had rows and has none any more.
+    /// Expects rows from now on: a transaction on a table that had rows and has none any more is [`SinkError::Replaced`], too.
     fn expect_rows(&mut self);
 
-    /// Whether the table is still the one that was opened, as far as a write would find; changes nothing.
+    /// Checks that the table is still the one that was opened, as far as a write would find; changes nothing.
     async fn verify(&mut self) -> Result<(), SinkError>;
 
-    /// Whether dead letters go into the same transaction.
+    /// Says whether dead letters go into the same transaction.
     fn takes_letters(&self) -> bool;
 
     /// Writes all of it in one transaction.

@@ -1,4 +1,4 @@
-//! Where records are written to: what the generator and the tests need.
+//! Writers are where records are written to: what the generator and the tests need.
 
 /// Appends records to topics.
 ///
@@ -16,7 +16,7 @@ pub trait Writer: Send {
     fn flush(&mut self) -> Result<(), WriteError>;
 }
 
-/// Why records could not be written. Messages name the server and the topic, and say what to do.
+/// The reason why records could not be written. Messages name the server and the topic, and say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The server is away or overloaded: the same call may be made again.

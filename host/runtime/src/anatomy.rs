@@ -1,4 +1,4 @@
-//! What a WebAssembly file is made of, read without compiling it, and whether that is an operator of this host.
+//! The parts of a WebAssembly file, read without compiling it, and whether they are an operator of this host.
 //!
 //! Reading the section headers costs microseconds, so a file of the wrong sort is refused with a sentence of our own
 //! before the compiler sees it. What is inside functions is the compiler's to judge.
@@ -16,7 +16,7 @@ const PACKAGE: &str = "sluice:operator";
 /// The contract's version that this host speaks: that of `wit/`.
 pub(crate) const VERSION: &str = "0.1.0";
 
-/// What an operator may import from the contract's package. `types` holds no function.
+/// The imports that an operator may have of the contract's package. `types` holds no function.
 const OUR_IMPORTS: [&str; 3] = ["log", "text", "types"];
 
 /// The names that are read of a file's imports, and of its exports. An operator has a handful; a WASI program some 30.

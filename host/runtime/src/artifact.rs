@@ -23,7 +23,7 @@ use crate::together::Together;
 /// raise its own limit, and little enough for a hostile start not to fill the machine.
 const TRIAL_MEMORY: usize = 256 << 20;
 
-/// Which of the contract's worlds a component is of.
+/// The one of the contract's worlds that a component is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum World {
@@ -71,7 +71,7 @@ impl Serialize for Digest {
     }
 }
 
-/// Why a file is no operator of this host.
+/// The reason why a file is no operator of this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
     /// More than [`MAX_ARTIFACT_BYTES`].
@@ -79,7 +79,7 @@ pub enum ArtifactError {
         "the file has {size} bytes and may have {MAX_ARTIFACT_BYTES}: build it optimized and without debug information"
     )]
     TooLarge {
-        /// Of the file, in bytes.
+        /// The bytes of the file.
         size: usize,
     },
     /// No byte at all.
@@ -93,7 +93,7 @@ pub enum ArtifactError {
     /// It begins well, and then can't be read.
     #[error("the file is cut off or damaged ({0}): build or copy it again")]
     Broken(String),
-    /// What a compiler makes before it is a component.
+    /// The file is a core module: what a compiler makes before it is a component.
     #[error(
         "the file is a core module, and an operator is a component: make one with `sluice componentize MODULE.wasm \
          -o OPERATOR.wasm`"
@@ -108,9 +108,9 @@ pub enum ArtifactError {
     /// It was built against another version of `wit/`.
     #[error("it is built for sluice:operator@{found} and this host speaks {spoken}: build it with this host's SDK")]
     OtherVersion {
-        /// By the component.
+        /// The version that the component speaks.
         found: String,
-        /// By this host.
+        /// The version that this host speaks.
         spoken: &'static str,
     },
     /// It exports neither of the contract's worlds.
@@ -141,9 +141,9 @@ pub enum ArtifactError {
         taken(what, limits)
     )]
     TooHard {
-        /// What it takes too much of: `time` or `memory`.
+        /// The thing that it takes too much of: `time` or `memory`.
         what: &'static str,
-        /// What it may take.
+        /// The most that it may take.
         limits: CompileLimits,
     },
     /// An instance for trying it can't be made.
@@ -151,7 +151,7 @@ pub enum ArtifactError {
     Unstartable(String),
 }
 
-/// What wasmtime says where the system doesn't let this process execute what it has written.
+/// The words of wasmtime where the system doesn't let this process execute what it has written.
 const NOT_EXECUTABLE: &str = "memory executable";
 
 impl ArtifactError {
@@ -188,7 +188,7 @@ pub(crate) struct Compiled {
     bytes: Box<[u8]>,
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: ExportIndices,
-    /// What its instances share with all others.
+    /// The memory that its instances share with all others.
     pub(crate) together: Arc<Together>,
     /// Calls are ended by it for as long as there may be any.
     _ticker: Arc<Ticker>,
@@ -230,17 +230,17 @@ impl Artifact {
         }
     }
 
-    /// Of the file that it was compiled from.
+    /// The digest of the file that it was compiled from.
     pub fn digest(&self) -> Digest {
         self.0.digest
     }
 
-    /// What its instances can do.
+    /// The world that it is of, which says what its instances can do.
     pub fn world(&self) -> World {
         self.0.world
     }
 
-    /// Of the file that it was compiled from, in bytes.
+    /// The bytes of the file that it was compiled from.
     pub fn size(&self) -> usize {
         self.0.bytes.len()
     }
@@ -262,7 +262,7 @@ impl Artifact {
         &self.0
     }
 
-    /// For whoever wants it only as long as somebody has it.
+    /// A reference for whoever wants it only as long as somebody has it.
     pub(crate) fn downgrade(&self) -> Weak<Compiled> {
         Arc::downgrade(&self.0)
     }

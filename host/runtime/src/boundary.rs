@@ -33,14 +33,14 @@ use generated::exports::sluice::operator::{fold, transform};
 
 type Answer<T> = wasmtime::Result<Result<T, String>>;
 
-/// What operators may import: everything of the contract, and nothing else.
+/// The linker of what operators may import: everything of the contract, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     generated::Aggregator::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
     Ok(linker)
 }
 
-/// Where an artifact's exports are, looked up by name once.
+/// The indices of an artifact's exports, looked up by name once.
 pub(crate) struct ExportIndices {
     transform: transform::GuestIndices,
     fold: Option<fold::GuestIndices>,
@@ -68,7 +68,7 @@ pub(crate) struct Exports {
     fold: Option<fold::Guest>,
 }
 
-/// What `process` answered, unchecked.
+/// The answer of `process`, unchecked.
 pub(crate) struct Processed {
     pub(crate) rows: u32,
     pub(crate) columns: Vec<Answered>,

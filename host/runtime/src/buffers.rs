@@ -29,7 +29,7 @@ pub(crate) struct Answered {
     pub(crate) values: Vec<u8>,
 }
 
-/// Why buffers are no column.
+/// The reason why buffers are no column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Defect {
     #[error("its {buffer} must be {expected} bytes for {rows} rows and are {found}")]

@@ -18,11 +18,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::artifact::Digest;
 
-/// What the files together may have, in bytes. An interpreter's code has some 70 MB: less would compile it again and again where
+/// The most bytes that the files together may have. An interpreter's code has some 70 MB: less would compile it again and again where
 /// ten are in use.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Where wasmtime's own cache was in this directory, in earlier versions.
+/// The name of wasmtime's own cache in this directory, in earlier versions.
 const BEFORE: &str = "code";
 
 const MARK: &[u8; 8] = b"SLNATIV1";
@@ -36,7 +36,7 @@ pub(crate) struct Code {
 }
 
 impl Code {
-    /// In a directory, which is made if it isn't there.
+    /// Opens the code that is kept in a directory, which is made if it isn't there.
     pub(crate) fn open(cache: &Path) -> io::Result<Code> {
         let directory = cache.join("native");
         fs::create_dir_all(&directory)?;
@@ -46,7 +46,7 @@ impl Code {
         Ok(Code { directory, hits: AtomicUsize::new(0) })
     }
 
-    /// How many were loaded.
+    /// The number of artifacts whose code was loaded.
     pub(crate) fn hits(&self) -> usize {
         self.hits.load(Ordering::Relaxed)
     }

@@ -35,13 +35,13 @@ pub const DEFAULT_COMPILE_MEMORY: u64 = 2 << 30;
 /// The helper is killed when so many times its processor time have passed: it may have had to wait for a core, not for ever.
 const CLOCK_FACTOR: u32 = 4;
 
-/// How far the helper steps back when cores are scarce (`nice`): records that flow come before an operator that is not yet needed.
+/// The steps that the helper goes back when cores are scarce (`nice`): records that flow come before an operator that is not yet needed.
 const NICENESS: i32 = 10;
 
-/// What the helper's last words may be.
+/// The most bytes that the helper's last words may have.
 const MAX_WORDS: u64 = 64 << 10;
 
-/// What compiling one artifact may use.
+/// The limits of compiling one artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
     /// Processor time, to within a second.
@@ -64,11 +64,11 @@ pub struct Helper {
     pub program: PathBuf,
     /// Its arguments, which tell it the cache and the limits.
     pub arguments: Vec<OsString>,
-    /// What the program limits itself to.
+    /// The limits that the program sets itself.
     pub limits: CompileLimits,
 }
 
-/// Why a component wasn't compiled.
+/// The reason why a component wasn't compiled.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: ArtifactError,

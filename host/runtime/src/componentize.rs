@@ -5,10 +5,10 @@ use wit_component::ComponentEncoder;
 use crate::anatomy::Anatomy;
 use crate::artifact::ArtifactError;
 
-/// Where wit-bindgen leaves the world that a core module was written for.
+/// The section where wit-bindgen leaves the world that a core module was written for.
 const WORLD_SECTION: &str = "component-type";
 
-/// Why a module can't become a component.
+/// The reason why a module can't become a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentizeError {
     /// It can't be read.

@@ -37,21 +37,21 @@ const WARM_SLOTS: u32 = 16;
 /// directory full of empty files.
 const MAX_KNOWN: usize = 1_024;
 
-/// How a runtime is set up.
+/// The settings of a runtime.
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
-    /// Where compiled code is kept, so that a warm start loads an operator in milliseconds; made if it isn't there.
+    /// The directory where compiled code is kept, so that a warm start loads an operator in milliseconds; made if it isn't there.
     /// None: each start compiles. What is damaged in it is compiled anew; what somebody puts there on purpose is run, so nobody else
     /// may write there.
     pub cache_dir: Option<PathBuf>,
-    /// Who compiles what isn't in the cache, so that it can be given up. None, or without a cache: this process itself, however long
-    /// that takes and whatever memory.
+    /// The helper that compiles what isn't in the cache, so that it can be given up. None, or without a cache: this process
+    /// itself, however long that takes and whatever memory.
     pub helper: Option<CompileHelper>,
     /// Instances that there may be at one time.
     pub instances: u32,
     /// Bytes of linear memory that all instances together may have.
     pub memory: usize,
-    /// Whether a call ends when its time is up. Off, one that never returns holds its thread for good: that is only for measuring
+    /// Says whether a call ends when its time is up. Off, one that never returns holds its thread for good: that is only for measuring
     /// what the checks in the code cost.
     pub deadlines: bool,
 }
@@ -68,15 +68,15 @@ impl Default for RuntimeConfig {
     }
 }
 
-/// Why a runtime can't start.
+/// The reason why a runtime can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The directory for compiled code can't be used.
     #[error("the compile cache `{}` can't be used: {reason}; name a directory that this user may write to", path.display())]
     Cache {
-        /// As configured.
+        /// The path as configured.
         path: PathBuf,
-        /// What the system or wasmtime said.
+        /// The words of the system or of wasmtime.
         reason: String,
     },
     /// The engine refuses its configuration or the machine.
@@ -100,7 +100,7 @@ pub struct Runtime {
     loaded: Loaded,
 }
 
-/// Who compiles what is new, and what came of it before.
+/// The helper that compiles what is new, and what came of it before.
 struct Helper {
     helper: CompileHelper,
     known: Known,
@@ -163,7 +163,7 @@ impl Runtime {
         }
     }
 
-    /// How many artifacts needed no compiling since the start, as the cache had their code.
+    /// The number of artifacts that needed no compiling since the start, as the cache had their code.
     pub fn cache_hits(&self) -> usize {
         self.cache.as_ref().map_or(0, Code::hits)
     }
@@ -195,7 +195,7 @@ impl Helper {
     }
 }
 
-/// Which artifacts were compiled within their limits before, by this very compiler: a file for each, beside the cache. The cache may
+/// The artifacts that were compiled within their limits before, by this very compiler: a file for each, beside the cache. The cache may
 /// have dropped their code meanwhile; they are compiled again without a helper, as they are known to be harmless.
 struct Known {
     directory: PathBuf,
@@ -213,7 +213,7 @@ impl Known {
         self.file(artifact).exists()
     }
 
-    /// What can't be noted is compiled by the helper again.
+    /// Notes one. An artifact that can't be noted is compiled by the helper again.
     fn add(&self, artifact: Digest) {
         let note = || {
             if std::fs::read_dir(&self.directory).is_ok_and(|known| known.count() >= MAX_KNOWN) {
@@ -244,7 +244,7 @@ fn engine_config(runtime: &RuntimeConfig) -> Config {
     config
 }
 
-/// What the code depends on: the same for the host and for whoever compiles for it.
+/// The configuration that the code depends on: the same for the host and for whoever compiles for it.
 pub(crate) fn compiler_config() -> Config {
     let mut config = Config::new();
     config

@@ -36,7 +36,7 @@ pub(crate) fn lend_batch(
     Ok(LentBatch { rows, columns: lent.collect::<Result<_, _>>()? })
 }
 
-/// What `process` answered to `rows_in` rows.
+/// Accepts what `process` answered to `rows_in` rows.
 pub(crate) fn accept_processed(
     answered: Processed,
     plan: &TransformPlan,

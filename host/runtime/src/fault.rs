@@ -1,4 +1,4 @@
-//! What wasmtime says of a call that failed, as one of the contract's errors.
+//! Faults are what wasmtime says of a call that failed, as the contract's errors.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::running::Interrupted;
 /// The functions that a trap's sentence names, innermost first. They say what was being done; the rest is callers.
 const NAMED_FRAMES: usize = 3;
 
-/// What a panic in Rust runs between the function that panicked and the trap: true of every panic, and so of no use.
+/// The functions that a panic in Rust runs between the one that panicked and the trap: true of every panic, and so of no use.
 const PANIC_MACHINERY: [&str; 6] =
     ["__rustc::", "core::panicking::", "std::panicking::", "std::sys::backtrace::", "alloc::alloc::", "std::alloc::"];
 
@@ -50,7 +50,7 @@ fn is_out_of_fuel(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().contains("fuel allocated for hostcalls")
 }
 
-/// Where it was, if the component still has the names of its functions.
+/// The functions where it was, if the component still has their names.
 fn frames(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
     let names = backtrace.frames().iter().filter_map(|frame| frame.func_name());

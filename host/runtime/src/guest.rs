@@ -1,4 +1,4 @@
-//! What the host gives to a guest: a line in the log, and text for those without a codec. Its state is one store's.
+//! The guest's side of the host: a line in the log, and text for those without a codec. Its state is one store's.
 //!
 //! Everything here is called by code that may be hostile: what can't be answered traps, and nothing panics.
 
@@ -24,7 +24,7 @@ pub(crate) struct Guest {
     /// The last error that the guest logged in the call under way.
     last_words: Option<String>,
     pub(crate) memory: MemoryGuard,
-    /// When the call's time is up; none if it has all the time that there is.
+    /// The moment when the call's time is up; none if it has all the time that there is.
     pub(crate) until: Option<Instant>,
     /// Ends calls before.
     pub(crate) interrupt: Interrupt,

@@ -1,4 +1,4 @@
-//! What a `.wasm` file is, also when it is no operator.
+//! The look into a `.wasm` file, also when it is no operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::artifact::{ArtifactError, Digest, World};
 pub struct Description {
     /// The contract's world, if it is an operator of this host's version.
     pub world: Option<World>,
-    /// Whether it is a component; else it is a core module.
+    /// Says whether it is a component; else it is a core module.
     pub component: bool,
     /// Everything that it imports, by full name.
     pub imports: Vec<String>,
@@ -20,11 +20,11 @@ pub struct Description {
     pub foreign_imports: Vec<String>,
     /// Everything that it exports, by full name.
     pub exports: Vec<String>,
-    /// In bytes.
+    /// The size in bytes.
     pub size: usize,
-    /// Of all its bytes: what logs and dead letters call it by.
+    /// The digest of all its bytes, by which logs and dead letters call it.
     pub sha256: Digest,
-    /// What made it, as its compilers say: `language`, `sdk` and `processed-by`, each with names and versions.
+    /// The tools that made it, as its compilers say: `language`, `sdk` and `processed-by`, each with names and versions.
     pub producers: BTreeMap<String, BTreeSet<String>>,
 }
 

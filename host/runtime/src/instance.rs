@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::plan::{check_fold, check_transform};
 use crate::running::{Running, StartError};
 
-/// Why an artifact can't be opened for some input.
+/// The reason why an artifact can't be opened for some input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// The operator's own words about the configuration or the columns.
@@ -68,7 +68,7 @@ pub struct Instance {
     running: Result<Running, OperatorError>,
 }
 
-/// What an instance is made from; the same again makes the same again.
+/// The things that an instance is made from; the same again makes the same again.
 struct Opening {
     artifact: Artifact,
     config: String,
@@ -78,7 +78,7 @@ struct Opening {
     interrupt: Interrupt,
 }
 
-/// What `open` settled.
+/// The terms that `open` settled.
 #[derive(Debug, PartialEq, Eq)]
 struct Agreed {
     transform: TransformPlan,
@@ -141,7 +141,7 @@ impl Instance {
         Ok(())
     }
 
-    /// What it is an instance of.
+    /// The artifact that it is an instance of.
     pub fn artifact(&self) -> &Artifact {
         &self.opening.artifact
     }

@@ -1,4 +1,4 @@
-//! What an operator may use, and the guard that holds its memory to it.
+//! The limits of an operator, and the guard that holds its memory to them.
 //!
 //! Limits that a pipeline may choose are fields of [`Limits`]; those that protect the host whatever a pipeline says are
 //! constants. An operator that reaches one is at fault: the call ends, its instance is spent, the host goes on.
@@ -18,11 +18,11 @@ pub const MAX_ARTIFACT_BYTES: usize = 64 << 20;
 /// is stopped before a handful of instances can fill a small machine.
 pub const DEFAULT_MEMORY: usize = 64 << 20;
 
-/// How long one call may take. A batch of 8,192 rows takes 5 ms in the slowest language measured; one second of a lane
+/// The longest that one call may take. A batch of 8,192 rows takes 5 ms in the slowest language measured; one second of a lane
 /// that stands still is what the service can hide.
 pub const DEFAULT_CALL_TIME: Duration = Duration::from_secs(1);
 
-/// How long instantiating and `open` may take together. Interpreters start here, and it happens beside the lane.
+/// The longest that instantiating and `open` may take together. Interpreters start here, and it happens beside the lane.
 pub const DEFAULT_OPEN_TIME: Duration = Duration::from_secs(5);
 
 /// The bytes that one call may hand to the host, which the host has to allocate: as much as an instance's memory, since
@@ -75,7 +75,7 @@ pub(crate) const MAX_MEMORIES: usize = 2;
 /// The tables inside one component: the program's own and the adapters'.
 pub(crate) const MAX_TABLES: usize = 8;
 
-/// What one instance may use.
+/// The limits of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of linear memory, all memories of the instance together.

@@ -1,11 +1,11 @@
-//! What is compiled now: the same bytes once, and few different ones at a time.
+//! The artifacts that are compiled now: the same bytes once, and few different ones at a time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::artifact::{Artifact, ArtifactError, Compiled, Digest};
 
-/// How many helpers compile at one time. Fewer: a few heavy artifacts keep all others waiting. More: each may take
+/// The number of helpers that compile at one time. Fewer: a few heavy artifacts keep all others waiting. More: each may take
 /// [`CompileLimits::memory`](crate::CompileLimits), and all of them share the cores.
 pub(crate) const COMPILED_AT_ONCE: usize = 4;
 

@@ -1,4 +1,4 @@
-//! Whether a plan that a guest answered can be kept: indices that exist, names that are names, lists that end.
+//! The check whether a plan that a guest answered can be kept: indices that exist, names that are names, lists that end.
 //!
 //! Checked once, at `open`, so that nothing later has to ask. A refusal is a sentence for the operator's author.
 

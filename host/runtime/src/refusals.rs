@@ -9,7 +9,7 @@ use crate::compiling::CompileLimits;
 /// The refusals that are remembered. Fewer: a host that is given many such files pays again. More: a directory full of empty files.
 const MAX_REFUSALS: usize = 1_024;
 
-/// What an artifact may take too much of, as [`ArtifactError::TooHard`] says it.
+/// The things that an artifact may take too much of, as [`ArtifactError::TooHard`] says them.
 const WHATS: [&str; 2] = ["time", "memory"];
 
 /// The memory of refusals by one compiler: another one, or other limits, try again.
@@ -24,13 +24,13 @@ impl Refusals {
         Refusals { directory, compiler, limits }
     }
 
-    /// Why this one is refused, if it was.
+    /// The reason why this one is refused, if it was.
     pub(crate) fn of(&self, artifact: Digest) -> Option<ArtifactError> {
         let what = WHATS.into_iter().find(|what| self.file(artifact, what).exists())?;
         Some(ArtifactError::TooHard { what, limits: self.limits })
     }
 
-    /// What can't be noted is paid for again.
+    /// Notes one. A refusal that can't be noted is paid for again.
     pub(crate) fn add(&self, artifact: Digest, error: &ArtifactError) {
         let ArtifactError::TooHard { what, .. } = error else { return };
         let note = || -> io::Result<()> {

@@ -14,7 +14,7 @@ use crate::limits::{Limits, MAX_MESSAGE_BYTES, truncated};
 use crate::ticker::Ticker;
 use crate::together::Together;
 
-/// Why there is no live guest.
+/// The reason why there is no live guest.
 #[derive(Debug)]
 pub(crate) enum StartError {
     /// The host's pool is full.
@@ -61,12 +61,12 @@ impl Running {
         Ok(Running { store, exports, limits: limits.clone() })
     }
 
-    /// From now on, calls end when this is raised.
+    /// Makes calls end from now on when this is raised.
     pub(crate) fn interrupted_by(&mut self, interrupt: &Interrupt) {
         self.store.data_mut().interrupt = interrupt.clone();
     }
 
-    /// What it may use.
+    /// The limits that it has.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -109,13 +109,13 @@ impl Running {
     }
 }
 
-/// From now on, this much time.
+/// Gives the guest this much time from now on.
 fn allow(store: &mut Store<Guest>, time: Duration) {
     store.data_mut().until = Instant::now().checked_add(time);
     store.set_epoch_deadline(Ticker::NEXT);
 }
 
-/// At each tick of the clock while a guest runs.
+/// Runs at each tick of the clock while a guest runs.
 fn at_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     let guest = store.data();
     if guest.interrupt.is_raised() {

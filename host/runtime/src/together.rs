@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The bound where nobody knows how much memory there is.
 const UNKNOWN_MACHINE: usize = 4 << 30;
 
-/// How much all instances have, and may have.
+/// The memory that all instances have, and may have.
 #[derive(Debug)]
 pub(crate) struct Together {
     limit: usize,

@@ -11,8 +11,8 @@ use sluice_core::checkpoint::StoreError;
 use crate::store::Store;
 use crate::{disk, names};
 
-/// How many generations' artifacts are kept for each pipeline: the last good one is needed for a roll-back, a few more for people who
-/// notice late. An operator in Python has 18 MB, so that more would be a disk's worth of old code.
+/// The number of generations whose artifacts are kept for each pipeline: the last good one is needed for a roll-back, a few
+/// more for people who notice late. An operator in Python has 18 MB, so that more would be a disk's worth of old code.
 pub const KEPT_ARTIFACTS: usize = 5;
 
 pub(crate) struct Artifacts {

@@ -1,4 +1,4 @@
-//! What the operating system says, as what the caller can do.
+//! The operating system's errors, as what the caller can do.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! What ran in each pipeline: a file for each, written whole.
+//! The histories of what ran in each pipeline: a file for each, written whole.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use crate::record::{self, Commit, HEADER_BYTES};
 pub(crate) struct Log {
     file: File,
     path: PathBuf,
-    /// Where the last durable commit ends. Bytes past it are of a commit that failed, and are written over.
+    /// The place where the last durable commit ends. Bytes past it are of a commit that failed, and are written over.
     end: u64,
 }
 

@@ -14,20 +14,20 @@ use crate::log::{self, Log};
 use crate::record::{self, COMMIT_BYTES, KEY_BYTES};
 use crate::tree::{Shared, Tree};
 
-/// How much log is written before the tree is. A start reads at most this and what came meanwhile: 8 MiB are about 150,000
+/// The bytes of log that are written before the tree is. A start reads at most this and what came meanwhile: 8 MiB are about 150,000
 /// groups and take 0.1 s. Less would write small files that are merged again and again; more is more memory for each pipeline
 /// that writes, about four times as much.
 const LOG_BYTES: u64 = 8 << 20;
 
-/// How much log there may be while the tree is being written. More means that the disk doesn't keep up: then commits wait.
+/// The most bytes of log while the tree is being written. More means that the disk doesn't keep up: then commits wait.
 /// Less would make a burst wait that the disk could take; more would make the start after a kill in a burst longer.
 const BACKLOG_BYTES: u64 = 32 << 20;
 
-/// How long a commit waits for that, before it says so: longer than some merges take on a slow disk, shorter than people
+/// The time that a commit waits for that, before it says so: longer than some merges take on a slow disk, shorter than people
 /// wait for an explanation.
 const BACKLOG_WAIT: Duration = Duration::from_secs(30);
 
-/// How many times the tree is written before its files have to be merged. Each is a file that a read may have to look into; a
+/// The number of times that the tree is written before its files have to be merged. Each is a file that a read may have to look into; a
 /// merge takes all of them at once, and commits may wait for it. Fewer would merge the same groups more often.
 const UNMERGED: usize = 8;
 
@@ -39,7 +39,7 @@ pub(crate) struct Pipeline {
     directory: PathBuf,
     tree: Tree,
     writer: Mutex<Writer>,
-    /// Of all logs, as of the last change.
+    /// The bytes of all logs, as of the last change.
     log_bytes: AtomicU64,
     /// Told when the tree was written, or couldn't be.
     written: Condvar,
@@ -50,12 +50,12 @@ struct Writer {
     /// Earlier logs: whose commits are in the tree's memory only.
     earlier: Vec<PathBuf>,
     earlier_bytes: u64,
-    /// Whether the tree's memory was set aside to be written.
+    /// Says whether the tree's memory was set aside to be written.
     sealed: bool,
     sequence: u64,
     /// A commit that was made, as a file of its own says: that fewer are there is damage, not the beginning.
     reached: u64,
-    /// Why the tree couldn't be written the last time.
+    /// The reason why the tree couldn't be written the last time.
     trouble: Option<StoreError>,
     /// The pipeline was reset: its directory is no longer this one.
     closed: bool,
@@ -101,7 +101,7 @@ impl Pipeline {
         self.all_whole(stored.into_iter().map(decoded).collect())
     }
 
-    /// What it takes on the disk. Doesn't wait for a commit that waits for the disk.
+    /// The bytes that it takes on the disk. Doesn't wait for a commit that waits for the disk.
     pub(crate) fn bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed) + self.tree.bytes()
     }
@@ -339,7 +339,7 @@ fn write_reached(directory: &Path, sequence: u64) -> std::io::Result<()> {
     disk::write_whole(&directory.join(REACHED), sequence.to_string().as_bytes())
 }
 
-/// Whether this commit is the one after the last, or one that is there already.
+/// Checks that this commit is the one after the last, or one that is there already.
 fn follows(log: &Path, sequence: u64, last: u64) -> Result<(), StoreError> {
     if sequence <= last + 1 {
         return Ok(());

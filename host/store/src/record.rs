@@ -41,7 +41,7 @@ pub(crate) struct Commit {
     pub(crate) changes: Changes,
 }
 
-/// What a commit's first bytes say of the rest.
+/// The header: what a commit's first bytes say of the rest.
 pub(crate) struct Header {
     pub(crate) length: usize,
     sequence: u64,
@@ -109,7 +109,7 @@ pub(crate) fn decode_commit(header: &Header, body: &[u8]) -> Option<Commit> {
     Some(Commit { sequence: header.sequence, head: head.to_vec(), changes })
 }
 
-/// Whether a whole commit begins anywhere in these bytes.
+/// Says whether a whole commit begins anywhere in these bytes.
 pub(crate) fn holds_commit(bytes: &[u8]) -> bool {
     (0..bytes.len()).filter(|at| bytes[*at..].starts_with(&MARK)).any(|at| {
         let found = header(&bytes[at..]);

@@ -16,7 +16,7 @@ use crate::tree::Shared;
 use crate::upkeep::Upkeep;
 use crate::{disk, names, record};
 
-/// What is being removed has a name that begins so, which no pipeline's has.
+/// The beginning of the name of what is being removed, which no pipeline's has.
 const REMOVED: &str = ".removed-";
 
 /// Checkpoints in a directory.
@@ -27,7 +27,7 @@ pub struct Store {
     shared: Shared,
     /// The pipelines that were asked for, by name. Held while one is opened or reset.
     open: Mutex<HashMap<String, Arc<Pipeline>>>,
-    /// Before the lock: it is stopped first when the store is dropped.
+    /// The upkeep; before the lock, since it is stopped first when the store is dropped.
     upkeep: Upkeep,
     lock: Lock,
 }
@@ -83,12 +83,12 @@ impl Store {
         })
     }
 
-    /// What ran in the pipelines.
+    /// The histories of what ran in the pipelines.
     pub fn histories(&self) -> &Histories {
         &self.histories
     }
 
-    /// What the pipeline's checkpoint takes on the disk, in bytes; none while nobody has asked for it. Reads no file.
+    /// The bytes that the pipeline's checkpoint takes on the disk; none while nobody has asked for it. Reads no file.
     pub fn bytes(&self, pipeline: &str) -> Option<u64> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(pipeline).map(|pipeline| pipeline.bytes())

@@ -18,11 +18,11 @@ use crate::{disk, record};
 const HEAD: [u8; 1] = [0];
 const GROUP: u8 = 1;
 
-/// How large a file of the tree becomes. Files are merged by some of these at a time, and a stop of the host waits for that:
+/// The size that a file of the tree comes to. Files are merged by some of these at a time, and a stop of the host waits for that:
 /// larger ones make it wait for seconds, smaller ones are a thousand files at 20 million groups.
 const FILE_BYTES: u64 = 16 << 20;
 
-/// What the trees of a service share: blocks that were read, and open files.
+/// The things that the trees of a service share: blocks that were read, and open files.
 #[derive(Clone)]
 pub(crate) struct Shared {
     cache: Arc<Cache>,
@@ -73,7 +73,7 @@ impl Tree {
         })
     }
 
-    /// What its files take, those in use only.
+    /// The bytes that its files take, those in use only.
     pub(crate) fn bytes(&self) -> u64 {
         self.tree.disk_space()
     }
@@ -177,7 +177,7 @@ impl Tree {
         })
     }
 
-    /// How many times the tree was written since its files were merged.
+    /// The number of times that the tree was written since its files were merged.
     pub(crate) fn unmerged(&self) -> usize {
         self.tree.l0_run_count()
     }
@@ -198,7 +198,7 @@ impl Tree {
         })
     }
 
-    /// From which change on versions are kept: all reads that begin from now on are at or after it, and none is under way.
+    /// The change from which on versions are kept: all reads that begin from now on are at or after it, and none is under way.
     fn kept_from(&self) -> u64 {
         let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let _reading = self.reading.write().unwrap_or_else(PoisonError::into_inner);
@@ -217,7 +217,7 @@ impl Tree {
         done
     }
 
-    /// What says which files the tree consists of. While it is the same, files made since belong to nothing.
+    /// The content of the file that says which files the tree consists of. While it is the same, files made since belong to nothing.
     fn current(&self) -> Option<Vec<u8>> {
         std::fs::read(self.directory.join("current")).ok()
     }

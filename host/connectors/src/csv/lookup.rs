@@ -8,7 +8,7 @@ use sluice_core::lookup::{Found, Lookup, LookupError};
 use super::table::{self, Stamp, Table};
 use crate::lookup::{Clock, LookupColumn};
 
-/// How often the file is looked at, at most. A look costs microseconds; a batch may come every millisecond.
+/// The least time between two looks at the file. A look costs microseconds; a batch may come every millisecond.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Columns of a CSV table, by row key.

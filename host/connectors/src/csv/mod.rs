@@ -20,12 +20,12 @@ use crate::lookup::{Clock, check_kinds, system_clock};
 /// A directory of tables, each a file `<table>.csv` with the header `rowkey,<column>,…`.
 #[derive(Debug, Clone)]
 pub struct CsvConnection {
-    /// Where the files are.
+    /// The directory of the files.
     pub directory: PathBuf,
 }
 
 impl CsvConnection {
-    /// Whether the table can be read and has the columns.
+    /// Checks that the table can be read and has the columns.
     pub fn check(&self, table: &str, columns: &[(String, Kind)]) -> Result<(), LookupError> {
         check_kinds(table, columns)?;
         Table::read(&self.file(table)?, columns).map(|_| ())

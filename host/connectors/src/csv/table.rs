@@ -21,7 +21,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// The header of the column that holds the keys.
 const KEY: &str = "rowkey";
 
-/// What tells that a file changed.
+/// The stamp that tells that a file changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     /// Device and number: another file may have been put in its place.
@@ -36,7 +36,7 @@ pub(super) struct Table {
     pub(super) stamp: Stamp,
     /// The last line of each key.
     lines: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
-    /// By line.
+    /// The columns, by line.
     columns: Vec<ArrayRef>,
 }
 
@@ -91,7 +91,7 @@ impl Table {
     }
 }
 
-/// Where the key and the columns are in a line.
+/// The places of the key and the columns in a line.
 fn places(path: &Path, header: &StringRecord, columns: &[LookupColumn]) -> Result<(usize, Vec<usize>), LookupError> {
     let place = |name: &str| header.iter().position(|column| column == name);
     let names = [KEY].into_iter().chain(columns.iter().map(|(name, _)| name.as_str()));

@@ -34,7 +34,7 @@ pub const GIFTS_TOPIC: &str = "live_gift_total";
 /// So many records of a stream come before the other's turn: the original's.
 const TURN: u64 = 10;
 
-/// Which of the two topics a record belongs to.
+/// The stream: which of the two topics a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Somebody enters a room.
@@ -53,14 +53,14 @@ impl Stream {
     }
 }
 
-/// What is generated. The default is the original's: one room, no noise.
+/// Options say what is generated. The default is the original's: one room, no noise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GeneratorOptions {
     /// The same seed and the same times give the same bytes.
     pub seed: u64,
-    /// How many users there are: ids from [`FIRST_USER`] up.
+    /// The number of users: ids from [`FIRST_USER`] up.
     pub users: NonZeroU32,
-    /// How many rooms entries are spread over: ids from [`FIRST_ROOM`] up.
+    /// The number of rooms that entries are spread over: ids from [`FIRST_ROOM`] up.
     pub rooms: NonZeroU32,
     /// The share of records, 0 to 1, that hold what the original's never do though every pipeline copes with it: a null or
     /// missing field, a room that no dimension knows ([`FIRST_UNKNOWN_ROOM`] and up), a copy of an earlier record, times
@@ -68,7 +68,7 @@ pub struct GeneratorOptions {
     pub noise: f64,
     /// The share of records, 0 to 1, that are malformed: a pipeline stops at them unless it ignores parse errors.
     pub malformed: f64,
-    /// After this many records noise also brings what no schema announced: a nested field that is new, and fields in
+    /// The number of records after which noise also brings what no schema announced: a nested field that is new, and fields in
     /// another order.
     pub surprise_after: u64,
 }

@@ -1,4 +1,4 @@
-//! What real topics hold besides: the records that pipelines get wrong.
+//! Noise makes what real topics hold besides: the records that pipelines get wrong.
 
 use super::Stream;
 use super::random::{Random, Share};
@@ -7,13 +7,13 @@ use super::record::{Record, Value};
 /// Rooms from here up are in no dimension.
 pub const FIRST_UNKNOWN_ROOM: u32 = 90_000_000;
 
-/// How many different unknown rooms there are: a lookup's negative cache entries must both hit and miss.
+/// The number of different unknown rooms: a lookup's negative cache entries must both hit and miss.
 const UNKNOWN_ROOMS: u32 = 100;
 
-/// How many records of a stream are kept to be copied: enough that copies are apart, and a few KiB of memory.
+/// The number of records of a stream that are kept to be copied: enough that copies are apart, and a few KiB of memory.
 const REMEMBERED: usize = 64;
 
-/// What may be null or missing: whatever isn't part of a table's key.
+/// The fields that may be null or missing: whatever isn't part of a table's key.
 const NULLABLE_OF_ENTRY: [&str; 6] = ["user_id", "create_time", "leave_time", "region", "grade", "province"];
 const NULLABLE_OF_GIFT: [&str; 3] = ["user_id", "gift_total_amount", "update_time"];
 

@@ -11,17 +11,17 @@ pub(super) struct Random {
     pcg: Pcg64Mcg,
 }
 
-/// How often something happens: a part of 2³².
+/// The share of times that something happens: a part of 2³².
 #[derive(Clone, Copy)]
 pub(super) struct Share(u64);
 
 impl Share {
-    /// From 0, never, to 1, always; what lies outside is taken for the nearer of the two, and a number that is none for 0.
+    /// Makes a share, from 0, never, to 1, always; what lies outside is taken for the nearer of the two, and a number that is none for 0.
     pub fn of(share: f64) -> Share {
         Share((share.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64)
     }
 
-    /// Whether it never happens.
+    /// Says whether it never happens.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }

@@ -20,7 +20,7 @@ pub(super) const USERS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2000);
 /// The region of every entry.
 const REGION: u32 = 1122;
 
-/// Where people are from.
+/// The provinces where people are from.
 const PROVINCES: [&str; 34] = [
     "北京",
     "广东",
@@ -68,7 +68,7 @@ pub struct WallClock {
     pub seconds: i64,
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
     Null,

@@ -39,7 +39,7 @@ impl RowCache {
         RowCache { rows, ttl: config.ttl }
     }
 
-    /// When a row that came at this time is too old.
+    /// The moment when a row that came at this time is too old.
     pub(super) fn until(&self, now: Instant) -> Instant {
         now + self.ttl
     }

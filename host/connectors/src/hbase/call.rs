@@ -9,10 +9,10 @@ use super::family;
 use super::pool::{Fault, Pool};
 use crate::lookup::LookupColumn;
 
-/// How much of HBase's words a message repeats: the exception and its reason; a stack trace follows them.
+/// The most characters of HBase's words that a message repeats: the exception and its reason; a stack trace follows them.
 const MAX_WORDS: usize = 300;
 
-/// Why there are no rows.
+/// The reason why there are no rows.
 pub(super) enum Unanswered {
     /// They are more than is read of one answer: fewer at a time may be answered.
     TooLarge(String),
@@ -52,7 +52,7 @@ pub(super) fn multi_get(
     }
 }
 
-/// Whether the server answers, and has the table and the columns' families.
+/// Checks that the server answers, and has the table and the columns' families.
 pub(super) fn check(pool: &Pool, table: &str, columns: &[LookupColumn]) -> Result<(), LookupError> {
     let families = pool.call(|client| client.get_column_descriptors(table.into()));
     let families = families.map_err(|fault| error(pool, table, fault))?;

@@ -12,14 +12,14 @@ use thrift::protocol::TBinaryOutputProtocol;
 use super::framing::{Answers, Calls, Framing};
 use super::protocol::BoundedProtocol;
 
-/// How long connecting to one of the server's addresses may take.
+/// The longest that connecting to one of the server's addresses may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the server may be silent in a call, and take no bytes of one. A thousand rows take milliseconds; when a region
+/// The longest that the server may be silent in a call, and take no bytes of one. A thousand rows take milliseconds; when a region
 /// moves, the server itself tries again for seconds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server that is asked whether it speaks the compact protocol may be silent: one that does answers at once.
+/// The longest that a server which is asked whether it speaks the compact protocol may be silent: one that does answers at once.
 const COMPACT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The first byte of every message of the compact protocol.
@@ -50,13 +50,13 @@ impl Connection {
         Ok(Connection { client, heard })
     }
 
-    /// Whether the server has said anything.
+    /// Says whether the server has said anything.
     pub(super) fn heard(&self) -> bool {
         self.heard.load(Ordering::Relaxed)
     }
 }
 
-/// Whether the server speaks the compact protocol, in frames or not.
+/// Says whether the server speaks the compact protocol, in frames or not.
 pub(super) fn speaks_compact(address: &str) -> bool {
     let framed = [&(COMPACT_CALL.len() as u32).to_be_bytes(), COMPACT_CALL].concat();
     let first = |call: &[u8], at: usize| -> io::Result<bool> {

@@ -1,4 +1,4 @@
-//! How messages are put on the wire: one after the other, or each in a frame with its length before it.
+//! Framing says how messages are put on the wire: one after the other, or each in a frame with its length before it.
 
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 
@@ -13,12 +13,12 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// The longest frame: the texts of an answer, and as much again for what stands between them.
 const MAX_FRAME: usize = 2 * MAX_ANSWER_BYTES;
 
-/// What a server expects, and answers.
+/// The framing that a server expects, and answers in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// As `hbase thrift start`.
+    /// Messages without frames, as `hbase thrift start` has them.
     Plain,
-    /// As `hbase thrift start -framed`, and the servers that can do nothing else (`-nonblocking`, `-hsha`).
+    /// Messages in frames, as `hbase thrift start -framed`, and the servers that can do nothing else (`-nonblocking`, `-hsha`).
     Framed,
 }
 
@@ -35,7 +35,7 @@ impl Framing {
 /// The server's bytes without what frames them.
 pub(super) struct Answers {
     stream: BufReader<Socket>,
-    /// What is left of a frame; none without frames.
+    /// The bytes that are left of a frame; none without frames.
     frame: Option<usize>,
 }
 

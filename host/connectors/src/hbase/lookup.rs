@@ -20,7 +20,7 @@ const _: () = assert!(KEYS_PER_CALL <= MAX_LIST);
 /// The longest row key that HBase has (`HConstants.MAX_ROW_LENGTH`).
 const MAX_KEY: usize = i16::MAX as usize;
 
-/// How long a batch waits for a server that is away before the pipeline is told. Longer hides short restarts and delays
+/// The time that a batch waits for a server that is away before the pipeline is told. Longer hides short restarts and delays
 /// the word that something is wrong, and a stop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -91,7 +91,8 @@ impl HbaseLookup {
         keys.iter().map(row).map(Arc::new).collect()
     }
 
-    /// What needn't be asked for: what is remembered, and keys that no row of HBase can have, which HBase takes for an error.
+    /// The rows that needn't be asked for: those remembered, and those of keys that no row of HBase can have, which HBase
+    /// takes for an error.
     fn known(&self, keys: &[&[u8]]) -> Vec<Option<Arc<Row>>> {
         let now = (self.clock)();
         let impossible = |key: &[u8]| key.is_empty() || key.len() > MAX_KEY;

@@ -34,12 +34,14 @@ pub use self::lookup::HbaseLookup;
 use self::pool::Pool;
 use crate::lookup::{Clock, LookupColumn, check_kinds, system_clock};
 
-/// How old a remembered row may be unless the configuration says otherwise. Short, since a join is with the table as it
-/// is now: a change in HBase is seen after at most so long.
-const DEFAULT_TTL: Duration = Duration::from_secs(5);
+/// The oldest that a remembered row may be unless the configuration says otherwise. Short, since a join is with the table as it
+/// is now: a change in HBase is seen after at most so long. Long enough that a busy key is asked for now and then, not with
+/// every batch.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(5);
 
-/// The most rows of a table that are remembered unless the configuration says otherwise.
-const DEFAULT_ENTRIES: usize = 100_000;
+/// The most rows of a table that are remembered unless the configuration says otherwise: some tens of megabytes of short
+/// rows.
+pub const DEFAULT_ENTRIES: u32 = 100_000;
 
 /// The most bytes of a table that are remembered unless the configuration says otherwise.
 const DEFAULT_BYTES: usize = 32 << 20;
@@ -48,12 +50,12 @@ const DEFAULT_BYTES: usize = 32 << 20;
 /// how many lanes ask at once.
 const DEFAULT_CONNECTIONS: usize = 4;
 
-/// How long and how much of a table is remembered.
+/// Bounds of what is remembered of a table: its age and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// How old an answer may be, present or absent: 5 s by default. Zero asks the server for every batch.
+    /// The oldest that an answer may be, present or absent; [`DEFAULT_TTL`] by default. Zero asks the server for every batch.
     pub ttl: Duration,
-    /// The most rows kept, of one table and its columns.
+    /// The most rows kept, of one table and its columns; [`DEFAULT_ENTRIES`] by default.
     pub entries: usize,
     /// The most bytes kept, of one table and its columns.
     pub bytes: usize,
@@ -61,16 +63,16 @@ pub struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> CacheConfig {
-        CacheConfig { ttl: DEFAULT_TTL, entries: DEFAULT_ENTRIES, bytes: DEFAULT_BYTES }
+        CacheConfig { ttl: DEFAULT_TTL, entries: DEFAULT_ENTRIES as usize, bytes: DEFAULT_BYTES }
     }
 }
 
-/// Where an HBase Thrift server is, and how it is used.
+/// Options say where an HBase Thrift server is, and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HbaseOptions {
     /// `host:port` of the Thrift 1 server.
     pub thrift: String,
-    /// What is remembered of each table.
+    /// The bounds of what is remembered of each table.
     pub cache: CacheConfig,
     /// The most connections that are open at once; one is what less than one becomes.
     pub connections: usize,
@@ -120,7 +122,7 @@ impl HbaseConnection {
         Ok(HbaseConnection { config: options.cache, pool, caches: Arc::default(), clock })
     }
 
-    /// Whether the server answers, and has the table and the columns' families. Blocks until it answers.
+    /// Checks that the server answers, and has the table and the columns' families. Blocks until it answers.
     pub fn check(&self, table: &str, columns: &[(String, Kind)]) -> Result<(), LookupError> {
         check_columns(table, columns)?;
         call::check(&self.pool, table, columns)
@@ -162,7 +164,7 @@ fn check_columns(table: &str, columns: &[LookupColumn]) -> Result<(), LookupErro
     }
 }
 
-/// Whether HBase has tables of this name; asked for any other, its Thrift server says "Internal error" (`TableName`).
+/// Says whether HBase has tables of this name; asked for any other, its Thrift server says "Internal error" (`TableName`).
 fn is_table_name(name: &str) -> bool {
     let (namespace, table) = name.split_once(':').unwrap_or(("default", name));
     let is_word = |c: char| c.is_alphanumeric() || c == '_';

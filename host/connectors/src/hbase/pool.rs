@@ -9,24 +9,24 @@ use thrift::{ProtocolErrorKind, TransportErrorKind};
 use super::client::{Client, Connection, speaks_compact};
 use super::framing::Framing;
 
-/// How long a call waits for another one to give its connection back.
+/// The longest that a call waits for another one to give its connection back.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a server that never answered may close connections without a word before that is the address's fault. A server
+/// The time that a server which never answered may close connections without a word before that is the address's fault. A server
 /// that is just being started does it too, or what stands in for it (a load balancer, a container's port).
 const CLOSED_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many connections it must have closed by then, so that a pause between two of them proves nothing.
+/// The least number of connections that it must have closed by then, so that a pause between two of them proves nothing.
 const CLOSED_AT_LEAST: u32 = 3;
 
-/// Why a call has no answer.
+/// The reason why a call has no answer.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// Nobody answers there, or no longer.
     Unreachable(String),
     /// HBase's own word for what it couldn't do.
     Refused(String),
-    /// What answers isn't HBase's Thrift 1 server, or answers what it never does.
+    /// The server isn't HBase's Thrift 1 server, or answers what that never does.
     Foreign(String),
     /// The answer is more than is read of one.
     TooLarge(String),
@@ -40,11 +40,11 @@ pub(super) struct Pool {
 }
 
 struct State {
-    /// How many more calls may be under way.
+    /// The number of further calls that may be under way.
     free: usize,
-    /// At most as many as may be under way: each was under way once.
+    /// Connections that nobody uses, at most as many as may be under way: each was under way once.
     idle: Vec<Connection>,
-    /// How the server was spoken to last, or will be first.
+    /// The framing in which the server was spoken to last, or will be first.
     framing: Framing,
     /// It has answered, so that there is such a server at this address.
     answered: bool,
@@ -96,7 +96,7 @@ impl Pool {
         Err(self.closed(&words))
     }
 
-    /// What it means that fresh connections were closed without a word.
+    /// Judges what it means that fresh connections were closed without a word.
     fn closed(&self, words: &str) -> Fault {
         let closed = format!("it closes connections before it answers ({words})");
         if self.state().answered {
@@ -150,7 +150,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Whether the connection was closed, rather than the server being slow.
+/// Says whether the connection was closed, rather than the server being slow.
 fn is_broken(error: &thrift::Error) -> bool {
     matches!(error, thrift::Error::Transport(e) if e.kind != TransportErrorKind::TimedOut)
 }

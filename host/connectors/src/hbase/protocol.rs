@@ -24,7 +24,7 @@ const VERSION: u32 = 0x8001_0000;
 /// Reads answers from the wire.
 pub(super) struct BoundedProtocol<R: Read> {
     wire: TBinaryInputProtocol<R>,
-    /// How many more bytes of texts this answer may have.
+    /// The bytes of texts that this answer may still have.
     left: usize,
 }
 

@@ -11,7 +11,7 @@ use sluice_core::lookup::Found;
 
 use crate::lookup::LookupColumn;
 
-/// What a row costs beside its key and values: its headers here, its place in the cache.
+/// The bytes that a row costs beside its key and values: its headers here, its place in the cache.
 const ROW_OVERHEAD: usize = 160;
 
 /// A value, checked once, when it came.
@@ -24,7 +24,7 @@ enum Cell {
 /// The columns of a row as of some time; or that there was no such row.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// From when on it is to be asked for again.
+    /// The moment from which on it is to be asked for again.
     pub(super) until: Instant,
     held: Held,
 }

@@ -18,7 +18,7 @@ use thrift::protocol::{
 
 use super::*;
 
-/// What the server does with a call.
+/// The mood says what the server does with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
     /// Answers.
@@ -38,7 +38,7 @@ enum Mood {
 #[derive(Default)]
 struct Served {
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// How many keys each call asked for.
+    /// The number of keys that each call asked for.
     calls: Vec<usize>,
     connections: usize,
     mood: Option<Mood>,

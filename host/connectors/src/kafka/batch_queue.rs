@@ -232,7 +232,7 @@ impl Message {
         self.raw().partition
     }
 
-    /// Of a record, or that an error is about; negative where it is about none.
+    /// The offset of a record, or that an error is about; negative where it is about none.
     pub fn offset(&self) -> i64 {
         self.raw().offset
     }

@@ -18,12 +18,12 @@ pub(super) struct Claim {
     shared: Arc<Shared>,
     share: Share,
     lease: Mutex<Lease>,
-    /// What the lease's times are counted from. It goes on while the process is stopped.
+    /// The moment that the lease's times are counted from. It goes on while the process is stopped.
     begun: Instant,
 }
 
 impl Claim {
-    /// Of a share that was counted as claimed.
+    /// Wraps a share that was counted as claimed.
     pub fn new(shared: Arc<Shared>, share: Share) -> Claim {
         let lease = Mutex::new(Lease::new(shared.session));
         Claim { shared, share, lease, begun: Instant::now() }
@@ -42,7 +42,7 @@ impl Claim {
         self.shared.client().ok_or_else(|| SourceError::Unavailable(self.lost("this host left the group")))
     }
 
-    /// Whether rows of this share may be written now; asks the group unless it answered lately, by committing `told` again,
+    /// Checks that rows of this share may be written now; asks the group unless it answered lately, by committing `told` again,
     /// which only a member can.
     pub fn may_write(&self, told: &TopicPartitionList) -> Result<(), LeaseError> {
         if !self.is_mine() {
@@ -94,7 +94,7 @@ impl Drop for Claim {
     }
 }
 
-/// Whether the group says that this host is no member (of this generation) any more.
+/// Says whether the group says that this host is no member (of this generation) any more.
 fn is_loss(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AssignmentLost, FencedInstanceId, IllegalGeneration, UnknownMemberId};
     matches!(code_of(error), AssignmentLost | FencedInstanceId | IllegalGeneration | UnknownMemberId)

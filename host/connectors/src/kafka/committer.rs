@@ -18,7 +18,7 @@ pub(super) struct MemberCommitter {
     pub topic: Topic,
     pub identity: Identity,
     pub claim: Arc<Claim>,
-    /// What the group was told last; at first, where reading begins.
+    /// The offsets that the group was told last; at first, where reading begins.
     pub told: Mutex<BTreeMap<Partition, Offset>>,
 }
 
@@ -68,7 +68,7 @@ impl Committer for OutsideCommitter {
     }
 }
 
-/// What was read is lost if the topic isn't the one that it was read of by now; the next opening says so.
+/// The lease is lost if the topic isn't the one that its records were read of by now; the next opening says so.
 fn still_same(topic: &Topic, identity: &Identity) -> Result<(), LeaseError> {
     sameness::check(topic, identity).map_err(|error| match error {
         error @ SourceError::Another { .. } => LeaseError::Lost(error.to_string()),

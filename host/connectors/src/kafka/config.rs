@@ -7,17 +7,24 @@ use rdkafka::error::KafkaError;
 
 use super::KafkaConnection;
 
-/// Properties that a connection can't set: what the source promises about offsets hangs on them.
-pub const RESERVED: [&str; 8] = [
-    "bootstrap.servers",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "partition.assignment.strategy",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.partition.eof",
+/// Properties that a connection can't set, since what the source promises about offsets hangs on them, and what says it
+/// instead. The configuration is read by this list, too.
+pub const RESERVED: [(&str, &str); 10] = [
+    ("bootstrap.servers", BROKERS),
+    ("metadata.broker.list", BROKERS),
+    ("group.id", "the pipeline's `source.group` says it"),
+    ("group.instance.id", SHARED),
+    ("group.protocol", SHARED),
+    ("partition.assignment.strategy", SHARED),
+    ("auto.offset.reset", "the pipeline's `source.start` says it"),
+    ("enable.auto.commit", COMMITTED),
+    ("enable.auto.offset.store", COMMITTED),
+    ("enable.partition.eof", "the host needs to know where a partition ends"),
 ];
+
+const BROKERS: &str = "`brokers` says it";
+const SHARED: &str = "how hosts share a topic is the host's";
+const COMMITTED: &str = "offsets are committed after the rows are written";
 
 /// KiB of records fetched ahead while nobody polls, and of one fetch, which comes on top. Less: a fast lane waits for the
 /// broker's answer more often. 8 MiB were no faster, and took three times the memory for each pipeline.
@@ -31,7 +38,7 @@ pub const FETCHED_AHEAD_RECORDS: u32 = 8_192;
 /// KiB of records that a writer holds until the broker has them; [`crate::Writer::write`] blocks when it is full.
 pub const UNSENT_KIB: u32 = 32 * 1024;
 
-/// After how long without a sign of life the group gives a host's partitions to others, unless the connection says otherwise;
+/// The time without a sign of life after which the group gives a host's partitions to others, unless the connection says otherwise;
 /// also how long a commit waits for a coordinator that is away. Shorter: a host that is cut off for a moment loses what it has
 /// (and a broker refuses less than its `group.min.session.timeout.ms`, 6 s unless set). Longer: others take over that much later
 /// from a host that died.
@@ -42,11 +49,11 @@ const SESSION: &str = "session.timeout.ms";
 /// KiB and records that a client fetches ahead which only is a member: as few as librdkafka lets it, as it is to fetch none.
 const MEMBER_FETCHES: &str = "1";
 
-/// How often partitions that were added to a topic are looked for, unless the connection says otherwise.
+/// The interval at which partitions that were added to a topic are looked for, unless the connection says otherwise.
 const REFRESH: &str = "topic.metadata.refresh.interval.ms";
 const REFRESH_MS: u32 = 30_000;
 
-/// How a consumer of this group is configured.
+/// The configuration of a consumer of this group.
 pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<ClientConfig, String> {
     let mut config = common(connection)?;
     let ours = [
@@ -69,7 +76,7 @@ pub(super) fn consumer(connection: &KafkaConnection, group: &str) -> Result<Clie
     Ok(config)
 }
 
-/// How the client is configured that is a member of the group for a source, under this name. One that comes back as the same
+/// The configuration of the client that is a member of the group for a source, under this name. One that comes back as the same
 /// instance within its session has its partitions again at once.
 pub(super) fn member(
     connection: &KafkaConnection,
@@ -99,7 +106,7 @@ pub(super) fn session(config: &ClientConfig) -> Duration {
     Duration::from_millis(u64::from(millis))
 }
 
-/// How a producer is configured: what it was given is in the topic once, or it says so.
+/// The configuration of a producer: what it was given is in the topic once, or it says so.
 pub(super) fn producer(connection: &KafkaConnection) -> Result<ClientConfig, String> {
     let mut config = common(connection)?;
     let ours = [
@@ -114,8 +121,8 @@ pub(super) fn producer(connection: &KafkaConnection) -> Result<ClientConfig, Str
 }
 
 fn common(connection: &KafkaConnection) -> Result<ClientConfig, String> {
-    if let Some(name) = RESERVED.iter().find(|name| connection.properties.contains_key(**name)) {
-        return Err(format!("the Kafka property `{name}` can't be set: Sluice sets it itself; remove it"));
+    if let Some((name, instead)) = RESERVED.iter().find(|(name, _)| connection.properties.contains_key(*name)) {
+        return Err(format!("the Kafka property `{name}` can't be set, since {instead}; remove it"));
     }
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &connection.brokers);
@@ -142,7 +149,7 @@ pub(super) fn refresh_interval(config: &ClientConfig) -> Option<Duration> {
     u64::try_from(millis).ok().filter(|millis| *millis > 0).map(Duration::from_millis)
 }
 
-/// What is wrong with the properties, without a value that may be a secret.
+/// The sentence that says what is wrong with the properties, without a value that may be a secret.
 pub(super) fn refusal(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(_, why, name, value) => {
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn reserved_properties_are_refused_by_name() {
-        for name in RESERVED {
+        for (name, _) in RESERVED {
             let refused = connection(&[(name, "true")]);
             assert!(consumer(&refused, "g").unwrap_err().contains(name));
             assert!(producer(&refused).unwrap_err().contains(name));

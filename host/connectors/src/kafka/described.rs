@@ -14,7 +14,7 @@ use rdkafka::bindings as c;
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 
-/// What brokers that know no ids (before 2.8, or on a ZooKeeper of that time) give for one.
+/// The id that brokers give which know none (before 2.8, or on a ZooKeeper of that time).
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 /// The topic's id, as Kafka's own tools show it; none where brokers have none. Blocks until the answer, at most twice `patience`: the

@@ -15,13 +15,13 @@ use sluice_core::{Offset, Partition};
 
 use crate::letters::{Letter, Place, moment, moment_text};
 
-/// What precedes the place in the key of a retry. No pipeline's name has a colon.
+/// The prefix of the place in the key of a retry. No pipeline's name has a colon.
 const RETRY: &str = "retry:";
 
 /// A header that a letter has whose record had no value, and its value.
 const NO_VALUE: (&str, &str) = ("record_value", "none");
 
-/// What a record of the topic is about.
+/// The key of a record of the topic says what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     Letter(Place),

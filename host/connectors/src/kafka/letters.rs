@@ -33,11 +33,11 @@ const PARTITION: i32 = 0;
 /// The group of a consumer that only reads; it commits nothing.
 const GROUP: &str = "sluice-dead-letters";
 
-/// How long a broker has to answer, and records to be confirmed. Shorter: a broker that restarts counts as away. Longer: people
+/// The time that a broker has to answer, and records to be confirmed. Shorter: a broker that restarts counts as away. Longer: people
 /// wait to be told that it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one poll waits.
+/// The time that one poll waits.
 const ATTEMPT: Duration = Duration::from_millis(200);
 
 /// The largest record that is written, in bytes: a letter is its record and a kilobyte or two of headers, and brokers take records
@@ -90,12 +90,12 @@ struct TopicLetters {
     producer: Option<BaseProducer<Delivery>>,
     /// The pipeline whose letters are in the index; none for all.
     scope: Option<String>,
-    /// As of which offset the index is; none before it is made.
+    /// The offset as of which the index is; none before it is made.
     read: Option<Offset>,
     index: Index,
 }
 
-/// Whether a scan goes on.
+/// The answer that says whether a scan goes on.
 type Goes = bool;
 
 impl TopicLetters {
@@ -108,7 +108,7 @@ impl TopicLetters {
         self.consumer.as_ref().ok_or_else(|| SinkError::Unusable("no consumer; this is a defect".to_owned()))
     }
 
-    /// How many partitions the topic has; none if there is no such topic.
+    /// The number of the topic's partitions; none if there is no such topic.
     fn look(&mut self) -> Result<Option<i32>, SinkError> {
         let (topic, brokers) = (self.topic.clone(), self.connection.brokers.clone());
         let consumer = self.consumer()?;
@@ -253,7 +253,7 @@ impl Outgoing {
     }
 }
 
-/// Why a scan ended early.
+/// The reason why a scan ended early.
 enum Failure {
     Kafka(KafkaError),
     Other(SinkError),

@@ -18,30 +18,30 @@ use super::peers::{listing, peers};
 use super::reports::{Reports, is_refusal};
 use super::topic::{code_of, partitions, refused};
 
-/// How long a poll waits for the group's events; the end of the membership is heard after it.
+/// The time that a poll waits for the group's events; the end of the membership is heard after it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How often a host that waits for others looks whether they are gone: a group tells nothing to those outside. Shorter: brokers
+/// The interval at which a host that waits for others looks whether they are gone: a group tells nothing to those outside. Shorter: brokers
 /// list their groups more often. Longer: a fold whose host ended goes on that much later.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a question to the cluster may take: callbacks wait for it.
+/// The longest that a question to the cluster may take: callbacks wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a cluster that didn't answer, or is still being connected to, is left alone.
+/// The time that a cluster which didn't answer, or is still being connected to, is left alone.
 const WHILE_AWAY: Duration = Duration::from_millis(100);
 
-/// How long leaving may take. Longer: the host's end waits for a cluster that is away. Shorter: others wait for the session's
+/// The longest that leaving may take. Longer: the host's end waits for a cluster that is away. Shorter: others wait for the session's
 /// end instead.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often it is asked whether the group knows that this member left.
+/// The interval at which it is asked whether the group knows that this member left.
 const LEFT_EVERY: Duration = Duration::from_millis(10);
 
 /// A client that is a member.
 pub(super) type MemberClient = BaseConsumer<Callbacks>;
 
-/// What becomes of a member's client.
+/// The step that a member's client takes next.
 enum Next {
     /// Another one, after others were seen to have what this host needs.
     Watch,
@@ -168,7 +168,7 @@ impl Shared {
         });
     }
 
-    /// What to do without what this host needs.
+    /// Judges what to do without what this host needs.
     fn judge(&self, client: &MemberClient) -> Verdict {
         let Ok(peers) = peers(client, &self.group, &self.topic) else { return Verdict::Wait };
         let verdict = verdict(&self.me, &peers);
@@ -179,7 +179,7 @@ impl Shared {
         if self.want == Want::Whole { verdict } else { Verdict::Stay }
     }
 
-    /// How many partitions there are; what is given may be all of them.
+    /// Counts the partitions; what is given may be all of them.
     fn count(&self, client: &MemberClient) {
         if let Ok(Some(total)) = partitions(client.client(), &self.topic, PATIENCE)
             && let Ok(total) = usize::try_from(total)
@@ -213,12 +213,12 @@ impl Shared {
     }
 }
 
-/// Whether the group has another member of the same instance.
+/// Says whether the group has another member of the same instance.
 fn is_fenced(client: &MemberClient) -> bool {
     client.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
 }
 
-/// What the group asks of this member.
+/// Callbacks take what the group asks of this member.
 pub(super) struct Callbacks {
     shared: Arc<Shared>,
     reports: Reports,

@@ -35,11 +35,11 @@ use super::peers::Name;
 use super::{KafkaConnection, config};
 use crate::source::SourceError;
 
-/// How long partitions that are asked back are kept until what was read of them is written. Shorter: a table that is away for
+/// The longest that partitions which are asked back are kept until what was read of them is written. Shorter: a table that is away for
 /// a moment makes the next host read again what this one has read. Longer: the others wait for a host whose table is away.
 const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long the opening of a source waits for its share. Shorter: a broker that waits 3 s for further members of a new group
+/// The longest that the opening of a source waits for its share. Shorter: a broker that waits 3 s for further members of a new group
 /// (`group.initial.rebalance.delay.ms`) counts as away. Longer: a group that gives nothing is said that much later.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,7 +98,7 @@ impl Membership {
         Ok(Membership { shared, attending: Mutex::new(Some((alive, thread))) })
     }
 
-    /// How this host stands, now and later.
+    /// The standing of this host, now and later.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.shared.published.subscribe()
     }
@@ -138,7 +138,7 @@ impl Membership {
         }
     }
 
-    /// Whether no other host was seen in the group.
+    /// Says whether no other host was seen in the group.
     pub fn is_alone(&self) -> bool {
         self.shared.look(|now| now.part.is_alone())
     }
@@ -150,13 +150,13 @@ impl Drop for Membership {
     }
 }
 
-/// What the member's thread, its callbacks and claims share.
+/// The state that the member's thread, its callbacks and claims share.
 pub(super) struct Shared {
     pub topic: String,
     pub group: String,
-    /// As configured, for messages.
+    /// The brokers as configured, for messages.
     pub brokers: String,
-    /// Which host this is, in the group.
+    /// The name of this host in the group.
     pub me: String,
     pub want: Want,
     pub session: Duration,
@@ -167,7 +167,7 @@ pub(super) struct Shared {
 
 pub(super) struct Now {
     pub part: Part,
-    /// What stands in the way while nothing is given.
+    /// The standing that says what is in the way while nothing is given.
     pub notice: Option<Standing>,
     /// Runs that have not written everything yet.
     claims: usize,

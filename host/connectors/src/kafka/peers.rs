@@ -1,4 +1,4 @@
-//! Who is in a group.
+//! Peers are the members of a group.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,16 +10,16 @@ use rdkafka::error::KafkaResult;
 use rdkafka::groups::GroupMemberInfo;
 use sluice_core::share::{Peer, Want};
 
-/// How long a question to the cluster may take: a member's callbacks wait for it.
+/// The longest that a question to the cluster may take: a member's callbacks wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most members that a sentence names.
 const MAX_NAMED: usize = 3;
 
-/// How members begin that run a fold, and leave if others come first.
+/// The beginning of the names of members that run a fold, and leave if others come first.
 const FOLD: &str = "sluice-fold@";
 
-/// How members begin that take any partitions.
+/// The beginning of the names of members that take any partitions.
 const TRANSFORM: &str = "sluice@";
 
 /// A host's names in a group.
@@ -36,7 +36,7 @@ impl Name {
         Name { host: format!("{kind}{}:{host}", machine.trim()) }
     }
 
-    /// What people find the process by: `sluice@MACHINE:HOST:PID`.
+    /// The client's id, by which people find the process: `sluice@MACHINE:HOST:PID`.
     pub fn client_id(&self) -> String {
         format!("{}:{}", self.host, process::id())
     }
@@ -50,7 +50,7 @@ impl Name {
     }
 }
 
-/// Who reads the topic as this group.
+/// The members that read the topic as this group.
 pub(super) fn peers<C: ConsumerContext>(client: &BaseConsumer<C>, group: &str, topic: &str) -> KafkaResult<Vec<Peer>> {
     let list = client.fetch_group_list(Some(group), PATIENCE)?;
     let members = list.groups().iter().filter(|found| found.name() == group).flat_map(|group| group.members());
@@ -68,7 +68,7 @@ fn peer(member: &GroupMemberInfo) -> Peer {
     }
 }
 
-/// Whether a member's subscription names the topic; one that can't be read may. (Kafka's ConsumerProtocolSubscription: a
+/// Says whether a member's subscription names the topic; one that can't be read may. (Kafka's ConsumerProtocolSubscription: a
 /// version, and the topics as texts with their lengths, all numbers big-endian.)
 fn reads(subscription: Option<&[u8]>, topic: &str) -> bool {
     let Some(mut rest) = subscription.and_then(|bytes| bytes.get(2..)) else { return true };

@@ -1,4 +1,4 @@
-//! Where each partition is read: the pure part of the source.
+//! Positions say where each partition is read: the pure part of the source.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ impl Positions {
         self.next.get_mut(index(partition)?)?.as_mut()
     }
 
-    /// What was passed since the positions were `before`: an interval for each partition that went on.
+    /// The intervals that were passed since the positions were `before`: one for each partition that went on.
     pub fn since(&self, before: &Positions) -> Vec<(Partition, Interval)> {
         let pairs = (0..).zip(before.next.iter().zip(&self.next));
         let went_on = pairs.filter_map(|(number, (start, end))| {

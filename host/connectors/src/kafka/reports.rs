@@ -1,4 +1,4 @@
-//! What librdkafka has to say: its log, and the errors that belong to no record.
+//! Reports gather what librdkafka has to say: its log, and the errors that belong to no record.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -29,7 +29,7 @@ struct Heard {
     all_down: Option<String>,
     /// The first reason why brokers refuse this client for good.
     refused: Option<String>,
-    /// How many records couldn't be delivered, and the first reason.
+    /// The number of records that couldn't be delivered, and the first reason.
     undelivered: Option<(u64, String)>,
 }
 
@@ -45,12 +45,12 @@ impl Reports {
         self.with(|heard| heard.all_down.is_some() && heard.trouble.is_none())
     }
 
-    /// Why brokers refuse this client's credentials, if they do.
+    /// The reason why brokers refuse this client's credentials, if they do.
     pub fn refused(&self) -> Option<String> {
         self.with(|heard| heard.refused.clone())
     }
 
-    /// How many records weren't delivered and why, if any.
+    /// The number of records that weren't delivered and the reason, if any.
     pub fn undelivered(&self) -> Option<(u64, String)> {
         self.with(|heard| heard.undelivered.clone())
     }
@@ -80,7 +80,7 @@ impl Reports {
     }
 }
 
-/// Whether somebody must change credentials or rights before trying again can help.
+/// Says whether somebody must change credentials or rights before trying again can help.
 pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{
         Authentication, ClusterAuthorizationFailed, GroupAuthorizationFailed, InvalidTopic, SSL,

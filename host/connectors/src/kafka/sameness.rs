@@ -1,4 +1,4 @@
-//! Whether a topic is still the one that was opened.
+//! Sameness: whether a topic is still the one that was opened.
 //!
 //! Nothing in what is fetched says so: librdkafka goes on in a topic that was deleted and made anew at the offset where it was,
 //! and what comes is records of another topic if that has so many. So the topic's id is asked: when a source is opened, about once a
@@ -18,11 +18,11 @@ use crate::source::{SourceError, check_identity};
 const CLUSTER: &str = "cluster";
 const TOPIC: &str = "topic-id";
 
-/// How long a source that is read waits for the answer. A broker that is away gives no other topic's records either: then there is
+/// The time that a source which is read waits for the answer. A broker that is away gives no other topic's records either: then there is
 /// nothing to be said, and it is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the topic is: the cluster's id, and the topic's own where brokers know one (Kafka from 2.8 on). Without one, a topic
+/// The topic's identity: the cluster's id, and the topic's own where brokers know one (Kafka from 2.8 on). Without one, a topic
 /// that was made anew in the same cluster isn't known from the one before.
 pub(super) fn identity(topic: &Topic, patience: Duration) -> Result<Identity, SourceError> {
     let client = topic.consumer.client();

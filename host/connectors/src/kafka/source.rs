@@ -27,14 +27,15 @@ use crate::source::{Committer, Source, SourceError, Subscription, check_identity
 /// The most records of one answer, whatever is asked for: larger ones were slower, and fill the processor's caches.
 const MAX_RECORDS: usize = 16_384;
 
-/// How long `poll` waits without looking at the client's events and at new partitions.
+/// The time that `poll` waits without looking at the client's events and at new partitions.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a question about offsets waits for its answer.
+/// The time that a question about offsets waits for its answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the question where the topic ends may take, which a lane asks about once a second. Shorter: a slow broker's topics have no
-/// lag. Longer: a lane hears nothing else meanwhile, a wish to end among it, while brokers are away.
+/// The longest that the question where the topic ends may take, which a lane asks about once a second. Shorter: a slow
+/// broker's topics have no lag. Longer: a lane hears nothing else meanwhile, a wish to end among it, while brokers are
+/// away.
 const ENDS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A topic of a Kafka cluster, all partitions of it or those that its host has.
@@ -131,7 +132,7 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// What is there, at most `max_records`; if nothing is, what the first one to come within `wait` brings.
+    /// Takes what is there, at most `max_records`; if nothing is, what the first one to come within `wait` brings.
     fn take(&mut self, max_records: usize, wait: Duration) -> Batch {
         let mut batch = self.queue.batch();
         self.queue.take(&mut batch, max_records, Duration::ZERO);

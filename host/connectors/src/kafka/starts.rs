@@ -1,4 +1,4 @@
-//! Where each partition is read from, as a number.
+//! Starts say where each partition is read from, as a number.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::source::{SourceError, Start};
 /// Finds where to start.
 pub(super) struct Starts<'a> {
     pub topic: &'a Topic,
-    /// How many partitions the topic has.
+    /// The number of the topic's partitions.
     pub count: i32,
-    /// What of them is read; everything, for none.
+    /// The claim on those of them that are read; none for everything.
     pub claim: Option<&'a Claim>,
 }
 
@@ -53,13 +53,13 @@ impl Starts<'_> {
         }
     }
 
-    /// Whether other hosts may have read the partitions further. A pipeline that begins alone begins as it is told to.
+    /// Says whether other hosts may have read the partitions further. A pipeline that begins alone begins as it is told to.
     fn wanders(&self, start: &Start) -> bool {
         let shared = self.claim.filter(|claim| claim.want() == Want::Any);
         shared.is_some_and(|claim| matches!(start, Start::At(_)) || !claim.share().alone)
     }
 
-    /// From the later of the pipeline's checkpoint and the group's commit, and where there is neither from the start.
+    /// The later of the pipeline's checkpoint and the group's commit, and where there is neither the start.
     fn later(&self, partitions: &[Partition], start: &Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         let committed = self.committed(partitions)?;
         let none = BTreeMap::new();
@@ -113,7 +113,7 @@ impl Starts<'_> {
     }
 }
 
-/// What to do about an offset that isn't there any more.
+/// The sentence that says what to do about an offset that isn't there any more.
 pub(super) fn gone(topic: &str, partition: Partition, at: &str, there: &str) -> String {
     format!(
         "{topic} [{partition}] no longer has {at}: {there}; its retention is too short for how far behind the pipeline is, \

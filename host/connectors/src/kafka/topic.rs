@@ -1,4 +1,4 @@
-//! What the cluster knows about a topic, asked with bounded patience.
+//! The topic as the cluster knows it, asked with bounded patience.
 
 use std::collections::BTreeMap;
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -17,14 +17,14 @@ use super::batch_queue::Consumer;
 use super::reports::{Reports, is_refusal};
 use crate::source::SourceError;
 
-/// How long one question waits before credentials are looked at: a broker that refuses them never answers.
+/// The time that one question waits before credentials are looked at: a broker that refuses them never answers.
 const ATTEMPT: Duration = Duration::from_millis(500);
 
-/// How long a question about commits waits for the group's coordinator to be where it was said to be. Shorter: a cluster that
+/// The time that a question about commits waits for the group's coordinator to be where it was said to be. Shorter: a cluster that
 /// starts is asked more often. Longer: a pipeline starts that much later.
 const COORDINATOR_MOVES: Duration = Duration::from_millis(100);
 
-/// What to ask of a topic.
+/// The edge of a topic that is asked for.
 #[derive(Clone, Copy)]
 pub(super) enum Edge {
     /// The oldest record that is still there.
@@ -33,7 +33,7 @@ pub(super) enum Edge {
     End,
 }
 
-/// What librdkafka says of a port that isn't Kafka's, or whose TLS and SASL are other than configured. It says so of each try,
+/// The words of librdkafka for a port that isn't Kafka's, or whose TLS and SASL are other than configured. It says so of each try,
 /// and tries for ever.
 const FOREIGN: [&str; 4] =
     ["Invalid response size", "incorrect security.protocol", "PLAINTEXT broker listener", "SSL handshake failed"];
@@ -42,7 +42,7 @@ const FOREIGN: [&str; 4] =
 const CLOSED: &str = "Disconnected";
 const UNANSWERED: [&str; 2] = ["in state SSL_HANDSHAKE", "in state APIVERSION_QUERY"];
 
-/// Whether nothing but another configuration can help, once nobody has answered for long enough.
+/// Says whether nothing but another configuration can help, once nobody has answered for long enough.
 fn is_foreign(trouble: &str) -> bool {
     let says = |words: &&str| trouble.contains(*words);
     FOREIGN.iter().any(says) || (says(&CLOSED) && UNANSWERED.iter().any(says))
@@ -67,12 +67,12 @@ fn foreign(brokers: &str, why: &str) -> String {
 pub(super) struct Topic {
     pub consumer: Arc<Consumer>,
     pub name: Arc<str>,
-    /// As configured, for messages.
+    /// The brokers as configured, for messages.
     pub brokers: Arc<str>,
 }
 
 impl Topic {
-    /// How many partitions there are. Asks until the cluster answers or patience is over; `meanwhile` is called between the
+    /// The number of partitions. Asks until the cluster answers or patience is over; `meanwhile` is called between the
     /// attempts.
     pub fn partitions(&self, patience: Duration, mut meanwhile: impl FnMut()) -> Result<i32, SourceError> {
         let asked = Instant::now();
@@ -176,7 +176,7 @@ impl Topic {
         Ok(list)
     }
 
-    /// What a question that failed means.
+    /// The error that a question which failed means.
     pub fn unanswered(&self, error: &KafkaError) -> SourceError {
         let refusal = error.rdkafka_error_code().and_then(|code| refusal(self.consumer.client().context(), code));
         match refusal {
@@ -212,7 +212,7 @@ pub(super) fn partitions<C: ClientContext>(
     }
 }
 
-/// Why this client is refused for good, if the failure or what was heard before says so.
+/// The reason why this client is refused for good, if the failure or what was heard before says so.
 pub(super) fn refusal(reports: &Reports, code: RDKafkaErrorCode) -> Option<String> {
     if is_refusal(code) { Some(code.to_string()) } else { reports.refused() }
 }
@@ -240,7 +240,7 @@ pub(super) fn code_of(error: &KafkaError) -> RDKafkaErrorCode {
     error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
 }
 
-/// Whether another broker is about to answer for the group.
+/// Says whether another broker is about to answer for the group.
 fn is_moving(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
     matches!(code_of(error), CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator)

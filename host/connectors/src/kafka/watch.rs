@@ -12,7 +12,7 @@ use sluice_core::{Offset, Partition};
 use super::topic::{Edge, Topic};
 use crate::source::SourceError;
 
-/// How long a question of a look may take: the end of a source waits for it, and a cluster that is away is looked at again.
+/// The longest that a question of a look may take: the end of a source waits for it, and a cluster that is away is looked at again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A thread that asks the cluster now and then, since asking blocks and a lane must not.
@@ -26,7 +26,7 @@ pub(super) struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a look found to be other than before.
+/// The thing that a look found to be other than before.
 pub(super) enum Found {
     /// New partitions and their beginnings.
     Partitions(BTreeMap<Partition, Offset>),
@@ -44,7 +44,7 @@ impl Watch {
         Ok(Watch { found, alive: Some(alive), thread: Some(thread) })
     }
 
-    /// What was found since the last call, if anything.
+    /// The thing that was found since the last call, if anything.
     pub fn found(&self) -> Option<Found> {
         self.found.try_recv().ok()
     }

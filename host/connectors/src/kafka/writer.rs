@@ -15,13 +15,13 @@ use super::topic::{code_of, missing, partitions, refusal, refused, silent};
 use super::{KafkaConnection, config};
 use crate::writer::{WriteError, Writer};
 
-/// How long a question waits before credentials are looked at.
+/// The time that a question waits before credentials are looked at.
 const ATTEMPT: Duration = Duration::from_millis(500);
 
-/// How long a full queue is waited for, and a flush: longer than a broker's restart.
+/// The longest that a full queue is waited for, and a flush: longer than a broker's restart.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a full queue is left alone between two attempts.
+/// The time that a full queue is left alone between two attempts.
 const WHILE_FULL: Duration = Duration::from_millis(10);
 
 /// Delivery reports are taken up every so many records: librdkafka queues them, and each costs a little memory.
@@ -57,7 +57,7 @@ impl KafkaWriter {
         Ok(KafkaWriter { config, producer, brokers, patience, partitions: HashMap::new(), unreported: 0 })
     }
 
-    /// How many partitions the topic has; none if there is no such topic. Waits for a broker.
+    /// The number of the topic's partitions; none if there is no such topic. Waits for a broker.
     fn look(&self, topic: &str) -> Result<Option<i32>, WriteError> {
         let asked = Instant::now();
         loop {

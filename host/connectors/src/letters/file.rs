@@ -45,19 +45,19 @@ pub fn check(path: &Path) -> Result<(), SinkError> {
     tempfile::tempfile_in(directory).map(drop).map_err(|error| trouble(directory, &error))
 }
 
-/// What a file was when it was read.
+/// The file's device, number and time of change when it was read.
 type Seen = (u64, u64, Option<SystemTime>);
 
 struct LetterFile {
     path: PathBuf,
-    /// As of which the index is.
+    /// The state of the file as of which the index is.
     seen: Option<Seen>,
     /// The pipeline whose letters are in the index; none for all.
     scope: Option<String>,
     index: Index,
 }
 
-/// What becomes of a line.
+/// The fate says what becomes of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stays,
@@ -259,7 +259,7 @@ fn read_line(reader: &mut BufReader<File>, line: &mut Vec<u8>) -> std::io::Resul
     Ok(i64::try_from(read).unwrap_or(i64::MAX))
 }
 
-/// Whether nothing follows the last line's end.
+/// Says whether nothing follows the last line's end.
 fn ends_well(file: &mut File) -> std::io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(true);
@@ -274,7 +274,7 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What a failed call means: somebody must change permissions or paths; a full disk may be emptied.
+/// The error that a failed call means: somebody must change permissions or paths; a full disk may be emptied.
 fn trouble(path: &Path, error: &std::io::Error) -> SinkError {
     let message = format!("dead letters in {}: {error}", path.display());
     match error.kind() {

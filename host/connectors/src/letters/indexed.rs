@@ -16,7 +16,7 @@ use crate::sink::SinkError;
 /// also in the host, which looks for those to be retried. Fewer: a producer's bad day is too many.
 pub(crate) const MAX_LETTERS: usize = 250_000;
 
-/// Where a letter is, and what is known of it without reading it.
+/// An entry says where a letter is, and what is known of it without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// An offset of the topic, or a byte of the file.
@@ -186,7 +186,7 @@ fn all(storage: &mut impl Storage, filter: &Filter) -> Result<Vec<(Place, Entry)
     Ok(places.into_iter().filter_map(|place| index.get(&place).copied().map(|entry| (place, entry))).collect())
 }
 
-/// What can be said without reading the letter.
+/// Judges as much of the filter as can be judged without reading the letter.
 fn place_fits(filter: &Filter, (pipeline, id): &Place, entry: Entry) -> bool {
     filter.pipeline.as_ref().is_none_or(|wanted| wanted == pipeline)
         && filter.topic.as_ref().is_none_or(|topic| *topic == id.topic)
@@ -201,7 +201,7 @@ fn content_fits(filter: &Filter, letter: &DeadLetter) -> bool {
         && filter.until.is_none_or(|until| letter.time < until)
 }
 
-/// Whether a letter of this place is at one of these offsets or after it.
+/// Says whether a letter of this place is at one of these offsets or after it.
 pub(crate) fn is_from(place: &Place, pipeline: &str, topic: &str, from: &BTreeMap<Partition, Offset>) -> bool {
     let (of, id) = place;
     of == pipeline && id.topic == topic && from.get(&id.partition).is_some_and(|offset| id.offset >= *offset)

@@ -30,7 +30,7 @@ struct Line {
     retry: bool,
 }
 
-/// What an index needs of a line.
+/// The part of a line that an index needs.
 #[derive(Debug, Deserialize)]
 struct Known {
     pipeline: String,

@@ -1,4 +1,4 @@
-//! How far a group is: a small JSON file for each topic, replaced whole.
+//! Commits say how far a group is: a small JSON file for each topic, replaced whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -35,7 +35,7 @@ impl Commits {
         Ok(Commits { next: Mutex::new(next), ..self })
     }
 
-    /// What the file says now.
+    /// The offsets that the file says now.
     pub fn committed(&self) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         Ok(read(&self.path)?.into_iter().map(|(partition, offset)| (Partition(partition), Offset(offset))).collect())
     }

@@ -20,7 +20,7 @@ use crate::source::SourceError;
 /// under way those that its records are in.
 const BLOCK: usize = 512 * 1024;
 
-/// How much of a first line tells a file from others. Less: lines that begin alike. More: it is read each second.
+/// The bytes of a first line that tell a file from others. Less: lines that begin alike. More: it is read each second.
 const IDENTIFYING: usize = 4096;
 
 /// A partition's file and how far it is read.
@@ -29,16 +29,16 @@ pub(super) struct PartitionFile {
     path: PathBuf,
     file: File,
     identity: (u64, u64),
-    /// How much of the file was read, into the blocks and `tail`.
+    /// The bytes of the file that were read, into the blocks and `tail`.
     read: u64,
     /// Whole lines, those from `at` on not handed out yet.
     block: Arc<Vec<u8>>,
     at: usize,
     /// The beginning of a line whose end isn't read yet.
     tail: Vec<u8>,
-    /// How many bytes of the tail were handed out as a line, since it is whole but for its line feed; 0 while it waits.
+    /// The bytes of the tail that were handed out as a line, since it is whole but for its line feed; 0 while it waits.
     taken: usize,
-    /// Whether the tail is to be handed out now.
+    /// Says whether the tail is to be handed out now.
     takes_tail: bool,
     position: Offset,
     counted: Counted,
@@ -153,7 +153,7 @@ impl PartitionFile {
         Ok(())
     }
 
-    /// How many whole lines the file has now: the offset of the next line written.
+    /// The number of whole lines that the file has now: the offset of the next line written.
     pub fn end(&mut self) -> Result<Offset, SourceError> {
         if self.read > self.counted.bytes {
             let waiting = memchr::memchr_iter(b'\n', &self.block[self.at..]).count();
@@ -178,9 +178,9 @@ impl PartitionFile {
         Ok(self.counted.lines.max(self.position))
     }
 
-    /// Where the file ends for a reader who doesn't wait for more: a last line that is a whole record counts without its line feed,
-    /// and is handed out. What a writer has written half is no whole record, and nothing that can follow a whole one makes it
-    /// another.
+    /// The offset where the file ends for a reader who doesn't wait for more: a last line that is a whole record counts
+    /// without its line feed, and is handed out. What a writer has written half is no whole record, and nothing that can
+    /// follow a whole one makes it another.
     pub fn last_end(&mut self) -> Result<Offset, SourceError> {
         let (end, length) = (self.end()?, self.checked_length()?);
         if self.taken > 0 || length == 0 {

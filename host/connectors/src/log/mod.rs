@@ -45,7 +45,7 @@ const MAX_NAME: usize = 249;
 /// A directory of topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConnection {
-    /// Where the topics' directories are.
+    /// The directory of the topics' directories.
     pub directory: PathBuf,
 }
 
@@ -97,7 +97,7 @@ fn partition_of(path: &Path) -> Option<Partition> {
     (path.file_name()?.to_str()? == partition_file(Partition(number))).then_some(Partition(number))
 }
 
-/// What a failed call on a file means to a reader: somebody must change permissions or paths; the rest may pass.
+/// The error that a failed call on a file means to a reader: somebody must change permissions or paths; the rest may pass.
 fn source_error(path: &Path, error: &Error) -> SourceError {
     let message = format!("{} can't be read: {error}", path.display());
     match error.kind() {

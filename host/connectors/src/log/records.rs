@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sluice_core::records::Records;
 use sluice_core::{Interval, Offset, Partition};
 
-/// Where a line is: `start..end` of its run's block. Blocks are far smaller than 4 GiB.
+/// The place of a line: `start..end` of its run's block. Blocks are far smaller than 4 GiB.
 struct Line {
     run: u32,
     start: u32,

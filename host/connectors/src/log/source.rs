@@ -18,10 +18,10 @@ use super::{LogConnection, partition_files, source_error};
 use crate::asking;
 use crate::source::{Committer, Source, SourceError, Start, Subscription, check_identity};
 
-/// How often an idle source looks at its files: what an appended line waits at most, against a `stat` for each file.
+/// The interval at which an idle source looks at its files: what an appended line waits at most, against a `stat` for each file.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How often the directory is read for new partitions.
+/// The interval at which the directory is read for new partitions.
 const SEARCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The most records of one answer, whatever is asked for: the index of the lines stays below a MiB.
@@ -34,10 +34,10 @@ const MAX_RECORDS: usize = 65_536;
 pub struct LogSource {
     topic: Arc<str>,
     directory: PathBuf,
-    /// What the files were when they were read before.
+    /// The identity that the files had when they were read before.
     known: Identity,
     files: Vec<PartitionFile>,
-    /// Which file is asked first: each in turn, so that none waits for the others' backlog.
+    /// The file that is asked first: each in turn, so that none waits for the others' backlog.
     turn: usize,
     starts: BTreeMap<Partition, Offset>,
     commits: Arc<Commits>,
@@ -219,7 +219,7 @@ impl Source for LogSource {
         self.starts.clone()
     }
 
-    /// What the files were when they were last compared: a checkpoint must not take a file for known whose lines weren't read.
+    /// The identity that the files had when they were last compared: a checkpoint must not take a file for known whose lines weren't read.
     fn identity(&self) -> Identity {
         self.known.clone()
     }

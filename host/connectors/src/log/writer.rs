@@ -161,7 +161,7 @@ fn no_topic(topic: &str, directory: &Path) -> WriteError {
     WriteError::Unusable(format!("the topic `{topic}` has no partition in {}; create it first", directory.display()))
 }
 
-/// What a failed call means: somebody must change permissions or paths; a full disk may be emptied.
+/// The error that a failed call means: somebody must change permissions or paths; a full disk may be emptied.
 fn write_error(path: &Path, error: &Error) -> WriteError {
     let message = format!("{} can't be written: {error}", path.display());
     match error.kind() {

@@ -1,4 +1,4 @@
-//! What the server says of a table.
+//! The description that the server gives of a table.
 
 use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
@@ -23,7 +23,7 @@ const INDEXES: &str = "SELECT CAST(index_name AS CHAR), CAST(COALESCE(column_nam
 const KIND_OF_TABLE: &str = "SELECT CAST(table_type AS CHAR) FROM information_schema.tables \
     WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ?";
 
-/// What there is under a table's name.
+/// The thing that is under a table's name.
 pub(super) enum Described {
     Missing,
     /// Not a base table: its type, as the server calls it.
@@ -76,7 +76,7 @@ fn column(table: &str, row: &MySqlRow) -> Result<Column, sqlx::Error> {
     Ok(Column { name, declared, kinds, rounds, takes, optional, counts, generated })
 }
 
-/// What a column's collation takes for the same, if it is a text's and takes texts for the same that differ.
+/// The texts that a column's collation takes for the same, if it is a text's and takes texts for the same that differ.
 fn alike(row: &MySqlRow) -> Result<Option<Alike>, sqlx::Error> {
     let (charset, collation): (Option<String>, Option<String>) = (row.try_get(11)?, row.try_get(13)?);
     let (Some(charset), Some(collation)) = (charset, collation) else { return Ok(None) };
@@ -88,7 +88,7 @@ fn alike(row: &MySqlRow) -> Result<Option<Alike>, sqlx::Error> {
     Ok(Some(Alike { column: row.try_get(0)?, collation, by_padding }))
 }
 
-/// Which texts a collation takes for the same.
+/// The texts that a collation takes for the same.
 #[derive(Debug, PartialEq, Eq)]
 enum Equality {
     /// None that differ.
@@ -99,7 +99,7 @@ enum Equality {
     Loose,
 }
 
-/// Of the names that MySQL and MariaDB give: there is no column that says it on both.
+/// The equality of a collation, by the names that MySQL and MariaDB give: there is no column that says it on both.
 fn equality(charset: &str, collation: &str) -> Equality {
     // Into the others two characters may go as one.
     let keeps_apart = ["utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32", "ascii"].contains(&charset);

@@ -1,4 +1,4 @@
-//! What the server's and the driver's errors mean for the pipeline.
+//! The server's and the driver's errors, as what they mean for the pipeline.
 
 use std::error::Error;
 
@@ -31,23 +31,23 @@ const PASSING: [u16; 42] = [
 /// The error of a session that isn't encrypted, for a server that takes no other (`require_secure_transport`).
 const NOT_ENCRYPTED: u16 = 3159;
 
-/// What ends it, and any that comes of a password which is sent by TLS only.
+/// The change that ends it, and any error that comes of a password which is sent by TLS only.
 const ENCRYPT: &str = "let tls be \"required\" (in a url, ssl-mode=REQUIRED)";
 
-/// What a session that can't be encrypted hangs on.
+/// The settings that a session hangs on which can't be encrypted.
 const TLS_KEYS: &str = "check the connection's `tls`, `ca`, `cert` and `key`, or ssl-mode and ssl-ca in its url";
 
-/// Who connects isn't let in.
+/// Errors of a user who isn't let in.
 const NOT_LET_IN: [u16; 6] = [1045, 1130, 1251, 1698, 1820, 1862];
 
-/// Who connects may not do it.
+/// Errors of a user who may not do it.
 const NOT_ALLOWED: [u16; 5] = [1044, 1142, 1143, 1227, 1370];
 
 fn is_denied(number: u16) -> bool {
     NOT_LET_IN.contains(&number) || NOT_ALLOWED.contains(&number)
 }
 
-/// Whether the user lacks a right that somebody could give.
+/// Says whether the user lacks a right that somebody could give.
 pub(super) fn lacks_a_right(error: &sqlx::Error) -> bool {
     number(error).is_some_and(|number| NOT_ALLOWED.contains(&number))
 }
@@ -82,13 +82,13 @@ pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
     error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 
-/// Whether the connection broke, so that another one may do.
+/// Says whether the connection broke, so that another one may do.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     // A server ends an idle connection with one of these, or with nothing.
     matches!(error, sqlx::Error::Io(_)) || matches!(number(error), Some(1927 | 4031))
 }
 
-/// Whether a statement was refused for what its rows hold: surely (true), or perhaps, if other rows are taken (false). None if
+/// Says whether a statement was refused for what its rows hold: surely (true), or perhaps, if other rows are taken (false). None if
 /// it was for another reason, or not refused.
 pub(super) fn about_rows(error: &sqlx::Error) -> Option<bool> {
     let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
@@ -138,7 +138,7 @@ pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
     }
 }
 
-/// Whether the connection broke, which for the driver is a failure of TLS while that begins.
+/// Says whether the connection broke, which for the driver is a failure of TLS while that begins.
 fn broke_off(error: &(dyn Error + 'static)) -> bool {
     // OpenSSL's words for an end without a word.
     error.to_string().to_ascii_lowercase().contains("unexpected eof")

@@ -1,4 +1,4 @@
-//! Which server, database and table a connection leads to.
+//! The identity of the server, the database and the table that a connection leads to.
 //!
 //! A server is known by `server_uuid` (MySQL) or `server_uid` (MariaDB), one of a cluster by the cluster's own id, which all of its
 //! servers have. A table is known by when it was made, which any `ALTER` makes anew and `TRUNCATE` doesn't: of that only its
@@ -14,11 +14,11 @@ use crate::found::{FoundTable, Watched};
 use crate::sink::SinkError;
 use crate::sql::{Dialect, UpsertPlan};
 
-/// What servers call themselves.
+/// The question what servers call themselves.
 const SERVER: &str =
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'group_replication_group_name')";
 
-/// What a Galera cluster calls itself.
+/// The question what a Galera cluster calls itself.
 const CLUSTER: &str = "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_state_uuid'";
 
 /// The names of a cluster's id. A server that is in none has an empty one, or zeros.
@@ -26,7 +26,7 @@ const CLUSTERS: [&str; 2] = ["wsrep_cluster_state_uuid", "group_replication_grou
 
 const DATABASE: &str = "SELECT CAST(DATABASE() AS CHAR)";
 
-/// What is under the plan's name.
+/// Finds what is under the plan's name.
 pub(super) async fn find(
     server: &Server,
     connection: &mut MySqlConnection,
@@ -48,7 +48,7 @@ pub(super) async fn find(
     Ok(Watched { is_blind, ..Watched::new(FoundTable { database, table, is_empty, ..FoundTable::default() }) })
 }
 
-/// Whether the table is still the one that was opened; right before rows are written to it, and in their transaction, which keeps it
+/// Checks that the table is still the one that was opened; right before rows are written to it, and in their transaction, which keeps it
 /// as it is.
 pub(super) async fn verify(
     server: &Server,
@@ -69,7 +69,7 @@ pub(super) async fn verify(
     }
 }
 
-/// When the table was made, and whether it is empty: only if that is asked for.
+/// Asks when the table was made, and whether it is empty: only if that is asked for.
 async fn look(
     connection: &mut MySqlConnection,
     plan: &UpsertPlan,
@@ -102,7 +102,7 @@ fn server_id(ids: &[(String, String)]) -> Option<&str> {
     CLUSTERS.into_iter().chain(["server_uuid", "server_uid"]).find_map(of)
 }
 
-/// Whether the server is one of a cluster, whose id is its own.
+/// Says whether the server is one of a cluster, whose id is its own.
 fn of_cluster(ids: &[(String, String)]) -> bool {
     let clusters: Vec<_> =
         ids.iter().filter(|(name, _)| CLUSTERS.iter().any(|known| known.eq_ignore_ascii_case(name))).cloned().collect();

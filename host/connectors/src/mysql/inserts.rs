@@ -21,7 +21,7 @@ pub(super) const MAX_BINDS: usize = 65_535;
 /// The longest statement, or value, that the server takes from this connection.
 const LIMIT: &str = "SELECT CAST(@@max_allowed_packet AS SIGNED)";
 
-/// Why a flush failed.
+/// The reason why a flush failed.
 pub(super) enum Failure {
     /// The connection broke before the server confirmed.
     Lost(SinkError),
@@ -40,7 +40,7 @@ impl From<Failure> for SinkError {
 pub(super) struct Inserts {
     pub(super) plan: UpsertPlan,
     statements: Upsert,
-    /// What the server takes at most, in bytes, once it was asked; asked anew after a connection broke.
+    /// The most bytes that the server takes, once it was asked; asked anew after a connection broke.
     limit: Option<usize>,
 }
 
@@ -132,7 +132,7 @@ impl Inserts {
         self.write(server, connection, &rows(&cut)).await
     }
 
-    /// What the server takes at most.
+    /// The most bytes that the server takes.
     async fn limit(&mut self, server: &Server, connection: &mut MySqlConnection) -> Result<usize, Failure> {
         if let Some(limit) = self.limit {
             return Ok(limit);

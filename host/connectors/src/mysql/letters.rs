@@ -48,7 +48,7 @@ struct MysqlSession {
     server: Server,
 }
 
-/// What a transaction came to.
+/// The answer that a transaction came to.
 struct Answer {
     rows: Vec<MySqlRow>,
     changed: u64,

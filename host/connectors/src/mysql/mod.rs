@@ -32,10 +32,10 @@ use sluice_core::Field;
 
 pub use self::pool::{DEFAULT_CONNECTIONS, Pool};
 pub use self::sink::MysqlSink;
-pub use self::url::{MysqlUrl, UrlError};
+pub use self::url::{DEFAULT_PORT, MysqlUrl, UrlError};
 use crate::sink::{SinkError, Target};
 
-/// Where a MySQL or MariaDB server is, and what its sessions are set to.
+/// A connection says where a MySQL or MariaDB server is, and what its sessions are set to.
 #[derive(Clone, Default)]
 pub struct MysqlConnection {
     /// `mysql://user:password@host:port/database`; TLS by the parameters `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, a

@@ -17,15 +17,15 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many connections there are unless told otherwise. Fewer: flushes of many pipelines wait for each other. More: a server's
+/// The number of connections unless told otherwise. Fewer: flushes of many pipelines wait for each other. More: a server's
 /// processors are busy with these already, and its limit (MySQL's default is 151) is for others, too.
 pub const DEFAULT_CONNECTIONS: u32 = 8;
 
-/// How long one may wait for a connection before that counts as a server that takes no rows. Twice as long as a statement may take:
+/// The longest wait for a connection before that counts as a server that takes no rows. Twice as long as a statement may take:
 /// those who wait for a server that hangs say so themselves before, and others take their places.
 pub(super) const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// At most so many connections to a server. Clones share them.
+/// A pool holds at most so many connections to a server. Clones share them.
 #[derive(Clone)]
 pub struct Pool(Arc<Shared>);
 
@@ -36,7 +36,7 @@ struct Shared {
     users: AtomicUsize,
 }
 
-/// Where a connection may be.
+/// The place where a connection may be.
 enum Place {
     Empty,
     Idle(Box<MySqlConnection>),
@@ -44,7 +44,7 @@ enum Place {
 }
 
 impl Pool {
-    /// Of this many connections; at least one.
+    /// Makes a pool of this many connections; at least one.
     pub fn new(connections: u32) -> Pool {
         let places = connections.max(1) as usize;
         let free = Arc::new(Semaphore::new(places));
@@ -52,7 +52,7 @@ impl Pool {
         Pool(Arc::new(Shared { free, places, users: AtomicUsize::default() }))
     }
 
-    /// How many there may be.
+    /// The number of connections that there may be.
     pub(super) fn limit(&self) -> usize {
         self.0.places().len()
     }
@@ -137,7 +137,7 @@ impl Lease {
         Lease { connection, slot, was_idle }
     }
 
-    /// For whoever comes next; no transaction may be open.
+    /// Gives it back for whoever comes next; no transaction may be open.
     pub(super) fn give_back(self) {
         let Lease { connection, slot, .. } = self;
         slot.pool.places()[slot.index] = Place::Idle(connection);

@@ -8,7 +8,7 @@ use super::session::Server;
 use crate::sink::SinkError;
 use crate::sql::Dialect;
 
-/// What will be done to a table.
+/// The need: what will be done to a table.
 pub(super) struct Need<'a> {
     /// The table, perhaps with its database.
     pub(super) table: &'a str,
@@ -21,7 +21,7 @@ pub(super) struct Need<'a> {
 }
 
 impl Need<'_> {
-    /// Whether the user may run the statements; else which rights are missing, with the statement that gives them.
+    /// Checks that the user may run the statements; else says which rights are missing, with the statement that gives them.
     pub(super) async fn check(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
         for statement in &self.statements {
             let sql = AssertSqlSafe(statement.as_str()).into_sql_str();

@@ -15,28 +15,29 @@ use super::pool::{LEASE_TIMEOUT, Lease, Pool};
 use super::{MysqlConnection, MysqlUrl, error, zone};
 use crate::sink::SinkError;
 
-/// How long connecting and setting up may take. Shorter fails on a slow handshake, longer delays the word that the server
+/// The longest that connecting and setting up may take. Shorter fails on a slow handshake, longer delays the word that the server
 /// is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the server may take for a statement. A thousand rows take milliseconds; a lock that somebody else holds is
+/// The longest that the server may take for a statement. A thousand rows take milliseconds; a lock that somebody else holds is
 /// given up by the server itself before ([`LOCK_TIMEOUT_SECONDS`]), which says more than our giving up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many statements a connection keeps prepared. An upsert has at most eleven texts, of so many of the pipelines that share the
-/// connection; all connections together stay far below a server's limit of 16,382 (`max_prepared_stmt_count`).
+/// The number of statements that a connection keeps prepared. An upsert has at most eleven texts, of so many of the
+/// pipelines that share the connection; all connections together stay far below a server's limit of 16,382
+/// (`max_prepared_stmt_count`).
 const PREPARED: usize = 256;
 
 /// The parameters of a url that name files, without hyphens.
 const FILES: [&str; 3] = ["sslca", "sslcert", "sslkey"];
 
-/// How long a statement waits for a row's lock.
+/// The seconds that a statement waits for a row's lock.
 const LOCK_TIMEOUT_SECONDS: u32 = 5;
 
 /// A server's address and the options to connect to it.
 pub(super) struct Server {
     options: MySqlConnectOptions,
-    /// What the driver reads for each connection.
+    /// The files that the driver reads for each connection.
     files: Vec<String>,
     time_zone: Option<String>,
     pool: Pool,

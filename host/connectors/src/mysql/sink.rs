@@ -15,7 +15,7 @@ use crate::found::Watched;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError, Target};
 use crate::sql::{Dialect, Table, UpsertPlan};
 
-/// What a sink does to a table that is there.
+/// The rights that a sink needs on a table that is there.
 const RIGHTS: &str = "SELECT, INSERT, UPDATE";
 
 /// A MySQL table that takes upserts.
@@ -137,7 +137,7 @@ async fn create_what_is_missing(
     Ok(widens)
 }
 
-/// What opening a sink would find at fault.
+/// Finds what opening a sink would find at fault.
 pub(super) async fn check(connection: &MysqlConnection, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
     let server = Server::of(connection)?;
     let plan = UpsertPlan::new(Dialect::Mysql, target, fields).map_err(SinkError::Mismatch)?;
@@ -146,7 +146,7 @@ pub(super) async fn check(connection: &MysqlConnection, target: &Target, fields:
     server.done(lease).await
 }
 
-/// What opening this table would find at fault.
+/// Finds what opening this table would find at fault.
 pub(super) async fn check_table(
     server: &Server,
     connection: &mut MySqlConnection,
@@ -170,7 +170,7 @@ async fn suited(server: &Server, connection: &mut MySqlConnection, plan: &Upsert
     Ok(UpsertPlan { exact, ..plan.clone() })
 }
 
-/// What the table's columns take; none if there is no table.
+/// Asks what the table's columns take; none if there is no table.
 async fn inspect(
     server: &Server,
     connection: &mut MySqlConnection,

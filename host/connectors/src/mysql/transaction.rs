@@ -17,7 +17,7 @@ use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
 use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
-/// Whether the engine of a table takes part in transactions.
+/// The question whether the engine of a table takes part in transactions.
 const TRANSACTIONAL: &str = "SELECT CAST(e.transactions AS CHAR), CAST(t.engine AS CHAR) FROM information_schema.tables t \
     JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ?";
 
@@ -66,7 +66,7 @@ impl MysqlConnection {
         server.done(lease).await
     }
 
-    /// How far the rows of a pipeline that reads this topic are.
+    /// Says how far the rows of a pipeline are that reads this topic.
     pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
         let server = Server::of(self)?;
         let mut lease = server.open().await?;

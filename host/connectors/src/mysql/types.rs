@@ -1,4 +1,4 @@
-//! What MySQL's column types take.
+//! The kinds that MySQL's column types take.
 
 use sluice_core::Kind;
 
@@ -93,7 +93,7 @@ impl ColumnType {
         (&[Kind::Int64, Kind::Boolean], Constraint { range: Some(range), ..any })
     }
 
-    /// Of a type without NaN and infinities.
+    /// The kinds and the constraint of a type without NaN and infinities.
     fn float(&self, max: f64, any: Constraint) -> (&'static [Kind], Constraint) {
         let max = self.decimal_floats().map_or(max, |(_, declared)| max.min(declared));
         let min = if self.unsigned { 0.0 } else { -max };

@@ -11,9 +11,10 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 const PARAMETERS: [&str; 9] =
     ["ssl-mode", "sslmode", "ssl-ca", "sslca", "ssl-cert", "sslcert", "ssl-key", "sslkey", "socket"];
 
-const DEFAULT_PORT: u16 = 3306;
+/// The port of a server whose url names none.
+pub const DEFAULT_PORT: u16 = 3306;
 
-/// Why a url can't be read, as a phrase that follows "the url". None quotes the url.
+/// The reason why a url can't be read, as a phrase that follows "the url". None quotes the url.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// It is no url of this kind.
@@ -34,17 +35,17 @@ pub enum UrlError {
     /// A parameter is unknown.
     #[error("has a parameter that means nothing here; known are {}; a ? in a password is %3F", PARAMETERS.join(", "))]
     Parameter,
-    /// What is percent-encoded is no text.
+    /// The bytes that are percent-encoded are no text.
     #[error("has bytes behind a % that aren't UTF-8; a % in a password is %25")]
     Encoding,
 }
 
-/// Where a server is, and who connects: `mysql://user:password@host:port/database?ssl-mode=…`.
+/// A url says where a server is, and who connects: `mysql://user:password@host:port/database?ssl-mode=…`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MysqlUrl {
-    /// Who connects.
+    /// The user who connects.
     pub user: Option<String>,
-    /// With which password.
+    /// The user's password.
     pub password: Option<String>,
     /// A name or an address, without brackets.
     pub host: String,
@@ -52,7 +53,7 @@ pub struct MysqlUrl {
     pub port: u16,
     /// The database of the session.
     pub database: Option<String>,
-    /// What else is said, such as `ssl-mode`.
+    /// The parameters, such as `ssl-mode`.
     pub parameters: Vec<(String, String)>,
 }
 

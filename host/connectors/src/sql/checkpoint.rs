@@ -14,7 +14,7 @@ use crate::transaction::{Ledger, TABLE, Written};
 /// The line of retried dead letters: no partition has this number.
 const RETRIES: Partition = Partition(-1);
 
-/// How many lines a statement stores at most: few placeholders.
+/// The most lines that a statement stores: few placeholders.
 const STORED_AT_ONCE: usize = 1_000;
 
 /// The statements of one pipeline's intervals.
@@ -37,12 +37,12 @@ pub(crate) struct Line {
     retried: String,
 }
 
-/// Where the database is.
+/// The point that the database is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Where the transaction begins.
+    /// The point where the transaction begins.
     Before,
-    /// Where it ends, by this host: it was committed, and the answer was lost.
+    /// The point where it ends, by this host: it was committed, and the answer was lost.
     After,
 }
 
@@ -113,7 +113,7 @@ impl CheckpointSql {
         [self.lock(&before, &after)].into_iter().chain(store).map(|statement| statement.sql).collect()
     }
 
-    /// Whether a transaction fits on these lines; else a sentence with both numbers.
+    /// Says whether a transaction fits on these lines; else a sentence with both numbers.
     pub(crate) fn compare(&self, lines: &[Line], before: &Written, after: &Written) -> Result<Found, String> {
         let asked = asked(before, after);
         let line = |partition| lines.iter().find(|line| line.partition == partition);
@@ -205,7 +205,7 @@ impl CheckpointSql {
     }
 }
 
-/// Where a line is before and after a transaction.
+/// A step says where a line is before and after a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Step {
     before: Option<Offset>,
@@ -231,7 +231,7 @@ fn retried_text(retried: &[LetterId]) -> String {
     if retried.is_empty() { String::new() } else { serde_json::to_string(retried).unwrap_or_default() }
 }
 
-/// How far the rows are, of a pipeline that reads this topic.
+/// Says how far the rows are, of a pipeline that reads this topic.
 ///
 /// # Errors
 /// The pipeline's lines are of another topic only, or a line isn't ours.

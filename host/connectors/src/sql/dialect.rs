@@ -1,4 +1,4 @@
-//! Where the two databases' SQL differs.
+//! The dialects say where the two databases' SQL differs.
 
 use sluice_core::Kind;
 
@@ -50,7 +50,7 @@ impl Dialect {
         }
     }
 
-    /// Why this can't be the name of a table, if it can't.
+    /// The reason why this can't be the name of a table, if it can't.
     pub(crate) fn table_problem(self, name: &str) -> Option<&'static str> {
         let (database, table) = self.database_of(name);
         if table.contains('.') {
@@ -88,7 +88,7 @@ impl Dialect {
         }
     }
 
-    /// What follows the columns of a table that we make.
+    /// The options that follow the columns of a table that we make.
     pub(crate) fn table_options(self, has_key: bool) -> &'static str {
         match self {
             Dialect::Mysql => " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
@@ -99,7 +99,7 @@ impl Dialect {
     }
 }
 
-/// Why this can't be the name of a table or column, if it can't.
+/// The reason why this can't be the name of a table or column, if it can't.
 pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("is empty");

@@ -1,4 +1,4 @@
-//! Whether a table takes what a plan writes; every reason why not, with the statement that changes it.
+//! Fit: whether a table takes what a plan writes; every reason why not, with the statement that changes it.
 
 use sluice_core::{Field, Kind};
 
@@ -8,7 +8,7 @@ use super::table::{Alike, Column, Table, UniqueIndex};
 use crate::sink::{Constraint, KeyEquality};
 
 impl UpsertPlan {
-    /// What each field's column takes, or every problem as a sentence.
+    /// The constraint of each field's column, or every problem as a sentence.
     pub(crate) fn check(&self, table: &Table) -> Result<Vec<Constraint>, Vec<String>> {
         let mut problems = Vec::new();
         let mut constraints = Vec::with_capacity(self.fields.len());
@@ -99,7 +99,7 @@ impl UpsertPlan {
         format!("column {} of table {}", self.dialect.quote(&column.name), self.table())
     }
 
-    /// What to do about a kind that the column doesn't take. Never to change the column: it holds something, of which another type
+    /// The advice about a kind that the column doesn't take. Never to change the column: it holds something, of which another type
     /// might keep less.
     fn other_kind(&self, column: &Column, field: &Field) -> String {
         let kinds: Vec<_> = column.kinds.iter().map(|kind| kind.name()).collect();
@@ -151,7 +151,7 @@ impl UpsertPlan {
         table.unique.iter().filter(|index| index.whole && same_names(&index.columns, &self.target.key))
     }
 
-    /// What makes texts of the key the same that differ, where the target doesn't say that it may.
+    /// The problems that make texts of the key the same that differ, where the target doesn't say that it may.
     fn equality_problems(&self, table: &Table) -> Vec<String> {
         let mut told: Vec<&str> = Vec::new();
         let mut problems = Vec::new();
@@ -200,7 +200,7 @@ impl UpsertPlan {
         }
     }
 
-    /// Whether the target says that what the collation takes for one is one.
+    /// Says whether the target says that what the collation takes for one is one.
     fn takes_for_one(&self, alike: &Alike) -> bool {
         match self.target.equality {
             KeyEquality::Exact => false,
@@ -209,7 +209,7 @@ impl UpsertPlan {
         }
     }
 
-    /// Whether no text of this field may end in a space, since the table passes over those and the target knows it.
+    /// Says whether no text of this field may end in a space, since the table passes over those and the target knows it.
     fn is_trimmed(&self, field: &Field, table: &Table) -> bool {
         let of_field = |alike: &Alike| alike.by_padding && alike.column.eq_ignore_ascii_case(&field.name);
         self.target.equality == KeyEquality::Trimmed
@@ -279,7 +279,7 @@ impl UpsertPlan {
     }
 }
 
-/// Whether SQLite has it as a part of the table.
+/// Says whether SQLite has it as a part of the table.
 fn is_of_the_table(index: &UniqueIndex) -> bool {
     index.primary || index.name.starts_with("sqlite_autoindex_")
 }

@@ -13,7 +13,7 @@ use crate::sink::{Rows, Sink, SinkError};
 /// A connection that runs statements. Each call is a transaction.
 #[async_trait]
 pub(crate) trait Session: Send {
-    /// Whether there is such a table.
+    /// Says whether there is such a table.
     async fn has_table(&mut self, table: &str) -> Result<bool, SinkError>;
 
     /// The letters that the statement selects.

@@ -10,7 +10,7 @@ use super::dialect::Dialect;
 use crate::letters::{Filter, Letter, MAX_FOUND, PREVIEW_BYTES, Place};
 use crate::sink::{KeyEquality, SinkError, Target};
 
-/// How many letters a statement removes at most: few placeholders, and few statements for many letters.
+/// The most letters that a statement removes: few placeholders, and few statements for many letters.
 const REMOVED_AT_ONCE: usize = 256;
 
 /// A value for a placeholder.
@@ -55,7 +55,7 @@ impl Statement {
         Ok(self)
     }
 
-    /// Whether it answers rows.
+    /// Says whether it answers rows.
     pub(crate) fn selects(&self) -> bool {
         self.sql.starts_with("SELECT")
     }

@@ -1,4 +1,4 @@
-//! What the SQL databases share: the words of their statements, and whether a table takes what a pipeline writes.
+//! The parts that the SQL databases share: the words of their statements, and whether a table takes what a pipeline writes.
 //!
 //! ```text
 //! Target + fields ──▶ UpsertPlan ──create_table──▶ DDL

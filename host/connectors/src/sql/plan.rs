@@ -1,4 +1,4 @@
-//! What a pipeline writes where: the one description that DDL, checks and statements are made from.
+//! The plan says what a pipeline writes where: the one description that DDL, checks and statements are made from.
 
 use sluice_core::{Field, Kind};
 
@@ -55,7 +55,7 @@ impl UpsertPlan {
         self.dialect.quote_table(&self.target.table)
     }
 
-    /// Whether the column is one of the key's.
+    /// Says whether the column is one of the key's.
     pub(crate) fn is_key(&self, name: &str) -> bool {
         self.target.key.iter().any(|key| key.eq_ignore_ascii_case(name))
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::upsert::power_of_two;
 use crate::sink::{Refused, SinkError};
 
-/// What came of an insert that the server answered.
+/// The outcome of an insert that the server answered.
 #[derive(Debug)]
 pub(crate) enum Inserted {
     Taken,
@@ -19,7 +19,7 @@ pub(crate) enum Inserted {
     Refused(Words),
 }
 
-/// Why a server refuses a statement's rows.
+/// The reason why a server refuses a statement's rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Words {
     pub(crate) reason: String,
@@ -50,12 +50,12 @@ impl Search {
         self.parts.push(rows);
     }
 
-    /// What is to be tried next.
+    /// The part that is to be tried next.
     pub(crate) fn next(&mut self) -> Option<Range<usize>> {
         self.parts.pop()
     }
 
-    /// What came of it.
+    /// Hears what came of it.
     pub(crate) fn heard(&mut self, part: Range<usize>, inserted: Inserted) {
         match inserted {
             Inserted::Taken => self.taken = true,

@@ -4,10 +4,10 @@ use sluice_core::Kind;
 
 use crate::sink::Constraint;
 
-/// What a table is made of.
+/// A table, as far as it matters here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
-    /// In the table's order.
+    /// The columns in the table's order.
     pub(crate) columns: Vec<Column>,
     /// The primary key among them.
     pub(crate) unique: Vec<UniqueIndex>,
@@ -34,7 +34,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// What it takes of values of this kind.
+    /// The constraint that it puts on values of this kind.
     pub(crate) fn constraint(&self, kind: Kind) -> Constraint {
         let sized = matches!(kind, Kind::Utf8 | Kind::Binary);
         Constraint {

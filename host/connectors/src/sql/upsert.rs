@@ -12,10 +12,10 @@ use super::values::Values;
 /// large texts. More: a larger copy is made, and gains nothing.
 const MAX_STATEMENT_BYTES: usize = 2 << 20;
 
-/// What a value takes in a statement at most, beside its own bytes: its length or a time's fields, its type, its null bit.
+/// The most bytes that a value takes in a statement beside its own: its length or a time's fields, its type, its null bit.
 const VALUE_OVERHEAD: usize = 12;
 
-/// What a statement has beside its values: which it is, and its options.
+/// The bytes that a statement has beside its values: which it is, and its options.
 const STATEMENT_OVERHEAD: usize = 64;
 
 /// `INSERT`s that replace the row with the same key; without a key they add rows.
@@ -29,7 +29,7 @@ pub(crate) struct Upsert {
     tail: String,
     max_rows: usize,
     max_bytes: usize,
-    /// By rows; at most one for each power of two and one for `max_rows`.
+    /// The texts by rows; at most one for each power of two and one for `max_rows`.
     texts: BTreeMap<usize, Arc<str>>,
 }
 
@@ -47,7 +47,7 @@ impl Upsert {
         }
     }
 
-    /// From now on a statement of several rows, its text and its values each, has no more bytes than the server takes.
+    /// Sets the server's limit: from now on a statement of several rows, its text and its values each, has no more bytes than it takes.
     pub(crate) fn set_server_limit(&mut self, bytes: usize) {
         self.max_bytes = bytes.min(MAX_STATEMENT_BYTES);
     }
@@ -90,7 +90,7 @@ pub(crate) fn statement_bytes(values: &[Values<'_>], rows: Range<usize>) -> usiz
     overhead + values.iter().map(|column| column.bytes(rows.clone())).sum::<usize>()
 }
 
-/// What happens to a row whose key is there.
+/// The clause that says what happens to a row whose key is there.
 fn on_conflict(plan: &UpsertPlan) -> String {
     if plan.target.key.is_empty() {
         return String::new();

@@ -1,4 +1,4 @@
-//! What SQLite's columns keep as it was written.
+//! SQLite's columns, and the kinds that they keep as they were written.
 //!
 //! A column has an affinity, which its declared type's name decides (<https://www.sqlite.org/datatype3.html> §3.1): it
 //! turns values into that type if it can, `'007'` into 7. So a column takes the kinds that its affinity leaves alone.

@@ -1,4 +1,4 @@
-//! What SQLite says of a table.
+//! The description that SQLite gives of a table.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -14,10 +14,10 @@ const TIMES: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 /// All but NaN, which would be stored as null.
 const FLOATS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
-/// What messages call the primary key's index.
+/// The name of the primary key's index in messages.
 const PRIMARY: &str = "PRIMARY KEY";
 
-/// What there is under a table's name.
+/// The thing that is under a table's name.
 pub(super) enum Described {
     Missing,
     View,
@@ -78,7 +78,7 @@ fn column(row: &SqliteRow, rowid: Option<&str>, strict: bool) -> Result<Column, 
     })
 }
 
-/// What an index's column takes for the same by a collation that isn't SQLite's own by bytes.
+/// The texts that an index's column takes for the same by a collation that isn't SQLite's own by bytes.
 fn alike(column: &str, collation: Option<String>) -> Option<Alike> {
     let collation = collation.filter(|name| !name.eq_ignore_ascii_case("BINARY"))?;
     let by_padding = collation.eq_ignore_ascii_case("RTRIM");

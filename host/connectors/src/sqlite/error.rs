@@ -1,4 +1,4 @@
-//! What SQLite's errors mean for the pipeline.
+//! SQLite's errors, as what they mean for the pipeline.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const OF_A_ROW: [i32; 3] = [18, 19, 20];
 /// Those that are about the file, the table or the statement: somebody must change something.
 const OF_THE_TABLE: [i32; 11] = [2, 3, 7, 8, 11, 12, 14, 21, 23, 25, 26];
 
-/// Whether a statement was refused for what its rows hold: surely (true), or perhaps, if other rows are taken (false). None if
+/// Says whether a statement was refused for what its rows hold: surely (true), or perhaps, if other rows are taken (false). None if
 /// it was for another reason, or not refused.
 pub(super) fn about_rows(error: &sqlx::Error) -> Option<bool> {
     let code = primary(error.as_database_error()?)?;

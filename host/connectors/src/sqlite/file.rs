@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::error;
 use crate::sink::SinkError;
 
-/// How long a statement waits for another writer of the file. Transactions take milliseconds; a reader never blocks one.
+/// The longest that a statement waits for another writer of the file. Transactions take milliseconds; a reader never blocks one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The databases that this process opened to write, by their paths: as many as there are in configuration.
@@ -27,7 +27,7 @@ struct Files {
     beside: Vec<(PathBuf, u64)>,
 }
 
-/// Where the database is.
+/// The file of the database.
 #[derive(Debug, Clone)]
 pub(super) struct File {
     path: PathBuf,
@@ -38,7 +38,7 @@ impl File {
         File { path: path.to_path_buf() }
     }
 
-    /// Whether the file is there already.
+    /// Says whether the file is there already.
     pub(super) fn exists(&self) -> bool {
         self.path.exists()
     }
@@ -95,8 +95,9 @@ impl File {
         Ok(connection)
     }
 
-    /// Which file the path leads to now, if there is one: its number, and when it was made, as numbers are used again. The device's number
-    /// may be another after a restart of the machine, and counts only where no time is known.
+    /// The identity of the file that the path leads to now, if there is one: its number, and when it was made, as numbers
+    /// are used again. The device's number may be another after a restart of the machine, and counts only where no time is
+    /// known.
     pub(super) fn identity(&self) -> Option<String> {
         let file = std::fs::metadata(&self.path).ok()?;
         let made = file.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
@@ -139,7 +140,7 @@ impl File {
         error::sink_error(&self.path, error)
     }
 
-    /// What is wrong with the place of a file that would be made.
+    /// Finds what is wrong with the place of a file that would be made.
     pub(super) fn find_directory(&self) -> Result<(), SinkError> {
         match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(SinkError::Unusable(format!(
@@ -150,7 +151,7 @@ impl File {
         }
     }
 
-    /// What keeps this user from writing the file, and those that SQLite makes beside it.
+    /// Finds what keeps this user from writing the file, and those that SQLite makes beside it.
     pub(super) fn check_writable(&self) -> Result<(), SinkError> {
         let unusable = |what: String| SinkError::Unusable(format!("{what}: let the user that runs sluice write there"));
         let file = OpenOptions::new().write(true).open(&self.path);

@@ -1,4 +1,5 @@
-//! Whether a table's file is still the one that was opened: one that is moved or removed takes rows that nobody finds again.
+//! The identity of a table's file, which says whether it is still the one that was opened: one that is moved or removed takes rows that
+//! nobody finds again.
 
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection as Connection};
 
@@ -7,7 +8,7 @@ use crate::found::{FoundTable, Watched};
 use crate::sink::SinkError;
 use crate::sql::UpsertPlan;
 
-/// What is under the plan's name in the open file, which was opened when the path led to `file`.
+/// Finds what is under the plan's name in the open file, which was opened when the path led to `file`.
 pub(super) async fn find(
     file: &File,
     connection: &mut Connection,
@@ -24,7 +25,7 @@ pub(super) async fn find(
     Ok(FoundTable { table: before, is_empty, ..FoundTable::default() })
 }
 
-/// Whether the path still leads to the file that was opened.
+/// Checks that the path still leads to the file that was opened.
 fn verify_file(file: &File, watched: &Watched) -> Result<(), SinkError> {
     match file.identity() {
         None => Err(replaced(file, "is gone")),
@@ -52,7 +53,7 @@ pub(super) async fn verify_open(
     }
 }
 
-/// Whether the table still has its rows; within the transaction that writes more.
+/// Checks that the table still has its rows; within the transaction that writes more.
 pub(super) async fn verify_rows(
     file: &File,
     connection: &mut Connection,

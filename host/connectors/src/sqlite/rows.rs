@@ -1,4 +1,4 @@
-//! Whether a table holds anything.
+//! The question whether a table holds anything.
 
 use sqlx::AssertSqlSafe;
 
@@ -9,7 +9,7 @@ use crate::sink::SinkError;
 use crate::sql::Dialect;
 
 impl SqliteConnection {
-    /// Whether the table is there and has a row.
+    /// Says whether the table is there and has a row.
     pub async fn has_rows(&self, table: &str) -> Result<bool, SinkError> {
         let file = File::new(&self.path);
         if !file.exists() {

@@ -107,13 +107,13 @@ pub(super) async fn open_table(file: &File, plan: &UpsertPlan) -> Result<Opened,
     Ok(Opened { connection, constraints, watched })
 }
 
-/// What opening a sink would find at fault.
+/// Finds what opening a sink would find at fault.
 pub(super) async fn check(connection: &SqliteConnection, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
     let plan = UpsertPlan::new(Dialect::Sqlite, target, fields).map_err(SinkError::Mismatch)?;
     check_table(&File::new(&connection.path), &plan).await
 }
 
-/// What opening this table would find at fault.
+/// Finds what opening this table would find at fault.
 pub(super) async fn check_table(file: &File, plan: &UpsertPlan) -> Result<(), SinkError> {
     if !file.exists() {
         file.find_directory()?;
@@ -164,7 +164,7 @@ async fn what_is_missing(
     Ok((there.is_some(), statements))
 }
 
-/// What the table's columns take; none if there is no table.
+/// Asks what the table's columns take; none if there is no table.
 async fn inspect(
     file: &File,
     connection: &mut Connection,

@@ -45,7 +45,7 @@ impl SqliteConnection {
         sink::check_table(&File::new(&self.path), &plan(ledger, fields)?).await
     }
 
-    /// How far the rows of a pipeline that reads this topic are.
+    /// Says how far the rows of a pipeline are that reads this topic.
     pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
         let file = File::new(&self.path);
         if !file.exists() {

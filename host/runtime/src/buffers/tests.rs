@@ -36,7 +36,7 @@ where
         .boxed()
 }
 
-/// What a guest would answer that answers what it was lent.
+/// The answer of a guest that answers what it was lent.
 fn echoed(lent: &Lent) -> Answered {
     Answered {
         validity: lent.validity.as_ref().map(|b| b.to_vec()),
@@ -164,7 +164,7 @@ fn a_column_of_a_type_that_the_contract_lacks_is_not_lent() {
     assert!(Kind::ALL.iter().all(|kind| lend(&array, *kind).is_none()));
 }
 
-/// What was found worth trying: kind, rows, validity, offsets, values, and whether it is a column.
+/// A case that was found worth trying: kind, rows, validity, offsets, values, and whether it is a column.
 type Tried = (Kind, usize, Option<&'static [u8]>, &'static [i32], &'static [u8], bool);
 
 const CORPUS: [Tried; 22] = [

@@ -3,10 +3,10 @@
 use arrow_array::{Array, ArrayRef};
 use sluice_core::operator::{OperatorError, Produced};
 
-/// How much of a value is shown.
+/// The most characters of a value that are shown.
 const SHOWN: usize = 60;
 
-/// Where two lists of columns differ first, as a sentence; none if they don't. `names` are the columns'.
+/// The place where two lists of columns differ first, as a sentence; none if they don't. `names` are the columns'.
 pub(super) fn columns(names: &[String], one: &[ArrayRef], other: &[ArrayRef]) -> Option<String> {
     names.iter().zip(one.iter().zip(other)).find_map(|(name, (one, other))| {
         if one.len() != other.len() {
@@ -17,7 +17,7 @@ pub(super) fn columns(names: &[String], one: &[ArrayRef], other: &[ArrayRef]) ->
     })
 }
 
-/// Where two answers of `process` differ first, whose selections are written out.
+/// The place where two answers of `process` differ first, whose selections are written out.
 pub(super) fn produced(names: &[String], one: &Produced, other: &Produced) -> Option<String> {
     if one.selection != other.selection {
         return Some("other rows are kept".to_owned());

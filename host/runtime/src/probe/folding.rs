@@ -65,7 +65,7 @@ fn names(fields: &[Field]) -> Vec<String> {
     fields.iter().map(|field| field.name.clone()).collect()
 }
 
-/// What is compared, and what comes of it.
+/// The laws: what is compared, and what comes of it.
 struct Laws<'a> {
     findings: &'a mut Vec<String>,
     names: Vec<String>,

@@ -1,4 +1,4 @@
-//! Whether an operator keeps what it promises, tried on rows that are made up.
+//! The probe whether an operator keeps what it promises, tried on rows that are made up.
 //!
 //! The host may drop an instance at any moment, cut batches anywhere and call another instance instead. So the answer to a row must
 //! depend on nothing but the row, and a state on nothing but the rows that were added to it. What an instance remembers between calls

@@ -1,4 +1,4 @@
-//! Whether `process` answers the same rows in the same way, whatever it was called with before.
+//! The probe whether `process` answers the same rows in the same way, whatever it was called with before.
 
 use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::take::{TakeOptions, take};
@@ -11,7 +11,7 @@ use crate::instance::{Instance, OpenError};
 /// Some rows, and an operator to be tried on them.
 pub(super) struct Processing<'a> {
     opener: &'a Opener<'a>,
-    /// What the rows are called.
+    /// The name of these rows.
     sort: &'a str,
     rows: &'a [ArrayRef],
 }

@@ -22,7 +22,7 @@ const TEXTS: [&str; 10] =
 /// Numbers at which arithmetic ends.
 const INTEGERS: [i64; 8] = [i64::MIN, i64::MIN + 1, -1, 0, 1, 1 << 53, i64::MAX - 1, i64::MAX];
 
-/// As [`INTEGERS`].
+/// Floats, as [`INTEGERS`].
 const FLOATS: [f64; 10] =
     [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, f64::MIN, f64::MAX, f64::MIN_POSITIVE, 1e300, 0.1];
 

@@ -36,10 +36,10 @@ pub struct Generate {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// How many users, from 2000 up.
-    #[arg(long, default_value = "2001")]
+    #[arg(long, default_value_t = GeneratorOptions::default().users)]
     users: NonZeroU32,
     /// How many rooms, from 20210813 up.
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value_t = GeneratorOptions::default().rooms)]
     rooms: NonZeroU32,
     /// Write only the records of this topic; `--count` counts these.
     #[arg(long, value_parser = topic)]

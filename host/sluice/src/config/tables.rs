@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use sluice_connectors::mysql::DEFAULT_PORT;
+
 use super::connection::Connection;
 use super::pipeline::Pipeline;
 use super::problem::Problem;
 use super::sink::Sink;
-
-/// The port of a MySQL server whose url names none.
-const MYSQL_PORT: &str = "3306";
 
 /// A table, whatever its connection is called: its server and database, or its file, and its name.
 type Place = (String, String);
@@ -70,7 +69,10 @@ fn mysql_place(url: &str) -> (String, &str) {
     let place = url.rsplit_once('@').or_else(|| url.split_once("://")).map_or(url, |(_, place)| place);
     let (place, _) = place.split_once('?').unwrap_or((place, ""));
     let (server, database) = place.split_once('/').unwrap_or((place, ""));
-    let (host, port) = server.rsplit_once(':').filter(|(_, port)| !port.contains(']')).unwrap_or((server, MYSQL_PORT));
+    let (host, port) = match server.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+        Some((host, port)) => (host, port.to_owned()),
+        None => (server, DEFAULT_PORT.to_string()),
+    };
     let host = if host.eq_ignore_ascii_case("localhost") { "127.0.0.1".to_owned() } else { host.to_lowercase() };
     (format!("{host}:{port}"), database)
 }

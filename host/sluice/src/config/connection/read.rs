@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sluice_connectors::hbase::{DEFAULT_ENTRIES, DEFAULT_TTL};
+use sluice_connectors::kafka::config::RESERVED;
 use toml::de::DeValue;
 
 use super::declared::Declared;
@@ -13,28 +15,11 @@ use crate::config::reader::{Item, Section};
 use crate::config::secret::{Secret, veil};
 use crate::config::value;
 
-/// How long a looked-up row is used again unless the connection says otherwise. Short, since a lookup is meant to see the
-/// table as it is when the record is processed; long enough that a busy key is asked for now and then, not with every batch.
-pub const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(5);
-
-/// How many looked-up rows are kept unless the connection says otherwise: some tens of megabytes of short rows.
-pub const DEFAULT_CACHE_ENTRIES: u32 = 100_000;
-
 /// The longest time to live: an older row than this belongs into a table of one's own.
 const MAX_CACHE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most rows that a cache may keep: gigabytes.
 const MAX_CACHE_ENTRIES: u32 = 10_000_000;
-
-/// Properties of librdkafka that the host sets itself, and where to say it instead.
-const OWN_PROPERTIES: [(&str, &str); 6] = [
-    ("bootstrap.servers", "no such property: `brokers` says it"),
-    ("group.id", "no such property: the pipeline's `source.group` says it"),
-    ("auto.offset.reset", "no such property: the pipeline's `source.start` says it"),
-    ("enable.auto.commit", "no such property: offsets are committed after the rows are written"),
-    ("enable.auto.offset.store", "no such property: offsets are committed after the rows are written"),
-    ("enable.partition.eof", "no such property: the host needs to know where a partition ends"),
-];
 
 /// Parts of the names of properties that hold what nobody else may know.
 const CONFIDENTIAL: [&str; 6] = ["password", "secret", "pem", "oauthbearer.config", "jaas", "kinit"];
@@ -125,8 +110,8 @@ fn read_properties(item: &Item<'_>, prefix: &str, into: &mut BTreeMap<String, Se
         let name = format!("{prefix}{name}");
         if item.is_table() {
             whole &= read_properties(&item, &format!("{name}."), into);
-        } else if let Some((_, instead)) = OWN_PROPERTIES.iter().find(|(own, _)| *own == name) {
-            item.problem("a property that the host sets itself", *instead);
+        } else if let Some((_, instead)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
+            item.problem("a property that the host sets itself", format!("no such property: {instead}"));
             whole = false;
         } else if let Some(text) = property(&item) {
             // librdkafka has messages of its own.
@@ -153,7 +138,7 @@ fn hbase(section: &Section<'_>) -> Option<Connection> {
     let want = r#"host:port of HBase's Thrift server such as "127.0.0.1:9090""#;
     let thrift = section
         .required("thrift", want, |item| item.parse(want, |text| value::is_address(text).then(|| text.to_owned())));
-    let default = CacheSettings { ttl: DEFAULT_CACHE_TTL, entries: DEFAULT_CACHE_ENTRIES };
+    let default = CacheSettings { ttl: DEFAULT_TTL, entries: DEFAULT_ENTRIES };
     let cache = section.or("cache", default, |item| {
         item.table(r#"a table such as { ttl = "5s", entries = 100000 }"#, |section| {
             let ttl = section.or("ttl", default.ttl, |item| value::duration(&item, Duration::ZERO, MAX_CACHE_TTL));

@@ -411,12 +411,3 @@ fn a_sink_may_ask_which_generation_wrote_a_row() {
     let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
     assert!(load_from(directory.path()).unwrap().pipelines[0].sinks[0].generation);
 }
-
-#[test]
-fn defaults_are_those_of_whom_they_are_for() {
-    let directory = directory(SERVICE, &[]);
-    let config = load_from(directory.path()).unwrap();
-    let Connection::Hbase { cache, .. } = &config.connections["dimensions"] else { panic!("an hbase connection") };
-    let lookups = sluice_connectors::hbase::CacheConfig::default();
-    assert_eq!((cache.ttl, cache.entries as usize), (lookups.ttl, lookups.entries));
-}

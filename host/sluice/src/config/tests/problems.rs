@@ -1,5 +1,7 @@
 //! Wrong files, and every line that is said about them.
 
+use sluice_connectors::kafka::config::RESERVED;
+
 use super::{PIPELINE, SERVICE, lines};
 
 /// Compares problems with the lines that are expected.
@@ -76,6 +78,24 @@ sluice.toml:1: connections: found a number, want tables [connections.NAME]
 sluice.toml:2: admin.listen: found nothing, want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
 "#,
     );
+}
+
+#[test]
+fn a_property_of_kafka_that_the_host_sets_is_refused_where_it_stands() {
+    for (name, instead) in RESERVED {
+        // As one key, and as TOML takes it without quotes: tables in tables.
+        for key in [format!("\"{name}\""), name.to_owned()] {
+            check(
+                of_service(&format!(
+                    "[connections]\nk = {{ kafka = {{ brokers = 'h:1', properties = {{ {key} = true }} }} }}"
+                )),
+                &format!(
+                    "sluice.toml:2: connections.k.kafka.properties.{key}: found a property that the host sets itself, \
+                     want no such property: {instead}"
+                ),
+            );
+        }
+    }
 }
 
 #[test]
