@@ -19,6 +19,11 @@ impl Fold {
         self.backing.is_some() && self.windowed.is_none() && self.bytes() > self.keeping.memory
     }
 
+    /// Whether groups take more memory than they may, and none can leave it.
+    pub fn is_stuck(&self) -> bool {
+        self.is_over() && !self.groups.is_empty() && self.evictable().next().is_none()
+    }
+
     /// Whether no row may come before a flush: groups take too much memory, or too much of it changed since the last one.
     pub fn is_full(&self) -> bool {
         let a_group = self.bytes() / self.groups.len().max(1);
@@ -37,8 +42,13 @@ impl Fold {
         if !self.is_over() {
             return;
         }
+        if self.groups.is_empty() {
+            // Buffers that were once large: those of a batch that could not be taken in, say.
+            self.keep_only(&[]);
+            return;
+        }
         let mut ages: Vec<u64> = self.evictable().map(|group| self.batch.place[group as usize].0).collect();
-        if ages.len() * 4 < self.groups.len() {
+        if ages.is_empty() || ages.len() * 4 < self.groups.len() {
             // Too little would come of it: rebuilding costs as much as what stays.
             return;
         }
