@@ -4,6 +4,6 @@
 set -euo pipefail
 minutes="${1:?minutes}" seed="${2:-}"
 if [ -z "$seed" ]; then
-  SLUICE_SEEDS=5000 cargo test --release --test simulation whatever
+  SLUICE_SEEDS=10000 cargo test --release --test simulation whatever
 fi
 cargo run --release --bin soak -- --minutes "$minutes" ${seed:+--seed "$seed"}

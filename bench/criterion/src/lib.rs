@@ -71,9 +71,9 @@ mod tests {
         let native = Native::in_place_of(&wasm());
         let [wasm, native] = [job(wasm()), job(native)].map(|mut chain| {
             (0..3).for_each(|_| run(&mut chain, &gifts));
-            chain.seal(1).expect("sums are emitted").emitted
+            chain.seal(1).expect("sums are emitted").rows
         });
-        let sums = |emitted: &[sluice_core::fold::Emitted]| format!("{:?}", emitted[0].columns);
+        let sums = |emitted: &[sluice_core::rows::Rows]| format!("{:?}", emitted[0].columns);
         assert!(wasm[0].rows > 1);
         assert_eq!(sums(&wasm), sums(&native));
     }

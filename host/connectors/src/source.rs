@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::identity::Identity;
+pub use sluice_core::port::{LeaseError, SourceError};
 use sluice_core::records::Records;
 use sluice_core::share::Share;
 use sluice_core::{Offset, Partition};
@@ -99,41 +100,6 @@ pub trait Committer: Send + Sync {
     /// Commits, for each partition that is this host's, the next offset to read: once the rows of everything before are written.
     /// May block while the server answers.
     fn commit(&self, next: &BTreeMap<Partition, Offset>) -> Result<(), SourceError>;
-}
-
-/// Why there are no records. Messages name the server and the topic, and say what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The server is away or overloaded: retry, nothing is lost.
-    #[error("{0}")]
-    Unavailable(String),
-    /// The topic isn't there, the credentials are wrong, the start is gone: somebody must change something.
-    #[error("{0}")]
-    Unusable(String),
-    /// The topic isn't the one that was read before, though it has its name.
-    #[error("the topic `{topic}` is another one than was read so far: that was {was}, and this is {is}")]
-    Another {
-        /// Its name.
-        topic: String,
-        /// What was read: as much of its identity as tells the two apart.
-        was: Identity,
-        /// What is there.
-        is: Identity,
-    },
-    /// Others have the partitions that are needed: wait until they are gone. Only when a source is opened.
-    #[error("{0}")]
-    Held(String),
-}
-
-/// Why nothing may be written.
-#[derive(Debug, thiserror::Error)]
-pub enum LeaseError {
-    /// Another host may have the partitions: drop what isn't written, it is read again.
-    #[error("{0}")]
-    Lost(String),
-    /// The server doesn't say: keep everything, and ask again.
-    #[error("{0}")]
-    Unknown(String),
 }
 
 /// Refuses a topic that is another one than the `known`.

@@ -18,24 +18,13 @@
 //! flush that is written again after a lost answer nor a second host puts a record's rows into the table twice.
 
 use async_trait::async_trait;
-use sluice_core::dead_letter::{DeadLetter, LetterId};
-use sluice_core::interval::Intervals;
+use sluice_core::dead_letter::DeadLetter;
+pub use sluice_core::port::Written;
 
 use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError, Target};
 
 /// The table that keeps the intervals; made if it is missing.
 pub const TABLE: &str = "sluice_checkpoint";
-
-/// How far a pipeline's rows are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
-    /// The records whose rows are in the table.
-    pub intervals: Intervals,
-    /// How many transactions took in records of dead letters.
-    pub retries: i64,
-    /// The letters of the last of these, if none came after it.
-    pub retried: Vec<LetterId>,
-}
 
 /// Whose rows are written, and where.
 #[derive(Debug, Clone)]

@@ -270,35 +270,35 @@ pub fn columns(pipeline: &str, letters: &[DeadLetter]) -> Vec<ArrayRef> {
 /// Letters of one topic as the records that they were, to be driven through again. They account for no offsets: those were
 /// consumed when the records were left out.
 #[derive(Debug)]
-pub struct RetriedRecords<'a> {
-    topic: &'a str,
-    letters: &'a [DeadLetter],
+pub struct RetriedRecords {
+    letters: Vec<DeadLetter>,
 }
 
-impl<'a> RetriedRecords<'a> {
+impl RetriedRecords {
     /// The letters, which must have records, cut into runs of the same topic.
-    pub fn by_topic(letters: &'a [DeadLetter]) -> impl Iterator<Item = RetriedRecords<'a>> {
-        let runs = letters.chunk_by(|one, other| one.id.topic == other.id.topic);
-        runs.filter_map(|letters| Some(RetriedRecords { topic: &letters.first()?.id.topic, letters }))
-    }
-
-    /// What the letter of this record is known by.
-    pub fn id(&self, record: usize) -> LetterId {
-        self.letters[record].id.clone()
+    pub fn by_topic(letters: Vec<DeadLetter>) -> Vec<RetriedRecords> {
+        let mut runs: Vec<RetriedRecords> = Vec::new();
+        for letter in letters {
+            match runs.last_mut().filter(|run| run.letter_topic() == letter.id.topic) {
+                Some(run) => run.letters.push(letter),
+                None => runs.push(RetriedRecords { letters: vec![letter] }),
+            }
+        }
+        runs
     }
 }
 
-impl Records for RetriedRecords<'_> {
+impl Records for RetriedRecords {
     fn len(&self) -> usize {
         self.letters.len()
     }
 
     fn topic(&self) -> &str {
-        self.topic.split(SET_ASIDE).next().unwrap_or(self.topic)
+        self.letter_topic().split(SET_ASIDE).next().unwrap_or_default()
     }
 
     fn letter_topic(&self) -> &str {
-        self.topic
+        self.letters.first().map_or("", |letter| &letter.id.topic)
     }
 
     fn value(&self, i: usize) -> Option<&[u8]> {
@@ -356,7 +356,7 @@ mod tests {
         fn a_retried_letter_becomes_the_same_letter_again(letters in letters()) {
             let mut held = DeadLetters::default();
             let mut latest = BTreeMap::new();
-            for records in RetriedRecords::by_topic(&letters) {
+            for records in RetriedRecords::by_topic(letters.clone()) {
                 for record in 0..records.len() {
                     let time = records.letters[record].time;
                     held.add_record(&records, record, Cause { stage: Stage::Decode, time, ..cause("bad") });
@@ -389,12 +389,13 @@ mod tests {
     fn a_letter_that_was_set_aside_is_driven_through_as_a_record_of_its_topic_and_keeps_its_place() {
         let id = LetterId { topic: "gifts".to_owned(), partition: Partition(0), offset: Offset(3) };
         let letters = [DeadLetter { id: id.set_aside("hV7bQ9xyz"), ..letter(id.clone(), cause("bad")) }];
-        let records = RetriedRecords::by_topic(&letters).next().unwrap();
-        assert_eq!((records.topic(), records.id(0).topic.as_str()), ("gifts", "gifts@hV7bQ"));
+        let records = RetriedRecords::by_topic(letters.to_vec()).remove(0);
+        assert_eq!((records.topic(), records.letter_topic()), ("gifts", "gifts@hV7bQ"));
         let mut held = DeadLetters::default();
         held.add_record(&records, 0, cause("bad"));
-        assert_eq!(held.take()[0].id, records.id(0));
-        assert_ne!(records.id(0), id);
+        let again = &held.take()[0].id;
+        assert_eq!(*again, letters[0].id);
+        assert_ne!(*again, id);
     }
 
     #[test]

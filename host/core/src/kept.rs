@@ -10,6 +10,7 @@ use crate::records::Records;
 #[derive(Debug, Default)]
 pub struct KeptRecords {
     topic: String,
+    letter_topic: String,
     records: Vec<Kept>,
     /// The keys and values, one after the other.
     bytes: Vec<u8>,
@@ -34,6 +35,7 @@ impl KeptRecords {
         let all = if whole { which.iter().map(bytes).sum() } else { 0 };
         let mut kept = KeptRecords {
             topic: records.topic().to_owned(),
+            letter_topic: records.letter_topic().to_owned(),
             records: Vec::with_capacity(which.len()),
             bytes: Vec::with_capacity(all),
         };
@@ -47,11 +49,6 @@ impl KeptRecords {
             kept.records.push(Kept { position, timestamp, key, value });
         }
         kept
-    }
-
-    /// About what they take of memory.
-    pub fn memory(&self) -> usize {
-        self.bytes.capacity() + self.records.capacity() * size_of::<Kept>()
     }
 
     fn copy(&mut self, bytes: Option<&[u8]>) -> Option<Range<usize>> {
@@ -72,6 +69,14 @@ impl Records for KeptRecords {
 
     fn topic(&self) -> &str {
         &self.topic
+    }
+
+    fn letter_topic(&self) -> &str {
+        &self.letter_topic
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.records.capacity() * size_of::<Kept>()
     }
 
     fn value(&self, i: usize) -> Option<&[u8]> {

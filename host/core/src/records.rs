@@ -8,7 +8,7 @@ use crate::interval::{Interval, Offset, Partition};
 ///
 /// A source hands over whole batches; the slices point into its buffers (a broker's response, a file's block), so that
 /// no record is copied or becomes an object before it is decoded.
-pub trait Records: Send {
+pub trait Records: Send + Sync {
     /// How many records there are.
     fn len(&self) -> usize;
 
@@ -36,6 +36,12 @@ pub trait Records: Send {
 
     /// When record `i` was made, in microseconds since 1970-01-01T00:00:00 UTC, if the source knows.
     fn timestamp(&self, i: usize) -> Option<i64>;
+
+    /// About what it takes to hold them, in bytes.
+    fn memory(&self) -> usize {
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        (0..self.len()).map(|i| length(self.key(i)) + length(self.value(i))).sum()
+    }
 
     /// For each partition that went on: the offsets that these records account for, holes included.
     fn intervals(&self) -> &[(Partition, Interval)];

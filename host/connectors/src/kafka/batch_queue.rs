@@ -213,6 +213,8 @@ pub(super) struct Message(NonNull<c::rd_kafka_message_t>);
 
 // SAFETY: a message is only read, and destroyed once; librdkafka allows both from any thread.
 unsafe impl Send for Message {}
+// SAFETY: what is called on a shared message reads fields that nobody changes.
+unsafe impl Sync for Message {}
 
 impl Message {
     fn raw(&self) -> &c::rd_kafka_message_t {

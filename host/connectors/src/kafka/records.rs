@@ -7,6 +7,9 @@ use sluice_core::{Interval, Offset, Partition};
 
 use super::batch_queue::Batch;
 
+/// About what librdkafka takes for a message beside its key and value: an operation of its queue.
+const A_MESSAGE: usize = 512;
+
 /// Microseconds in one of Kafka's milliseconds.
 const MICROS: i64 = 1000;
 
@@ -43,6 +46,11 @@ impl Records for KafkaRecords {
     fn timestamp(&self, i: usize) -> Option<i64> {
         // One that no int64 of microseconds holds is as far beyond every calendar as the last one that it does hold.
         self.batch.get(i).timestamp().map(|millis| millis.saturating_mul(MICROS))
+    }
+
+    fn memory(&self) -> usize {
+        let bytes = |i: usize| self.key(i).map_or(0, <[u8]>::len) + self.value(i).map_or(0, <[u8]>::len) + A_MESSAGE;
+        (0..self.len()).map(bytes).sum()
     }
 
     fn intervals(&self) -> &[(Partition, Interval)] {

@@ -196,7 +196,7 @@ fn chain(record: AtFault, row: AtFault) -> Chain {
 fn sum(chain: &mut Chain) -> Option<i64> {
     chain.fold_mut().unwrap().touch_all();
     chain.refresh().unwrap();
-    let emitted = chain.seal(1).unwrap().emitted;
+    let emitted = chain.seal(1).unwrap().rows;
     emitted.first().and_then(|emitted| numbers(&emitted.columns[0])[0])
 }
 
@@ -257,5 +257,5 @@ fn unless_told_otherwise_a_malformed_record_stops_and_a_bad_row_does_not() {
     let outcome = chain.process(&records, 0, 100).unwrap();
     assert_eq!(outcome.rejected.len(), 1);
     assert_eq!(outcome.stopped.unwrap().offset, Offset(2));
-    assert_eq!(outcome.output.unwrap().rows, 2);
+    assert_eq!(outcome.output.unwrap().rows.rows, 2);
 }

@@ -13,13 +13,15 @@ mod window;
 use arrow_array::ArrayRef;
 
 use crate::batch::{Batch, RowOrigins};
-use crate::checkpoint::StoreError;
+use crate::checkpoint::{Changes, StoreError};
+use crate::constraint::Constraints;
 use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, Note, SourceColumn};
 use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
 use crate::operator::{Interrupt, Operator, OperatorError, Rejection};
 use crate::records::Records;
 use crate::rejected::{self, RejectedRow, Stage};
+use crate::rows::{Rows, shown_row};
 use crate::schema::{Field, Kind};
 use crate::window::Unplaced;
 pub use halving::{ALWAYS_AT_FAULT, joined};
@@ -142,15 +144,24 @@ impl ProcessError {
     }
 }
 
-/// Rows for the sink, with the record of each.
+/// Rows for the sinks, with the record of each.
 #[derive(Debug, Clone)]
 pub struct OutputRows {
-    /// The rows of every column.
-    pub rows: usize,
     /// In the order of [`Chain::output_fields`].
-    pub columns: Vec<ArrayRef>,
+    pub rows: Rows,
     /// The record of each row.
     pub origins: RowOrigins,
+}
+
+/// What a flush takes over of a chain.
+#[derive(Debug, Default)]
+pub struct SealedRows {
+    /// The changed groups as rows that the tables take.
+    pub rows: Vec<Rows>,
+    /// The groups that the tables don't take: their keys as people read them, and the reasons.
+    pub refused: Vec<(String, String)>,
+    /// The changed groups' states, and the groups that are dropped.
+    pub changes: Changes,
 }
 
 /// What came of one call.
@@ -178,8 +189,22 @@ pub struct Chain {
     /// Where the times are, for a fold with windows.
     time: Option<TimeColumn>,
     output_fields: Vec<Field>,
-    bad_row: AtFault,
+    /// What the tables take: the last stage.
+    constraints: Constraints,
+    when_bad: WhenBad,
     on_trial: bool,
+}
+
+/// What a record does that can't be decoded, and one of which a row is at fault.
+#[derive(Debug, Clone, Copy)]
+struct WhenBad {
+    record: AtFault,
+    row: AtFault,
+}
+
+impl WhenBad {
+    /// Both are left out, and nothing stops.
+    const LENIENT: WhenBad = WhenBad { record: AtFault::IsLeftOut, row: AtFault::IsLeftOut };
 }
 
 /// What came of a try.
@@ -192,8 +217,10 @@ enum Attempt {
 /// What the end of the chain did with a batch.
 enum End {
     Output(Option<OutputRows>),
-    /// Nothing was kept: these rows are at fault.
+    /// Nothing was kept: these rows are at fault, whatever the others are.
     AtFault(Vec<RejectedRow>),
+    /// Nothing was kept: no window takes these rows, if all others are taken.
+    Unplaced(Vec<RejectedRow>),
 }
 
 struct StepState {
@@ -246,7 +273,8 @@ impl Chain {
             fold,
             time,
             output_fields,
-            bad_row: AtFault::IsLeftOut,
+            constraints: Constraints::default(),
+            when_bad: WhenBad { record: AtFault::Stops, row: AtFault::IsLeftOut },
             on_trial: false,
         })
     }
@@ -254,8 +282,7 @@ impl Chain {
     /// From now on, a record that can't be decoded and one of which a row is at fault do this. Without a call the first stops,
     /// the other is left out.
     pub fn when_bad(&mut self, record: AtFault, row: AtFault) {
-        self.decoder.when_bad(record);
-        self.bad_row = row;
+        self.when_bad = WhenBad { record, row };
     }
 
     /// From now on, the operators' calls end when this is raised.
@@ -276,9 +303,9 @@ impl Chain {
         }
     }
 
-    /// What records at fault do.
-    pub fn at_fault(&self) -> (AtFault, AtFault) {
-        (self.decoder.bad_record(), self.bad_row)
+    /// From now on, a row that these tables don't take is at fault.
+    pub fn constrain(&mut self, constraints: Constraints) {
+        self.constraints = constraints;
     }
 
     /// The columns that go to the sinks.
@@ -294,10 +321,30 @@ impl Chain {
     /// Takes records from `start` on through all steps, at most `max_rows` of them; rows that reach the end are added
     /// to the fold, or answered. A record at fault leaves nothing behind; if it stops, the call ends before it.
     pub fn process(&mut self, records: &dyn Records, start: usize, max_rows: usize) -> Result<Outcome, ProcessError> {
+        self.process_as(records, start, max_rows, self.when_bad)
+    }
+
+    /// As [`Chain::process`]; whatever is at fault is left out, and nothing stops.
+    pub fn process_leniently(
+        &mut self,
+        records: &dyn Records,
+        start: usize,
+        max_rows: usize,
+    ) -> Result<Outcome, ProcessError> {
+        self.process_as(records, start, max_rows, WhenBad::LENIENT)
+    }
+
+    fn process_as(
+        &mut self,
+        records: &dyn Records,
+        start: usize,
+        max_rows: usize,
+        when_bad: WhenBad,
+    ) -> Result<Outcome, ProcessError> {
         let mut spent = Spent::nothing(self.on_trial);
         let (mut max_rows, mut stopped) = (max_rows, None);
         loop {
-            match self.attempt(records, start, max_rows, &mut spent)? {
+            match self.attempt(records, (start, max_rows), when_bad, &mut spent)? {
                 Attempt::Done(outcome) => return Ok(Outcome { stopped: stopped.or(outcome.stopped), ..outcome }),
                 // Again, as if the records had ended there.
                 Attempt::StoppedBy(bad) => {
@@ -311,33 +358,42 @@ impl Chain {
     fn attempt(
         &mut self,
         records: &dyn Records,
-        start: usize,
-        max_rows: usize,
+        (start, max_rows): (usize, usize),
+        when_bad: WhenBad,
         spent: &mut Spent,
     ) -> Result<Attempt, ProcessError> {
         let Decoded { mut batch, next, notes, mut rejected, stopped, .. } =
-            self.decoder.decode(records, start, max_rows);
+            self.decoder.decode_as(records, start, max_rows, when_bad.record);
         for (index, state) in self.steps.iter_mut().enumerate() {
             if batch.rows == 0 {
                 break;
             }
             batch = state.apply(index, batch, &mut rejected, spent)?;
         }
-        let mut late = 0;
+        let whole = batch;
+        let (mut late, mut unplaced) = (0, Vec::new());
         let output = loop {
             rejected::one_for_each_record(&mut rejected);
             let at_fault = |rejected: &&RejectedRow| rejected.stage != Stage::Decode;
-            if self.bad_row == AtFault::Stops
-                && let Some(first) = rejected.iter().find(at_fault)
+            if when_bad.row == AtFault::Stops
+                && let Some(first) = rejected.iter().chain(&unplaced).filter(at_fault).min_by_key(|bad| bad.record)
             {
                 return Ok(Attempt::StoppedBy(first.clone()));
             }
-            batch = rejected::without_rejected(batch, &rejected);
+            let batch = rejected::without_rejected(whole.clone(), &rejected);
+            let batch = rejected::without_rejected(batch, &unplaced);
             match self.end(records, &batch, &mut late, spent)? {
                 End::Output(output) => break output,
-                End::AtFault(more) => rejected.extend(more),
+                End::Unplaced(more) => unplaced.extend(more),
+                End::AtFault(more) => {
+                    rejected.extend(more);
+                    // They have not moved time: what was late by their time alone is not.
+                    (late, unplaced) = (0, Vec::new());
+                }
             }
         };
+        rejected.extend(unplaced);
+        rejected::one_for_each_record(&mut rejected);
         Ok(Attempt::Done(Outcome { output, rejected, next, notes, late, stopped }))
     }
 
@@ -348,13 +404,29 @@ impl Chain {
 
     /// The groups that changed since the last call, as rows of [`Chain::output_fields`] and as changes of the checkpoint: see
     /// [`Fold::seal`]. Nothing for a chain without a fold.
-    pub fn seal(&mut self, flush: u64) -> Result<Sealed, ProcessError> {
+    pub fn seal(&mut self, flush: u64) -> Result<SealedRows, ProcessError> {
         let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
             (&mut self.fold, self.steps.last_mut())
         else {
-            return Ok(Sealed::default());
+            return Ok(SealedRows::default());
         };
-        fold.seal(instance.as_mut(), flush).map_err(|error| fold_error(name, error))
+        let Sealed { emitted, changes } =
+            fold.seal(instance.as_mut(), flush).map_err(|error| fold_error(name, error))?;
+        let keys = fold.form().keys.len();
+        let mut sealed = SealedRows { changes, ..SealedRows::default() };
+        for rows in emitted {
+            let refused = self.constraints.refused(&rows.columns);
+            if refused.is_empty() {
+                sealed.rows.push(rows);
+                continue;
+            }
+            let key = |row: usize| shown_row(&rows.columns[..keys.min(rows.columns.len())], row);
+            sealed.refused.extend(refused.iter().map(|refused| (key(refused.row), refused.reason.clone())));
+            let taken = rows.without(refused.iter().map(|refused| refused.row));
+            let misfit = |reason| ProcessError::Fold(FoldError::Operator(OperatorError::Contract(reason)));
+            sealed.rows.push(taken.map_err(misfit)?.0);
+        }
+        Ok(sealed)
     }
 
     /// Adds the rows to the fold, or answers them; or finds some at fault, and has added none. Counts those that are late.
@@ -380,7 +452,7 @@ impl Chain {
             if let Some(placed) = placed.as_ref().filter(|placed| !placed.unplaced.is_empty()) {
                 // What has no place doesn't move time: the others are placed as if it hadn't been there.
                 *late += placed.unplaced.iter().filter(|(_, reason)| *reason == Unplaced::Late).count();
-                return Ok(End::AtFault(window::rejected(placed, batch, last).collect()));
+                return Ok(End::Unplaced(window::rejected(placed, batch, last).collect()));
             }
             let places = placed.as_ref().map(|placed| (placed.rows.clone(), placed.late));
             let mut operator = Halving::new(instance.as_mut(), spent);
@@ -406,8 +478,18 @@ impl Chain {
             };
         }
         // Without a fold every column of the result is needed, so that none is missing here.
-        let columns = batch.columns.iter().flatten().cloned().collect();
-        Ok(End::Output(Some(OutputRows { rows: batch.rows, columns, origins: batch.origins.clone() })))
+        let columns: Vec<ArrayRef> = batch.columns.iter().flatten().cloned().collect();
+        let refused = self.constraints.refused(&columns);
+        if !refused.is_empty() {
+            let rejected = refused.into_iter().map(|refused| RejectedRow {
+                record: batch.origins.record(refused.row),
+                stage: Stage::Sink,
+                reason: refused.reason,
+            });
+            return Ok(End::AtFault(rejected.collect()));
+        }
+        let rows = Rows { rows: batch.rows, columns };
+        Ok(End::Output(Some(OutputRows { rows, origins: batch.origins.clone() })))
     }
 }
 

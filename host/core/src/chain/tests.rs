@@ -75,8 +75,8 @@ fn joined(join: Join) -> Vec<(i64, Option<String>, usize)> {
         r#"{"user":5,"room":7}"#,
     ]);
     let output = chain(join).process(&records, 0, 100).unwrap().output.unwrap();
-    let users = output.columns[0].as_primitive::<Int64Type>().values();
-    let modules = output.columns[2].as_string::<i32>().iter();
+    let users = output.rows.columns[0].as_primitive::<Int64Type>().values();
+    let modules = output.rows.columns[2].as_string::<i32>().iter();
     let rows = users.iter().zip(modules).enumerate();
     rows.map(|(i, (user, module))| (*user, module.map(str::to_owned), output.origins.record(i))).collect()
 }
@@ -89,7 +89,7 @@ fn a_record_whose_looked_up_row_is_unfit_is_left_out_with_the_words_whatever_the
         let rejected: Vec<_> = outcome.rejected.iter().map(|r| (r.record, r.stage, r.reason.as_str())).collect();
         assert_eq!(rejected, [(0, Stage::Step(0), "13 is unfit"), (2, Stage::Step(0), "13 is unfit")]);
         let output = outcome.output.unwrap();
-        assert_eq!((output.rows, output.origins.record(0)), (1, 1));
+        assert_eq!((output.rows.rows, output.origins.record(0)), (1, 1));
     }
 }
 
@@ -113,5 +113,5 @@ fn a_required_join_rejects_each_record_whose_key_is_null_or_unknown() {
     let outcome = chain(Join::Required).process(&records, 0, 100).unwrap();
     let rejected: Vec<_> = outcome.rejected.iter().map(|rejected| (rejected.record, rejected.stage)).collect();
     assert_eq!(rejected, [(1, Stage::Step(0)), (2, Stage::Step(0))]);
-    assert_eq!(outcome.output.unwrap().rows, 1);
+    assert_eq!(outcome.output.unwrap().rows.rows, 1);
 }

@@ -225,7 +225,6 @@ pub struct Decoded {
 #[derive(Debug)]
 pub struct Decoder {
     options: JsonOptions,
-    bad_record: AtFault,
     /// Finds the values of a row, which fill the first slots.
     finder: Finder,
     layout: Layout,
@@ -304,7 +303,6 @@ impl Decoder {
         Decoder {
             fields: fields.collect(),
             slots: vec![Slot::Missing; first + layout.slots()],
-            bad_record: AtFault::default(),
             options,
             finder,
             layout,
@@ -315,18 +313,19 @@ impl Decoder {
         }
     }
 
-    /// From now on, a record that can't be decoded does this; without a call it stops.
-    pub fn when_bad(&mut self, record: AtFault) {
-        self.bad_record = record;
-    }
-
-    /// What a record that can't be decoded does.
-    pub fn bad_record(&self) -> AtFault {
-        self.bad_record
-    }
-
     /// Decodes records from `start` on, at most `max_records` and [`MAX_BATCH_BYTES`] of them, up to the first that stops.
     pub fn decode(&mut self, records: &dyn Records, start: usize, max_records: usize) -> Decoded {
+        self.decode_as(records, start, max_records, AtFault::Stops)
+    }
+
+    /// As [`Decoder::decode`], with this for records at fault.
+    pub fn decode_as(
+        &mut self,
+        records: &dyn Records,
+        start: usize,
+        max_records: usize,
+        bad_record: AtFault,
+    ) -> Decoded {
         let mut origins = RowOrigins::from_record(start);
         let (mut next, mut ignored, mut rejected, mut stopped) = (start, 0, Vec::new(), None);
         let mut bytes = 0;
@@ -346,7 +345,7 @@ impl Decoder {
                     ignored += 1;
                     self.tally.add(Lost::Record, format!("ignored: {}", problem.kind()), next, || problem.to_string());
                 }
-                Err(problem) if self.bad_record == AtFault::IsLeftOut => {
+                Err(problem) if bad_record == AtFault::IsLeftOut => {
                     rejected.push(RejectedRow { record: next, stage: Stage::Decode, reason: problem.to_string() });
                 }
                 Err(problem) => {

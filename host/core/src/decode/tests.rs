@@ -247,8 +247,7 @@ fn a_records_time_beyond_the_calendar_is_at_fault_where_somebody_reads_it() {
     let columns = [SourceColumn { field: Field::new("t", Kind::Timestamp), origin: Origin::Timestamp }];
     for wanted in [true, false] {
         let mut decoder = Decoder::new(&columns, &[wanted], JsonOptions::default());
-        decoder.when_bad(AtFault::IsLeftOut);
-        let decoded = decoder.decode(&records, 0, usize::MAX);
+        let decoded = decoder.decode_as(&records, 0, usize::MAX, AtFault::IsLeftOut);
         let reasons: Vec<_> = decoded.rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
         assert_eq!(reasons.len(), usize::from(wanted), "{reasons:?}");
         assert!(reasons.iter().all(|reason| reason.contains("isn't in the years 0 to 9999")), "{reasons:?}");

@@ -89,6 +89,11 @@ impl Probation {
         self.seen
     }
 
+    /// Whether those on trial took any record in that they didn't leave out.
+    pub fn has_taken(&self) -> bool {
+        self.seen.records > self.seen.rejected
+    }
+
     /// What those before took in: the measure for whoever takes over this trial.
     pub fn before(&self) -> Rate {
         self.before

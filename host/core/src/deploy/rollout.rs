@@ -20,7 +20,7 @@ pub enum Event {
     /// The operators that were to be prepared are.
     Prepared,
     /// They can't be prepared, or can't take over.
-    Refused(String),
+    Refused,
     /// They took over; with a trial, it begins.
     CutOver,
     /// The trial of these is over, and durable.
@@ -42,12 +42,14 @@ pub enum Effect {
     Prepare(Operators),
     /// What was prepared takes over at a batch boundary. Answered with `CutOver` or `Refused`.
     CutOver {
+        /// Which.
+        operators: Operators,
         /// Whether it is on trial; else `Passed` follows at once.
         trial: bool,
     },
     /// The run is to end. Answered with `Ended`.
     Close,
-    /// Tell people.
+    /// Tell people what became of operators that ran.
     Say(Deployment),
 }
 
@@ -109,6 +111,18 @@ impl Rollout {
         if self.step == Step::Closed {
             self.good = good;
         }
+    }
+
+    /// What the checkpoint is of when a run ends: its last commit may have been made although the answer said otherwise, and those that
+    /// it is of have passed then.
+    pub fn found(&mut self, generation: u64, operators: &Operators, now: i64) -> Vec<Effect> {
+        if self.good.as_ref().is_none_or(|(good, _)| *good >= generation) {
+            return Vec::new();
+        }
+        self.trial.take_if(|trial| trial == operators);
+        self.good = Some((generation, operators.clone()));
+        let (outcome, operators) = (Outcome::Applied, operators.clone());
+        vec![Effect::Say(Deployment { outcome, generation, operators, reason: None, time: now })]
     }
 
     /// Between runs: not to be tried again by themselves.
@@ -175,10 +189,10 @@ impl Rollout {
                 self.pinned = pinned;
                 self.go_on()
             }
-            Event::Opened(generation) => self.on_opened(generation, now),
+            Event::Opened(generation) => self.on_opened(generation),
             Event::NotOpened => self.on_not_opened(),
             Event::Prepared => self.on_prepared(),
-            Event::Refused(reason) => self.on_refused(reason, now),
+            Event::Refused => self.on_refused(),
             Event::CutOver => self.on_cut_over(),
             Event::Passed(operators) => self.on_passed(operators, now),
             Event::Ended(end) => self.on_ended(end, now),
@@ -238,7 +252,7 @@ impl Rollout {
         self.wanted.as_ref().filter(others)
     }
 
-    fn on_opened(&mut self, generation: u64, now: i64) -> Vec<Effect> {
+    fn on_opened(&mut self, generation: u64) -> Vec<Effect> {
         let Step::Opening { operators, .. } = std::mem::replace(&mut self.step, Step::Open) else {
             return Vec::new();
         };
@@ -247,14 +261,9 @@ impl Rollout {
             self.step = Step::Closing(None);
             return vec![Effect::Close];
         }
-        let mut effects = Vec::new();
-        if self.good.as_ref().is_none_or(|(_, good)| *good != operators) {
-            // The one before could not be opened, or there was none: there is nothing to go back to, and no trial.
-            effects.push(self.say(Outcome::Applied, operators.clone(), None, now));
-        }
+        // Where those before could not be opened, or there were none, there is nothing to go back to, and no trial.
         self.good = Some((generation, operators));
-        effects.extend(self.go_on());
-        effects
+        self.go_on()
     }
 
     fn on_not_opened(&mut self) -> Vec<Effect> {
@@ -285,8 +294,12 @@ impl Rollout {
         if self.running().is_some_and(|(_, running)| *running == operators) || passed_over {
             return Vec::new();
         }
-        if self.trial.is_some() && self.good.as_ref().is_some_and(|(_, good)| *good == operators) {
-            self.step = Step::Closing(Some("the one before it is wanted again".to_owned()));
+        let is_good = self.good.as_ref().is_some_and(|(_, good)| *good == operators);
+        if self.trial.is_some() && (is_good || asked) {
+            // What those on trial have counted is forgotten: whoever goes back doesn't want that either.
+            let why = if is_good { "the one before it is wanted again" } else { "another one is wanted" };
+            self.step = Step::Closing(Some(why.to_owned()));
+            self.asked = asked.then_some(operators);
             return vec![Effect::Close];
         }
         self.step = Step::Preparing { operators: operators.clone(), asked };
@@ -301,20 +314,18 @@ impl Rollout {
                 if !current || self.stopping {
                     return self.go_on();
                 }
-                self.step = Step::CuttingOver { operators, asked };
-                vec![Effect::CutOver { trial: !asked }]
+                self.step = Step::CuttingOver { operators: operators.clone(), asked };
+                vec![Effect::CutOver { operators, trial: !asked }]
             }
             step => self.unchanged(step),
         }
     }
 
-    fn on_refused(&mut self, reason: String, now: i64) -> Vec<Effect> {
+    fn on_refused(&mut self) -> Vec<Effect> {
         match std::mem::replace(&mut self.step, Step::Open) {
             Step::Preparing { operators, .. } | Step::CuttingOver { operators, .. } => {
-                self.refused = Some(operators.clone());
-                let mut effects = vec![self.say(Outcome::Refused, operators, Some(reason), now)];
-                effects.extend(self.go_on());
-                effects
+                self.refused = Some(operators);
+                self.go_on()
             }
             step => self.unchanged(step),
         }
@@ -346,17 +357,17 @@ impl Rollout {
         if matches!(step, Step::Closed | Step::Opening { .. }) {
             return self.unchanged(step);
         }
-        let (trial, back) = (self.trial.take(), matches!(step, Step::Closing(Some(_))));
-        let reason = match (step, end) {
-            (Step::Closing(Some(reason)), _) | (_, Err(reason)) => reason,
-            (_, Ok(())) => return Vec::new(),
-        };
-        match trial {
-            Some(operators) if !self.stopping => self.roll_back(operators, reason, back, now),
-            _ => {
+        match (self.trial.take(), step, end) {
+            (Some(operators), Step::Closing(Some(reason)), _) if !self.stopping => {
+                self.roll_back(operators, reason, true, now)
+            }
+            (Some(operators), _, Err(reason)) if !self.stopping => self.roll_back(operators, reason, false, now),
+            (_, _, Err(_)) => {
                 self.faulty = true;
                 Vec::new()
             }
+            // Those that were to be gone back from may have passed in the meantime: they are the good ones.
+            (_, _, Ok(())) => Vec::new(),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::schema::{Field, Kind};
 pub use backing::Backing;
 pub use forms::{Fit, fit, try_migration};
 pub use groups::Groups;
-pub use seal::{Emitted, Sealed};
+pub use seal::Sealed;
 pub use states::States;
 pub use stored::{StoredStates, decode_states, encode_stored, stored_version};
 use walk::Walk;
@@ -174,7 +174,7 @@ impl Fold {
         self.backing = Some(backing);
     }
 
-    /// The columns of [`Emitted`] rows.
+    /// The columns of sealed rows.
     pub fn output_fields(&self) -> Vec<Field> {
         self.form.keys.iter().chain(&self.plan.outputs).cloned().collect()
     }

@@ -7,24 +7,16 @@ use super::{Fold, FoldError, Mark, unplanned};
 use crate::checkpoint::Changes;
 use crate::operator::{Columns, Operator, OperatorError, on_a_fresh_one};
 use crate::row::RowColumn;
+use crate::rows::Rows;
 
 /// The most states that one call to `emit` is given, so that an answer stays within an instance's limits.
 const EMIT_ROWS: usize = 8_192;
 
-/// Changed groups as rows: the key columns, then what `emit` computes.
-#[derive(Debug, Clone)]
-pub struct Emitted {
-    /// The rows of every column.
-    pub rows: usize,
-    /// In the order of [`Fold::output_fields`].
-    pub columns: Vec<ArrayRef>,
-}
-
 /// All that changed up to one batch boundary.
 #[derive(Debug, Default)]
 pub struct Sealed {
-    /// The changed groups as rows.
-    pub emitted: Vec<Emitted>,
+    /// The changed groups as rows: the key columns, then what `emit` computes, in the order of [`Fold::output_fields`].
+    pub emitted: Vec<Rows>,
     /// The changed groups' states, and the groups that are dropped.
     pub changes: Changes,
 }
@@ -141,7 +133,7 @@ impl Fold {
         Ok(())
     }
 
-    fn emit(&self, operator: &mut dyn Operator, groups: &[u32], states: &[ArrayRef]) -> Result<Emitted, FoldError> {
+    fn emit(&self, operator: &mut dyn Operator, groups: &[u32], states: &[ArrayRef]) -> Result<Rows, FoldError> {
         let states = Columns { rows: groups.len(), arrays: states };
         let outputs = on_a_fresh_one(operator, |operator| operator.emit(states))?;
         let planned = outputs.len() == self.plan.outputs.len()
@@ -154,6 +146,6 @@ impl Fold {
         }
         let mut columns = self.groups.key_columns(groups);
         columns.extend(outputs);
-        Ok(Emitted { rows: groups.len(), columns })
+        Ok(Rows { rows: groups.len(), columns })
     }
 }

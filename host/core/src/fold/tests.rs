@@ -12,6 +12,7 @@ use super::*;
 use crate::checkpoint::memory::MemoryStore;
 use crate::checkpoint::{Changes, Checkpoint, CheckpointStore, Group};
 use crate::operator::{Produced, TransformPlan};
+use crate::rows::Rows;
 
 /// Adds numbers up, natively.
 pub(super) struct Sum {
@@ -80,7 +81,7 @@ fn changed(fold: &mut Fold) -> Totals {
     totals(fold.seal(&mut sum(), flush).unwrap().emitted)
 }
 
-fn totals(emitted: Vec<Emitted>) -> Totals {
+fn totals(emitted: Vec<Rows>) -> Totals {
     let mut totals = Totals::new();
     for emitted in emitted {
         let a = emitted.columns[0].as_primitive::<Int64Type>().iter();

@@ -10,14 +10,18 @@ use std::time::Duration;
 
 use sluice_core::window::{Late, Window, WindowOptions};
 
-use crate::rows::{Group, Span};
-use crate::shape::Shape;
-use crate::world::Record;
+use crate::operator::Version;
+use crate::rows::{Group, Row, Span};
+use crate::shape::{Pipeline, Shape};
+use crate::world::{REFUSED, Record, UNFIT};
 
 /// What the host has consumed, and what must come of it.
 #[derive(Debug, Clone)]
 pub struct Book {
+    pipeline: Pipeline,
     windows: Option<WindowOptions>,
+    /// The letters of records that were left out: whether there must be one, or may be.
+    pub letters: BTreeMap<(usize, usize), bool>,
     /// How many records of each partition.
     pub consumed: Vec<usize>,
     /// The greatest time of each partition.
@@ -35,20 +39,52 @@ pub enum Fate {
     Passes,
     /// It is at fault.
     IsLeftOut,
+    /// Its row is for the table's server to refuse, unless another comes in its place before that is asked.
+    Refused,
 }
 
 impl Book {
-    pub fn new(shape: Shape, partitions: usize) -> Book {
+    pub fn new(pipeline: Pipeline, partitions: usize) -> Book {
         let (consumed, greatest) = (vec![0; partitions], vec![None; partitions]);
-        Book { windows: shape.windows(), consumed, greatest, counted: Vec::new(), late: 0 }
+        let (windows, letters) = (pipeline.shape.windows(), BTreeMap::new());
+        Book { pipeline, windows, letters, consumed, greatest, counted: Vec::new(), late: 0 }
     }
 
     /// The partition's next record is consumed; the watermark had passed this moment.
-    pub fn take(&mut self, partition: usize, record: Record, passed: Option<i64>) -> Fate {
+    pub fn take(&mut self, partition: usize, record: Record, version: Version, passed: Option<i64>) -> Fate {
+        let offset = self.consumed[partition];
         self.consumed[partition] += 1;
+        self.come((partition, offset), record, version, passed)
+    }
+
+    /// A record that was left out is driven through again.
+    pub fn take_again(&mut self, place: (usize, usize), record: Record, version: Version, passed: Option<i64>) -> Fate {
+        assert!(self.letters.contains_key(&place), "{place:?} was taken in, and comes again");
+        self.come(place, record, version, passed)
+    }
+
+    fn come(&mut self, place: (usize, usize), record: Record, version: Version, passed: Option<i64>) -> Fate {
+        let fate = self.fate(place.0, record, version, passed);
+        match fate {
+            Fate::Passes => drop(self.letters.remove(&place)),
+            Fate::IsLeftOut => drop(self.letters.insert(place, true)),
+            Fate::Refused => drop(self.letters.insert(place, false)),
+        }
+        fate
+    }
+
+    fn fate(&mut self, partition: usize, record: Record, version: Version, passed: Option<i64>) -> Fate {
+        let Some(value) = record.value else { return Fate::IsLeftOut };
         let Some(options) = self.windows else {
-            self.counted.push(((record.key, None), record.value));
-            return Fate::Passes;
+            return match self.pipeline.shape {
+                Shape::Rows if value >= UNFIT => Fate::IsLeftOut,
+                Shape::Rows if value == REFUSED && self.pipeline.has_refusals() => Fate::Refused,
+                Shape::Sums if !version.takes(value) => Fate::IsLeftOut,
+                _ => {
+                    self.counted.push(((record.key, None), value));
+                    Fate::Passes
+                }
+            };
         };
         let Some((time, spans)) = record.time.and_then(|time| Some((time, spans(options.window, time)?))) else {
             return Fate::IsLeftOut;
@@ -58,14 +94,31 @@ impl Book {
         let over = |span: &Span| if session { time + 1 } else { span.1 };
         let moment = self.moment(partition).max(passed);
         let is_past = |end: i64| moment.is_some_and(|moment| end <= moment);
-        self.late += usize::from(spans.iter().any(|span| is_past(over(span))));
+        let late = usize::from(spans.iter().any(|span| is_past(over(span))));
         let counts: Vec<Span> = spans.into_iter().filter(|span| !is_past(over(span) + keep_for(options))).collect();
         if counts.is_empty() && options.late != Late::Drop {
+            self.late += late;
             return Fate::IsLeftOut;
         }
+        if !counts.is_empty() && !version.takes(value) {
+            return Fate::IsLeftOut;
+        }
+        self.late += late;
         self.greatest[partition] = self.greatest[partition].max(Some(time));
-        self.counted.extend(counts.into_iter().map(|span| ((record.key, Some(span)), record.value)));
+        self.counted.extend(counts.into_iter().map(|span| ((record.key, Some(span)), value)));
         Fate::Passes
+    }
+
+    /// Of each key the value that was taken in last.
+    pub fn latest(&self) -> BTreeMap<Group, i64> {
+        self.counted.iter().copied().collect()
+    }
+
+    /// Each key and value, as often as it was taken in.
+    pub fn all(&self) -> Vec<Row> {
+        let mut all = self.counted.clone();
+        all.sort_unstable();
+        all
     }
 
     /// Each group that anything counts in, with its sum. Sessions are what is left of the spans that records open once those

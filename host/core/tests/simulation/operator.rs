@@ -1,48 +1,110 @@
 //! The operators of the simulation, natively: a sum for each key, and rows as they are.
 //!
-//! The state of version n is the sum, n times. A bad one counts everything twice.
+//! The state of version n is the sum, n times.
 
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array};
+use fastrand::Rng;
 use sluice_core::chain::{Chain, FoldWindow, Step};
+use sluice_core::constraint::{Constraint, Constraints};
 use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
-use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, TransformPlan};
+use sluice_core::deploy::Operators;
+use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan};
 use sluice_core::{Field, Kind};
 
-use crate::shape::Shape;
-
-struct Sum {
-    transform: TransformPlan,
-    fold: FoldPlan,
-    bad: bool,
-}
+use crate::shape::Pipeline;
+use crate::world::UNFIT;
 
 /// An operator of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     /// Of its states.
     pub number: u32,
-    pub bad: bool,
+    pub habit: Habit,
+}
+
+/// What it does with its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habit {
+    /// It adds them.
+    Good,
+    /// It refuses some, and adds the others.
+    Picky,
+    /// It adds them twice, which only a person sees.
+    Doubles,
+    /// It traps.
+    Traps,
+}
+
+impl Version {
+    pub const FIRST: Version = Version { number: 1, habit: Habit::Good };
+
+    /// Any that may be deployed: without trials only those that mean no harm, and with little memory none that a person would have to
+    /// roll back in time.
+    pub fn any(rng: &mut Rng, pipeline: Pipeline, watched: bool) -> Version {
+        let trials = !pipeline.transaction;
+        let habit = match rng.u8(0..8) {
+            0 if trials && watched => Habit::Doubles,
+            1 if trials => Habit::Traps,
+            2..4 if !pipeline.steady => Habit::Picky,
+            _ => Habit::Good,
+        };
+        Version { number: rng.u32(1..=3), habit }
+    }
+
+    /// Whether it may stay.
+    pub fn is_good(self) -> bool {
+        matches!(self.habit, Habit::Good | Habit::Picky)
+    }
+
+    /// Whether it takes a row of this value.
+    pub fn takes(self, value: i64) -> bool {
+        self.habit != Habit::Picky || value % 10 != 7
+    }
+
+    /// As a host knows it: by the digest of its file.
+    pub fn operators(self) -> Operators {
+        let Version { number, habit } = self;
+        Operators::from([("sum".to_owned(), format!("{number} {habit:?}"))])
+    }
+
+    /// The version that these are.
+    pub fn of(operators: &Operators) -> Option<Version> {
+        let (number, habit) = operators.get("sum")?.split_once(' ')?;
+        let habits = [Habit::Good, Habit::Picky, Habit::Doubles, Habit::Traps];
+        let habit = habits.into_iter().find(|known| format!("{known:?}") == habit)?;
+        Some(Version { number: number.parse().ok()?, habit })
+    }
+}
+
+struct Sum {
+    transform: TransformPlan,
+    fold: FoldPlan,
+    version: Version,
 }
 
 /// A chain from `{"k": …, "v": …}` to the sum of `v` for each `k`, of each window if there are any, or without a fold to the
 /// rows as they are.
-pub fn chain(shape: Shape, version: Version) -> Chain {
+pub fn chain(pipeline: Pipeline, version: Version) -> Chain {
     let column = |name: &str, kind, origin| SourceColumn { field: Field::new(name, kind), origin };
     let number = |name: &str| column(name, Kind::Int64, Origin::Field(name.to_owned()));
     let mut columns = vec![number("k"), number("v")];
     let step = || Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) };
-    let steps = if shape.folds() { vec![step()] } else { Vec::new() };
-    let window = shape.windows().map(|options| FoldWindow { time: "t".to_owned(), options });
+    let steps = if pipeline.shape.folds() { vec![step()] } else { Vec::new() };
+    let window = pipeline.shape.windows().map(|options| FoldWindow { time: "t".to_owned(), options });
     if window.is_some() {
         columns.push(column("t", Kind::Timestamp, Origin::Timestamp));
     }
     let mut chain = Chain::windowed(&columns, JsonOptions::default(), steps, window.as_ref()).unwrap();
     // A time beyond the calendar is at fault before any window looks at it.
     chain.when_bad(AtFault::IsLeftOut, AtFault::IsLeftOut);
+    if !pipeline.shape.folds() {
+        let value = Constraint { range: Some((i64::MIN, UNFIT - 1)), ..Constraint::ANY };
+        chain.constrain(Constraints::new(chain.output_fields(), &[&[Constraint::ANY, value]]));
+    }
     chain
 }
 
@@ -57,7 +119,7 @@ fn sum(version: Version) -> Sum {
         state_version: version.number,
         outputs: vec![field],
     };
-    Sum { transform, fold, bad: version.bad }
+    Sum { transform, fold, version }
 }
 
 impl Operator for Sum {
@@ -76,10 +138,20 @@ impl Operator for Sum {
         values: Columns<'_>,
         states: Columns<'_>,
     ) -> Result<Vec<ArrayRef>, OperatorError> {
+        let values = values.arrays[0].as_primitive::<Int64Type>();
+        if self.version.habit == Habit::Traps {
+            return Err(OperatorError::Trap("unreachable".to_owned()));
+        }
+        let refused = (0u32..).zip(values).filter(|(_, value)| !self.version.takes(value.unwrap_or_default()));
+        let refused = refused.map(|(row, _)| Rejection { row, reason: "a seven".to_owned() });
+        let refused: Vec<Rejection> = refused.collect();
+        if !refused.is_empty() {
+            return Err(OperatorError::Rows(refused));
+        }
         let mut sums: Vec<i64> =
             states.arrays[0].as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect();
-        for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>()) {
-            let times = i64::from(self.fold.state_version) * if self.bad { 2 } else { 1 };
+        for (group, value) in groups.iter().zip(values) {
+            let times = i64::from(self.fold.state_version) * if self.version.habit == Habit::Doubles { 2 } else { 1 };
             sums[usize::try_from(*group).unwrap()] += times * value.unwrap_or_default();
         }
         Ok(vec![Arc::new(Int64Array::from(sums))])

@@ -1,9 +1,11 @@
-//! What a pipeline of the simulation is: rows as they are, a fold, or a fold with windows.
+//! What a pipeline of the simulation is: its steps, its windows, its sinks.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
+
+use crate::world::UNIT;
 
 /// What a pipeline does with its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +18,47 @@ pub enum Shape {
     Windows(WindowOptions),
 }
 
+/// A pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pipeline {
+    pub shape: Shape,
+    /// How many tables its rows go to.
+    pub sinks: usize,
+    /// The last of them takes rows and intervals in one transaction.
+    pub transaction: bool,
+    /// Dead letters go into that transaction, too.
+    pub letters_in_transaction: bool,
+    /// Every version takes the same rows, and nobody retries letters: what a window holds when it closes is the same after a crash.
+    pub steady: bool,
+}
+
+impl Pipeline {
+    pub fn any(rng: &mut Rng) -> Pipeline {
+        let shape = Shape::any(rng);
+        let transaction = shape.windows().is_none() && rng.u8(0..3) == 0;
+        Pipeline {
+            shape,
+            sinks: rng.usize(1..=2),
+            transaction,
+            letters_in_transaction: transaction && rng.bool(),
+            steady: rng.u8(0..3) == 0,
+        }
+    }
+
+    /// Whether the first table's server refuses rows that nobody else does. Not where two tables have other rows of a flush: the second
+    /// would have what the first one's refuses.
+    pub fn has_refusals(self) -> bool {
+        !self.shape.folds() && (self.sinks == 1 || !self.inserts())
+    }
+
+    /// Rows are inserted and never replaced, so that one that came twice is there twice.
+    pub fn inserts(self) -> bool {
+        self.transaction && self.shape == Shape::Rows
+    }
+}
+
 impl Shape {
-    pub fn any(rng: &mut Rng) -> Shape {
+    fn any(rng: &mut Rng) -> Shape {
         match rng.u8(0..8) {
             0..2 => Shape::Rows,
             2..5 => Shape::Sums,
@@ -51,7 +92,7 @@ fn windows(rng: &mut Rng) -> WindowOptions {
     WindowOptions {
         window,
         lateness: micros(*pick(rng, &[0, 30, 100])),
-        idle_after: *pick(rng, &[Duration::MAX, micros(60)]),
+        idle_after: *pick(rng, &[Duration::MAX, UNIT * 60]),
         emit: if session || rng.bool() { Emit::Closed } else { Emit::Changes },
         late: *pick(rng, if session { &lates[..2] } else { &lates }),
     }

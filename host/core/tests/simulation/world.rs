@@ -1,27 +1,44 @@
-//! Everything outside of the host: the topic, the table, the store, and how they misbehave.
+//! Everything outside of the host: the topic, the tables, the store, the letters, the group, and how they misbehave.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use sluice_core::checkpoint::memory::MemoryStore;
-use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
-use sluice_core::records::Records;
-use sluice_core::{Interval, Offset, Partition};
+use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore};
+use sluice_core::dead_letter::{DeadLetter, LetterId};
+use sluice_core::port::{LeaseError, Refused, SinkError, SourceError, Written};
+use sluice_core::rows::Rows;
+use sluice_core::run::Now;
+use sluice_core::{Offset, Partition};
 
 use crate::book::Book;
-use crate::rows::{Group, Row};
-use crate::shape::Shape;
+use crate::disk::Disk;
+use crate::operator::Version;
+use crate::rows::{Group, Row, rows};
+use crate::shape::{Pipeline, Shape};
 
 /// The pipeline's name in the store.
 pub const PIPELINE: &str = "simulated";
+
+/// A microsecond of the records' time is so long on the host's clock: its waits are long, and windows are short.
+pub const UNIT: Duration = Duration::from_millis(5);
+
+/// The steps that a world that fails tells of.
+const LAST_WORDS: usize = 40;
+
+/// Tables don't take this: a column's range ends before it.
+pub const UNFIT: i64 = 49;
+
+/// The first table's server refuses this, which nothing but asking it shows.
+pub const REFUSED: i64 = -50;
 
 /// A record: its time is the source's, in microseconds, if it knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Record {
     pub key: i64,
-    pub value: i64,
+    /// None where it isn't JSON.
+    pub value: Option<i64>,
     pub time: Option<i64>,
 }
 
@@ -33,24 +50,40 @@ pub struct World {
     /// Nobody writes to this partition for now; none has the number after the last.
     silent: usize,
     /// The world's clock: records are made by it, and silence is measured by it.
-    pub now: Duration,
-    /// The sink's name, and the rows of its table.
-    pub sink: String,
-    pub table: BTreeMap<Group, i64>,
-    /// Where the watermark was when the sink became another one: what was over by then is in no state any more.
-    pub shown_since: Option<i64>,
+    pub clock: Duration,
+    pub tables: Vec<Table>,
+    /// How far the rows are of a table with transactions.
+    pub written: Written,
     /// What good operators have written of windows that are closed for good.
     pub closed: BTreeMap<Group, i64>,
-    pub store: Arc<MemoryStore>,
+    pub disk: Arc<Disk>,
     /// The auditor's book as of the last commit.
     pub book: Book,
-    /// What the pipeline does.
-    pub shape: Shape,
+    pub letters: BTreeMap<LetterId, DeadLetter>,
+    /// Where the group is.
+    pub group: BTreeMap<Partition, Offset>,
+    pub pipeline: Pipeline,
+    /// The newest file of the operator, and one that was rolled back and is not to be tried again.
+    pub newest: Version,
+    pub shunned: Option<Version>,
     /// How much the fold may keep in memory.
     pub memory: usize,
     /// Nothing fails any more.
     pub calm: bool,
     pub trace: Vec<String>,
+}
+
+/// A table of the database.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    pub name: String,
+    /// How often it was made.
+    pub made: u64,
+    pub rows: BTreeMap<Group, i64>,
+    /// Of one without a key: all that was ever inserted.
+    pub inserted: Vec<Row>,
+    /// Where the watermark was when it was made: what was over by then is in no state any more.
+    pub shown_since: Option<i64>,
 }
 
 /// How an effect goes.
@@ -67,18 +100,22 @@ impl World {
     pub fn new(seed: u64) -> World {
         let mut rng = Rng::with_seed(seed);
         let partitions = rng.usize(1..=4);
-        let shape = Shape::any(&mut rng);
+        let pipeline = Pipeline::any(&mut rng);
+        let table = |number| Table { name: format!("table {number}"), ..Table::default() };
         World {
             topic: vec![Vec::new(); partitions],
             silent: partitions,
-            now: Duration::ZERO,
-            sink: "table 0".to_owned(),
-            table: BTreeMap::new(),
-            shown_since: None,
+            clock: Duration::ZERO,
+            tables: (0..pipeline.sinks).map(table).collect(),
+            written: Written::default(),
             closed: BTreeMap::new(),
-            store: Arc::new(MemoryStore::default()),
-            book: Book::new(shape, partitions),
-            shape,
+            disk: Arc::new(Disk::default()),
+            book: Book::new(pipeline, partitions),
+            letters: BTreeMap::new(),
+            group: BTreeMap::new(),
+            pipeline,
+            newest: Version::FIRST,
+            shunned: None,
             // From "every committed group leaves", or "no window has room", to "all stay".
             memory: *rng.choice([1, 2_000, usize::MAX].iter()).unwrap_or(&1),
             calm: false,
@@ -89,7 +126,16 @@ impl World {
 
     /// The clock moves.
     pub fn tick(&mut self) {
-        self.now += Duration::from_micros(self.rng.u64(0..20));
+        self.clock += UNIT.mul_f64(self.rng.f64() * 20.0);
+    }
+
+    /// What the host's clocks say, of a run that began at this moment.
+    pub fn now(&self, begun: Duration) -> Now {
+        Now { since: self.clock - begun, micros: self.micros() }
+    }
+
+    fn micros(&self) -> i64 {
+        i64::try_from(self.clock.as_micros() / UNIT.as_micros()).unwrap()
     }
 
     /// Somebody writes records.
@@ -107,18 +153,19 @@ impl World {
     }
 
     fn record(&mut self, partition: i64) -> Record {
-        let (key, time) = match self.shape {
+        let (key, time) = match self.pipeline.shape {
             // Without a fold the last row of a key wins, which only means something within a partition.
             Shape::Rows => (self.rng.i64(0..40) * 4 + partition, None),
             Shape::Sums => (self.rng.i64(0..40) * 4, None),
             Shape::Windows(_) => (self.rng.i64(0..6), self.time()),
         };
-        Record { key, value: self.rng.i64(-50..50), time }
+        let value = (self.rng.u8(0..60) > 0).then(|| self.rng.i64(-50..50));
+        Record { key, value, time }
     }
 
     /// When somebody says that a record was made: in most cases not long ago.
     fn time(&mut self) -> Option<i64> {
-        let now = i64::try_from(self.now.as_micros()).unwrap();
+        let now = self.micros();
         match self.rng.u16(0..400) {
             0..10 => None,
             10..20 => Some(i64::MAX),
@@ -132,18 +179,31 @@ impl World {
     /// Now and then somebody names another table, which is empty; a fold has to write all of its groups there.
     pub fn change_sink(&mut self) {
         // What windows that are over have shown is gone for good: there the auditor would soon have little to compare.
-        let odds = if self.shape.windows().is_some() { 12 } else { 3 };
-        if self.shape.folds() && self.happens(odds) {
-            self.sink = format!("table {}", self.trace.len());
-            self.table.clear();
-            self.shown_since = self.watermark();
+        let odds = if self.pipeline.shape.windows().is_some() { 12 } else { 3 };
+        if self.pipeline.shape.folds() && !self.pipeline.transaction && self.happens(odds) {
+            let name = format!("table {}", self.trace.len());
+            self.tables[0] = Table { name, shown_since: self.watermark(), ..Table::default() };
             self.note("another sink");
         }
     }
 
+    /// Somebody deploys another version; a file that was rolled back may be tried again once another was there.
+    pub fn deploy(&mut self, version: Version) {
+        self.note(&format!("deploys {version:?}"));
+        self.newest = version;
+        if self.shunned.is_some_and(|shunned| shunned != version) {
+            self.shunned = None;
+        }
+    }
+
+    /// The checkpoint, as a host reads it that begins.
+    pub fn head(&self) -> Option<Checkpoint> {
+        self.disk.head(PIPELINE).ok().flatten()
+    }
+
     /// Where the watermark was at the last commit.
     pub fn watermark(&self) -> Option<i64> {
-        self.store.head(PIPELINE).unwrap().and_then(|head| head.event_times.watermark)
+        self.head().and_then(|head| head.event_times.watermark)
     }
 
     /// More memory than the windows had.
@@ -154,11 +214,17 @@ impl World {
 
     pub fn calm_down(&mut self) {
         self.calm = true;
+        self.disk.set_away(false);
         self.note("peace");
     }
 
     pub fn note(&mut self, what: &str) {
         self.trace.push(what.to_owned());
+    }
+
+    /// What happened last.
+    pub fn last_words(&self) -> &[String] {
+        &self.trace[self.trace.len().saturating_sub(LAST_WORDS)..]
     }
 
     /// One in `odds`, while there is no peace.
@@ -174,28 +240,144 @@ impl World {
         }
     }
 
-    /// Writes rows as absolute values; after bad luck only some of them are there.
-    pub fn upsert(&mut self, rows: &[Row]) -> Result<(), ()> {
+    /// Whether the source's server answers.
+    pub fn source(&mut self) -> Result<(), SourceError> {
+        if self.happens(12) { Err(SourceError::Unavailable("the broker is away".to_owned())) } else { Ok(()) }
+    }
+
+    /// Whether this host may write: mostly; now and then nobody says, and sometimes others have the partitions.
+    pub fn lease(&mut self) -> Result<(), LeaseError> {
+        if self.happens(60) {
+            return Err(LeaseError::Lost("others have the partitions".to_owned()));
+        }
+        if self.happens(12) { Err(LeaseError::Unknown("no coordinator".to_owned())) } else { Ok(()) }
+    }
+
+    /// Writes rows as absolute values; after bad luck only some of them are there. A server refuses all of them for one.
+    pub fn upsert(&mut self, sink: usize, columns: &Rows) -> Result<(), SinkError> {
+        let rows = rows(&columns.columns);
+        if !self.refused(sink, &rows).is_empty() {
+            return Err(SinkError::Rows("a check says no".to_owned()));
+        }
+        if self.happens(200) {
+            return Err(SinkError::Unusable("somebody dropped a column".to_owned()));
+        }
+        if self.pipeline.shape.folds() && self.happens(200) {
+            self.note("a table was made anew");
+            let made = Table { shown_since: self.watermark(), ..Table::default() };
+            let before = std::mem::replace(&mut self.tables[sink], made);
+            (self.tables[sink].name, self.tables[sink].made) = (before.name, before.made + 1);
+            return Err(SinkError::Replaced("another table".to_owned()));
+        }
         let luck = self.luck();
         let written = match luck {
             Luck::Good => rows.len(),
             Luck::Before => 0,
             Luck::After => self.rng.usize(0..=rows.len()),
         };
-        self.table.extend(rows.iter().take(written).copied());
-        self.note(&format!("upsert {written} of {} rows, {luck:?}", rows.len()));
-        if luck == Luck::Good { Ok(()) } else { Err(()) }
+        self.tables[sink].rows.extend(rows.iter().take(written).copied());
+        self.note(&format!("upsert {written} of {} rows into {sink}, {luck:?}", rows.len()));
+        answer(luck)
+    }
+
+    /// The rows that a server refuses.
+    pub fn refused(&self, sink: usize, rows: &[Row]) -> Vec<Refused> {
+        let refuses = sink == 0 && self.pipeline.has_refusals();
+        let refused = rows.iter().enumerate().filter(|(_, (_, value))| refuses && *value == REFUSED);
+        refused.map(|(row, _)| Refused { row, reason: "no".to_owned() }).collect()
+    }
+
+    /// Rows, letters and intervals at once, or nothing; and once, whoever says it again.
+    pub fn transact(
+        &mut self,
+        sink: usize,
+        columns: &Rows,
+        letters: &[DeadLetter],
+        (before, after): (&Written, &Written),
+        book: &Book,
+    ) -> Result<(), SinkError> {
+        let rows = rows(&columns.columns);
+        if !self.refused(sink, &rows).is_empty() {
+            return Err(SinkError::Rows("a check says no".to_owned()));
+        }
+        let luck = self.luck();
+        self.note(&format!("transaction of {} rows, {luck:?}", rows.len()));
+        if luck == Luck::Before {
+            return answer(luck);
+        }
+        if self.written != *after || before == after {
+            assert_eq!(self.written, *before, "a transaction begins where the one before ended");
+            // With little memory, states that are behind their rows have to be written before they have caught up.
+            let goes_on = after.intervals.reaches(&before.intervals.ends());
+            assert!(goes_on || self.memory < usize::MAX, "rows never go back");
+            let table = &mut self.tables[sink];
+            table.rows.extend(rows.iter().copied());
+            if self.pipeline.inserts() {
+                table.inserted.extend(rows);
+            }
+            self.written = after.clone();
+            if self.goes_on_from_rows() {
+                self.book.clone_from(book);
+            }
+            self.keep(letters);
+        }
+        answer(luck)
+    }
+
+    /// Whether a host that begins goes on from where its rows are, and not from where its checkpoint is.
+    pub fn goes_on_from_rows(&self) -> bool {
+        self.pipeline.transaction && !self.pipeline.shape.folds()
+    }
+
+    /// Keeps letters, each in the place of the one of the same record.
+    pub fn write_letters(&mut self, letters: &[DeadLetter]) -> Result<(), SinkError> {
+        let luck = self.luck();
+        let kept = match luck {
+            Luck::Good => letters.len(),
+            Luck::Before => 0,
+            Luck::After => self.rng.usize(0..=letters.len()),
+        };
+        self.note(&format!("{kept} of {} letters, {luck:?}", letters.len()));
+        self.keep(&letters[..kept]);
+        answer(luck)
+    }
+
+    fn keep(&mut self, letters: &[DeadLetter]) {
+        self.letters.extend(letters.iter().map(|letter| (letter.id.clone(), letter.clone())));
+    }
+
+    pub fn remove_letters(&mut self, ids: &[LetterId]) -> Result<(), SinkError> {
+        let luck = self.luck();
+        if luck != Luck::Before {
+            self.letters.retain(|id, _| !ids.contains(id));
+        }
+        self.note(&format!("{} letters are removed, {luck:?}", ids.len()));
+        answer(luck)
+    }
+
+    /// Somebody wants some letters to be driven through again.
+    pub fn mark_letters(&mut self) {
+        for letter in self.letters.values_mut() {
+            letter.retry |= self.rng.u8(0..3) == 0;
+        }
     }
 
     /// Commits; after bad luck it may have happened all the same.
-    pub fn commit(&mut self, head: &Checkpoint, changes: &Changes, book: &Book) -> Result<(), StoreError> {
+    pub fn commit(
+        &mut self,
+        head: &Checkpoint,
+        changes: &Changes,
+        book: &Book,
+    ) -> Result<(), sluice_core::checkpoint::StoreError> {
         let luck = self.luck();
         if luck != Luck::Before {
-            self.store.commit(PIPELINE, head, changes)?;
-            self.book.clone_from(book);
+            self.disk.kept.commit(PIPELINE, head, changes)?;
+            if !self.goes_on_from_rows() {
+                self.book.clone_from(book);
+            }
         }
         self.note(&format!("commit {} of {} groups, {luck:?}", head.commits, changes.len()));
-        if luck == Luck::Good { Ok(()) } else { Err(StoreError::Unavailable("the disk is full".to_owned())) }
+        if luck == Luck::Good { Ok(()) } else { Err(Disk::full()) }
     }
 
     /// Where each partition ends.
@@ -205,62 +387,6 @@ impl World {
     }
 }
 
-/// Records of the topic, as the source hands them over.
-pub struct Polled {
-    records: Vec<(Partition, Offset, Record, String)>,
-    intervals: Vec<(Partition, Interval)>,
-}
-
-impl Polled {
-    /// Some records from each partition's position on, and the positions after them.
-    pub fn poll(world: &mut World, positions: &mut BTreeMap<Partition, Offset>) -> Polled {
-        let mut polled = Polled { records: Vec::new(), intervals: Vec::new() };
-        for (number, records) in (0..).zip(world.topic.clone()) {
-            let partition = Partition(number);
-            let start = positions.get(&partition).copied().unwrap_or(Offset(0));
-            let rest = &records[usize::try_from(start.0).unwrap().min(records.len())..];
-            let taken = world.rng.usize(0..=rest.len());
-            let mut offset = start;
-            for record in rest.iter().take(taken) {
-                let Record { key, value, .. } = record;
-                polled.records.push((partition, offset, *record, format!(r#"{{"k":{key},"v":{value}}}"#)));
-                offset = offset.next();
-            }
-            if let Some(interval) = Interval::new(start, offset).filter(|interval| !interval.is_empty()) {
-                polled.intervals.push((partition, interval));
-                positions.insert(partition, offset);
-            }
-        }
-        world.note(&format!("poll {} records", polled.records.len()));
-        polled
-    }
-
-    /// A record as it was written.
-    pub fn record(&self, i: usize) -> Record {
-        self.records[i].2
-    }
-}
-
-impl Records for Polled {
-    fn len(&self) -> usize {
-        self.records.len()
-    }
-    fn topic(&self) -> &str {
-        "topic"
-    }
-    fn value(&self, i: usize) -> Option<&[u8]> {
-        Some(self.records[i].3.as_bytes())
-    }
-    fn key(&self, _: usize) -> Option<&[u8]> {
-        None
-    }
-    fn position(&self, i: usize) -> (Partition, Offset) {
-        (self.records[i].0, self.records[i].1)
-    }
-    fn timestamp(&self, i: usize) -> Option<i64> {
-        self.records[i].2.time
-    }
-    fn intervals(&self) -> &[(Partition, Interval)] {
-        &self.intervals
-    }
+fn answer(luck: Luck) -> Result<(), SinkError> {
+    if luck == Luck::Good { Ok(()) } else { Err(SinkError::Unavailable("no answer".to_owned())) }
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use sluice_connectors::sink::SinkError;
 use sluice_core::chain::{Chain, FoldWindow, Join, Step};
 use sluice_core::checkpoint::StateForm;
+use sluice_core::constraint::Constraints;
 use sluice_core::decode::{AtFault, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
+use sluice_core::run::FlushPolicy;
 use sluice_core::window::Emit;
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, OpenError};
 
-use super::constraint::Constraints;
 use super::flush::{OpenSink, Table};
 use super::keys;
-use super::pending::FlushPolicy;
 use super::provenance;
 use super::transaction;
 use crate::config;

@@ -6,7 +6,7 @@ use sluice_core::checkpoint::StoreError;
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};
 
 use super::assemble::Trouble;
-use super::lane::now_micros;
+use super::clock::now_micros;
 use super::restore;
 use super::status::Status;
 use super::supervisor::blocking;
@@ -67,6 +67,11 @@ impl Deployments {
     pub async fn applied(&mut self, generation: u64, artifacts: &Artifacts, reason: Option<String>) {
         self.keep(generation, artifacts).await;
         self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
+    }
+
+    /// These have passed their trial, before which they were kept.
+    pub async fn passed(&mut self, generation: u64, operators: Operators) {
+        self.record(Outcome::Applied, generation, operators, None).await;
     }
 
     /// These are about to run as this generation: durable before the first checkpoint of theirs is.

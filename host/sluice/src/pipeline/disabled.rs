@@ -4,27 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluice_core::chain::ProcessError;
+use sluice_core::checkpoint::Checkpoint;
 use sluice_core::interval::Intervals;
 use tokio::sync::mpsc;
 
 use super::assemble;
-use super::lane::End;
 use super::orders::Asked;
 use super::status::State;
 use super::supervisor::{Ended, Supervisor, asked_to_end};
-
-/// An operator that fails whatever the records is disabled; one whose call was ended as the lane is to end has done nothing; anything
-/// else that ends a lane is somebody's to mend.
-impl From<ProcessError> for End {
-    fn from(error: ProcessError) -> End {
-        match error {
-            error if error.is_interrupted() => End::Done,
-            error if error.is_the_operators() => End::Disabled(error.to_string()),
-            error => End::Fault(error.to_string()),
-        }
-    }
-}
 
 impl Supervisor {
     /// Waits with the operator disabled; answers how the pipeline ended, if it is not to go on.
@@ -72,9 +59,14 @@ impl Supervisor {
 
     /// What the pipeline's checkpoint covers. A store that can't say it counts as the place where the operator failed last.
     pub(super) async fn consumed(&self) -> Intervals {
+        self.head().await.map(|head| head.intervals).unwrap_or_default()
+    }
+
+    /// The head of the pipeline's checkpoint, if there is one that can be read.
+    pub(super) async fn head(&self) -> Option<Checkpoint> {
         let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
         let head = tokio::task::spawn_blocking(move || store.head(&name)).await;
-        head.ok().and_then(Result::ok).flatten().map(|head| head.intervals).unwrap_or_default()
+        head.ok().and_then(Result::ok).flatten()
     }
 
     /// The digests of the files of the pipeline's operators.

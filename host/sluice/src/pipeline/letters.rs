@@ -21,19 +21,20 @@
 //! A record that is left out again has its letter written anew, unmarked, and is not in `retried`. Either way there is
 //! no moment at which a record is both counted and free to be counted again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use sluice_connectors::letters::{Filter, Letterbox, Place};
 use sluice_connectors::sink::SinkError;
+use sluice_core::Partition;
 use sluice_core::checkpoint::Checkpoint;
 use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES, WITHOUT_RECORD};
 use sluice_core::identity::Identity;
-use sluice_core::{Offset, Partition};
-use tokio::sync::{oneshot, watch};
+use sluice_core::run::Retry;
+use sluice_core::run::resume::stale_letters;
+use tokio::sync::watch;
 
 use super::assemble::Trouble;
 use super::lane::Control;
@@ -55,20 +56,36 @@ pub struct OpenLetters {
     pub name: String,
 }
 
-/// Letters to be driven through again; `done` once they are removed, or written anew.
-pub struct Retry {
-    pub letters: Vec<DeadLetter>,
-    pub done: oneshot::Sender<()>,
+/// The retry that was done last, and the last one that is to be asked for again later: the lane and the flusher say so.
+#[derive(Debug, Clone)]
+pub struct RetryState(Arc<watch::Sender<(u64, u64)>>);
+
+impl RetryState {
+    /// The state before any retry, and who hears how it changes, until nobody holds it any more.
+    pub fn new() -> (RetryState, watch::Receiver<(u64, u64)>) {
+        let (state, heard) = watch::channel((0, 0));
+        (RetryState(Arc::new(state)), heard)
+    }
+
+    /// The letters of this retry are removed, or written anew.
+    pub fn done(&self, retry: u64) {
+        self.0.send_modify(|(done, _)| *done = retry);
+    }
+
+    /// The lane had no ear for this retry.
+    pub fn later(&self, retry: u64) {
+        self.0.send_modify(|(_, later)| *later = retry);
+    }
 }
 
-/// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on: its partitions, not
-/// those that others read, are at `ends`. Letters of an earlier topic of the name, as it was `before`, are set aside. Once for the
+/// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on, in the partitions
+/// that it reads and not in those that others read. Letters of an earlier topic of the name, as it was `before`, are set aside. Once for the
 /// flusher and once for the [`Retrier`].
 pub async fn open(
     pipeline: &Pipeline,
     connections: &Connections,
     head: &Checkpoint,
-    ends: &BTreeMap<Partition, Offset>,
+    read: &BTreeSet<Partition>,
     before: &Identity,
 ) -> Result<Option<(OpenLetters, Box<dyn Letterbox>)>, Trouble> {
     let Some(destination) = &pipeline.dead_letters else { return Ok(None) };
@@ -78,11 +95,12 @@ pub async fn open(
         error => Trouble::wrong(format!("dead letters: {error}")),
     };
     let mut letters = connections.open_letters(destination).await.map_err(trouble)?;
-    letters.remove(&pipeline.name, &head.retried).await.map_err(trouble)?;
+    let (retried, from) = stale_letters(head, |partition| read.contains(&partition));
+    letters.remove(&pipeline.name, retried).await.map_err(trouble)?;
     set_aside(letters.as_mut(), &pipeline.name, &head.topic, before, &Identity::of_source(head))
         .await
         .map_err(trouble)?;
-    letters.remove_from(&pipeline.name, &head.topic, ends).await.map_err(trouble)?;
+    letters.remove_from(&pipeline.name, &head.topic, &from).await.map_err(trouble)?;
     let marked = connections.letters(destination).map_err(trouble)?;
     Ok(Some((OpenLetters { letters, name }, marked)))
 }
@@ -138,10 +156,12 @@ pub struct Retrier {
     pub status: Arc<Status>,
     /// The topic and the partitions of it that this host has, if others have the rest and see to its letters.
     pub share: Option<(String, BTreeSet<Partition>)>,
-    /// Raised once there was nothing to hand over, or once looking failed in a way that waiting doesn't mend.
-    pub idle: Arc<AtomicBool>,
     pub ending: watch::Receiver<bool>,
     pub any: AnyLetters,
+    /// Hears what [`RetryState`] says.
+    pub heard: watch::Receiver<(u64, u64)>,
+    /// How many retries were asked for.
+    pub asked: u64,
 }
 
 /// What is known of whether the pipeline has letters.
@@ -158,22 +178,17 @@ impl Retrier {
         while !*self.ending.borrow() {
             match self.marked().await {
                 Ok(letters) if !letters.is_empty() => {
-                    let (done, answer) = oneshot::channel();
-                    let retry = Box::new(Retry { letters, done });
-                    if self.control.send(Control::Retry(retry)).is_err() {
-                        return;
-                    }
-                    // Without an answer the lane had no ear for it, and is asked again later.
-                    if answer.await.is_ok() {
+                    let Some(done) = self.retry(letters).await else { return };
+                    if done {
                         continue;
                     }
                 }
-                Ok(_) => self.idle.store(true, Ordering::Release),
+                Ok(_) => self.nothing_to_retry(),
                 // Said once: whoever writes letters holds the pipeline for the same reason.
                 Err(error) => {
                     // What waiting doesn't mend, a run that is to end must not wait for.
                     if !matches!(error, SinkError::Unavailable(_)) {
-                        self.idle.store(true, Ordering::Release);
+                        self.nothing_to_retry();
                     }
                     let reason = error.to_string();
                     if said.replace(reason.clone()).as_ref() != Some(&reason) {
@@ -184,6 +199,20 @@ impl Retrier {
             // A change of `ending` cuts the wait short; its sender outlives every pipeline.
             let _ = tokio::time::timeout(LOOK_EVERY, self.ending.changed()).await;
         }
+    }
+
+    /// Hands letters to the lane; says whether they were driven through, or that the lane is gone.
+    async fn retry(&mut self, letters: Vec<DeadLetter>) -> Option<bool> {
+        self.asked += 1;
+        let id = self.asked;
+        self.control.send(Control::Retry(Retry { id, letters })).ok()?;
+        let heard = self.heard.wait_for(|(done, later)| *done == id || *later == id).await;
+        heard.ok().map(|state| state.0 == id)
+    }
+
+    fn nothing_to_retry(&self) {
+        // A lane that is gone needn't know.
+        let _ = self.control.send(Control::NothingToRetry);
     }
 
     /// The first marked letters with all of their records, as many as may be held.

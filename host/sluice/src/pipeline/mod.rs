@@ -13,7 +13,7 @@
 
 mod again;
 pub mod assemble;
-mod constraint;
+pub mod clock;
 pub mod deployments;
 mod disabled;
 mod flush;
@@ -22,23 +22,17 @@ mod giving_up;
 pub mod identity;
 pub mod keys;
 mod lane;
-mod latest;
-mod lease;
 pub mod letters;
-mod made;
 mod orders;
-mod patience;
-mod pending;
 mod place;
-mod poison;
 pub mod provenance;
 mod rate;
-mod rejects;
 mod restore;
 mod run;
 pub mod status;
 mod supervisor;
 pub mod tables;
+mod told;
 pub mod transaction;
 
 pub use again::Again;

@@ -2,10 +2,6 @@
 //!
 //! A flush's rows are all of one generation: before others take over, what the old ones made is handed to the flusher.
 
-use std::sync::Arc;
-
-use arrow_array::Int64Array;
-use sluice_connectors::sink::Rows;
 use sluice_core::{Field, Kind};
 
 use crate::config::Sink;
@@ -27,11 +23,4 @@ pub fn written(sink: &Sink, fields: &[Field]) -> Result<Vec<Field>, String> {
     }
     written.push(Field::new(COLUMN, Kind::Int64));
     Ok(written)
-}
-
-/// The rows, with the generation that made them.
-pub fn with_generation(mut rows: Rows, generation: u64) -> Rows {
-    let generation = i64::try_from(generation).unwrap_or(i64::MAX);
-    rows.columns.push(Arc::new(Int64Array::from_value(generation, rows.rows)));
-    rows
 }

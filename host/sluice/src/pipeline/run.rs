@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 use sluice_connectors::letters::Letterbox;
@@ -12,28 +12,29 @@ use sluice_core::chain::Chain;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
 use sluice_core::deploy::{Bounds, Operators};
 use sluice_core::operator::Interrupt;
+use sluice_core::run::resume::rows_ahead;
+use sluice_core::run::{self, End, FlushError, FlushPolicy, FlusherStart, LaneSettings, Progress};
 use sluice_core::{Offset, Partition};
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::constraint::Constraints;
-use super::flush::{self, FlushError, Flusher, OpenSink};
+use super::clock::{Clock, chance};
+use super::flush::{self, Flusher, OpenSink};
 use super::giving_up::GivingUp;
-use super::lane::{Control, End, Lane, PASSED, Progress, Swap};
-use super::letters::{AnyLetters, OpenLetters, Retrier};
-use super::pending::{FlushPolicy, Pending};
-use super::poison::Poison;
-use super::rejects::Rejects;
+use super::lane::{Control, Lane, Swap, Waiting};
+use super::letters::{AnyLetters, OpenLetters, Retrier, RetryState};
 use super::status::Status;
-use super::transaction;
 use crate::died::{caught, said};
+
+/// How many trials may be over before their supervisor hears of the first: it asks for one swap at a time, and one more may pass
+/// while it does.
+const PASSED: usize = 4;
 
 /// Everything that is open.
 pub struct Opened {
     pub source: Box<dyn Source>,
     pub chain: Chain,
     pub sinks: Vec<OpenSink>,
-    pub constraints: Constraints,
     /// Where to end, if the run is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
     /// Where records that are left out are kept, if they are; and the same for whoever looks for those to retry.
@@ -49,7 +50,6 @@ pub struct Opened {
 pub struct Prepared {
     pub chain: Chain,
     pub sinks: Vec<OpenSink>,
-    pub constraints: Constraints,
 }
 
 /// How a run goes about it.
@@ -84,6 +84,8 @@ pub struct Run {
     /// What came of the flusher, if it ended before the lane did.
     flushed: Option<Result<Result<(), FlushError>, JoinError>>,
     interrupt: Interrupt,
+    /// How many swaps were asked for.
+    swaps: AtomicU64,
     /// Until the retrier may begin.
     retries: Option<oneshot::Sender<()>>,
     /// Ends with this object.
@@ -102,59 +104,70 @@ impl Run {
         alone: OwnedMutexGuard<Works>,
     ) -> std::io::Result<Run> {
         let ending = giving_up.ending();
-        let interrupt = Interrupt::default();
+        let (interrupt, clock) = (Interrupt::default(), Clock::begin());
         opened.chain.interrupted_by(&interrupt);
         let (control, controlled) = std::sync::mpsc::channel();
         let (flushes, work) = mpsc::channel(flush::QUEUE);
+        let passed = mpsc::channel(PASSED);
         let committed = Arc::new(AtomicU64::new(opened.head.commits));
         let (letters, marked) = opened.letters.unzip();
-        let retries_idle = Arc::new(AtomicBool::new(marked.is_none()));
+        let (retry_state, heard) = RetryState::new();
         let share = opened.source.share().map(|share| (opened.head.topic.clone(), share.partitions.clone()));
         let retrier = marked.map(|letters| Retrier {
             letters,
             share,
             control: control.clone(),
             status: Arc::clone(status),
-            idle: Arc::clone(&retries_idle),
             ending: ending.clone(),
             any: AnyLetters::default(),
+            heard,
+            asked: 0,
         });
-        let rejects = Rejects::new(letters.is_some());
-        let rows_ahead = transaction::rows_ahead(&opened.head, &opened.written);
         let flusher = Flusher {
+            flusher: run::Flusher::new(FlusherStart {
+                sinks: opened.sinks.iter().map(OpenSink::form).collect(),
+                letters: letters.as_ref().map(|open| open.name.clone()),
+                stops: settings.stops,
+                // The next host of a partition looks where the group is, even if nothing was read of it here.
+                told: opened.source.share().map_or_else(|| opened.head.intervals.ends(), |_| BTreeMap::new()),
+                written: opened.written.clone(),
+                seed: chance(),
+            }),
             sinks: opened.sinks,
-            written: opened.written,
-            poison: Poison::new(letters.is_some(), settings.stops),
+            next_sinks: None,
             letters,
             store: opened.store,
             committed: Arc::clone(&committed),
             committer: opened.source.committer(),
-            // The next host of a partition looks where the group is, even if nothing was read of it here.
-            told: opened.source.share().map_or_else(|| opened.head.intervals.ends(), |_| BTreeMap::new()),
+            passed: passed.0.clone(),
+            retries: retry_state.clone(),
             status: Arc::clone(status),
             ending,
+            clock,
+        };
+        let ahead = rows_ahead(&opened.head, &opened.written);
+        let progress = Progress::from(opened.head, ahead, opened.until);
+        let lane_settings = LaneSettings {
+            flush: settings.flush,
+            batch_rows: settings.batch_rows,
+            stops: settings.stops,
+            keeps_letters: retrier.is_some(),
+            seed: chance(),
         };
         let lane = Lane {
-            rows_ahead,
-            progress: Progress::from(opened.head, rejects),
+            lane: run::Lane::new(opened.chain, progress, lane_settings, interrupt.clone()),
             source: opened.source,
-            chain: opened.chain,
-            constraints: opened.constraints,
-            pending: Pending::new(settings.flush),
             status: Arc::clone(status),
             control: controlled,
             flushes,
             committed,
-            batch_rows: settings.batch_rows,
-            stops: settings.stops,
-            until: opened.until,
-            retries_idle,
-            interrupt: interrupt.clone(),
+            retries: retry_state,
+            clock,
+            waiting: Waiting::default(),
         };
         let (retries, retrier) = begin_later(retrier);
         let alone = Arc::new(alone);
         let lane = spawn(lane, status.name(), Arc::clone(&alone))?;
-        let passed = mpsc::channel(PASSED);
         let giving_up = Arc::clone(giving_up);
         let flusher = async move {
             let flushed = flusher.run(work).await;
@@ -168,6 +181,7 @@ impl Run {
             flusher: tokio::spawn(flusher),
             flushed: None,
             interrupt,
+            swaps: AtomicU64::new(0),
             retries: Some(retries),
             retrier,
             retrier_died: None,
@@ -177,12 +191,12 @@ impl Run {
     /// Hands a new chain to the lane; the answer comes once it runs, or says why it doesn't. It may take as long as a sink is away.
     pub async fn swap(&self, prepared: Prepared, operators: Operators, probation: Bounds) -> Result<(), String> {
         let (outcome, answer) = oneshot::channel();
-        let Prepared { mut chain, constraints, sinks } = prepared;
+        let Prepared { mut chain, sinks } = prepared;
         chain.interrupted_by(&self.interrupt);
-        let passed = self.passed.0.clone();
-        let swap = Swap { chain, constraints, sinks, operators, probation, outcome, passed };
+        let id = self.swaps.fetch_add(1, Ordering::Relaxed);
+        let swap = Swap { swap: Box::new(run::Swap { id, chain, operators, probation }), sinks, outcome };
         let gone = || "the pipeline ended meanwhile".to_owned();
-        self.control.send(Control::Swap(Box::new(swap))).map_err(|_| gone())?;
+        self.control.send(Control::Swap(swap)).map_err(|_| gone())?;
         let left = answer.await.unwrap_or_else(|_| Err(gone()))?;
         // A million groups take a while to drop.
         tokio::task::spawn_blocking(move || drop(left));
@@ -241,10 +255,7 @@ impl Run {
                 End::Died(format!("what retries its letters died: {panic}"))
             }
             (Ok(Ok(())), _) => end,
-            (Ok(Err(FlushError::Lost(reason))), _) => End::Moved(reason),
-            (Ok(Err(FlushError::Died(reason))), _) => End::Died(reason),
-            (Ok(Err(error @ FlushError::Replaced { .. })), _) => End::Replaced(error.to_string()),
-            (Ok(Err(error)), _) => End::Fault(error.to_string()),
+            (Ok(Err(error)), _) => error.into(),
             (Err(error), _) => End::Died(format!("its flusher died: {}", panic_of(error))),
         };
         let mut passed = None;

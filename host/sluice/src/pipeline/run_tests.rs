@@ -120,7 +120,6 @@ async fn run(dies: Dies) -> (Run, watch::Sender<bool>, Arc<Mutex<Works>>, watch:
         source: Box::new(Quiet(dies)),
         chain: Chain::new(&[], sluice_core::decode::JsonOptions::default(), Vec::new()).unwrap(),
         sinks: Vec::new(),
-        constraints: Constraints::new(&[], &[]),
         until: None,
         letters: Some((letters, Box::new(Empty(dies)))),
         head: Checkpoint::default(),

@@ -8,19 +8,19 @@ use sluice_core::deploy::{self, Rollout};
 use sluice_core::disabled::{Disablings, FIRST_WAIT};
 use sluice_core::fold::Fold;
 use sluice_core::identity::Identity;
+use sluice_core::run::{Backoff, End};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::again::Again;
 use super::assemble::{self, Trouble};
+use super::clock::{chance, now_micros};
 use super::deployments::Deployments;
 use super::flush::OpenSink;
 use super::fresh::{self, Begins};
 use super::giving_up::{GivingUp, out_of_patience};
 use super::identity;
-use super::lane::{End, now_micros};
 use super::letters;
 use super::orders::{Answer, Asked};
-use super::patience::Backoff;
 use super::place::Place;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings, Works};
@@ -212,7 +212,7 @@ impl Supervisor {
 
     /// Opens everything, waiting for what isn't there yet.
     async fn open(&mut self) -> Result<(Opened, Artifacts), End> {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(chance());
         loop {
             match self.deployments.load().await {
                 Ok(()) => {}
@@ -317,7 +317,8 @@ impl Supervisor {
         let rows = written.clone();
         let source = blocking(move || {
             let begins = Begins::look(&pipeline, store.as_ref())?;
-            let head = transaction::reconcile(&pipeline, restore::load(&pipeline, store.as_ref())?, &rows)?;
+            let head = restore::load(&pipeline, store.as_ref())?;
+            let head = transaction::reconcile(&pipeline, &restore::resumption(&pipeline), head, &rows);
             let start = restore::start(head.as_ref());
             let known = head.as_ref().map(Identity::of_source).unwrap_or_default();
             let source = shared.open_source(&pipeline.source, start, known, membership.as_deref());
@@ -333,18 +334,20 @@ impl Supervisor {
         });
         let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
         let (mut head, groups, source, until, begins) = source??;
-        let Prepared { mut chain, sinks, constraints } = prepared?;
-        transaction::check_fold(&self.pipeline, head.as_ref(), &chain, &written)?;
+        let Prepared { mut chain, sinks } = prepared?;
+        transaction::check_fold(&self.pipeline, head.as_ref(), chain.fold().is_some(), &written)?;
         begins.check(&self.pipeline, &self.connections, chain.fold().is_some()).await?;
         self.find_tables(head.as_mut(), &sinks, groups)?;
         let operators = restore::digests(artifacts);
-        let mut head = restore::resume(&self.pipeline, &self.store, head, source.as_ref(), &mut chain, operators)?;
+        let place = (source.positions(), &source.identity());
+        let resumed = restore::resumption(&self.pipeline).resume(&self.store, head, &mut chain, operators, place);
+        let mut head = resumed.map_err(|error| restore::trouble(&self.pipeline, error))?;
+        fresh::keep_group(&self.pipeline, &mut head);
         tables::note(&mut head, &self.pipeline, &sinks);
-        let read: Vec<_> = source.positions().into_keys().collect();
-        let ends = head.intervals.ends().into_iter().filter(|(partition, _)| read.contains(partition)).collect();
-        let letters = letters::open(&self.pipeline, &self.connections, &head, &ends, &begins.before()).await?;
+        let read = source.positions().into_keys().collect();
+        let letters = letters::open(&self.pipeline, &self.connections, &head, &read, &begins.before()).await?;
         let store = Arc::clone(&self.store);
-        Ok(Opened { source, chain, sinks, constraints, until, letters, head, written, store })
+        Ok(Opened { source, chain, sinks, until, letters, head, written, store })
     }
 
     /// Sees to tables that lack rows; the checkpoint then says that all groups are to be written again.
@@ -439,7 +442,7 @@ impl Supervisor {
             (End::Done | End::Moved(_), Some(reason)) => End::Fault(reason),
             (end, _) => end,
         };
-        let end = self.ended(end, passed, &current).await;
+        let end = self.ended(end, passed).await;
         self.again.answer();
         self.status.set_partitions([]);
         if end != End::Done {
@@ -545,10 +548,11 @@ async fn prepare(
         assemble::check_lookups(&settings, &shared)?;
         assemble::chain(&settings, &operators, &shared)
     });
-    let chain = chain.await??;
+    let mut chain = chain.await??;
     let groups = chain.fold().map(|fold| fold.form());
     let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), groups).await?;
-    Ok(Prepared { chain, sinks, constraints })
+    chain.constrain(constraints);
+    Ok(Prepared { chain, sinks })
 }
 
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {

@@ -106,8 +106,7 @@ fn maxwells_sample_is_read_by_path() {
 fn a_record_of_several_rows_is_taken_whole_or_not_at_all() {
     let records = made(&[r#"{"data": [{"id": 1}, {"id": "x"}]}"#, r#"{"data": [{"id": 2}, {"id": 3}]}"#]);
     let mut decoder = Decoder::new(&[column("id", Kind::Int64)], &[true], at("data"));
-    decoder.when_bad(AtFault::IsLeftOut);
-    let decoded = decoder.decode(&records, 0, 9);
+    let decoded = decoder.decode_as(&records, 0, 9, AtFault::IsLeftOut);
     assert_eq!(ints(&decoded, 0), [Some(2), Some(3)]);
     assert_eq!(decoded.rejected.iter().map(|rejected| rejected.record).collect::<Vec<_>>(), [0]);
     let ignoring = JsonOptions { ignore_parse_errors: true, ..at("data") };

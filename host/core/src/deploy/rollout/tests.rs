@@ -28,8 +28,8 @@ fn running() -> Rollout {
     let mut rollout = Rollout::new(None, None);
     assert_eq!(effects(&mut rollout, Event::Start), []);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(1))), [Effect::Open(version(1))]);
-    let said = open(&mut rollout);
-    assert!(matches!(&said[..], [Effect::Say(Deployment { outcome: Outcome::Applied, generation: 1, .. })]));
+    assert_eq!(open(&mut rollout), []);
+    assert_eq!(rollout.running(), Some((1, &version(1))));
     rollout
 }
 
@@ -37,7 +37,7 @@ fn running() -> Rollout {
 fn on_trial() -> Rollout {
     let mut rollout = running();
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Prepare(version(2))]);
-    assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { trial: true }]);
+    assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { operators: version(2), trial: true }]);
     assert_eq!(effects(&mut rollout, Event::CutOver), []);
     assert_eq!(rollout.running(), Some((2, &version(2))));
     rollout
@@ -83,10 +83,44 @@ fn after_a_restart_the_checkpoints_generation_runs_first_and_what_was_rolled_bac
 }
 
 #[test]
+fn a_trial_that_passed_just_before_it_was_gone_back_from_is_no_fault() {
+    let mut rollout = on_trial();
+    assert_eq!(effects(&mut rollout, Event::Asked(version(1))), [Effect::Close]);
+    effects(&mut rollout, Event::Passed(version(2)));
+    effects(&mut rollout, Event::Wanted(version(3)));
+    assert_eq!(effects(&mut rollout, Event::Ended(Ok(()))), []);
+    assert_eq!(effects(&mut rollout, Event::Start), [Effect::Open(version(1))]);
+    assert_eq!(
+        effects(&mut rollout, Event::NotOpened),
+        [Effect::Open(version(2))],
+        "and nothing newer without a trial"
+    );
+}
+
+#[test]
+fn what_a_person_wants_during_a_trial_goes_on_from_the_checkpoint_whichever_it_is() {
+    let mut rollout = running();
+    effects(&mut rollout, Event::Wanted(version(2)));
+    effects(&mut rollout, Event::Prepared);
+    effects(&mut rollout, Event::CutOver);
+    effects(&mut rollout, Event::Passed(version(2)));
+    effects(&mut rollout, Event::Wanted(version(3)));
+    effects(&mut rollout, Event::Prepared);
+    effects(&mut rollout, Event::CutOver);
+    assert_eq!(
+        effects(&mut rollout, Event::Asked(version(1))),
+        [Effect::Close],
+        "not the good one, and not on trial's states"
+    );
+    let rolled_back = effects(&mut rollout, Event::Ended(Ok(())));
+    assert!(rolled_back.contains(&Effect::Open(version(1))));
+}
+
+#[test]
 fn a_newer_one_takes_a_trial_over_and_the_way_back_stays_the_same() {
     let mut rollout = on_trial();
     assert_eq!(effects(&mut rollout, Event::Wanted(version(3))), [Effect::Prepare(version(3))]);
-    assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { trial: true }]);
+    assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { operators: version(3), trial: true }]);
     assert_eq!(effects(&mut rollout, Event::CutOver), []);
     let rolled_back = effects(&mut rollout, Event::Ended(Err("it traps".to_owned())));
     assert!(rolled_back.contains(&Effect::Open(version(1))));
@@ -122,7 +156,8 @@ fn one_that_stops_at_a_fault_makes_way_for_a_newer_one_and_without_one_is_tried_
     assert_eq!(effects(&mut rollout, Event::Again), [Effect::Open(version(1))]);
     assert_eq!(effects(&mut rollout, Event::NotOpened), []);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Open(version(2))]);
-    assert_eq!(said(&open(&mut rollout)), [(Outcome::Applied, 2, None)]);
+    assert_eq!(open(&mut rollout), [], "without a trial: there is nothing to go back to");
+    assert_eq!(rollout.running(), Some((2, &version(2))));
 }
 
 #[test]
@@ -130,7 +165,8 @@ fn where_the_good_one_can_not_be_opened_the_newest_is() {
     let mut rollout = Rollout::new(Some((4, version(1))), None);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Open(version(1))]);
     assert_eq!(effects(&mut rollout, Event::NotOpened), [Effect::Open(version(2))]);
-    assert_eq!(said(&open(&mut rollout)), [(Outcome::Applied, 5, None)]);
+    assert_eq!(open(&mut rollout), []);
+    assert_eq!(rollout.running(), Some((5, &version(2))));
 }
 
 #[test]
@@ -142,7 +178,7 @@ fn what_a_person_asks_for_runs_without_a_trial_and_what_was_newest_does_not_come
     effects(&mut rollout, Event::Passed(version(2)));
     let asked = effects(&mut rollout, Event::Asked(version(1)));
     assert_eq!(asked, [Effect::Prepare(version(1))]);
-    assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { trial: false }]);
+    assert_eq!(effects(&mut rollout, Event::Prepared), [Effect::CutOver { operators: version(1), trial: false }]);
     effects(&mut rollout, Event::CutOver);
     assert_eq!(said(&effects(&mut rollout, Event::Passed(version(1)))), [(Outcome::Applied, 3, None)]);
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), []);
@@ -194,18 +230,19 @@ impl Shell {
                     if nature(&operators) == Nature::Refused {
                         self.due.push(Event::NotOpened);
                     } else {
+                        self.good = Some(operators.clone());
                         self.open = Some(operators);
                         self.due.push(opened(&self.rollout));
                     }
                 }
                 Effect::Prepare(operators) if nature(&operators) == Nature::Refused => {
-                    self.due.push(Event::Refused("no".to_owned()));
+                    self.due.push(Event::Refused);
                 }
                 Effect::Prepare(operators) => {
                     self.prepared = Some(operators);
                     self.due.push(Event::Prepared);
                 }
-                Effect::CutOver { trial } => {
+                Effect::CutOver { trial, .. } => {
                     let operators = self.prepared.take().expect("what cuts over was prepared");
                     self.open = Some(operators.clone());
                     self.due.push(Event::CutOver);

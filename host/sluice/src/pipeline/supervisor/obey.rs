@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::{Current, Supervisor, blocking, needed};
 use crate::operators::{Artifacts, Deployed};
+use crate::pipeline::clock::now_micros;
 use crate::pipeline::deployments::{back_to, short, shown};
-use crate::pipeline::lane::now_micros;
 use crate::pipeline::orders::{Answer, Asked, Order};
 use crate::pipeline::run::Run;
 use crate::pipeline::{assemble, restore, tables};

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use sluice_core::checkpoint::{CheckpointStore, StateForm, begin_anew};
-use sluice_core::deploy::{Bounds, Effect, Event, Operators, Outcome, Rollout};
+use sluice_core::deploy::{Bounds, Deployment, Effect, Event, Operators, Outcome, Rollout};
 use sluice_core::fold::{FoldError, try_migration};
+use sluice_core::run::End;
+use sluice_core::run::resume::check_forms;
 
 use super::{Current, Supervisor, asked_to_end, blocking, prepare};
 use crate::config::OnIncompatible;
 use crate::operators::{Artifacts, Deployed};
 use crate::pipeline::assemble::{self, Trouble};
-use crate::pipeline::lane::{End, now_micros};
-use crate::pipeline::restore::{self, check_forms};
+use crate::pipeline::clock::now_micros;
+use crate::pipeline::restore;
 use crate::pipeline::run::{Prepared, Run};
 
 /// Why operators don't take over.
@@ -120,12 +122,9 @@ impl Supervisor {
 
     /// A trial is over.
     pub(super) async fn passed(&mut self, operators: Operators, run: &Run, current: &mut Current) {
-        let news = !self.rollout.on(Event::Passed(operators.clone()), now_micros()).is_empty();
-        // Others may have taken over before it was durable: they are the ones to be told of.
-        if news && operators == restore::digests(&current.artifacts) {
-            self.deployments.applied(current.generation, &current.artifacts, None).await;
-            self.show_operator(current);
-        }
+        let effects = self.rollout.on(Event::Passed(operators), now_micros());
+        self.say(effects).await;
+        self.show_operator(current);
         // What came meanwhile.
         self.swap(run, current).await;
     }
@@ -140,12 +139,33 @@ impl Supervisor {
                     let _ = self.take_over(run, current, newest.clone(), None).await;
                 }
                 Effect::Prepare(_) => {
-                    effects.extend(self.rollout.on(Event::Refused("it was replaced".to_owned()), now_micros()));
+                    effects.extend(self.rollout.on(Event::Refused, now_micros()));
                 }
                 Effect::Close => run.stop(),
-                Effect::Open(_) | Effect::CutOver { .. } | Effect::Say(_) => {}
+                said @ Effect::Say(_) => drop(self.say(vec![said]).await),
+                // The answer to `Prepared`, which is told where they are prepared; and what is opened once no run is.
+                Effect::CutOver { .. } | Effect::Open(_) => {}
             }
         }
+    }
+
+    /// Writes down what became of operators that ran; answers why they were rolled back, if they were.
+    async fn say(&mut self, effects: Vec<Effect>) -> Option<String> {
+        let mut rolled_back = None;
+        for effect in effects {
+            let Effect::Say(Deployment { outcome, generation, operators, reason, .. }) = effect else { continue };
+            match outcome {
+                Outcome::Applied => self.deployments.passed(generation, operators).await,
+                Outcome::RolledBack => {
+                    let reason = reason.unwrap_or_default();
+                    self.deployments.rolled_back(generation, operators, reason.clone()).await;
+                    rolled_back = Some(reason);
+                }
+                // Whoever prepares them says so, with the reason.
+                Outcome::Refused => {}
+            }
+        }
+        rolled_back
     }
 
     /// Lets these take over at a person's order, without a trial.
@@ -177,29 +197,15 @@ impl Supervisor {
         asked: Option<String>,
     ) -> Result<(), String> {
         let operators = restore::digests(&artifacts);
-        let probation = if asked.is_some() { Bounds::NONE } else { self.pipeline.probation };
         let mut ending = self.ending.clone();
         let outcome = tokio::select! {
-            outcome = self.try_to_take_over(run, &artifacts, probation) => outcome,
+            outcome = self.try_to_take_over(run, &artifacts) => outcome,
             () = asked_to_end(&mut ending) => Err("the host ends".to_owned().into()),
         };
-        if let Err(refusal) = outcome {
-            let Refusal { reason, states, again } = refusal;
-            self.rollout.on(Event::Refused(reason.clone()), now_micros());
-            if states && self.pipeline.on_incompatible == OnIncompatible::Reset {
-                self.begins_anew = true;
-                run.stop();
-            }
-            let said = asked.as_ref().map_or_else(|| reason.clone(), |asked| format!("{asked}: {reason}"));
-            let news = self.again.refused(&operators, &reason, again.is_some() && asked.is_none());
-            if asked.is_some() || news && again != Some(Again::Away) {
-                self.deployments.refused(operators, said).await;
-            }
-            if asked.is_none() {
-                self.status.set_refused(Some(reason.clone()));
-            }
-            return Err(reason);
-        }
+        let probation = match outcome {
+            Ok(probation) => probation,
+            Err(refusal) => return Err(self.refused(refusal, operators, run, asked).await),
+        };
         self.again.nothing_refused();
         self.rollout.on(Event::CutOver, now_micros());
         let generation = self.rollout.running().map_or(0, |(generation, _)| generation);
@@ -221,7 +227,27 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn try_to_take_over(&mut self, run: &Run, artifacts: &Artifacts, probation: Bounds) -> Result<(), Refusal> {
+    /// Says why these don't take over; answers the reason.
+    async fn refused(&mut self, refusal: Refusal, operators: Operators, run: &Run, asked: Option<String>) -> String {
+        let Refusal { reason, states, again } = refusal;
+        self.rollout.on(Event::Refused, now_micros());
+        if states && self.pipeline.on_incompatible == OnIncompatible::Reset {
+            self.begins_anew = true;
+            run.stop();
+        }
+        let said = asked.as_ref().map_or_else(|| reason.clone(), |asked| format!("{asked}: {reason}"));
+        let news = self.again.refused(&operators, &reason, again.is_some() && asked.is_none());
+        if asked.is_some() || news && again != Some(Again::Away) {
+            self.deployments.refused(operators, said).await;
+        }
+        if asked.is_none() {
+            self.status.set_refused(Some(reason.clone()));
+        }
+        reason
+    }
+
+    /// Answers how long those that took over are on trial.
+    async fn try_to_take_over(&mut self, run: &Run, artifacts: &Artifacts) -> Result<Bounds, Refusal> {
         // Whoever waited here for a server would hear nothing of the run meanwhile.
         let prepared =
             prepare(&self.pipeline, &self.connections, artifacts).await.map_err(|trouble| match trouble {
@@ -230,11 +256,16 @@ impl Supervisor {
                 other => other.to_string().into(),
             })?;
         let prepared = self.try_states(prepared).await?;
-        self.rollout.on(Event::Prepared, now_micros());
+        let effects = self.rollout.on(Event::Prepared, now_micros());
+        let Some(Effect::CutOver { trial, .. }) = effects.first() else {
+            return Err("others are wanted by now".to_owned().into());
+        };
+        let probation = if *trial { self.pipeline.probation } else { Bounds::NONE };
         let generation =
             self.rollout.running().map_or(0, |(generation, _)| generation) + u64::from(!self.rollout.is_on_trial());
         self.deployments.keep(generation, artifacts).await;
-        Ok(run.swap(prepared, restore::digests(artifacts), probation).await?)
+        run.swap(prepared, restore::digests(artifacts), probation).await?;
+        Ok(probation)
     }
 
     /// Whether they go on with the states that are stored: all of another version are migrated, and the answers thrown away.
@@ -247,14 +278,15 @@ impl Supervisor {
 
     /// The run has ended: well, at fault, or to be rolled back, which a fault during a trial is. `passed` are operators whose trial
     /// was over before.
-    pub(super) async fn ended(&mut self, end: End, passed: Option<Operators>, current: &Current) -> End {
+    pub(super) async fn ended(&mut self, end: End, passed: Option<Operators>) -> End {
         let now = now_micros();
         if let Some(operators) = passed {
-            let news = !self.rollout.on(Event::Passed(operators), now).is_empty();
-            let generation = self.rollout.running().map_or(0, |(generation, _)| generation);
-            if news {
-                self.deployments.applied(generation, &current.artifacts, None).await;
-            }
+            let effects = self.rollout.on(Event::Passed(operators), now);
+            self.say(effects).await;
+        }
+        if let Some(head) = self.head().await {
+            let effects = self.rollout.found(head.generation, &head.operators, now);
+            self.say(effects).await;
         }
         if *self.ending.borrow() {
             self.rollout.on(Event::Stop, now);
@@ -265,14 +297,8 @@ impl Supervisor {
         };
         let effects = self.rollout.on(Event::Ended(how), now);
         let mut end = end;
-        for effect in effects {
-            if let Effect::Say(deployment) = effect
-                && deployment.outcome == Outcome::RolledBack
-            {
-                let reason = deployment.reason.unwrap_or_default();
-                self.deployments.rolled_back(deployment.generation, deployment.operators, reason.clone()).await;
-                end = End::Fault(reason);
-            }
+        if let Some(reason) = self.say(effects).await {
+            end = End::Fault(reason);
         }
         self.status.set_on_trial(false);
         if self.begins_anew && end == End::Done {

@@ -2,14 +2,53 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use arrow_select::take::take;
-use sluice_connectors::sink::{Constraint, Refused};
-use sluice_core::{Field, time};
 
-/// What all sinks of a pipeline take.
-#[derive(Debug)]
+use crate::port::Refused;
+use crate::schema::Field;
+
+/// What a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constraint {
+    /// Whether null is taken.
+    pub nullable: bool,
+    /// The integers that are taken, both ends included; none where it isn't an integer column.
+    pub range: Option<(i64, i64)>,
+    /// The floats that are taken, both ends included, and so never NaN; none where it isn't a column of floats.
+    pub floats: Option<(f64, f64)>,
+    /// The longest text taken, in characters; none where there is no limit.
+    pub max_chars: Option<usize>,
+    /// The greatest character that a text may have; none where it may have all.
+    pub max_char: Option<char>,
+    /// Whether a text may end in a space: one that does comes back without it, or is another one's key.
+    pub end_space: bool,
+    /// The shortest binary taken, in bytes: a shorter one would be filled up. None where there is no limit.
+    pub min_bytes: Option<usize>,
+    /// The longest text or binary taken, in bytes; none where there is no limit.
+    pub max_bytes: Option<usize>,
+    /// The wall-clock times that are taken, in microseconds since 1970-01-01T00:00:00, both ends included; none where it
+    /// isn't a column of times.
+    pub times: Option<(i64, i64)>,
+}
+
+impl Constraint {
+    /// Takes everything, null as well.
+    pub const ANY: Constraint = Constraint {
+        nullable: true,
+        range: None,
+        floats: None,
+        max_chars: None,
+        max_char: None,
+        end_space: true,
+        min_bytes: None,
+        max_bytes: None,
+        times: None,
+    };
+}
+
+/// The rows that all sinks of a pipeline take.
+#[derive(Debug, Clone, Default)]
 pub struct Constraints {
     fields: Vec<Field>,
     columns: Vec<Constraint>,
@@ -33,34 +72,6 @@ impl Constraints {
         refused.dedup_by_key(|refused| refused.row);
         refused
     }
-}
-
-/// The columns without the refused rows, and which rows are left.
-pub fn without(columns: &[ArrayRef], rows: usize, refused: &[Refused]) -> Result<(Vec<ArrayRef>, Vec<u32>), String> {
-    let mut bad = refused.iter().map(|refused| refused.row).peekable();
-    // Rows of a batch are bounded far below u32::MAX.
-    let kept: Vec<u32> = (0u32..).take(rows).filter(|row| bad.next_if_eq(&(*row as usize)).is_none()).collect();
-    let selection = UInt32Array::from(kept.clone());
-    let columns = columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));
-    Ok((columns.collect::<Result<_, _>>()?, kept))
-}
-
-/// A row's values as people read them, such as `7, Paris, null`.
-pub fn shown_row(columns: &[ArrayRef], row: usize) -> String {
-    let shown = |column: &ArrayRef| match column.data_type() {
-        _ if column.is_null(row) => "null".to_owned(),
-        DataType::Boolean => column.as_boolean().value(row).to_string(),
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
-        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
-        DataType::Binary => column.as_binary::<i32>().value(row).iter().map(|byte| format!("{byte:02x}")).collect(),
-        DataType::Timestamp(..) => {
-            let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
-            time::shown(micros).unwrap_or_else(|| micros.to_string())
-        }
-        other => other.to_string(),
-    };
-    columns.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 fn strictest(a: Constraint, b: &Constraint) -> Constraint {
@@ -171,8 +182,8 @@ fn values<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Kind;
     use arrow_array::{Float64Array, Int64Array, StringArray};
-    use sluice_core::Kind;
     use std::sync::Arc;
 
     #[test]
@@ -191,9 +202,8 @@ mod tests {
         assert!(refused[0].reason.contains("null"), "{}", refused[0].reason);
         assert!(refused[1].reason.contains("128"), "{}", refused[1].reason);
         assert!(refused[2].reason.contains("4 characters"), "{}", refused[2].reason);
-        let (left, kept) = without(&columns, 4, &refused).unwrap();
-        assert_eq!((kept, left[0].len()), (vec![0], 1));
     }
+
     #[test]
     fn a_float_that_one_of_the_tables_cant_hold_is_refused_and_null_is_none() {
         let fields = [Field::new("share", Kind::Float64)];

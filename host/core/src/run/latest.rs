@@ -1,17 +1,21 @@
 //! Of the rows of a flush, the last of each key.
 
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, Int64Array, UInt32Array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
-use sluice_connectors::sink::{Refused, Rows};
-use sluice_core::Kind;
-use sluice_core::fold::Groups;
+
+use crate::fold::Groups;
+use crate::port::Refused;
+use crate::rows::Rows;
+use crate::schema::Kind;
 
 /// Rows of several batches as one.
 #[derive(Debug)]
 pub struct Latest {
     pub rows: Rows,
-    /// Which they are of all; none if all.
+    /// The places of these rows among all; none if they are all.
     picked: Option<UInt32Array>,
 }
 
@@ -44,6 +48,13 @@ pub fn latest(batches: &[&Rows], key: &[usize]) -> Result<Latest, String> {
     let columns = columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));
     let rows = Rows { rows: selection.len(), columns: columns.collect::<Result<_, _>>()? };
     Ok(Latest { rows, picked: Some(selection) })
+}
+
+/// The rows, with the generation that made them as another column.
+pub fn with_generation(mut rows: Rows, generation: u64) -> Rows {
+    let generation = i64::try_from(generation).unwrap_or(i64::MAX);
+    rows.columns.push(Arc::new(Int64Array::from_value(generation, rows.rows)));
+    rows
 }
 
 fn joined(batches: &[&Rows]) -> Result<Vec<ArrayRef>, String> {

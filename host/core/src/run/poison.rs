@@ -11,26 +11,23 @@
 //! its state, which counts on: its row is tried again when it changes.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use sluice_connectors::sink::Refused;
-use sluice_core::dead_letter::{Cause, DeadLetter, LetterId};
-use sluice_core::records::Records;
-use sluice_core::rejected::Stage;
-
-use super::constraint::shown_row;
+use super::Now;
 use super::flush::{Flush, FlushError};
-use super::lane::now_micros;
 use super::made::{Made, Maker};
 use super::rejects::Rejects;
-use super::status::Status;
+use super::report::Report;
+use crate::dead_letter::{Cause, DeadLetter, LetterId};
+use crate::port::Refused;
+use crate::rejected::Stage;
+use crate::rows::shown_row;
 
 /// How often a flush may be refused although no row of it is. More: a pipeline goes round and round. Fewer: a parent row that
 /// comes a moment after its child stops it.
 const IN_VAIN: u32 = 3;
 
-/// A pipeline's records and groups that a server refused.
-pub struct Poison {
+/// The records and groups of a run that a server refused.
+pub(super) struct Poison {
     rejects: Rejects,
     /// Whether one of them stops the pipeline.
     stops: bool,
@@ -66,8 +63,13 @@ impl Searches {
 }
 
 impl Poison {
-    pub fn new(keeps_letters: bool, stops: bool) -> Poison {
+    pub(super) fn new(keeps_letters: bool, stops: bool) -> Poison {
         Poison { rejects: Rejects::new(keeps_letters), stops }
+    }
+
+    /// Takes what is to be said.
+    pub(super) fn reports(&mut self) -> Vec<Report> {
+        self.rejects.reports()
     }
 
     /// Takes the letters that wait.
@@ -81,10 +83,10 @@ impl Poison {
     /// `Refused` if that stops the pipeline.
     pub(super) fn leave_out(
         &mut self,
-        status: &Status,
         flush: &mut Flush,
         (sink, key): (&str, &[usize]),
         refused: Vec<Refused>,
+        now: Now,
     ) -> Result<(), FlushError> {
         let mut refused = refused.into_iter().peekable();
         let mut first = 0;
@@ -99,7 +101,7 @@ impl Poison {
             if here.is_empty() {
                 continue;
             }
-            let gone = self.blame(status, made, key, here, &mut head.retried)?;
+            let gone = self.blame(made, key, here, &mut head.retried, now)?;
             made.take_out(&gone).map_err(|reason| FlushError::Unusable { sink: sink.to_owned(), reason })?;
         }
         if !*durable && self.rejects.is_full() {
@@ -112,14 +114,14 @@ impl Poison {
     /// Counts, says and keeps what made these rows; answers all rows of it.
     fn blame(
         &mut self,
-        status: &Status,
         made: &Made,
         key: &[usize],
         refused: Vec<Refused>,
         retried: &mut Vec<LetterId>,
+        now: Now,
     ) -> Result<Vec<Refused>, FlushError> {
         let columns = &made.rows.columns;
-        let cause = |reason| Cause { stage: Stage::Sink, reason, operator: None, time: now_micros() };
+        let cause = |reason| Cause { stage: Stage::Sink, reason, operator: None, time: now.micros };
         match &made.by {
             Maker::Groups { keys } => {
                 for Refused { row, reason } in &refused {
@@ -130,18 +132,18 @@ impl Poison {
                             reason: reason.clone(),
                         });
                     }
-                    self.rejects.group(status, &group, cause(reason), Instant::now());
+                    self.rejects.group(&group, cause(reason), now);
                 }
                 Ok(refused)
             }
-            Maker::Records { kept, of_row } => {
+            Maker::Records { records, of_row } => {
                 let mut bad: BTreeMap<usize, Refused> = BTreeMap::new();
                 for refused in refused {
                     bad.entry(of_row[refused.row]).or_insert(refused);
                 }
                 for (record, Refused { row, reason }) in &bad {
-                    let (partition, offset) = kept.position(*record);
-                    let id = LetterId { topic: kept.topic().to_owned(), partition, offset };
+                    let (partition, offset) = records.position(*record);
+                    let id = LetterId { topic: records.letter_topic().to_owned(), partition, offset };
                     let was_retried = retried.len();
                     retried.retain(|retried| *retried != id);
                     // One that was driven through again doesn't stop the pipeline, since it would at each start.
@@ -149,10 +151,10 @@ impl Poison {
                         let key: Vec<_> = key.iter().filter_map(|column| columns.get(*column).cloned()).collect();
                         let row =
                             if key.is_empty() { String::new() } else { format!(", row ({})", shown_row(&key, *row)) };
-                        let what = format!("{}, partition {partition}, offset {offset}{row}", kept.topic());
+                        let what = format!("{}, partition {partition}, offset {offset}{row}", records.topic());
                         return Err(FlushError::Refused { what, reason: reason.clone() });
                     }
-                    self.rejects.record(status, kept, *record, cause(reason), Instant::now());
+                    self.rejects.record(records.as_ref(), *record, cause(reason), now);
                 }
                 let gone = of_row.iter().enumerate().filter(|(_, record)| bad.contains_key(record));
                 Ok(gone.map(|(row, _)| Refused { row, reason: String::new() }).collect())
@@ -165,16 +167,16 @@ impl Poison {
 mod tests {
     use std::sync::Arc;
 
+    use super::*;
+    use crate::batch::RowOrigins;
+    use crate::dead_letter::RetriedRecords;
+    use crate::interval::{Offset, Partition};
+    use crate::records::Records;
+    use crate::rows::Rows;
     use arrow_array::cast::AsArray;
     use arrow_array::types::Int64Type;
     use arrow_array::{ArrayRef, Int64Array};
     use proptest::prelude::*;
-    use sluice_connectors::sink::Rows;
-    use sluice_core::batch::RowOrigins;
-    use sluice_core::dead_letter::RetriedRecords;
-    use sluice_core::{Offset, Partition};
-
-    use super::*;
 
     fn id(offset: usize) -> LetterId {
         LetterId { topic: "t".to_owned(), partition: Partition(0), offset: Offset(offset as i64) }
@@ -196,7 +198,7 @@ mod tests {
                 retry: false,
             })
             .collect();
-        let records = RetriedRecords::by_topic(&letters).next().unwrap();
+        let records: Arc<dyn Records> = Arc::new(RetriedRecords::by_topic(letters).remove(0));
         let (mut origins, mut values) = (RowOrigins::from_record(0), Vec::new());
         for (record, offset) in offsets.enumerate() {
             for _ in 0..rows_of[record % rows_of.len()] {
@@ -223,7 +225,7 @@ mod tests {
             let mut flush = Flush { durable: true, ..Flush::default() };
             flush.batches = vec![made(0..10, &rows_of), made(10..11, &rows_of), made(11..30, &rows_of)];
             flush.head.retried = retried.iter().map(|offset| id(*offset)).collect();
-            let (mut poison, status) = (Poison::new(true, false), Status::new("p"));
+            let mut poison = Poison::new(true, false);
             let mut bad = std::collections::BTreeSet::new();
             for round in rounds {
                 let left = values(&flush);
@@ -233,7 +235,7 @@ mod tests {
                 let rows: std::collections::BTreeSet<usize> = round.iter().map(|index| index.index(left.len())).collect();
                 bad.extend(rows.iter().map(|row| left[*row]));
                 let refused = rows.iter().map(|row| Refused { row: *row, reason: "no".to_owned() }).collect();
-                poison.leave_out(&status, &mut flush, ("s", &[0]), refused).unwrap();
+                poison.leave_out(&mut flush, ("s", &[0]), refused, Now::default()).unwrap();
             }
             let expected = (0..30).flat_map(|offset| {
                 let within = if offset < 10 { offset } else if offset < 11 { offset - 10 } else { offset - 11 };
@@ -246,7 +248,11 @@ mod tests {
                 prop_assert_eq!(letter.value.clone(), Some(letter.id.offset.0.to_string().into_bytes()));
                 prop_assert_eq!((letter.reason.as_str(), letter.stage), ("s: no", Stage::Sink));
             }
-            prop_assert_eq!(status.snapshot().rejected, bad.len() as u64);
+            let counted = poison.reports().into_iter().map(|report| match report {
+                Report::LeftOut { times, .. } => times,
+                _ => 0,
+            });
+            prop_assert_eq!(counted.sum::<usize>(), bad.len());
             let still: Vec<LetterId> = retried.iter().filter(|offset| !bad.contains(&(**offset as i64))).map(|offset| id(*offset)).collect();
             prop_assert_eq!(&flush.head.retried, &still);
         }
@@ -257,10 +263,10 @@ mod tests {
         let refused = || vec![Refused { row: 4, reason: "no".to_owned() }];
         let mut flush = Flush { batches: vec![made(0..10, &[1])], ..Flush::default() };
         let mut poison = Poison::new(true, true);
-        let stopped = poison.leave_out(&Status::new("p"), &mut flush, ("s", &[0]), refused()).unwrap_err();
+        let stopped = poison.leave_out(&mut flush, ("s", &[0]), refused(), Now::default()).unwrap_err();
         assert_eq!(stopped.to_string(), "t, partition 0, offset 4, row (4): s: no");
         flush.head.retried = vec![id(4)];
-        poison.leave_out(&Status::new("p"), &mut flush, ("s", &[0]), refused()).unwrap();
+        poison.leave_out(&mut flush, ("s", &[0]), refused(), Now::default()).unwrap();
         assert_eq!((poison.letters().len(), flush.head.retried.len(), values(&flush).len()), (1, 0, 9));
     }
 }

@@ -1,0 +1,98 @@
+//! One run of a pipeline, from a checkpoint to a last flush, as two state machines: events in, effects out, time as an argument.
+//!
+//! ```text
+//!            poll, ask ends                                                     one effect at a time
+//!  source ◀──────────────── Lane: records ─chain▶ rows or groups ──[place for 1]──▶ Flusher ──▶ sinks, letters,
+//!         ────────────────▶       swap, trial, retry, stop          hand over                    store, group
+//!            records, ends                  ▲                                      │
+//!                                           └────────── committed, broken ─────────┘
+//! ```
+//!
+//! | machine     | it decides                                                                                              |
+//! |-------------|---------------------------------------------------------------------------------------------------------|
+//! | [`Lane`]    | what is taken in, what waits, when a flush is due, what takes over, what a fault ends                      |
+//! | [`Flusher`] | the order in which a flush becomes durable, what is tried again, what a server refuses                     |
+//! | [`Rollout`](crate::deploy::Rollout) | which operators run, what is on trial, what is gone back to                     |
+//! | [`resume`]  | where a run begins                                                                                       |
+//!
+//! Whoever drives a machine asks it for the next effect, performs that, and tells it the answer: a thread and a task of the host
+//! with real servers, or a test with a world that fails wherever a seed says. A crash is to drop both machines at any point.
+
+mod backoff;
+mod flush;
+mod flusher;
+mod intake;
+mod lane;
+mod latest;
+mod made;
+mod outbox;
+mod pending;
+mod poison;
+mod progress;
+mod rejects;
+mod report;
+pub mod resume;
+mod swap;
+
+use std::time::Duration;
+
+pub use backoff::Backoff;
+pub use flush::{Flush, FlushError, Handover};
+pub use flusher::{Flusher, FlusherEffect, FlusherEvent, FlusherStart, SinkForm, TransactionForm};
+pub use lane::{Lane, LaneEffect, LaneEvent, LaneSettings, Place, Retry};
+pub use pending::FlushPolicy;
+pub use progress::Progress;
+pub use report::{Line, Report};
+pub use resume::{ResumeError, Resumption};
+pub use swap::{Swap, SwapId};
+
+use crate::chain::ProcessError;
+
+/// A moment, as the host's two clocks tell it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The time since the run began, by a clock that never goes back.
+    pub since: Duration,
+    /// The calendar's time, in microseconds since 1970-01-01T00:00:00 UTC.
+    pub micros: i64,
+}
+
+/// The reason why a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The run was told to end, or reached the ends that it was to read up to. Everything is handed to the flusher.
+    Done,
+    /// The run can't go on until somebody changes something.
+    Fault(String),
+    /// An operator fails whatever the records.
+    Disabled(String),
+    /// The partitions are no longer this host's.
+    Moved(String),
+    /// A table is no longer the one that was opened.
+    Replaced(String),
+    /// Something in it panicked, which is a defect: it can begin anew.
+    Died(String),
+}
+
+/// An operator that fails whatever the records is disabled; one whose call was ended as the run is to end has done nothing; anything
+/// else is somebody's to mend.
+impl From<ProcessError> for End {
+    fn from(error: ProcessError) -> End {
+        match error {
+            error if error.is_interrupted() => End::Done,
+            error if error.is_the_operators() => End::Disabled(error.to_string()),
+            error => End::Fault(error.to_string()),
+        }
+    }
+}
+
+impl From<FlushError> for End {
+    fn from(error: FlushError) -> End {
+        match error {
+            FlushError::Lost(reason) => End::Moved(reason),
+            FlushError::Died(reason) => End::Died(reason),
+            error @ FlushError::Replaced { .. } => End::Replaced(error.to_string()),
+            error => End::Fault(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a lane knows of swaps: what is to take over, and what is on trial.
+//!
+//! ```text
+//! asked ──a place for its flush──▶ seal, adopt, hand over ──▶ trial: rows go to the sinks, all else is held ──▶ passed
+//!   (the old chain works on until then)                        └─ fails: the run ends, and what is held is forgotten
+//! ```
+
+use std::time::Duration;
+
+use super::report::Report;
+use crate::chain::Chain;
+use crate::deploy::{Bounds, Operators, Probation, Rate};
+
+/// The number of a swap, as whoever asks for it counts them.
+pub type SwapId = u64;
+
+/// A chain that is to take over.
+pub struct Swap {
+    /// The number of the swap.
+    pub id: SwapId,
+    /// The chain, with what the tables take.
+    pub chain: Chain,
+    /// The operators of the chain.
+    pub operators: Operators,
+    /// The length of their trial.
+    pub probation: Bounds,
+}
+
+/// The chain that is to take over, and the operators on trial.
+#[derive(Default)]
+pub(super) struct Swaps {
+    /// At the next batch boundary.
+    pub(super) next: Option<Box<Swap>>,
+    trial: Option<Trial>,
+    /// The operators that passed, for the next flush.
+    passed: Option<Operators>,
+    /// The records that operators which are not on trial took in, and left out.
+    rate: Rate,
+}
+
+struct Trial {
+    probation: Probation,
+    begun: Duration,
+    operators: Operators,
+}
+
+/// The outcome of a look at a trial.
+pub(super) enum Verdict {
+    /// The trial goes on, or there is none.
+    GoesOn,
+    /// The trial is passed.
+    Passed,
+    /// The trial has failed, for this reason.
+    Failed(String),
+}
+
+impl Swaps {
+    /// Keeps a swap until a batch boundary with a place for its flush; one that waits already is overtaken.
+    pub(super) fn ask(&mut self, swap: Box<Swap>) -> Option<Report> {
+        let before = self.next.replace(swap)?;
+        Some(Report::NotTaken(before.id, "others were to take over before it could".to_owned()))
+    }
+
+    /// Counts records that were taken in.
+    pub(super) fn count(&mut self, records: usize, rejected: usize) {
+        match &mut self.trial {
+            Some(trial) => trial.probation.count(records, rejected),
+            None => self.rate.add(records, rejected),
+        }
+    }
+
+    pub(super) fn is_on_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// The operators on trial.
+    pub(super) fn on_trial(&self) -> Option<&Operators> {
+        self.trial.as_ref().map(|trial| &trial.operators)
+    }
+
+    /// A trial begins. On top of another, it begins anew, and is measured by those before both.
+    pub(super) fn begin(&mut self, bounds: Bounds, operators: Operators, now: Duration) {
+        let before = self.trial.take().map_or(self.rate, |trial| trial.probation.before());
+        self.trial = Some(Trial { probation: Probation::new(bounds, before), begun: now, operators });
+    }
+
+    /// The trial is over if its time is, or if as much is held as may be: by those on trial, or by those before them, so that nothing
+    /// more can be taken in.
+    pub(super) fn judge(&self, holds_enough: bool, is_stuck: bool, now: Duration) -> Verdict {
+        let Some(trial) = &self.trial else { return Verdict::GoesOn };
+        match trial.probation.failed() {
+            Some(reason) => Verdict::Failed(reason),
+            None if is_stuck || trial.probation.is_over(now.saturating_sub(trial.begun)) => Verdict::Passed,
+            // What was held before says nothing of those on trial: if they can, they have to take a record in.
+            None if holds_enough && trial.probation.has_taken() => Verdict::Passed,
+            None => Verdict::GoesOn,
+        }
+    }
+
+    /// The trial is passed: answers its operators, which the next checkpoint is the first of.
+    pub(super) fn settle(&mut self) -> Option<Operators> {
+        let trial = self.trial.take()?;
+        self.rate = trial.probation.seen();
+        self.passed = Some(trial.operators.clone());
+        Some(trial.operators)
+    }
+
+    /// The operators that the next checkpoint is the first of, if they passed a trial.
+    pub(super) fn take_passed(&mut self) -> Option<Operators> {
+        self.passed.take()
+    }
+}

@@ -1,0 +1,485 @@
+//! A run: the product's lane and flusher, whose effects the world performs, one by one and as the seed says.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
+use sluice_core::dead_letter::LetterId;
+use sluice_core::deploy::{Bounds, Operators};
+use sluice_core::fold::{Fold, Keeping};
+use sluice_core::identity::Identity;
+use sluice_core::operator::Interrupt;
+use sluice_core::port::{Refused, SinkError};
+use sluice_core::records::Records;
+use sluice_core::rows::Rows;
+use sluice_core::run::resume::{rows_ahead, rows_without_states, stale_letters};
+use sluice_core::run::{
+    End, FlushError, FlushPolicy, Flusher, FlusherEffect, FlusherEvent, FlusherStart, Handover, Lane, LaneEffect,
+    LaneEvent, LaneSettings, Place, Progress, Report, Resumption, Retry, SinkForm, Swap, SwapId, TransactionForm,
+};
+use sluice_core::{Offset, Partition};
+
+use crate::audit;
+use crate::book::{Book, Fate};
+use crate::operator::{Version, chain};
+use crate::polled::Polled;
+use crate::rows::{Row, rows};
+use crate::world::{Luck, PIPELINE, Record, World};
+
+/// The most letters that are driven through at once: one call of the chain.
+const RETRIED: usize = 8;
+
+/// All that a crash takes away.
+pub struct Run {
+    pub lane: Lane,
+    pub flusher: Flusher,
+    /// What the auditor has written about what the lane has consumed.
+    pub book: Book,
+    pub last: LastSeal,
+    /// What the lane runs, and what it ran before that.
+    pub version: Version,
+    before: Version,
+    begun: Duration,
+    batch_rows: usize,
+    positions: BTreeMap<Partition, Offset>,
+    in_hand: VecDeque<InHand>,
+    /// The flush that waits, and the book as of it; at the end of a lane perhaps another behind it.
+    queue: VecDeque<(Handover, Book)>,
+    at_work: Option<Book>,
+    /// An answer that is late.
+    answer: Option<FlusherEvent>,
+    /// A checkpoint that the lane hasn't heard of.
+    committed: Option<u64>,
+    /// Chains that were handed to the lane, and what they are.
+    swaps: BTreeMap<SwapId, Version>,
+    retry: Option<u64>,
+    next_id: u64,
+    /// How the lane ended.
+    lane_end: Option<End>,
+    /// What the supervisor has to hear of.
+    pub said: VecDeque<Said>,
+}
+
+/// As of the last seal, or the start.
+pub struct LastSeal {
+    pub watermark: Option<i64>,
+    /// How many values the book had.
+    pub values: usize,
+    /// Groups become rows again that haven't changed since.
+    pub shows_again: bool,
+}
+
+/// What the lane has in hand, as the auditor knows it.
+enum InHand {
+    Polled(Polled),
+    Retried(Vec<(Partition, Offset)>),
+}
+
+/// Something that a supervisor hears.
+#[derive(Debug)]
+pub enum Said {
+    TookOver(Version),
+    NotTaken,
+    Passed(Operators),
+}
+
+impl Run {
+    /// From the checkpoint, or from nothing.
+    pub fn start(world: &mut World, operators: &Operators) -> Run {
+        let version = Version::of(operators).unwrap();
+        let resumption = resumption(world);
+        let mut head = resumption.reconcile(world.head(), &world.written.clone());
+        world.note(&format!("start {version:?} from {:?}", head.as_ref().map(|head| head.commits)));
+        let tables = tables(world);
+        let lost = rows_without_states(head.as_ref(), &world.written).filter(|_| world.pipeline.shape.folds());
+        assert_eq!(lost, None, "states are never behind rows by all that they are of");
+        if let Some(head) = head.as_mut().filter(|head| head.form.is_some()) {
+            let known = |(name, is): (&String, &String)| head.identities.get(name).is_none_or(|was| was == is);
+            head.refreshing |= !tables.iter().all(known);
+        }
+        let ends = head.as_ref().map(|head| head.intervals.ends()).unwrap_or_default();
+        let positions: BTreeMap<Partition, Offset> = world
+            .ends()
+            .into_keys()
+            .map(|partition| (partition, *ends.get(&partition).unwrap_or(&Offset(0))))
+            .collect();
+        let mut chain = chain(world.pipeline, version);
+        let store = Arc::clone(&world.disk) as Arc<dyn CheckpointStore>;
+        world.disk.set_away(false);
+        let place = (positions.clone(), &Identity::default());
+        let mut head = resumption.resume(&store, head, &mut chain, operators.clone(), place).unwrap();
+        head.identities.extend(tables);
+        clear_letters(world, &head);
+        let shows_again = chain.fold().is_some_and(Fold::is_showing);
+        let book = world.book.clone();
+        let last = LastSeal { watermark: head.event_times.watermark, values: book.values(), shows_again };
+        let batch_rows = world.rng.usize(4..24);
+        let flush =
+            FlushPolicy { rows: world.rng.usize(1..60), interval: Duration::from_millis(world.rng.u64(0..2_000)) };
+        let seed = world.rng.u64(..);
+        let settings = LaneSettings { flush, batch_rows, stops: false, keeps_letters: true, seed };
+        let flusher = Flusher::new(FlusherStart {
+            sinks: sinks(world),
+            written: world.written.clone(),
+            letters: Some("letters".to_owned()),
+            stops: false,
+            told: head.intervals.ends(),
+            seed,
+        });
+        let ahead = rows_ahead(&head, &world.written);
+        Run {
+            lane: Lane::new(chain, Progress::from(head, ahead, None), settings, Interrupt::default()),
+            flusher,
+            book,
+            last,
+            version,
+            before: version,
+            begun: world.clock,
+            batch_rows,
+            positions,
+            in_hand: VecDeque::new(),
+            queue: VecDeque::new(),
+            at_work: None,
+            answer: None,
+            committed: None,
+            swaps: BTreeMap::new(),
+            retry: None,
+            next_id: 0,
+            lane_end: None,
+            said: VecDeque::new(),
+        }
+    }
+
+    /// Where the watermark is.
+    pub fn passed(&self) -> Option<i64> {
+        self.lane.chain().fold().and_then(|fold| fold.event_times().watermark)
+    }
+
+    /// Nothing is left to be done.
+    pub fn is_done(&self, world: &World) -> bool {
+        self.what_is_left(world).is_empty()
+    }
+
+    /// What is left to be done.
+    pub fn what_is_left(&self, world: &World) -> String {
+        let is_refreshing = self.lane.chain().fold().is_some_and(Fold::is_refreshing);
+        let has_read_all = world.head().is_some_and(|head| head.intervals.reaches(&world.ends()));
+        let left = [
+            ("rows wait", self.lane.waiting() > 0),
+            ("a flush waits", !self.queue.is_empty()),
+            ("a flush is under way", self.flusher.is_at_work()),
+            ("a trial", self.lane.is_on_trial()),
+            ("groups are written again", is_refreshing),
+            ("letters are retried", self.retry.is_some()),
+            ("letters are to be retried", world.letters.values().any(|letter| letter.retry)),
+            ("records are not consumed", !has_read_all),
+        ];
+        left.iter().filter(|(_, is_left)| *is_left).map(|(what, _)| *what).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Asks the lane to flush what there is, and to end.
+    pub fn stop(&mut self, world: &mut World) {
+        world.note("the run is to end");
+        self.lane.on(LaneEvent::Stop, world.now(self.begun));
+        self.flusher.on(FlusherEvent::Ending, world.now(self.begun)).unwrap();
+    }
+
+    /// Hands another chain to the lane.
+    pub fn swap(&mut self, world: &mut World, operators: &Operators, trial: bool) {
+        let version = Version::of(operators).unwrap();
+        self.next_id += 1;
+        let probation = match trial {
+            true if version.is_good() => {
+                Bounds { time: Duration::from_millis(world.rng.u64(1..1_000)), rows: world.rng.u64(1..200) }
+            }
+            // Only a person ends it.
+            true => Bounds { time: Duration::MAX, rows: u64::MAX },
+            false => Bounds::NONE,
+        };
+        world.note(&format!("swap {} to {version:?}, {probation:?}", self.next_id));
+        self.swaps.insert(self.next_id, version);
+        let swap =
+            Swap { id: self.next_id, chain: chain(world.pipeline, version), operators: operators.clone(), probation };
+        self.lane.on(LaneEvent::Swap(Box::new(swap)), world.now(self.begun));
+    }
+
+    /// Looks for letters that somebody wants to be driven through again.
+    pub fn retry(&mut self, world: &mut World) {
+        let marked = world.letters.values().filter(|letter| letter.retry).take(RETRIED).cloned();
+        let letters: Vec<_> = marked.collect();
+        // Where silence has a say in what is late, the auditor has to know the watermark at each call.
+        let unsure = world.pipeline.shape.idles() && !self.in_hand.is_empty();
+        if letters.is_empty() || self.retry.is_some() || self.lane_end.is_some() || unsure {
+            return;
+        }
+        self.next_id += 1;
+        world.note(&format!("retry {} of {} letters", self.next_id, letters.len()));
+        self.retry = Some(self.next_id);
+        let places = letters.iter().map(|letter| (letter.id.partition, letter.id.offset)).collect();
+        if !self.lane.is_on_trial() {
+            self.in_hand.push_back(InHand::Retried(places));
+        }
+        self.lane.on(LaneEvent::Retry(Retry { id: self.next_id, letters }), world.now(self.begun));
+        self.hear_lane(world, self.version, self.passed());
+    }
+
+    /// The lane's next effect. Says how it ended, if it has.
+    pub fn step_lane(&mut self, world: &mut World) {
+        if self.lane_end.is_some() {
+            return;
+        }
+        if let Some(commits) = self.committed.take_if(|_| world.calm || world.rng.bool()) {
+            self.lane.on(LaneEvent::Committed(commits), world.now(self.begun));
+        }
+        let now = world.now(self.begun);
+        let place = if self.queue.is_empty() { Place::Free } else { Place::Taken };
+        let (version, passed) = (self.version, self.passed());
+        let effect = self.lane.next_effect(now, place);
+        self.hear_lane(world, version, passed);
+        match effect {
+            LaneEffect::Poll { max_records, .. } => {
+                let polled = world.source().map(|()| self.poll(world, max_records));
+                self.lane.on(LaneEvent::Polled(polled), world.now(self.begun));
+            }
+            LaneEffect::AskEnds => {
+                let ends = world.source().map(|()| world.ends());
+                self.lane.on(LaneEvent::Ends(ends), world.now(self.begun));
+            }
+            LaneEffect::Listen(wait) => world.clock += wait.mul_f64(world.rng.f64()),
+            LaneEffect::HandOver(handover) => self.hand_over(world, handover),
+            LaneEffect::End(end) => {
+                world.note(&format!("the lane ended: {end:?}"));
+                self.lane_end = Some(end);
+            }
+        }
+        self.hear_lane(world, self.version, self.passed());
+    }
+
+    fn poll(&mut self, world: &mut World, max: usize) -> (Option<Box<dyn Records>>, Identity) {
+        let polled = Polled::poll(world, &mut self.positions, max.min(self.batch_rows));
+        if polled.is_empty() {
+            return (None, Identity::default());
+        }
+        self.in_hand.push_back(InHand::Polled(polled.clone()));
+        (Some(Box::new(polled)), Identity::default())
+    }
+
+    /// Books what the lane has processed, when the watermark had passed this moment.
+    fn hear_lane(&mut self, world: &mut World, version: Version, passed: Option<i64>) {
+        let (mut left_out, mut late, mut records) = (0, 0, 0);
+        for report in self.lane.reports() {
+            match report {
+                Report::Records(number) | Report::Again(number) => records += number,
+                Report::LeftOut { times, .. } => left_out += times,
+                Report::Late(rows) => late += rows,
+                Report::TookOver(id, _) => {
+                    self.before = std::mem::replace(&mut self.version, self.swaps[&id]);
+                    self.last.shows_again = true;
+                    self.said.push_back(Said::TookOver(self.version));
+                }
+                Report::NotTaken(id, reason) => {
+                    self.swaps.remove(&id);
+                    world.note(&format!("not taken: {reason}"));
+                    self.said.push_back(Said::NotTaken);
+                }
+                Report::RetryLater(id) => {
+                    self.retry.take_if(|retry| *retry == id);
+                }
+                _ => {}
+            }
+        }
+        let was_late = self.book.late;
+        let expected = self.book_what_was_processed(world, records, (version, passed));
+        assert_eq!(
+            (left_out, late),
+            (expected, self.book.late - was_late),
+            "what is at fault is left out, and late rows are counted"
+        );
+    }
+
+    /// Answers how many are left out of these.
+    fn book_what_was_processed(
+        &mut self,
+        world: &World,
+        records: usize,
+        (version, passed): (Version, Option<i64>),
+    ) -> usize {
+        let (mut fates, mut left) = (Vec::new(), records);
+        while left > 0 {
+            match self.in_hand.pop_front().expect("only what is in hand is processed") {
+                InHand::Polled(polled) => {
+                    left = left.checked_sub(polled.len()).expect("one call takes all");
+                    for i in 0..polled.len() {
+                        let (partition, offset) = polled.position(i);
+                        let partition = usize::try_from(partition.0).unwrap();
+                        let next = self.book.consumed[partition];
+                        assert_eq!(usize::try_from(offset.0), Ok(next), "each record once, in its order");
+                        fates.push(self.book.take(partition, polled.record(i), version, passed));
+                    }
+                }
+                InHand::Retried(places) => {
+                    left = left.checked_sub(places.len()).expect("one call takes all");
+                    for (partition, offset) in places {
+                        let place = (usize::try_from(partition.0).unwrap(), usize::try_from(offset.0).unwrap());
+                        fates.push(self.book.take_again(place, record(world, place), version, passed));
+                    }
+                }
+            }
+        }
+        fates.into_iter().filter(|fate| *fate == Fate::IsLeftOut).count()
+    }
+
+    fn hand_over(&mut self, world: &mut World, handover: Handover) {
+        let shape = world.pipeline.shape;
+        let flush = &handover.flush;
+        assert!(
+            flush.durable || flush.changes.is_empty() && flush.letters.is_empty(),
+            "nothing of a trial becomes durable"
+        );
+        let sealed: Vec<Row> = flush.batches.iter().flat_map(|made| rows(&made.rows.columns)).collect();
+        world.note(&format!("seal {} rows, durable: {}", sealed.len(), flush.durable));
+        if shape.folds() {
+            let version = if handover.cut_over.is_some() { self.before } else { self.version };
+            audit::sealed(world, self, version, &sealed);
+        }
+        let shows_again = handover.cut_over.is_some() || self.lane.chain().fold().is_some_and(Fold::is_showing);
+        self.last = LastSeal { watermark: self.passed(), values: self.book.values(), shows_again };
+        self.queue.push_back((handover, self.book.clone()));
+    }
+
+    /// The flusher's next effect, or the answer to its last. Says how the run ended, once it has.
+    pub fn step_flusher(&mut self, world: &mut World) -> Option<End> {
+        let turn = self.flusher_turn(world);
+        self.hear_flusher();
+        match turn {
+            Ok(true) => None,
+            Ok(false) => self.lane_end.clone(),
+            Err(error) => {
+                world.note(&format!("the flusher ended: {error}"));
+                self.lane.on(LaneEvent::FlusherGone, world.now(self.begun));
+                Some(error.into())
+            }
+        }
+    }
+
+    /// Says whether there was anything to do.
+    fn flusher_turn(&mut self, world: &mut World) -> Result<bool, FlushError> {
+        let now = world.now(self.begun);
+        if let Some(answer) = self.answer.take() {
+            self.flusher.on(answer, now)?;
+            return Ok(true);
+        }
+        let event = match self.flusher.next_effect()? {
+            FlusherEffect::Idle => {
+                let Some((handover, book)) = self.queue.pop_front() else { return Ok(false) };
+                self.at_work = Some(book);
+                self.flusher.on(FlusherEvent::Flush(handover), now)?;
+                return Ok(true);
+            }
+            effect => self.perform(world, effect),
+        };
+        // Answers may be late: the lane goes on meanwhile, or all dies.
+        self.answer = Some(event);
+        if world.rng.bool() {
+            return self.flusher_turn(world);
+        }
+        Ok(true)
+    }
+
+    fn perform(&mut self, world: &mut World, effect: FlusherEffect) -> FlusherEvent {
+        match effect {
+            FlusherEffect::Idle => FlusherEvent::Waited,
+            FlusherEffect::CheckStore => FlusherEvent::Store(Ok(())),
+            FlusherEffect::AskTopic | FlusherEffect::AskLease => FlusherEvent::Lease(world.lease()),
+            FlusherEffect::Upsert { sink, rows } => FlusherEvent::Wrote(world.upsert(sink, &rows)),
+            FlusherEffect::Search { sink, rows } => FlusherEvent::Found(self.search(world, sink, &rows)),
+            FlusherEffect::Transact { sink, rows, letters, before, after } => {
+                let book = self.at_work.clone().unwrap();
+                FlusherEvent::Wrote(world.transact(sink, &rows, &letters, (&before, &after), &book))
+            }
+            FlusherEffect::WriteLetters(letters) => FlusherEvent::Wrote(world.write_letters(&letters)),
+            FlusherEffect::Commit(commit) => {
+                let book = self.at_work.clone().unwrap();
+                let answer = world.commit(&commit.0, &commit.1, &book);
+                if answer.is_ok() {
+                    self.committed = Some(commit.0.commits);
+                }
+                FlusherEvent::Store(answer)
+            }
+            FlusherEffect::RemoveLetters(ids) => FlusherEvent::Wrote(world.remove_letters(&ids)),
+            FlusherEffect::CommitOffsets(ends, _) => {
+                if world.luck() != Luck::Before {
+                    world.group = ends;
+                }
+                FlusherEvent::Told
+            }
+            FlusherEffect::Wait(wait) => {
+                world.clock += wait.mul_f64(world.rng.f64());
+                FlusherEvent::Waited
+            }
+            FlusherEffect::TakeSinks(_) => FlusherEvent::Sinks(sinks(world)),
+        }
+    }
+
+    fn search(&self, world: &mut World, sink: usize, columns: &Rows) -> Result<Vec<Refused>, SinkError> {
+        if world.happens(6) {
+            return Err(SinkError::Unavailable("no answer".to_owned()));
+        }
+        Ok(world.refused(sink, &rows(&columns.columns)))
+    }
+
+    fn hear_flusher(&mut self) {
+        for report in self.flusher.reports() {
+            match report {
+                Report::Passed(operators) => self.said.push_back(Said::Passed(operators)),
+                Report::Retried(id) => {
+                    self.retry.take_if(|retry| *retry == id);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn resumption(world: &World) -> Resumption {
+    Resumption {
+        pipeline: PIPELINE.to_owned(),
+        topic: "topic".to_owned(),
+        sinks: world.tables.iter().map(|table| table.name.clone()).collect(),
+        transaction: world.pipeline.transaction.then(|| "database".to_owned()),
+        keeping: Keeping { memory: world.memory, ttl: None },
+    }
+}
+
+/// What each table is, as the checkpoint knows it.
+fn tables(world: &World) -> BTreeMap<String, String> {
+    let tables = world.tables.iter().enumerate();
+    tables.map(|(sink, table)| (format!("sink {sink}"), format!("{} {}", table.name, table.made))).collect()
+}
+
+fn sinks(world: &World) -> Vec<SinkForm> {
+    let last = world.tables.len() - 1;
+    let form = |sink: usize| {
+        let transaction = (world.pipeline.transaction && sink == last)
+            .then_some(TransactionForm { takes_letters: world.pipeline.letters_in_transaction });
+        let key = if transaction.is_some() && world.pipeline.inserts() { vec![] } else { key(world) };
+        SinkForm { name: format!("sink {sink}"), key, generation: false, retries: 2, transaction }
+    };
+    (0..=last).map(form).collect()
+}
+
+fn key(world: &World) -> Vec<usize> {
+    if world.pipeline.shape.windows().is_some() { vec![0, 1, 2] } else { vec![0] }
+}
+
+/// As a host does before a run begins.
+fn clear_letters(world: &mut World, head: &Checkpoint) {
+    let (retried, from) = stale_letters(head, |_| true);
+    let stale = |id: &LetterId| from.get(&id.partition).is_some_and(|from| id.offset >= *from) || retried.contains(id);
+    world.letters.retain(|id, _| !stale(id));
+}
+
+fn record(world: &World, (partition, offset): (usize, usize)) -> Record {
+    world.topic[partition][offset]
+}
