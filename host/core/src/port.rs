@@ -10,7 +10,7 @@ use crate::interval::Intervals;
 /// A row that a table or its server refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Its place among the rows.
+    /// The place among the rows.
     pub row: usize,
     /// The reason, in the server's words where the server refuses it.
     pub reason: String,
@@ -49,11 +49,11 @@ pub enum SourceError {
     /// The topic isn't the one that was read before, though it has its name.
     #[error("the topic `{topic}` is another one than was read so far: that was {was}, and this is {is}")]
     Another {
-        /// Its name.
+        /// The name of the topic.
         topic: String,
-        /// What was read: as much of its identity as tells the two apart.
+        /// The identity of what was read: as much as tells the two apart.
         was: Identity,
-        /// What is there.
+        /// The identity of what is there.
         is: Identity,
     },
     /// Others have the partitions that are needed: wait until they are gone. Only when a source is opened.
@@ -72,7 +72,7 @@ pub enum LeaseError {
     Unknown(String),
 }
 
-/// How far the rows of a pipeline are that writes rows and intervals in one transaction.
+/// The progress of the rows of a pipeline that writes rows and intervals in one transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     /// The records whose rows are in the table.

@@ -27,7 +27,7 @@ impl Rows {
         Ok((self.select(kept.clone())?, kept))
     }
 
-    /// These of the rows.
+    /// Picks these of the rows.
     pub fn select(&self, rows: Vec<u32>) -> Result<Rows, String> {
         let selection = UInt32Array::from(rows);
         let columns = self.columns.iter().map(|column| take(column, &selection, None).map_err(|e| e.to_string()));

@@ -1,7 +1,7 @@
 //! A pipeline's way from records to rows: decode, steps, fold.
 //!
 //! A chain is a function of its records, its operators' answers and its lookups' answers. It runs in one thread, keeps the
-//! fold's groups, and knows nothing of sources, sinks and time.
+//! fold's groups, and knows nothing of sources and time, and of sinks just what their tables take.
 
 mod adopt;
 mod halving;
@@ -153,7 +153,7 @@ pub struct OutputRows {
     pub origins: RowOrigins,
 }
 
-/// What a flush takes over of a chain.
+/// The part of a chain that a flush takes over.
 #[derive(Debug, Default)]
 pub struct SealedRows {
     /// The changed groups as rows that the tables take.
@@ -189,13 +189,13 @@ pub struct Chain {
     /// Where the times are, for a fold with windows.
     time: Option<TimeColumn>,
     output_fields: Vec<Field>,
-    /// What the tables take: the last stage.
+    /// The constraints of the tables, which are the last stage.
     constraints: Constraints,
     when_bad: WhenBad,
     on_trial: bool,
 }
 
-/// What a record does that can't be decoded, and one of which a row is at fault.
+/// The policies for a record that can't be decoded, and for one of which a row is at fault.
 #[derive(Debug, Clone, Copy)]
 struct WhenBad {
     record: AtFault,
@@ -303,7 +303,7 @@ impl Chain {
         }
     }
 
-    /// From now on, a row that these tables don't take is at fault.
+    /// Sets the constraints of the tables: a row that they don't take is at fault from now on.
     pub fn constrain(&mut self, constraints: Constraints) {
         self.constraints = constraints;
     }
@@ -324,7 +324,7 @@ impl Chain {
         self.process_as(records, start, max_rows, self.when_bad)
     }
 
-    /// As [`Chain::process`]; whatever is at fault is left out, and nothing stops.
+    /// Does the same as [`Chain::process`]; whatever is at fault is left out, and nothing stops.
     pub fn process_leniently(
         &mut self,
         records: &dyn Records,

@@ -318,7 +318,7 @@ impl Decoder {
         self.decode_as(records, start, max_records, AtFault::Stops)
     }
 
-    /// As [`Decoder::decode`], with this for records at fault.
+    /// Does the same as [`Decoder::decode`], with this policy for records at fault.
     pub fn decode_as(
         &mut self,
         records: &dyn Records,

@@ -89,7 +89,7 @@ impl Probation {
         self.seen
     }
 
-    /// Whether those on trial took any record in that they didn't leave out.
+    /// Says whether those on trial took any record in that they didn't leave out.
     pub fn has_taken(&self) -> bool {
         self.seen.records > self.seen.rejected
     }

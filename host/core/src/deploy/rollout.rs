@@ -42,7 +42,7 @@ pub enum Effect {
     Prepare(Operators),
     /// What was prepared takes over at a batch boundary. Answered with `CutOver` or `Refused`.
     CutOver {
-        /// Which.
+        /// The operators.
         operators: Operators,
         /// Whether it is on trial; else `Passed` follows at once.
         trial: bool,
@@ -113,7 +113,7 @@ impl Rollout {
         }
     }
 
-    /// What the checkpoint is of when a run ends: its last commit may have been made although the answer said otherwise, and those that
+    /// Hears which operators the checkpoint is of when a run ends: its last commit may have been made although the answer said otherwise, and those that
     /// it is of have passed then.
     pub fn found(&mut self, generation: u64, operators: &Operators, now: i64) -> Vec<Effect> {
         if self.good.as_ref().is_none_or(|(good, _)| *good >= generation) {

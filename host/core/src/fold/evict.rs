@@ -19,7 +19,7 @@ impl Fold {
         self.backing.is_some() && self.windowed.is_none() && self.bytes() > self.keeping.memory
     }
 
-    /// Whether groups take more memory than they may, and none can leave it.
+    /// Says whether groups take more memory than they may, and none can leave it.
     pub fn is_stuck(&self) -> bool {
         self.is_over() && !self.groups.is_empty() && self.evictable().next().is_none()
     }

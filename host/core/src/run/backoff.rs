@@ -33,7 +33,7 @@ impl Backoff {
         wait.mul_f64(1.0 - JITTER * self.chance.f64())
     }
 
-    /// How many tries have failed.
+    /// The number of tries that have failed.
     pub fn tries(&self) -> u32 {
         self.tries
     }

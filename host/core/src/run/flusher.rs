@@ -394,7 +394,7 @@ impl Flusher {
 
     /// Rows, letters and intervals, once. Without such a sink, nothing.
     fn transact(&mut self) -> Result<Option<FlusherEffect>, FlushError> {
-        let sink = self.sinks.iter().position(|sink| sink.transaction.is_some());
+        let sink = self.transaction_sink();
         let Some(work) = &mut self.at_work else { return Ok(None) };
         let Some((sink, form)) = sink.and_then(|sink| Some((sink, self.sinks.get(sink)?))) else {
             return Ok(self.rows_are_written());
@@ -542,19 +542,26 @@ impl Flusher {
         let Some(work) = &mut self.at_work else { return Ok(()) };
         work.leased = false;
         let stage = work.stage;
-        match (stage, answer) {
+        match (self.sink_of(stage), answer) {
             (_, Ok(())) => {
                 self.wrote(stage);
                 Ok(())
             }
-            (Stage::Upsert(sink), Err(SinkError::Rows(words))) => self.refused(sink, words),
-            (Stage::Transaction, Err(SinkError::Rows(words))) => {
-                match self.sinks.iter().position(|sink| sink.transaction.is_some()) {
-                    Some(sink) => self.refused(sink, words),
-                    None => Ok(()),
-                }
-            }
+            (Some(sink), Err(SinkError::Rows(words))) => self.refused(sink, words),
             (_, Err(error)) => self.away(error),
+        }
+    }
+
+    fn transaction_sink(&self) -> Option<usize> {
+        self.sinks.iter().position(|sink| sink.transaction.is_some())
+    }
+
+    /// The sink that this stage writes to.
+    fn sink_of(&self, stage: Stage) -> Option<usize> {
+        match stage {
+            Stage::Upsert(sink) | Stage::Search(sink) => Some(sink),
+            Stage::Transaction => self.transaction_sink(),
+            _ => None,
         }
     }
 
@@ -621,6 +628,7 @@ impl Flusher {
     /// A table, or the place for letters, has no answer that helps: waits, or says why that would not help.
     fn away(&mut self, error: SinkError) -> Step {
         let (sink, retries) = self.asked();
+        let sink = sink.to_owned();
         let reason = match error {
             SinkError::Unavailable(reason) => reason,
             SinkError::Replaced(reason) => return Err(FlushError::Replaced { sink, reason }),
@@ -640,22 +648,17 @@ impl Flusher {
 
     fn is_back(&mut self) {
         let (name, retries) = self.asked();
-        let said = self.backoff.tries() > retries;
-        if self.backoff.answered() && said {
-            self.reports.push(Report::GoesOn(Some(format!("{name} is back"))));
-        }
+        let news = (self.backoff.tries() > retries).then(|| format!("{name} is back"));
+        self.backoff.answered();
+        self.reports.extend(news.map(|news| Report::GoesOn(Some(news))));
     }
 
     /// The name of what this stage writes to, and the failed tries after which the pipeline says that it holds.
-    fn asked(&self) -> (String, u32) {
-        let sink = match self.at_work.as_ref().map(|work| work.stage) {
-            Some(Stage::Upsert(sink) | Stage::Search(sink)) => self.sinks.get(sink),
-            Some(Stage::Transaction) => self.sinks.iter().find(|sink| sink.transaction.is_some()),
-            _ => None,
-        };
+    fn asked(&self) -> (&str, u32) {
+        let sink = self.at_work.as_ref().and_then(|work| self.sinks.get(self.sink_of(work.stage)?));
         match sink {
-            Some(sink) => (sink.name.clone(), sink.retries),
-            None => (self.letters.clone().unwrap_or_default(), LETTER_RETRIES),
+            Some(sink) => (&sink.name, sink.retries),
+            None => (self.letters.as_deref().unwrap_or_default(), LETTER_RETRIES),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::backoff::Backoff;
 use crate::dead_letter::{DeadLetter, RetriedRecords};
 use crate::records::Records;
 
-/// The number of records that are taken in again in one call. Fewer: more calls of operators. More: letters whose records are all at fault
-/// still, and that only with a limit of time, would disable the operator.
+/// The number of records that are taken in again in one call. Fewer: more calls of operators. More: letters whose records are all
+/// at fault still, and that only with a limit of time, would disable the operator.
 const RETRIED_AT_ONCE: usize = 8;
 
 /// Records of which those before `next` are processed.

@@ -291,10 +291,11 @@ impl Lane {
     /// Takes some of the records in; while a server that the chain asks is away, none.
     fn process(&mut self, mut hand: InHand, now: Now) -> Step {
         let at_once = self.intake.rows_at_once(&hand);
-        let outcome = match hand.retried {
+        let outcome = if hand.retried {
             // What is at fault again becomes a letter again, whatever others do: the pipeline would stop at it at each start.
-            true => self.chain.process_leniently(hand.records.as_ref(), hand.next, at_once),
-            false => self.chain.process(hand.records.as_ref(), hand.next, at_once),
+            self.chain.process_leniently(hand.records.as_ref(), hand.next, at_once)
+        } else {
+            self.chain.process(hand.records.as_ref(), hand.next, at_once)
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,
@@ -594,7 +595,8 @@ impl Lane {
         }
     }
 
-    /// Hands the last flush over, whatever ended the lane: rows of whole batches are good, and are kept; records in hand that were not taken in are read again.
+    /// Hands the last flush over, whatever ended the lane: rows of whole batches are good, and are kept; records in hand that were not
+    /// taken in are read again.
     fn finish(&mut self, now: Now) -> LaneEffect {
         let end = match std::mem::replace(&mut self.ending, Ending::NotYet) {
             Ending::Begun(end) => end,

@@ -8,7 +8,7 @@ use crate::port::Refused;
 use crate::records::Records;
 use crate::rows::Rows;
 
-/// Of fewer records than one in so many, copies are kept, and not the whole batch. Fewer: a step that leaves most records out fills
+/// The part of a batch below which copies of its records are kept, and not all of it: one in so many. Fewer: a step that leaves most records out fills
 /// the memory with what no row is of. More: what would be freed soon is copied.
 const COPIED_BELOW: usize = 2;
 
@@ -16,11 +16,11 @@ const COPIED_BELOW: usize = 2;
 pub struct Made {
     /// The rows.
     pub rows: Rows,
-    /// What made them.
+    /// The maker of them.
     pub by: Maker,
 }
 
-/// What made some rows.
+/// The maker of some rows.
 pub enum Maker {
     /// Records.
     Records {
@@ -31,7 +31,7 @@ pub enum Maker {
     },
     /// A fold: each row is of a group.
     Groups {
-        /// How many of the first columns are the group's key.
+        /// The number of the first columns that are the group's key.
         keys: usize,
     },
 }

@@ -25,7 +25,7 @@ impl Outbox {
         }
     }
 
-    /// Whether nothing more may be taken in before a flush.
+    /// Says whether nothing more may be taken in before a flush.
     pub(super) fn is_full(&self) -> bool {
         self.pending.is_full() || self.rejects.is_full()
     }
@@ -35,7 +35,7 @@ impl Outbox {
         self.rejects.waiting() + self.retries.len()
     }
 
-    /// Whether somebody waits for a retry to be done.
+    /// Says whether somebody waits for a retry to be done.
     pub(super) fn has_retries(&self) -> bool {
         !self.retries.is_empty()
     }

@@ -33,7 +33,7 @@ pub enum Report {
     Lag(Option<u64>),
     /// The run waits for something, and loses nothing.
     Holds(String),
-    /// It goes on; with what is to be said of that.
+    /// The run goes on; with what is to be said of that.
     GoesOn(Option<String>),
     /// A call of an operator was ended, as the run ends: its batch is read again.
     Interrupted,

@@ -34,7 +34,7 @@ use crate::identity::Identity;
 use crate::interval::{Interval, Offset, Partition};
 use crate::port::Written;
 
-/// What a run is, beyond its chain.
+/// The facts of a run, beyond its chain.
 #[derive(Debug, Clone)]
 pub struct Resumption {
     /// The pipeline's name, under which its states are stored.
@@ -45,7 +45,7 @@ pub struct Resumption {
     pub sinks: Vec<String>,
     /// The connection whose database has the intervals beside the rows, if one has.
     pub transaction: Option<String>,
-    /// What a fold keeps.
+    /// The bounds of what a fold keeps.
     pub keeping: Keeping,
 }
 
@@ -58,7 +58,7 @@ pub enum ResumeError {
     /// The checkpoint is of something else than what is to run: the difference, as the end of a sentence about the checkpoint.
     #[error("{0}")]
     Misfit(String),
-    /// What is stored can't be read, or something in the host is at fault.
+    /// The stored checkpoint can't be read, or something in the host is at fault.
     #[error("{0}")]
     Wrong(String),
 }
@@ -136,7 +136,7 @@ pub fn stale_letters(head: &Checkpoint, read: impl Fn(Partition) -> bool) -> (&[
     (&head.retried, ends)
 }
 
-/// Where the rows are that a fold has no states of, if there are any: it must not count from nothing.
+/// The offsets of rows that a fold has no states of, if there are any: it must not count from nothing.
 pub fn rows_without_states(head: Option<&Checkpoint>, written: &Written) -> Option<Ends> {
     let stateless = head.is_none_or(|head| head.commits == 0);
     // The first transaction only keeps where reading begins.
@@ -144,7 +144,7 @@ pub fn rows_without_states(head: Option<&Checkpoint>, written: &Written) -> Opti
     (stateless && has_rows).then(|| written.intervals.ends())
 }
 
-/// Whether a fold of this form can go on with states of those forms, if its operator migrates them.
+/// Says whether a fold of this form can go on with states of those forms, if its operator migrates them.
 pub fn check_forms(new: Option<&StateForm>, stored: &[StateForm]) -> Result<(), String> {
     match (new, stored) {
         (None, []) => Ok(()),
@@ -186,7 +186,7 @@ fn intervals_lack(written: &Written, partition: Partition) -> bool {
     written.intervals.end(partition).is_none()
 }
 
-/// Where the rows of a fold are, of the partitions in which they are ahead of its states.
+/// The offsets that the rows of a fold are at, of the partitions in which they are ahead of its states.
 pub fn rows_ahead(head: &Checkpoint, written: &Written) -> Ends {
     let is_ahead = |(partition, end): &(Partition, Offset)| head.intervals.end(*partition).is_some_and(|at| at < *end);
     written.intervals.ends().into_iter().filter(is_ahead).collect()

@@ -69,7 +69,7 @@ impl Deployments {
         self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
     }
 
-    /// These have passed their trial, before which they were kept.
+    /// Writes down that these have passed their trial, before which they were kept.
     pub async fn passed(&mut self, generation: u64, operators: Operators) {
         self.record(Outcome::Applied, generation, operators, None).await;
     }

@@ -98,7 +98,7 @@ pub struct OpenSink {
 }
 
 impl OpenSink {
-    /// What the core knows of it.
+    /// The facts of the sink that the core needs.
     pub fn form(&self) -> SinkForm {
         let transaction = match &self.table {
             Table::Upserts(_) => None,
@@ -113,7 +113,7 @@ impl OpenSink {
 pub struct Flusher {
     pub flusher: run::Flusher,
     pub sinks: Vec<OpenSink>,
-    /// Those that are to take over once the flush in hand is done.
+    /// The sinks that are to take over once the flush in hand is done.
     pub next_sinks: Option<Vec<OpenSink>>,
     /// None if the pipeline makes no letters.
     pub letters: Option<OpenLetters>,

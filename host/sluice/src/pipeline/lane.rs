@@ -54,10 +54,10 @@ pub struct Lane {
     pub waiting: Waiting,
 }
 
-/// What waits for the lane.
+/// The things that wait for the lane.
 #[derive(Default)]
 pub struct Waiting {
-    /// Who asked for a swap, and the sinks of those that haven't taken over.
+    /// The askers for swaps, and the sinks of those that haven't taken over.
     outcomes: HashMap<SwapId, oneshot::Sender<Result<Box<Chain>, String>>>,
     sinks: HashMap<SwapId, Vec<OpenSink>>,
     /// The last flush that the lane has heard of.

@@ -160,7 +160,7 @@ pub struct Retrier {
     pub any: AnyLetters,
     /// Hears what [`RetryState`] says.
     pub heard: watch::Receiver<(u64, u64)>,
-    /// How many retries were asked for.
+    /// The number of retries that were asked for.
     pub asked: u64,
 }
 

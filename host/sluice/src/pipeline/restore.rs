@@ -32,7 +32,7 @@ pub fn start(head: Option<&Checkpoint>) -> Option<Start> {
     head.map(|head| Start::At(head.intervals.ends()))
 }
 
-/// What a run of the pipeline is, beyond its chain.
+/// The facts of a run of the pipeline, beyond its chain.
 pub fn resumption(pipeline: &Pipeline) -> Resumption {
     Resumption {
         pipeline: pipeline.name.clone(),
@@ -43,7 +43,7 @@ pub fn resumption(pipeline: &Pipeline) -> Resumption {
     }
 }
 
-/// What a run that can't begin means for the pipeline.
+/// The trouble of a pipeline whose run can't begin.
 pub fn trouble(pipeline: &Pipeline, error: ResumeError) -> Trouble {
     match error {
         ResumeError::Away(reason) => Trouble::Away(reason),

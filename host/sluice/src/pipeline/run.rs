@@ -26,7 +26,7 @@ use super::letters::{AnyLetters, OpenLetters, Retrier, RetryState};
 use super::status::Status;
 use crate::died::{caught, said};
 
-/// How many trials may be over before their supervisor hears of the first: it asks for one swap at a time, and one more may pass
+/// The number of trials that may be over before their supervisor hears of the first: it asks for one swap at a time, and one more may pass
 /// while it does.
 const PASSED: usize = 4;
 
@@ -84,7 +84,7 @@ pub struct Run {
     /// What came of the flusher, if it ended before the lane did.
     flushed: Option<Result<Result<(), FlushError>, JoinError>>,
     interrupt: Interrupt,
-    /// How many swaps were asked for.
+    /// The number of swaps that were asked for.
     swaps: AtomicU64,
     /// Until the retrier may begin.
     retries: Option<oneshot::Sender<()>>,
