@@ -1,11 +1,11 @@
-//! How long an operator that is at fault is left alone.
+//! Waits of an operator that is at fault: how long it is disabled before it runs again.
 //!
 //! ```text
 //! runs ──it is at fault──▶ disabled ──after a while, or with another operator──▶ runs from the checkpoint
 //! ```
 //!
-//! What made it fail may be gone by then: memory that it leaked, a server's odd hour. If it isn't, each try costs the host a batch
-//! of failing calls, so the waits grow for as long as no record is got past.
+//! The cause may be gone after a wait: memory that the operator leaked, a server's odd hour. If it isn't, each try costs the host
+//! a batch of failing calls, so the waits grow for as long as the checkpoint doesn't advance.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ pub struct Disablings {
 }
 
 impl Disablings {
-    /// How long to wait, the operator having failed once more where the checkpoint covers this: twice as long as the last time if
-    /// that was at the same place, else as long as at first.
+    /// Returns the next wait after the operator failed with the checkpoint at this place: twice the last wait, up to the longest,
+    /// if the last failure was at the same place; otherwise the first wait.
     pub fn wait(&mut self, consumed: &Intervals) -> Duration {
         let wait = match &self.last {
             Some((place, wait)) if place == consumed => (*wait * 2).min(LONGEST_WAIT),
@@ -37,7 +37,7 @@ impl Disablings {
         wait
     }
 
-    /// Another operator is there, with which nothing has failed yet.
+    /// Forgets the failures so far, because the pipeline now has another operator.
     pub fn forget(&mut self) {
         self.last = None;
     }

@@ -1,4 +1,5 @@
-//! What ran in a pipeline, what was refused or rolled back, and where a roll-back by hand goes.
+//! History of a pipeline's deployments: which operators ran, were refused or were rolled back, and which generation a roll-back
+//! by hand picks.
 //!
 //! ```text
 //! generation   1 A      2 B      3 C      4 D          4 B again    5 E      5 A again
@@ -6,8 +7,8 @@
 //! good         A        A B      A B C    A B C        A B          A B      A
 //! ```
 //!
-//! A roll-back goes to the one below the last that is good, so that two in a row go back twice, and none goes to what was gone
-//! back from.
+//! A roll-back picks the last good generation whose operators differ from the running ones. Generations that were rolled back are
+//! not good, so two roll-backs in a row go back two steps, and none returns to operators that were rolled back.
 
 use std::collections::VecDeque;
 
@@ -15,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Deployment, Operators, Outcome};
 
-/// How many deployments are remembered of a pipeline: a year of a metric that changes twice a week. Fewer: whoever looks for the
-/// change that made numbers odd doesn't find it. More: a larger file, which is written whole with each deployment.
+/// Number of deployments that are remembered of a pipeline: a year of a metric that changes twice a week. Fewer: somebody who
+/// looks for the change that made numbers odd doesn't find it. More: a larger file, which is written whole with each deployment.
 pub const KEPT_DEPLOYMENTS: usize = 100;
 
-/// How many of them may be of operators that don't run, so that builds that are refused again and again leave what ran in the
-/// history: a roll-back needs it.
+/// Number of remembered deployments that may be failures. The bound keeps builds that are refused again and again from pushing
+/// out the deployments that ran, which a roll-back needs.
 const KEPT_FAILURES: usize = KEPT_DEPLOYMENTS / 2;
 
 /// The longest reason that is kept, in bytes: as long as an operator's own message.
@@ -39,28 +40,28 @@ pub struct History {
 /// Why there is nothing to go back to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RollBackError {
-    /// Nothing ran yet.
+    /// No deployment ran yet.
     #[error("nothing ran yet that could be rolled back")]
     NothingRan,
-    /// All that ran before is the same, was rolled back from, or isn't kept.
+    /// Every earlier deployment has the same operators, was rolled back from, or is no longer kept.
     #[error("no generation with other operators is kept from before {running}, the one that runs")]
     NothingBefore {
         /// The generation that runs.
         running: u64,
     },
-    /// It is what runs.
+    /// This generation has the operators that run now.
     #[error("generation {0} has the operators that run")]
     Runs(u64),
-    /// No such generation ran.
+    /// No generation of this number ran.
     #[error("no generation {0} ran: `sluice history` shows those that did")]
     Unknown(u64),
-    /// It is known, and its artifacts are gone.
+    /// The generation is known, but its artifacts are no longer kept.
     #[error("the operators of generation {0} are no longer kept: deploy its file again")]
     NotKept(u64),
 }
 
 impl History {
-    /// Adds what happened. What says the same as the last line only takes its place.
+    /// Adds a deployment. One that differs from the last only in its time replaces it.
     pub fn record(&mut self, mut deployment: Deployment) {
         if let Some(reason) = &mut deployment.reason {
             reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
@@ -81,12 +82,13 @@ impl History {
         self.deployments.remove(oldest.unwrap_or(0));
     }
 
-    /// All of them, the oldest first.
+    /// Iterates over all remembered deployments, the oldest first.
     pub fn deployments(&self) -> impl DoubleEndedIterator<Item = &Deployment> + ExactSizeIterator {
         self.deployments.iter()
     }
 
-    /// What was last applied: it runs, unless it is on its trial or was never opened again.
+    /// Returns the last deployment that was applied. It runs now, unless a newer one is on its trial or the pipeline was never
+    /// opened again.
     pub fn running(&self) -> Option<&Deployment> {
         self.applied().next_back()
     }
@@ -96,14 +98,14 @@ impl History {
         self.pinned.as_ref()
     }
 
-    /// From now on the pipeline stays with these operators, or takes what is newest.
+    /// Pins the pipeline to these operators; with none, the pipeline takes the newest ones again.
     pub fn pin(&mut self, operators: Option<Operators>) {
         self.pinned = operators;
     }
 
-    /// What a roll-back of these brings back: the wanted generation, or the last good one with other operators. `running` are
-    /// those that run, which on trial are not yet in the history as applied. `kept` says whether all artifacts of some operators
-    /// are there.
+    /// Returns the deployment that a roll-back brings back: the wanted generation, or the last good one whose operators differ
+    /// from `running`. `running` are the operators that run now; while they are on trial, the history doesn't have them as
+    /// applied. `kept` says whether all artifacts of a deployment are still there.
     pub fn roll_back_to(
         &self,
         running: &Operators,
@@ -129,7 +131,7 @@ impl History {
         self.deployments.iter().filter(|deployment| deployment.outcome == Outcome::Applied)
     }
 
-    /// What ran and was not gone back from, the oldest first; the last one runs.
+    /// Returns the deployments that were applied and not rolled back from, the oldest first; the last one runs.
     fn good(&self) -> Vec<&Deployment> {
         let mut good: Vec<&Deployment> = Vec::new();
         for deployment in self.applied() {

@@ -1,4 +1,4 @@
-//! Which code a pipeline runs: how a new version takes over, and how it is left again.
+//! Deployment of a pipeline's code: how a new version takes over, and how it is left again.
 //!
 //! ```text
 //!                     ┌──────────────── refused: the one before runs on ───────────────┐
@@ -9,9 +9,9 @@
 //! ```
 //!
 //! A start is a swap from nothing, a stop one into nothing, and a roll-back is a start: [`Rollout`] is the one state machine
-//! of all four. During a trial ([`Probation`]) nothing but rows of the sinks becomes durable, so that the way back is to
-//! forget what is in memory and to open the last good generation where the checkpoint is; a crash in the middle takes it by
-//! itself.
+//! of all four. During a trial ([`Probation`]) nothing but rows of the sinks becomes durable. The way back is therefore to
+//! forget everything in memory and to open the last good generation at the checkpoint; a crash during a trial does the same
+//! by itself.
 
 mod history;
 mod probation;
@@ -29,22 +29,22 @@ pub use rollout::{Effect, Event, Rollout};
 /// The operators of a pipeline: name, and SHA-256 of the artifact in hexadecimal.
 pub type Operators = BTreeMap<String, String>;
 
-/// How an attempt to run other operators went.
+/// Outcome of an attempt to run other operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// They run, and passed their probation if there was one.
+    /// The operators run, and passed their probation if there was one.
     Applied,
-    /// They never ran; those before run on.
+    /// The operators never ran; the ones before continue to run.
     Refused,
-    /// They ran and failed; the last good generation runs again, from the checkpoint before them.
+    /// The operators ran and failed; the last good generation runs again, from the checkpoint before them.
     RolledBack,
 }
 
-/// One attempt to run other operators, for the log, the status and the history.
+/// Record of an attempt to run other operators, for the log, the status and the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
-    /// How it went.
+    /// Outcome of the attempt.
     pub outcome: Outcome,
     /// The generation that they are, or would have been.
     pub generation: u64,
@@ -52,7 +52,7 @@ pub struct Deployment {
     pub operators: Operators,
     /// Why, where they don't run; or who asked for them.
     pub reason: Option<String>,
-    /// When that was known, in microseconds since 1970-01-01T00:00:00 UTC; written as a text.
+    /// Time when the outcome was known, in microseconds since 1970-01-01T00:00:00 UTC; written as a text.
     #[serde(with = "text_time")]
     pub time: i64,
 }

@@ -9,16 +9,18 @@ const MIN_REJECTED: u64 = 10;
 /// somewhat worse rolls good operators back.
 const TIMES_BEFORE: f64 = 2.0;
 
-/// ... and by at least this much of all records, so that a handful of rejections in a clean topic isn't twice nothing.
+/// Least difference between the two shares of rejections, as a part of all records. It keeps a few rejections in a clean topic
+/// from counting as a multiple of nothing.
 const ABOVE_BEFORE: f64 = 0.02;
 
 /// Fewer records say nothing about how many the operators before rejected.
 const MIN_BEFORE: u64 = 100;
 
-/// Where nothing is known of those before (a swap right after a start), this share is too much: less could be the topic's.
+/// Share of rejections that fails a trial when too little is known of the operators before, as in a swap right after a start.
+/// With a smaller share, records that are bad in themselves could fail it.
 const UNKNOWN_BEFORE: f64 = 0.5;
 
-/// How long a trial lasts: until either bound is reached.
+/// Bounds of a trial: it lasts until either is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Shorter: faults that need some time are found too late. Longer: checkpoints are made later, and a crash replays more.
@@ -35,16 +37,16 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// No trial at all.
+    /// Bounds for no trial at all.
     pub const NONE: Bounds = Bounds { time: Duration::ZERO, rows: 0 };
 
-    /// Whether there is no trial.
+    /// Returns true if there is no trial.
     pub fn is_none(self) -> bool {
         self.time.is_zero() || self.rows == 0
     }
 }
 
-/// How many of how many records were left out.
+/// Number of records, and how many of them were left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rate {
     /// Records taken in, those that were left out included.
@@ -74,7 +76,7 @@ pub struct Probation {
 }
 
 impl Probation {
-    /// Of operators that follow others with this rate of rejections.
+    /// Begins the trial of operators that replace others with the rate of rejections `before`.
     pub fn new(bounds: Bounds, before: Rate) -> Probation {
         Probation { bounds, before, seen: Rate::default() }
     }
@@ -84,7 +86,7 @@ impl Probation {
         self.seen.add(records, rejected);
     }
 
-    /// What those on trial took in so far.
+    /// Returns the records and rejections of the operators on trial so far.
     pub fn seen(&self) -> Rate {
         self.seen
     }
@@ -94,12 +96,13 @@ impl Probation {
         self.seen.records > self.seen.rejected
     }
 
-    /// What those before took in: the measure for whoever takes over this trial.
+    /// Returns the records and rejections of the operators before. A newer version that takes this trial over is compared with
+    /// them too.
     pub fn before(&self) -> Rate {
         self.before
     }
 
-    /// Whether it has failed by its rejections, and why.
+    /// Returns the reason why the trial has failed by its rejections; none if it has not.
     pub fn failed(&self) -> Option<String> {
         let (seen, before) = (self.seen.share(), self.before.share());
         let too_much = if self.before.records < MIN_BEFORE {
@@ -118,12 +121,12 @@ impl Probation {
         })
     }
 
-    /// Whether it is over, after so long.
+    /// Returns true if the trial, begun `elapsed` ago, has reached one of its bounds.
     pub fn is_over(&self, elapsed: Duration) -> bool {
         elapsed >= self.bounds.time || self.seen.records >= self.bounds.rows
     }
 
-    /// How long it may still last.
+    /// Returns the longest time that the trial may still last.
     pub fn left(&self, elapsed: Duration) -> Duration {
         self.bounds.time.saturating_sub(elapsed)
     }

@@ -2,49 +2,49 @@
 
 use super::{Deployment, Operators, Outcome};
 
-/// What happened.
+/// Event that the state machine is told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The pipeline is to run.
     Start,
-    /// These are the newest valid artifacts that the pipeline names.
+    /// The newest valid artifacts of the operators that the pipeline names are these.
     Wanted(Operators),
     /// A person wants these to run, whatever is newest, and without a trial.
     Asked(Operators),
-    /// Nothing but a person's order changes the operators from now on, or no longer so.
+    /// With true, only a person's order changes the operators from now on; with false, new artifacts do so again.
     Pinned(bool),
     /// The run that was to be opened is, as this generation: records flow.
     Opened(u64),
-    /// It can't be, for now.
+    /// The run can't be opened for now.
     NotOpened,
     /// The operators that were to be prepared are.
     Prepared,
-    /// They can't be prepared, or can't take over.
+    /// The operators can't be prepared, or can't take over.
     Refused,
-    /// They took over; with a trial, it begins.
+    /// The operators took over; their trial begins, if they have one.
     CutOver,
     /// The trial of these is over, and durable.
     Passed(Operators),
     /// The run ended: as it was asked to or because there is nothing left to do, or at fault.
     Ended(Result<(), String>),
-    /// It is time to try again to open what could not be.
+    /// The time has come to try again to open a run that could not be opened.
     Again,
     /// The pipeline is to end.
     Stop,
 }
 
-/// What is to be done.
+/// Action that the caller must perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Open a run of these from the last checkpoint. Answered with `Opened` or `NotOpened`.
     Open(Operators),
     /// Make these ready beside the run. Answered with `Prepared` or `Refused`.
     Prepare(Operators),
-    /// What was prepared takes over at a batch boundary. Answered with `CutOver` or `Refused`.
+    /// Let the prepared operators take over at a batch boundary. Answered with `CutOver` or `Refused`.
     CutOver {
         /// The operators.
         operators: Operators,
-        /// Whether it is on trial; else `Passed` follows at once.
+        /// True if the operators are on trial; otherwise `Passed` follows at once.
         trial: bool,
     },
     /// The run is to end. Answered with `Ended`.
@@ -53,21 +53,21 @@ pub enum Effect {
     Say(Deployment),
 }
 
-/// Which operators a pipeline runs, and what it is doing about others.
+/// State machine of the operators that a pipeline runs, and of the others that it prepares or tries.
 ///
-/// Invariants: one run is open at most; it is closed before another is opened; `good` is what the checkpoint is of.
+/// Invariants: one run is open at most; it is closed before another is opened; the checkpoint is of the generation `good`.
 #[derive(Debug, Clone, Default)]
 pub struct Rollout {
     /// The generation that the checkpoint is of; none before the first start.
     good: Option<(u64, Operators)>,
-    /// Those that run on trial.
+    /// Operators that run on trial.
     trial: Option<Operators>,
     step: Step,
     /// The newest valid ones.
     wanted: Option<Operators>,
-    /// Those that a person asked for and that are not yet prepared.
+    /// Operators that a person asked for and that are not yet prepared.
     asked: Option<Operators>,
-    /// Not to be tried again until others were wanted in between.
+    /// Operators that must not be tried again until the newest ones were others in between.
     shunned: Option<Operators>,
     /// Refused since the last change or opening: the same again would be refused again.
     refused: Option<Operators>,
@@ -79,12 +79,12 @@ pub struct Rollout {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Step {
-    /// No run.
+    /// No run is open.
     #[default]
     Closed,
     Opening {
         operators: Operators,
-        /// What is tried if they can't be opened.
+        /// Operators that are tried if these can't be opened.
         otherwise: Option<Operators>,
     },
     Open,
@@ -101,12 +101,14 @@ enum Step {
 }
 
 impl Rollout {
-    /// Of a pipeline whose checkpoint is of this generation, and that is not to try these again by itself.
+    /// Makes the state machine of a pipeline whose checkpoint is of the generation `good`. The operators `shunned` are not tried
+    /// again without a person's order.
     pub fn new(good: Option<(u64, Operators)>, shunned: Option<Operators>) -> Rollout {
         Rollout { good, shunned, ..Rollout::default() }
     }
 
-    /// What the checkpoint is of now: between runs another host may have made one. While a run is open this changes nothing.
+    /// Updates the generation that the checkpoint is of, since another host may have committed between two runs. Does nothing
+    /// while a run is open.
     pub fn resume(&mut self, good: Option<(u64, Operators)>) {
         if self.step == Step::Closed {
             self.good = good;
@@ -125,7 +127,8 @@ impl Rollout {
         vec![Effect::Say(Deployment { outcome, generation, operators, reason: None, time: now })]
     }
 
-    /// Between runs: not to be tried again by themselves.
+    /// Marks operators that must not be tried again without a person's order. Works only between runs, before the newest
+    /// artifacts are known.
     pub fn shun(&mut self, operators: Option<Operators>) {
         if self.step == Step::Closed && self.wanted.is_none() {
             self.shunned = operators;
@@ -137,17 +140,17 @@ impl Rollout {
         (self.shunned, self.refused) = (None, None);
     }
 
-    /// Those that were refused may be tried again: what they were refused for may be otherwise by now.
+    /// Allows the refused operators to be tried again, since the cause of the refusal may be gone.
     pub fn try_again(&mut self) {
         self.refused = None;
     }
 
-    /// Those that were refused, and are not tried again by themselves.
+    /// Returns the operators that were refused and are not tried again by themselves.
     pub fn refused(&self) -> Option<&Operators> {
         self.refused.as_ref()
     }
 
-    /// What is being opened.
+    /// Returns the operators of the run that is being opened.
     pub fn opening(&self) -> Option<&Operators> {
         match &self.step {
             Step::Opening { operators, .. } => Some(operators),
@@ -155,7 +158,7 @@ impl Rollout {
         }
     }
 
-    /// What runs, or ran last: its generation and its operators.
+    /// Returns the generation and the operators that run, or that ran last.
     pub fn running(&self) -> Option<(u64, &Operators)> {
         match &self.trial {
             Some(operators) => Some((self.next_generation(), operators)),
@@ -163,17 +166,17 @@ impl Rollout {
         }
     }
 
-    /// Whether what runs is on trial.
+    /// Returns true if the running operators are on trial.
     pub fn is_on_trial(&self) -> bool {
         self.trial.is_some()
     }
 
-    /// Whether no run is open or being opened: something must happen before there is one.
+    /// Returns true if no run is open or being opened: an event must come before there is one.
     pub fn is_closed(&self) -> bool {
         self.step == Step::Closed
     }
 
-    /// What the newest valid artifacts must not be, to be tried.
+    /// Returns the operators that are not tried although they may be the newest valid ones.
     pub fn shunned(&self) -> Option<&Operators> {
         self.shunned.as_ref()
     }
@@ -214,7 +217,8 @@ impl Rollout {
         }
     }
 
-    /// What is newest is not to come back by itself: a person wants something else.
+    /// Handles a person's order. The newest artifacts must not come back by themselves after it, unless they are the ones asked
+    /// for.
     fn on_asked(&mut self, operators: Operators) -> Vec<Effect> {
         if self.wanted.as_ref() != Some(&operators) {
             self.shunned = self.wanted.clone();
@@ -279,7 +283,7 @@ impl Rollout {
         }
     }
 
-    /// With nothing under way: what is next.
+    /// Prepares the next operators, if an open run isn't busy with others.
     fn go_on(&mut self) -> Vec<Effect> {
         if self.step != Step::Open || self.stopping {
             return Vec::new();

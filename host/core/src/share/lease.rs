@@ -1,4 +1,4 @@
-//! Until when a share may be written on without asking the group again.
+//! Lease of a share: the time until which its rows may be written without asking the group again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Not confirmed yet. Half of the session counts: the other half is for the write that follows.
+    /// Makes a lease that is not confirmed yet. It lasts half of the session: the other half is for the write that follows.
     pub fn new(session: Duration) -> Lease {
         Lease { term: session / 2, confirmed: None }
     }
@@ -24,7 +24,7 @@ impl Lease {
         self.confirmed = self.confirmed.max(Some(asked));
     }
 
-    /// Whether it may be written on at this time.
+    /// Returns true if rows of the share may be written at this time.
     pub fn holds(&self, now: Duration) -> bool {
         self.confirmed.is_some_and(|asked| now < asked + self.term)
     }

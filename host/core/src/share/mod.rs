@@ -1,7 +1,7 @@
-//! What one host has of a topic that several may read as the same consumer group.
+//! Share of one host in a topic that several hosts may read as the same consumer group.
 //!
-//! The group hands partitions out and asks for them back; what follows from that is decided here, as values. Telling the
-//! group, waiting and writing are a connector's.
+//! The group hands partitions out and asks for them back. This module decides what follows, as values only; a connector
+//! tells the group, waits and writes.
 //!
 //! ```text
 //!             given                      asked back               gave back
@@ -31,10 +31,10 @@ pub use verdict::{Peer, Verdict, verdict};
 
 use crate::{Offset, Partition};
 
-/// What a pipeline can work with.
+/// Partitions that a pipeline can work with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// Any partitions: its rows are of single records.
+    /// Any number of partitions: each row of the pipeline comes from a single record.
     Any,
     /// Every partition of the topic, or none: its rows are of all records.
     Whole,
@@ -45,29 +45,29 @@ pub enum Want {
 pub struct Share {
     /// Counts the changes of what this host has.
     pub epoch: u64,
-    /// Which they are.
+    /// Partitions of the share.
     pub partitions: BTreeSet<Partition>,
-    /// No other host was seen in the group: what the group has committed is old, or this host's own.
+    /// True if no other host was seen in the group: the group's commits are then old, or this host's own.
     pub alone: bool,
 }
 
-/// How a host stands in its group.
+/// Standing of a host in its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// Nothing that it can work with is given yet.
+    /// The host doesn't have the partitions that it needs yet.
     Joining,
-    /// It may read and write these.
+    /// The host may read these partitions and write their rows.
     Has(Share),
-    /// What it has is asked back: it writes what was read, and lets go.
+    /// The group asks for the partitions back: the host writes the rows of the records that it read, and lets go.
     GivingBack,
-    /// Others have what it needs. A sentence that names them.
+    /// Other hosts have the partitions that this host needs. The sentence names them.
     Held(String),
     /// The group doesn't take it. A sentence that says what to change.
     Refused(String),
 }
 
 impl Standing {
-    /// Whether a run on the share of this epoch may go on.
+    /// Returns true if a run on the share of this epoch may go on.
     pub fn is_of(&self, epoch: u64) -> bool {
         matches!(self, Standing::Has(share) if share.epoch == epoch)
     }
@@ -78,9 +78,9 @@ impl Standing {
 pub struct Part {
     want: Want,
     mine: BTreeSet<Partition>,
-    /// How many partitions the topic has; none before that was asked since the last change.
+    /// Number of partitions of the topic; none if it was not counted since the last change.
     total: Option<usize>,
-    /// It is to be asked (again).
+    /// True if the topic's partitions are to be counted (again).
     uncounted: bool,
     epoch: u64,
     /// Shares before this epoch may write nothing more.
@@ -91,7 +91,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Of a host that has nothing yet.
+    /// Makes the part of a host that has no partitions yet.
     pub fn new(want: Want) -> Part {
         let mine = BTreeSet::new();
         Part {
@@ -117,7 +117,7 @@ impl Part {
         self.uncounted = true;
     }
 
-    /// How many partitions the topic has, as of the last change.
+    /// Records the number of partitions of the topic, as of the last change.
     pub fn counted(&mut self, total: usize) {
         self.total = Some(total);
         self.uncounted = false;
@@ -127,12 +127,12 @@ impl Part {
         }
     }
 
-    /// Another host, or another consumer, is in the group.
+    /// Records that another host, or another consumer, is in the group.
     pub fn saw_others(&mut self) {
         self.alone = false;
     }
 
-    /// Whether no other was seen.
+    /// Returns true if no other member of the group was seen.
     pub fn is_alone(&self) -> bool {
         self.alone
     }
@@ -142,7 +142,8 @@ impl Part {
         self.giving_back = true;
     }
 
-    /// These partitions are let go; what was read of them is written, or may not be written any more.
+    /// Lets go of these partitions. Rows of the records that were read from them are written by now, or may not be written any
+    /// more.
     pub fn gave_back(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         for partition in partitions {
             self.mine.remove(&partition);
@@ -167,12 +168,12 @@ impl Part {
         self.uncounted = true;
     }
 
-    /// Whether [`Part::counted`] is due.
+    /// Returns true if the caller should count the partitions and call [`Part::counted`].
     pub fn is_uncounted(&self) -> bool {
         self.uncounted
     }
 
-    /// Whether it has nothing that it can work with.
+    /// Returns true if the host lacks the partitions that it needs: all of them for a fold, at least one otherwise.
     pub fn lacks(&self) -> bool {
         match self.want {
             Want::Any => self.mine.is_empty(),
@@ -180,12 +181,12 @@ impl Part {
         }
     }
 
-    /// Whether rows of the share of this epoch may still be written.
+    /// Returns true if rows of the share of this epoch may still be written.
     pub fn may_write(&self, epoch: u64) -> bool {
         epoch >= self.barred && epoch <= self.epoch
     }
 
-    /// What follows for runs.
+    /// Returns the standing that follows for runs.
     pub fn standing(&self) -> Standing {
         if self.giving_back {
             Standing::GivingBack
@@ -197,8 +198,8 @@ impl Part {
     }
 }
 
-/// Where a partition that others may have read meanwhile is read from: the later of both, as rows of everything before
-/// either are written.
+/// Returns the offset at which to read a partition that other hosts may have read meanwhile: the later of both, since the rows of
+/// everything before either are written.
 pub fn resume_at(checkpoint: Option<Offset>, committed: Option<Offset>) -> Option<Offset> {
     checkpoint.max(committed)
 }

@@ -121,11 +121,11 @@ proptest! {
     }
 }
 
-/// One partition, and the hosts that may have it.
+/// Partition that moves between several hosts.
 #[derive(Default)]
 struct Wandering {
     owner: Option<usize>,
-    /// Of the owner: read up to here, and written up to here.
+    /// Offset up to which the owner has read; `flushed` is the offset up to which it has written.
     read: i64,
     flushed: i64,
     checkpoints: BTreeMap<usize, Offset>,

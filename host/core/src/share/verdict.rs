@@ -1,24 +1,24 @@
-//! Which of several members of a group runs a fold.
+//! Choice of the member of a group that runs a fold.
 
 /// A member of a group, as the group describes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer {
-    /// Which host it is, the same before and after a restart.
+    /// Name of the host, the same before and after a restart.
     pub client: String,
-    /// What people find it by.
+    /// Name by which people find the host.
     pub shown: String,
-    /// Whether it is a host of this kind, which keeps to the same rule.
+    /// True if the member is a Sluice host, which follows the same rule.
     pub keeps_rule: bool,
 }
 
-/// What a member that wants everything and has less does.
+/// Action of a member that needs all partitions and has fewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nobody else is there: the rest will be given.
+    /// Wait: nobody else is there, so the remaining partitions will be given.
     Wait,
-    /// Others are there and will leave.
+    /// Stay: the other members will leave.
     Stay,
-    /// Others are there and stay: go, and watch until they are gone.
+    /// Leave, because others are there and stay; watch until they are gone.
     Leave,
 }
 

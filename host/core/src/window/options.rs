@@ -1,50 +1,50 @@
-//! What a pipeline says about its windows.
+//! Options of a pipeline's windows.
 
 use std::time::Duration;
 
 use super::Window;
 
-/// How a fold step is windowed.
+/// Options of a fold step's windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowOptions {
-    /// How time is cut.
+    /// Kind of the windows, and their size.
     pub window: Window,
-    /// How far behind the greatest time of its partition a row may come and be in time for certain.
+    /// Delay within which a row is never late: its time may be this much before the greatest time of its partition.
     pub lateness: Duration,
-    /// How long a partition has nothing to read before time goes on without it.
+    /// Time without anything to read after which a partition no longer holds the watermark back.
     pub idle_after: Duration,
-    /// When rows are written.
+    /// Moment at which rows are written.
     pub emit: Emit,
-    /// What becomes of rows whose windows are over.
+    /// Treatment of rows whose windows are over.
     pub late: Late,
 }
 
-/// When a window's rows are written.
+/// Moment at which a window's rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emit {
-    /// With each flush, those of the groups that changed.
+    /// Rows are written with each flush, for the groups that changed.
     Changes,
-    /// Once, when the watermark has passed the window's end.
+    /// Rows are written once, when the watermark has passed the window's end.
     Closed,
 }
 
-/// What becomes of a row whose windows are over. It is counted in any case.
+/// Treatment of a row whose windows are over. It is counted in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Late {
-    /// It is left out.
+    /// The row is left out.
     Drop,
-    /// It is rejected, with a reason.
+    /// The row is rejected, with a reason.
     Reject,
-    /// It counts, and the window's row is written again. States are kept this long (in the rows' time) after their
-    /// window's end; a row that comes even later is rejected.
+    /// The row counts, and the window's row is written again. States are kept for `keep_for` (in the rows' time) after the end of
+    /// their window; a row that comes even later is rejected.
     Update {
-        /// How long.
+        /// Time for which states are kept.
         keep_for: Duration,
     },
 }
 
 impl WindowOptions {
-    /// How long in the rows' time a state is kept after its window's end, in microseconds.
+    /// Returns the time for which a state is kept after the end of its window: microseconds of the rows' time.
     pub fn keep_for(&self) -> i64 {
         match self.late {
             Late::Update { keep_for } => micros(keep_for),

@@ -10,10 +10,10 @@ pub struct Windows {
     watermark: Watermark,
 }
 
-/// Where the rows of a batch belong.
+/// Windows of the rows of a batch. A place is one row in one window.
 #[derive(Debug)]
 pub struct Placed {
-    /// For each place the row that counts there; a row of several windows is there several times in turn.
+    /// Row of each place. A row that is in several windows appears once for each of them.
     pub rows: Vec<u32>,
     /// The window of each place. A session's is the span that the row opens.
     pub spans: Vec<Span>,
@@ -28,13 +28,13 @@ pub struct Placed {
 /// Why a row that counts in no window is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unplaced {
-    /// It says nothing about when.
+    /// The row has no time.
     #[error("its time is null, so that it is in no window")]
     NoTime,
-    /// Its window would end or begin beyond what a timestamp can say.
+    /// The row's window would begin or end beyond the range of a timestamp.
     #[error("its time is too far from 1970 for a window")]
     BeyondTime,
-    /// All its windows were over.
+    /// All windows of the row were over.
     #[error("late: its window was over when it came")]
     Late,
 }
@@ -45,28 +45,28 @@ impl Windows {
         Windows { options, watermark: Watermark::new(options.lateness, options.idle_after) }
     }
 
-    /// What the pipeline says.
+    /// Returns the options that the pipeline sets.
     pub fn options(&self) -> &WindowOptions {
         &self.options
     }
 
-    /// Where the watermark is.
+    /// Returns the position of the watermark.
     pub fn passed(&self) -> Option<i64> {
         self.watermark.passed()
     }
 
-    /// What is durable of time.
+    /// Returns the part of the watermark that a checkpoint keeps.
     pub fn times(&self) -> EventTimes {
         self.watermark.times()
     }
 
-    /// How far time is, for who has something to say about it.
+    /// Gives access to the watermark, for a caller that moves it.
     pub fn watermark(&mut self) -> &mut Watermark {
         &mut self.watermark
     }
 
-    /// Where these rows belong, each given by its partition and time, in the order in which the source gave them. Changes
-    /// nothing: the caller sets the watermark once the rows count.
+    /// Finds the windows of these rows. Each row is given by its partition and time, in the order of the source. Changes nothing:
+    /// the caller sets the watermark once the rows count.
     pub fn place(&self, rows: impl Iterator<Item = (Partition, Option<i64>)>) -> Placed {
         let (least, _) = rows.size_hint();
         let mut placed = Placed {
@@ -109,8 +109,8 @@ impl Windows {
         if placed.rows.len() > before || self.options.late == Late::Drop { Ok(()) } else { Err(Unplaced::Late) }
     }
 
-    /// When it is too late for a row of this time to count in the span. A session could be closed, without this row, as
-    /// soon as its moment has passed.
+    /// Returns the moment from which a row of this time is too late for the span. A session without this row could be closed as
+    /// soon as the row's own moment has passed.
     fn over_by(&self, time: i64, span: Span) -> i64 {
         match self.options.window {
             Window::Session { .. } => time.saturating_add(1),

@@ -10,7 +10,7 @@ pub struct Sessions {
     open: HashMap<Box<[u8]>, Vec<Span>>,
 }
 
-/// What rows do to the sessions of one key.
+/// Effect of new rows on the sessions of one key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Joined {
     /// The key's sessions from now on, the earliest first.
@@ -20,7 +20,7 @@ pub struct Joined {
 }
 
 impl Sessions {
-    /// What becomes of the sessions of this key with rows that open these spans. Changes nothing.
+    /// Computes the sessions of this key after rows that open these spans are added. Changes nothing.
     ///
     /// Spans that share a moment are one session, so the answer depends on neither the order nor the cut of the rows.
     pub fn join(&self, key: &[u8], mut spans: Vec<Span>) -> Joined {
@@ -65,7 +65,7 @@ impl Joined {
     }
 }
 
-/// Of sessions that don't overlap, the earliest first, the one that this moment is in.
+/// Returns the session that contains this moment. The sessions must not overlap, and the earliest must come first.
 fn session_at(sessions: &[Span], time: i64) -> Option<Span> {
     let after = sessions.partition_point(|session| session.start <= time);
     sessions[..after].last().copied().filter(|session| time < session.end)

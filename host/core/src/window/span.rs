@@ -43,24 +43,24 @@ impl From<Length> for i64 {
     }
 }
 
-/// How time is cut. Windows of a fixed size begin at whole multiples of it since 1970-01-01T00:00:00, on the clock that
-/// the rows' times are of: windows of a day are that clock's days.
+/// Kind and size of the windows. Windows of a fixed size begin at whole multiples of it since 1970-01-01T00:00:00, on the same
+/// clock as the rows' times: windows of a day are that clock's days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Window {
-    /// One after another: each moment is in one.
+    /// Windows that follow one another: each moment is in exactly one.
     Tumbling {
-        /// How long each is.
+        /// Length of each window.
         size: Length,
     },
-    /// Of a fixed size, a new one begun every so often: each moment is in `size / every` of them.
+    /// Windows of a fixed size, of which a new one begins at each `every`: each moment is in `size / every` of them.
     Hopping {
-        /// How long each is.
+        /// Length of each window.
         size: Length,
-        /// How long after one the next begins.
+        /// Time between the starts of two windows.
         every: Length,
     },
-    /// As long as a group's rows are less than `gap` apart; ends `gap` after the last.
+    /// Windows that last as long as a group's rows are less than `gap` apart. A session ends `gap` after its last row.
     Session {
         /// The silence that ends a session.
         gap: Length,

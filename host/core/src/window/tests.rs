@@ -142,7 +142,7 @@ proptest! {
     }
 }
 
-/// Each group's windows and how many rows they have.
+/// Number of rows of each group and window.
 type Counts = BTreeMap<(u8, Span), usize>;
 
 fn windows() -> [Window; 3] {

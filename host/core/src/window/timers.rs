@@ -1,4 +1,4 @@
-//! Which windows end when.
+//! Timers: the end of each window.
 
 use std::collections::BTreeSet;
 
@@ -15,22 +15,22 @@ impl<T> Default for Timers<T> {
 }
 
 impl<T: Ord> Timers<T> {
-    /// This ends then. Said again, it changes nothing.
+    /// Sets a timer for the end of `what`. Setting it twice has no further effect.
     pub fn set(&mut self, end: i64, what: T) {
         self.ends.insert((end, what));
     }
 
-    /// This no longer ends then.
+    /// Removes this timer.
     pub fn cancel(&mut self, end: i64, what: T) {
         self.ends.remove(&(end, what));
     }
 
-    /// Whether anything has ended by this moment.
+    /// Returns true if a timer has ended by this moment.
     pub fn is_due(&self, watermark: i64) -> bool {
         self.ends.first().is_some_and(|(end, _)| *end <= watermark)
     }
 
-    /// What has ended by this moment, the earliest first.
+    /// Iterates over the entries whose timer has ended by this moment, the earliest first.
     pub fn due(&self, watermark: i64) -> impl Iterator<Item = &T> {
         self.ends.iter().take_while(move |(end, _)| *end <= watermark).map(|(_, what)| what)
     }

@@ -1,4 +1,4 @@
-//! How far time is, as the rows tell it.
+//! Watermark: how far time has come, judged by the rows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::options::micros;
 use crate::interval::Partition;
 
-/// What is durable of a watermark.
+/// Durable part of a watermark.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventTimes {
     /// The greatest time of each partition, in microseconds.
     pub greatest: BTreeMap<Partition, i64>,
-    /// Where the watermark was. It can be ahead of what the greatest times give, since idle partitions don't hold it.
+    /// Position of the watermark. It can be ahead of the position that the greatest times give, since idle partitions don't hold
+    /// it back.
     pub watermark: Option<i64>,
 }
 
@@ -36,7 +37,7 @@ struct Heard {
     quiet: Option<Quiet>,
 }
 
-/// From when to when the host saw that there was nothing to read.
+/// Time span during which the host saw that the partition had nothing to read.
 #[derive(Debug, Clone, Copy)]
 struct Quiet {
     since: Duration,
@@ -57,13 +58,13 @@ impl Watermark {
         self.passed = self.passed.max(times.watermark);
     }
 
-    /// What another one needs to go on from here.
+    /// Returns the part of the watermark that a later run needs to go on from here.
     pub fn times(&self) -> EventTimes {
         let greatest = self.partitions.iter().filter_map(|(partition, heard)| Some((*partition, heard.greatest?)));
         EventTimes { greatest: greatest.collect(), watermark: self.passed }
     }
 
-    /// There is this partition: it holds the watermark until something is seen of it.
+    /// Adds a partition. It holds the watermark back until a row of it is seen or it counts as idle.
     pub fn expect(&mut self, partition: Partition) {
         self.partitions.entry(partition).or_default();
     }
@@ -75,19 +76,19 @@ impl Watermark {
         heard.quiet = None;
     }
 
-    /// At `now`, counted by the host from any fixed moment, there was nothing to read of this partition.
+    /// Notes that the partition had nothing to read at `now`, which the host counts from any fixed moment.
     pub fn at_end(&mut self, partition: Partition, now: Duration) {
         let quiet = &mut self.partitions.entry(partition).or_default().quiet;
         let since = quiet.map_or(now, |quiet| quiet.since);
         *quiet = Some(Quiet { since, until: now });
     }
 
-    /// There is something to read of this partition: it isn't idle, however long nothing was seen.
+    /// Notes that the partition has something to read: it isn't idle, however long no row of it was seen.
     pub fn behind(&mut self, partition: Partition) {
         self.partitions.entry(partition).or_default().quiet = None;
     }
 
-    /// Nobody knows whether there is something to read: no partition is idle.
+    /// Notes that nobody knows which partitions have something to read: none counts as idle.
     pub fn unknown(&mut self) {
         self.partitions.values_mut().for_each(|heard| heard.quiet = None);
     }
@@ -104,7 +105,7 @@ impl Watermark {
         self.passed
     }
 
-    /// Where the watermark is.
+    /// Returns the position of the watermark.
     pub fn passed(&self) -> Option<i64> {
         self.passed
     }

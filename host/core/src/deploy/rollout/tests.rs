@@ -12,7 +12,8 @@ fn effects(rollout: &mut Rollout, event: Event) -> Vec<Effect> {
     rollout.on(event, 0)
 }
 
-/// As the host numbers it: others than the checkpoint's are the next generation.
+/// Returns the event of a run that was opened. It numbers generations as the host does: operators other than the checkpoint's are
+/// the next generation.
 fn opened(rollout: &Rollout) -> Event {
     let (generation, good) = rollout.running().map_or((0, None), |(generation, good)| (generation, Some(good)));
     Event::Opened(generation + u64::from(good != rollout.opening()))
@@ -23,7 +24,7 @@ fn open(rollout: &mut Rollout) -> Vec<Effect> {
     effects(rollout, event)
 }
 
-/// One that runs the first generation, of version 1.
+/// Makes a rollout that runs the first generation, of version 1.
 fn running() -> Rollout {
     let mut rollout = Rollout::new(None, None);
     assert_eq!(effects(&mut rollout, Event::Start), []);
@@ -33,7 +34,7 @@ fn running() -> Rollout {
     rollout
 }
 
-/// One that runs version 2 on trial.
+/// Makes a rollout that runs version 2 on trial.
 fn on_trial() -> Rollout {
     let mut rollout = running();
     assert_eq!(effects(&mut rollout, Event::Wanted(version(2))), [Effect::Prepare(version(2))]);
@@ -192,7 +193,7 @@ fn a_pinned_pipeline_takes_nothing_by_itself() {
     assert_eq!(effects(&mut rollout, Event::Pinned(false)), [Effect::Prepare(version(2))]);
 }
 
-/// What a version is like.
+/// Behaviour of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
     Good,
@@ -213,7 +214,7 @@ fn nature(operators: &Operators) -> Nature {
 /// Does what the machine says, in an order of the test's.
 struct Shell {
     rollout: Rollout,
-    /// What an effect will answer.
+    /// Answers to effects that are still to come.
     due: Vec<Event>,
     /// The operators that the open run's records go through.
     open: Option<Operators>,
