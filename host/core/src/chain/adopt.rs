@@ -35,8 +35,8 @@ impl Chain {
         }
     }
 
-    /// From now on the operators are on trial: rows that they fail on aren't looked for, and states that change aren't handed over
-    /// for the store.
+    /// Begins the operators' trial. During it, the chain doesn't search for the rows that make an operator fail, and changed
+    /// states aren't handed over for the store.
     pub fn begin_trial(&mut self) {
         self.on_trial = true;
         if let Some(fold) = &mut self.fold {

@@ -1,4 +1,4 @@
-//! What records at fault do to a chain: nothing of them stays, and the others are as if they had not been there.
+//! Tests of records at fault in a chain: they leave no trace, and the other records count as if the bad ones had not been there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::decode::Origin as From;
 use crate::interval::{Interval, Offset, Partition};
 use crate::operator::{Columns, FoldPlan, Origin, Produced, Rejection, TransformPlan};
 
-/// What a record is, and so what becomes of it.
+/// Sort of a record, which decides how the chain treats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Good,
-    /// No JSON object.
+    /// The record is not a JSON object.
     Malformed,
     /// The transform rejects the second of its rows.
     Rejected,
@@ -192,7 +192,7 @@ fn chain(record: AtFault, row: AtFault) -> Chain {
     chain
 }
 
-/// What the fold has, were all of it shown.
+/// Returns the fold's sum, by showing all of its groups.
 fn sum(chain: &mut Chain) -> Option<i64> {
     chain.fold_mut().unwrap().touch_all();
     chain.refresh().unwrap();

@@ -20,8 +20,8 @@ use crate::operator::{
 };
 use crate::schema::Field;
 
-/// What the failed calls of one batch may cost together. Less: a few bad rows in a full batch (13 failed calls for each)
-/// disable the operator. More: an operator that fails on every row holds it up for longer before it says so.
+/// Most that the failed calls of one batch may cost together. Less: a few bad rows in a full batch (13 failed calls for each)
+/// disable the operator. More: an operator that fails on every row holds the batch up for longer before it is disabled.
 const MAX_COST: usize = 2_048;
 
 /// A call that exceeds a limit may have run for a second or more, where a trap takes microseconds: so the pipeline is deaf
@@ -41,7 +41,7 @@ fn most_at_fault(rows: usize) -> usize {
     (rows / SHARE_AT_FAULT).max(ALWAYS_AT_FAULT)
 }
 
-/// What failed calls have cost in this batch.
+/// Cost of the failed calls of this batch.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     cost: usize,
@@ -49,7 +49,7 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// Nothing yet, of an operator that may be on trial.
+    /// Makes a cost of zero, for an operator that may be on trial.
     pub(super) fn nothing(on_trial: bool) -> Spent {
         Spent { cost: 0, on_trial }
     }

@@ -1,4 +1,4 @@
-//! One batch joined with a lookup: the distinct keys are asked for once, and the answer is spread over the rows.
+//! Join of one batch with a lookup: each distinct key is asked for once, and the answers are spread over the rows.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

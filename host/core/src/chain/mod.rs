@@ -30,14 +30,14 @@ use join::Joiner;
 pub use window::FoldWindow;
 use window::TimeColumn;
 
-/// What becomes of rows whose key the lookup doesn't have.
+/// Treatment of rows whose key the lookup doesn't have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
-    /// They are left out.
+    /// The rows are left out.
     Inner,
     /// The lookup's columns are null.
     Left,
-    /// They are at fault.
+    /// The rows are at fault.
     Required,
 }
 
@@ -56,9 +56,9 @@ pub enum Step {
         key: usize,
         /// The columns that are added.
         columns: Vec<Field>,
-        /// What a missing key means.
+        /// Treatment of rows whose key is missing.
         join: Join,
-        /// Who answers.
+        /// Lookup that answers.
         lookup: Box<dyn Lookup>,
     },
 }
@@ -83,13 +83,13 @@ pub enum ChainError {
     /// An aggregator ends the chain.
     #[error("step {step}: an aggregator must be the last step")]
     AggregatorNotLast {
-        /// Which step it is, from 0.
+        /// Index of the step, from 0.
         step: usize,
     },
     /// Lookup keys are texts or integers.
     #[error("step {step}: the lookup's key `{key}` must be an int64 or utf8 column that exists")]
     LookupKey {
-        /// Which step it is, from 0.
+        /// Index of the step, from 0.
         step: usize,
         /// The column's name and kind.
         key: String,
@@ -97,13 +97,13 @@ pub enum ChainError {
     /// A plan points outside the columns that there are.
     #[error("step {step}: the plan names columns that don't exist")]
     Plan {
-        /// Which step it is, from 0.
+        /// Index of the step, from 0.
         step: usize,
     },
     /// The fold can't have this window.
     #[error("step {step}: {reason}")]
     Window {
-        /// Which step it is, from 0.
+        /// Index of the step, from 0.
         step: usize,
         /// Why not.
         reason: String,
@@ -116,9 +116,9 @@ pub enum ProcessError {
     /// An operator is at fault.
     #[error("operator `{name}`: {error}")]
     Operator {
-        /// Which one.
+        /// Name of the operator or lookup.
         name: String,
-        /// What it did.
+        /// Failure of the operator.
         error: OperatorError,
     },
     /// The states have no answer; if the store says that it is unavailable, the same call may be made again.
@@ -133,12 +133,12 @@ pub enum ProcessError {
 }
 
 impl ProcessError {
-    /// Whether an operator is at fault, whatever the records: it is to be disabled.
+    /// Returns true if an operator is at fault, whatever the records: it is to be disabled.
     pub fn is_the_operators(&self) -> bool {
         matches!(self, ProcessError::Operator { .. }) && !self.is_interrupted()
     }
 
-    /// Whether a call was ended early, as the pipeline is to end.
+    /// Returns true if a call was ended early because the pipeline is to end.
     pub fn is_interrupted(&self) -> bool {
         matches!(self, ProcessError::Operator { error: OperatorError::Interrupted, .. })
     }
@@ -147,7 +147,7 @@ impl ProcessError {
 /// Rows for the sinks, with the record of each.
 #[derive(Debug, Clone)]
 pub struct OutputRows {
-    /// In the order of [`Chain::output_fields`].
+    /// Rows with the columns of [`Chain::output_fields`], in that order.
     pub rows: Rows,
     /// The record of each row.
     pub origins: RowOrigins,
@@ -164,7 +164,7 @@ pub struct SealedRows {
     pub changes: Changes,
 }
 
-/// What came of one call.
+/// Result of one call.
 #[derive(Debug)]
 pub struct Outcome {
     /// The rows of a chain without a fold.
@@ -186,7 +186,7 @@ pub struct Chain {
     decoder: Decoder,
     steps: Vec<StepState>,
     fold: Option<Fold>,
-    /// Where the times are, for a fold with windows.
+    /// Column of the rows' times, for a fold with windows.
     time: Option<TimeColumn>,
     output_fields: Vec<Field>,
     /// The constraints of the tables, which are the last stage.
@@ -203,30 +203,30 @@ struct WhenBad {
 }
 
 impl WhenBad {
-    /// Both are left out, and nothing stops.
+    /// Policy that leaves out both bad records and bad rows, and stops for neither.
     const LENIENT: WhenBad = WhenBad { record: AtFault::IsLeftOut, row: AtFault::IsLeftOut };
 }
 
-/// What came of a try.
+/// Result of a try.
 enum Attempt {
     Done(Outcome),
-    /// Nothing was kept: this record stops the pipeline.
+    /// The record stops the pipeline. Nothing of the batch was kept.
     StoppedBy(RejectedRow),
 }
 
-/// What the end of the chain did with a batch.
+/// Result of a batch at the end of the chain.
 enum End {
     Output(Option<OutputRows>),
-    /// Nothing was kept: these rows are at fault, whatever the others are.
+    /// The rows are at fault, whatever the other rows are. Nothing of the batch was kept.
     AtFault(Vec<RejectedRow>),
-    /// Nothing was kept: no window takes these rows, if all others are taken.
+    /// The rows fit into no window, provided that all other rows are accepted. Nothing of the batch was kept.
     Unplaced(Vec<RejectedRow>),
 }
 
 struct StepState {
     step: Step,
     joiner: Joiner,
-    /// Which of the step's output columns anybody reads.
+    /// True for each output column of the step that a later step or a sink reads.
     needed: Vec<bool>,
     /// The input column that goes past the step, after its output.
     carried: Option<usize>,
@@ -238,7 +238,7 @@ impl Chain {
         Chain::windowed(source, json, steps, None)
     }
 
-    /// As [`Chain::new`], the last step's fold cut by time.
+    /// Makes a chain as [`Chain::new`] does, with windows for the last step's fold.
     pub fn windowed(
         source: &[SourceColumn],
         json: JsonOptions,
@@ -279,13 +279,13 @@ impl Chain {
         })
     }
 
-    /// From now on, a record that can't be decoded and one of which a row is at fault do this. Without a call the first stops,
-    /// the other is left out.
+    /// Sets how records that can't be decoded, and records with a row at fault, are treated from now on. By default the former
+    /// stop the pipeline and the latter are left out.
     pub fn when_bad(&mut self, record: AtFault, row: AtFault) {
         self.when_bad = WhenBad { record, row };
     }
 
-    /// From now on, the operators' calls end when this is raised.
+    /// Makes the operators' calls end when `interrupt` is raised.
     pub fn interrupted_by(&mut self, interrupt: &Interrupt) {
         for state in &mut self.steps {
             if let Step::Operator { instance, .. } = &mut state.step {

@@ -1,10 +1,11 @@
-//! Who reads which column: worked out backwards from the end of the chain, so that decoding, lookups and the boundary
-//! carry only what is read.
+//! Search for the columns that are read, from the end of the chain backwards, so that decoding, lookups and the boundary carry
+//! only these.
 
 use super::{Step, TimeColumn};
 use crate::operator::{Origin, TransformPlan};
 
-/// Which columns of the last step's result are read: all of them by the sinks, or those of the fold's plan and its time.
+/// Marks the columns of the last step's result that are read: all of them by the sinks, or the columns of the fold's plan and its
+/// time.
 pub(super) fn of_result(steps: &[Step], columns: usize, time: Option<TimeColumn>) -> Vec<bool> {
     let fold = match steps.last() {
         Some(Step::Operator { instance, .. }) => instance.fold_plan(),
@@ -19,7 +20,8 @@ pub(super) fn of_result(steps: &[Step], columns: usize, time: Option<TimeColumn>
     }
 }
 
-/// Which columns before a step are read, given those that are read after it, and the one that goes past it.
+/// Marks the columns before a step that are read. `after` marks the columns that are read after it; `carried` is a column that is
+/// needed beside the step's outputs.
 pub(super) fn before(step: &Step, after: &[bool], columns: usize, carried: Option<usize>) -> Vec<bool> {
     match step {
         Step::Operator { instance, .. } => {
@@ -39,7 +41,7 @@ pub(super) fn before(step: &Step, after: &[bool], columns: usize, carried: Optio
     }
 }
 
-/// Whether a plan's indices are within the columns that there are.
+/// Returns true if a plan's indices are within the columns that there are.
 pub(super) fn within(plan: &TransformPlan, columns: usize) -> bool {
     let untouched = plan.outputs.iter().filter_map(|(_, origin)| match origin {
         Origin::Input(i) => Some(i),

@@ -1,4 +1,4 @@
-//! One batch through an operator's transform.
+//! Run of one batch through an operator's transform.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::batch::{Batch, RowOrigins};
 use crate::operator::{Columns, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
 use crate::rejected::{RejectedRow, Stage};
 
-/// Which of the plan's outputs are read, and the input column that follows them.
+/// Marks of the plan's outputs that are read, and the input column that follows them.
 pub(super) type Kept<'a> = (&'a [bool], Option<usize>);
 
 /// Calls `process` if the plan computes anything, and puts its columns together with the untouched ones.
@@ -45,7 +45,7 @@ pub(super) fn rejected_row(rejection: Rejection, origins: &RowOrigins, step: usi
     RejectedRow { record, stage: Stage::Step(step), reason: rejection.reason }
 }
 
-/// Whether an answer to `rows` rows is one.
+/// Checks that an answer to `rows` rows keeps to the plan and the contract.
 pub(super) fn check(plan: &TransformPlan, produced: &Produced, rows: usize) -> Result<(), OperatorError> {
     let kinds = plan.outputs.iter().filter_map(|(_, origin)| match origin {
         Origin::Computed(kind) => Some(kind.data_type()),

@@ -1,4 +1,4 @@
-//! Where a windowed fold finds its rows' times, and which rows it can't place.
+//! Times of a windowed fold's rows, and rows that belong to no window.
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -14,12 +14,12 @@ use crate::rejected::{RejectedRow, Stage};
 use crate::schema::{Field, Kind};
 use crate::window::{Placed, WindowOptions};
 
-/// How the fold at the end of a chain is windowed.
+/// Windows of the fold at the end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldWindow {
     /// The timestamp column: of the last step's transform, or else of the rows that come to that step.
     pub time: String,
-    /// How time is cut, and what becomes of late rows.
+    /// Options of the windows, with the treatment of late rows.
     pub options: WindowOptions,
 }
 
@@ -54,7 +54,7 @@ impl TimeColumn {
         }
     }
 
-    /// Where the rows belong.
+    /// Finds the windows of the rows.
     pub(super) fn place(
         self,
         fold: &Fold,

@@ -19,7 +19,7 @@ use super::{Convert, Epoch, JsonOptions};
 use crate::schema::Kind;
 use crate::time;
 
-/// How much of a value a message shows.
+/// Longest part of a value that a message shows.
 const SHOWN: usize = 64;
 
 /// The times that four digits of a year can tell, in microseconds: 0000-01-01 to 9999-12-31.
@@ -34,19 +34,19 @@ const SURELY_MILLISECONDS: std::ops::RangeInclusive<i64> = 100_000_000_000_000..
 pub(super) enum Unfit {
     /// Values of its kind never can, or this one says something else.
     Kind,
-    /// It has a fraction.
+    /// The number has a fraction.
     Fraction,
-    /// It is too large or too small.
+    /// The number is too large or too small.
     Range,
-    /// It isn't clear what unit it has.
+    /// The unit of the number isn't clear.
     Unit,
     /// Half a surrogate pair is in it; what is staged has something else in its place.
     HalfPair,
-    /// What it should be in is no object.
+    /// The value that should contain this one is not an object.
     Astray,
 }
 
-/// What conversions go by.
+/// Rules for conversions.
 #[derive(Debug, Clone, Copy)]
 struct Rules {
     convert: Convert,

@@ -1,8 +1,8 @@
-//! What stands before a record's JSON, and what records are that are no JSON at all.
+//! Byte order marks before a record's JSON, and formats of records that are not JSON.
 
 use std::fmt;
 
-/// What some editors and languages write before a text; RFC 8259 lets readers pass over it.
+/// Bytes that some editors and languages write before a text; RFC 8259 lets readers ignore them.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The bytes that serializers of Confluent's Schema Registry write first: a zero and the schema's id.
@@ -22,7 +22,7 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// What these bytes are, which aren't JSON.
+    /// Recognises the format of bytes that aren't JSON.
     pub(super) fn of(bytes: &[u8]) -> Option<Foreign> {
         match bytes {
             [0, a, b, c, d, rest @ ..] => {

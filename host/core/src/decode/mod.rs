@@ -42,12 +42,12 @@ pub const MAX_ROWS_OF_A_RECORD: usize = 10_000;
 /// A batch with so many rows takes no further record, though it has fewer records than it may: records can hold many rows.
 const MAX_BATCH_ROWS: usize = 65_536;
 
-/// Where a source column's value comes from.
+/// Origin of a source column's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The field of this name in the JSON object that is the row: the record, or what [`JsonOptions::path`] leads to.
     Field(String),
-    /// What this path from the record's object leads to.
+    /// Value at this path from the record's object.
     Path(Path),
     /// The topic's name.
     Topic,
@@ -55,7 +55,7 @@ pub enum Origin {
     Partition,
     /// The record's offset.
     Offset,
-    /// When the record was made, UTC; null where the source doesn't know.
+    /// Time when the record was made, UTC; null where the source doesn't know.
     Timestamp,
     /// The record's key; null where it has none.
     Key,
@@ -66,11 +66,11 @@ pub enum Origin {
 pub struct SourceColumn {
     /// Name and kind in the batch.
     pub field: Field,
-    /// What fills it.
+    /// Origin of the column's value.
     pub origin: Origin,
 }
 
-/// How records are read, and what becomes of those that don't fit. The first two options are Flink's JSON format's.
+/// Options for reading records and for records that don't fit. The first two options are those of Flink's JSON format.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JsonOptions {
     /// Leave out records that are no JSON object, and put null where a value can't become its column's kind, instead of
@@ -78,11 +78,11 @@ pub struct JsonOptions {
     pub ignore_parse_errors: bool,
     /// Stop at a record that lacks a declared field, instead of putting null.
     pub fail_on_missing_field: bool,
-    /// What values are that would have to be changed to fit.
+    /// Treatment of values that fit only if they are changed.
     pub convert: Convert,
-    /// What numbers are that are to be times; without it they are milliseconds, and refused where that isn't clear.
+    /// Unit of numbers that are read as times. Without it they are milliseconds, and refused where that isn't clear.
     pub epoch: Option<Epoch>,
-    /// Where the rows are in a record: an object, or an array of them. Without it, the record's object is the row.
+    /// Path to the rows in a record: to an object, or to an array of objects. Without it, the record's object is the row.
     pub path: Option<Path>,
     /// Pass over records without a value.
     pub skip_tombstones: bool,
@@ -90,17 +90,17 @@ pub struct JsonOptions {
     pub schema_registry: bool,
 }
 
-/// What becomes of a value that would have to be changed to fit its column's kind.
+/// Treatment of a value that fits its column's kind only if it is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Convert {
-    /// It doesn't fit.
+    /// The value is refused.
     #[default]
     Exact,
-    /// What Flink makes of it: 5.5 is the int64 5, and what isn't `true` is false.
+    /// The value is changed as Flink does it: 5.5 becomes the int64 5, and any text but `true` becomes false.
     Flink,
 }
 
-/// What a time as a number counts, since 1970-01-01T00:00:00 UTC.
+/// Unit of a time that is given as a number since 1970-01-01T00:00:00 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Epoch {
     /// Seconds.
@@ -113,13 +113,13 @@ pub enum Epoch {
     Nanoseconds,
 }
 
-/// What a record at fault does to its pipeline.
+/// Effect of a record at fault on its pipeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AtFault {
-    /// It ends the call, and so the pipeline.
+    /// The record ends the call, and so the pipeline.
     #[default]
     Stops,
-    /// It is left out, and is said to be.
+    /// The record is left out and reported.
     IsLeftOut,
 }
 
@@ -127,13 +127,13 @@ pub enum AtFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{topic}, partition {partition}, offset {offset}: {problem}")]
 pub struct BadRecord {
-    /// Its topic.
+    /// Topic of the record.
     pub topic: String,
-    /// Its partition.
+    /// Partition of the record.
     pub partition: Partition,
-    /// Its offset.
+    /// Offset of the record.
     pub offset: Offset,
-    /// What is wrong with it.
+    /// Problem of the record.
     pub problem: Problem,
 }
 
@@ -146,30 +146,30 @@ impl BadRecord {
     }
 }
 
-/// What can be wrong with a record.
+/// Problem of a record that can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There is nothing to decode.
+    /// The record has no value to decode.
     #[error("the record has no value (a tombstone)")]
     NoValue,
-    /// It isn't JSON text: where and why.
+    /// The record isn't valid JSON text: where and why.
     #[error("the record is not valid JSON: {0}")]
     Malformed(String),
-    /// It is something else than JSON text.
+    /// The record is in another format than JSON text.
     #[error("the record is not plain JSON: {0}")]
     Foreign(Foreign),
-    /// It is JSON, but no object.
+    /// The record is JSON, but not an object.
     #[error("the record is not a JSON object but {0}")]
     NotAnObject(&'static str),
-    /// Where its rows should be is something else.
+    /// The value where the rows should be is neither an object nor an array of objects.
     #[error("the record has no row at `{path}`: {found} is there")]
     NoRow {
-        /// Where its rows should be.
+        /// Path at which the rows should be.
         path: String,
-        /// What is there.
+        /// Kind of the value that is there.
         found: &'static str,
     },
-    /// It has more rows than a record may have.
+    /// The record has more rows than allowed.
     #[error("the record has more than {MAX_ROWS_OF_A_RECORD} rows")]
     TooManyRows,
     /// A declared field isn't there and `fail_on_missing_field` is set.
@@ -178,7 +178,7 @@ pub enum Problem {
     /// A row of it is refused after decoding.
     #[error("{stage}: {reason}")]
     Rejected {
-        /// Where.
+        /// Stage at which the row was refused.
         stage: Stage,
         /// Why.
         reason: String,
@@ -188,13 +188,13 @@ pub enum Problem {
     Value {
         /// The field's name in the record.
         field: String,
-        /// What was found and what was wanted.
+        /// Reason of the refusal.
         reason: String,
     },
 }
 
 impl Problem {
-    /// What is wrong, in words that don't differ from record to record.
+    /// Returns the problem in words that don't differ from record to record.
     fn kind(&self) -> String {
         match self {
             Problem::Malformed(_) => "the record is not valid JSON".to_owned(),
@@ -204,7 +204,7 @@ impl Problem {
     }
 }
 
-/// What came of one call.
+/// Result of one call.
 #[derive(Debug)]
 pub struct Decoded {
     /// The rows, with null columns where nobody asked.
@@ -213,7 +213,7 @@ pub struct Decoded {
     pub next: usize,
     /// Records that were left out because of `ignore_parse_errors`, or since there is no row in them.
     pub ignored: usize,
-    /// Those records, and values that were dropped, by reason.
+    /// Reasons for the ignored records and the dropped values, with how often each occurred.
     pub notes: Vec<Note>,
     /// Records that can't be decoded and were left out, since [`AtFault::IsLeftOut`].
     pub rejected: Vec<RejectedRow>,
@@ -232,7 +232,7 @@ pub struct Decoder {
     fields: Vec<WantedField>,
     /// The record's own facts that are asked for, with their columns.
     facts: Vec<(Origin, usize)>,
-    /// For each declared column, its builder if it is asked for.
+    /// Builders of the declared columns; none for a column that nobody asked for.
     builders: Vec<Option<Builder>>,
     /// Values of the row in hand that aren't taken as they are, with what stood there.
     unfit: Vec<(usize, Slot, Unfit)>,
@@ -244,25 +244,25 @@ pub struct Decoder {
 struct WantedField {
     name: String,
     slot: usize,
-    /// None where only its presence is checked.
+    /// Column of the field's value; none if only the presence of the field is checked.
     column: Option<usize>,
 }
 
-/// Where in a record its rows are.
+/// Position of the rows in a record.
 #[derive(Debug)]
 enum Layout {
     /// The record's object is the row.
     Record,
     /// The record's object is the row, or each object of its array is one.
     Records,
-    /// They are within the record's object: the values beside them fill the slots from `first` on.
+    /// Rows are at a path within the record's object: the values beside them fill the slots from `first` on.
     Within { envelope: Finder, first: usize, rows: usize, path: String },
 }
 
-/// What a record gave.
+/// Rows that a record gave.
 enum Taken {
     Rows(usize),
-    /// There is no row in it, and nothing wrong with it.
+    /// No row, although the record has no fault. The text is the reason.
     Nothing(String),
 }
 
@@ -492,7 +492,8 @@ fn problem(json: &[u8], error: ScanError) -> Problem {
 }
 
 impl Layout {
-    /// Of rows at this path, with the paths of values beside them; answers also the slot of each.
+    /// Makes the layout of records with rows at `path`; `beside` are the paths of values outside the rows. Also returns the slot
+    /// of each of these values.
     fn new(path: Option<&Path>, mut beside: Vec<Path>, first: usize) -> (Layout, Vec<usize>) {
         match path {
             None => (Layout::Record, Vec::new()),

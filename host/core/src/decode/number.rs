@@ -1,6 +1,6 @@
 //! Integers out of decimal text, however it writes them.
 
-/// What a decimal number is to an int64.
+/// Conversion of a decimal number to an int64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whole {
     /// The number itself.
@@ -51,7 +51,7 @@ pub(super) fn whole(text: &str, shift: i64) -> Option<Whole> {
     Some(if cut { Whole::Cut(value) } else { Whole::Exact(value) })
 }
 
-/// None as soon as no int64 can hold it, so that a large exponent costs twenty steps.
+/// Multiplies by ten. Returns none as soon as no int64 can hold the result, so that a large exponent costs only twenty steps.
 fn times_ten(magnitude: i128) -> Option<i128> {
     (magnitude <= i128::from(u64::MAX)).then_some(magnitude * 10)
 }

@@ -19,9 +19,9 @@ pub struct Path(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// To an object's field.
+    /// Step into the field of an object.
     Field(String),
-    /// To an array's element.
+    /// Step into the element of an array.
     Element(usize),
 }
 
@@ -36,7 +36,7 @@ impl Path {
         Path(vec![Step::Field(name.to_owned())])
     }
 
-    /// Whether it is `.`.
+    /// Returns true if the path is `.`.
     pub(super) fn is_record(&self) -> bool {
         self.0.is_empty()
     }
@@ -89,7 +89,7 @@ impl fmt::Display for Path {
 /// its own. All of them put what they find into one row of slots.
 #[derive(Debug)]
 pub(super) struct Finder {
-    /// What is looked into, each after what it is in; the object itself first.
+    /// Containers that are searched, each after the one that contains it; the record's object is the first.
     within: Vec<Within>,
     slots: usize,
 }
@@ -97,10 +97,10 @@ pub(super) struct Finder {
 /// A value that is looked into.
 #[derive(Debug)]
 struct Within {
-    /// Where it was found; none for the object itself.
+    /// Slot of this container; none for the record's object.
     at: Option<usize>,
     look: Look,
-    /// Where what it holds goes.
+    /// Slots for the values found in it.
     found: Range<usize>,
 }
 
@@ -120,7 +120,7 @@ impl Finder {
         (finder, places)
     }
 
-    /// How many slots a record takes.
+    /// Returns the number of slots that a record takes.
     pub(super) fn slots(&self) -> usize {
         self.slots
     }

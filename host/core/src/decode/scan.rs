@@ -13,7 +13,7 @@ const MAX_SHAPE: usize = 128;
 /// Integers of so many digits fit an int64, whatever the digits are.
 const MAX_DIGITS: usize = 18;
 
-/// Where a wanted value lies in its record, as byte positions.
+/// Kind of a wanted value, with its position in the record in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Slot {
     Missing,
@@ -21,7 +21,7 @@ pub(super) enum Slot {
     Boolean(bool),
     /// An integer literal that an int64 holds, with its text.
     Integer(i64, Span),
-    /// Any other number.
+    /// A number that is not an integer literal of an int64.
     Number(Span),
     /// The text between the quotes; `escaped` if there is a backslash in it.
     Text {
@@ -30,7 +30,7 @@ pub(super) enum Slot {
     },
     /// An array or object.
     Nested(Span),
-    /// It would be within a value that is neither object nor array.
+    /// The value would have to be within a value that is neither object nor array.
     Astray,
 }
 
@@ -61,16 +61,16 @@ impl Span {
     }
 }
 
-/// What was read is no JSON; the cursor is at the byte that shows it.
+/// Error for bytes that are not JSON; the cursor is at the first wrong byte.
 #[derive(Debug)]
 struct Malformed;
 
 /// Why an object could not be scanned.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScanError {
-    /// It isn't JSON: what, and where.
+    /// The record isn't JSON: what is wrong, and where.
     Malformed(String),
-    /// It is JSON, but no object.
+    /// The record is JSON, but not an object.
     NotAnObject(&'static str),
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Scanner {
 /// A field at its place in the last record.
 #[derive(Debug)]
 struct Place {
-    /// All bytes from the value before, or from the record's start, up to the value: `, "room_id": `.
+    /// Bytes from the end of the value before, or from the record's start, to the value: `, "room_id": `.
     lead: Vec<u8>,
     /// The lead is valid UTF-8 only if the record that it came from was.
     ascii: bool,
@@ -92,11 +92,11 @@ struct Place {
     field: Option<usize>,
 }
 
-/// What follows a value, or the record's start.
+/// Part of the record after a value, or after the record's start.
 enum Next {
     /// A field's value, if wanted of which field.
     Value(Option<usize>),
-    /// Nothing: the object is closed.
+    /// End of the object.
     End,
 }
 
@@ -181,7 +181,8 @@ impl Scanner {
     }
 }
 
-/// Whether the bytes begin so: by words, since for so few bytes the call that a slice's comparison makes costs more than the work.
+/// Returns true if the bytes begin with `start`. Compares words, since for so few bytes the call of a slice's comparison costs
+/// more than the work.
 #[inline]
 fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..start.len()) else { return false };
@@ -197,7 +198,7 @@ fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
 struct Cursor<'a> {
     json: &'a [u8],
     at: usize,
-    /// Whether every text that was walked over is ASCII. What lies between texts is, or was refused.
+    /// True if every text that was passed is ASCII. The bytes between texts are ASCII in any case, or were refused.
     ascii: bool,
 }
 
@@ -216,7 +217,7 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// Nothing but spaces is left.
+    /// Checks that only spaces are left.
     #[inline]
     fn end(&mut self) -> Result<(), Malformed> {
         self.skip_space();
@@ -407,8 +408,8 @@ impl Cursor<'_> {
     }
 }
 
-/// How many bytes at the start need no look: eight at a time, with the well-known test of a word for a zero byte
-/// (Bit Twiddling Hacks, "Determine if a word has a byte less than n").
+/// Returns the number of bytes at the start that need no closer look. Checks eight at a time, with the well-known test of a word
+/// for a zero byte (Bit Twiddling Hacks, "Determine if a word has a byte less than n").
 #[inline]
 fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -442,7 +443,7 @@ pub(super) fn elements(json: &[u8], array: Span, max: usize) -> Vec<Slot> {
     elements
 }
 
-/// Any JSON value that is all there is.
+/// Reads one JSON value of any kind, which must fill all the bytes.
 pub(super) fn value(json: &[u8]) -> Result<Slot, ScanError> {
     let mut cursor = Cursor { json, at: 0, ascii: true };
     cursor.skip_space();
@@ -452,7 +453,7 @@ pub(super) fn value(json: &[u8]) -> Result<Slot, ScanError> {
     }
 }
 
-/// Whether the bytes are one whole JSON object.
+/// Returns true if the bytes are one whole JSON object.
 pub fn is_whole_object(json: &[u8]) -> bool {
     let mut scanner = Scanner::new(Vec::new());
     scanner.scan(json.strip_prefix(super::foreign::BYTE_ORDER_MARK).unwrap_or(json), 0, &mut []).is_ok()
@@ -480,7 +481,7 @@ fn why(json: &[u8], from: usize, at: usize) -> ScanError {
 }
 
 impl Slot {
-    /// What stands there, in words.
+    /// Describes the kind of the value in words.
     pub(super) fn what(&self) -> &'static str {
         match self {
             Slot::Missing => "nothing",

@@ -1,8 +1,8 @@
-//! What was left out without being at fault: counted by reason, so that nothing is dropped in silence.
+//! Count of the records and values that were left out without being at fault, by reason, so that nothing is dropped silently.
 
 use std::collections::BTreeMap;
 
-/// What was left out.
+/// Kind of the data that was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lost {
     /// A record.
@@ -11,18 +11,18 @@ pub enum Lost {
     Value,
 }
 
-/// How often something was left out for one reason.
+/// Number of records or values that were left out for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// What.
+    /// Kind of the data.
     pub lost: Lost,
     /// Why, in words that don't differ from record to record.
     pub reason: String,
-    /// How often.
+    /// Number of times that it happened.
     pub times: usize,
     /// The first record of them.
     pub record: usize,
-    /// Its own words.
+    /// Reason in the words of the first record.
     pub example: String,
 }
 

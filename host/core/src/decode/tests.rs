@@ -316,7 +316,8 @@ fn escape_controls(json: &[u8]) -> Vec<u8> {
     escaped
 }
 
-/// Whether `serde_json` says that this is an object, but for the control characters in texts that are taken here.
+/// Returns true if `serde_json` reads these bytes as an object. Control characters in texts are escaped first, since the decoder
+/// accepts them.
 fn is_object(bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let escaped = escape_controls(bytes);
@@ -325,7 +326,7 @@ fn is_object(bytes: &[u8]) -> bool {
         && bytes.trim_ascii_start().first() == Some(&b'{')
 }
 
-/// What `serde_json` says, in the terms of a nullable text column.
+/// Returns the value that `serde_json` reads, as a nullable text column would have it.
 fn expected_text(value: Option<&Value>) -> Option<String> {
     match value {
         None | Some(Value::Null) => None,

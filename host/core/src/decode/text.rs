@@ -1,6 +1,6 @@
-//! What a JSON text says, without its escapes.
+//! Decoding of JSON texts: resolves their escapes.
 
-/// What stands for half a surrogate pair, which is no character.
+/// Character that replaces half of a surrogate pair, which is no character.
 pub(super) const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
 /// A text, and whether halves of surrogate pairs were replaced in it.

@@ -1,4 +1,4 @@
-//! What is taken though it isn't as it should be, what is dropped, and that each drop is counted.
+//! Tests of leniency: which imperfect records are accepted, which values are dropped, and that each drop is counted.
 
 use super::*;
 
@@ -230,7 +230,7 @@ fn numbers_are_times_of_the_unit_that_is_told() {
     assert!(beyond.contains("out of range"), "{beyond}");
 }
 
-/// What "What differs from Flink" of the configuration's documentation says of values.
+/// Checks the claims about values in the section "What differs from Flink" of the configuration's documentation.
 #[test]
 fn what_differs_from_flink_is_as_documented() {
     let exact = |kind, json| one(kind, JsonOptions::default(), json);
