@@ -1,4 +1,4 @@
-//! What is durable of a pipeline: the states of its groups and the intervals that made them, committed as one.
+//! Durable part of a pipeline: the states of its groups and the intervals that made them, committed as one.
 //!
 //! A checkpoint is the truth about how far a pipeline is. What was consumed and what came of it change in one atomic
 //! commit, so that there is no moment at which a record is in the states and not in the intervals, or the other way round.
@@ -24,17 +24,17 @@ pub struct StateForm {
     pub version: u32,
     /// The columns of a state.
     pub columns: Vec<Field>,
-    /// How time is cut, for a fold with windows.
+    /// Kind and size of the windows, for a fold with windows.
     #[serde(default)]
     pub window: Option<Window>,
 }
 
-/// All of a checkpoint but the groups' states.
+/// Head of a checkpoint: everything but the groups' states.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The topic that the intervals are of.
     pub topic: String,
-    /// What was consumed.
+    /// Offsets that were consumed.
     pub intervals: Intervals,
     /// The form of the states; none for a pipeline without a fold.
     pub form: Option<StateForm>,
@@ -47,9 +47,9 @@ pub struct Checkpoint {
     pub identities: BTreeMap<String, String>,
     /// The operators that ran when it was committed: name and SHA-256 of the artifact, in hexadecimal.
     pub operators: BTreeMap<String, String>,
-    /// Which generation of the pipeline's operators this was; the first is 1.
+    /// Generation of the pipeline's operators; the first is 1.
     pub generation: u64,
-    /// Where the pipeline's rows went: `connection.table` of each sink.
+    /// Tables that the pipeline's rows went to: `connection.table` of each sink.
     pub sinks: Vec<String>,
     /// The connection whose database has the intervals beside the rows, for a pipeline that writes both in one transaction.
     #[serde(default)]
@@ -57,7 +57,7 @@ pub struct Checkpoint {
     /// Groups were still to be written again, for a changed operator or sink.
     #[serde(default)]
     pub refreshing: bool,
-    /// For a fold with windows: how far time was.
+    /// Times of the watermark, for a fold with windows.
     #[serde(default)]
     pub event_times: EventTimes,
     /// The dead letters whose records this commit took in, and which are removed once it is durable: at the next start, if not
@@ -72,13 +72,13 @@ pub struct Checkpoint {
 const BEGINS_ANEW: &str = "(begins anew)";
 
 impl Checkpoint {
-    /// What stands for a checkpoint that somebody has forgotten on purpose: the pipeline begins where its source's `start` says,
+    /// Makes the mark of a checkpoint that somebody has deleted on purpose: the pipeline begins at the `start` of its source,
     /// whatever its group or its table hold.
     pub fn begins_anew() -> Checkpoint {
         Checkpoint { topic: BEGINS_ANEW.to_owned(), ..Checkpoint::default() }
     }
 
-    /// Whether it is such a mark, and no checkpoint.
+    /// Returns true if this is such a mark, and not a checkpoint.
     pub fn is_mark(&self) -> bool {
         self.topic == BEGINS_ANEW
     }
@@ -102,7 +102,7 @@ pub fn begin_anew(store: &dyn CheckpointStore, pipeline: &str) -> Result<(), Sto
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     bytes: Vec<u8>,
-    /// For each change: where its key and its state end. A group that is dropped has no state.
+    /// End of the key and end of the state of each change. A group that is dropped has no state.
     ends: Vec<(usize, Option<usize>)>,
 }
 
@@ -129,12 +129,12 @@ impl Changes {
         })
     }
 
-    /// How many there are.
+    /// Returns the number of changes.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no changes.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -145,7 +145,7 @@ impl Changes {
     }
 }
 
-/// Where checkpoints are kept, for the pipelines of one service.
+/// Store of the checkpoints of the pipelines of one service.
 ///
 /// **Delivery**: when `commit` answers `Ok`, the head and all changes are durable, together: after a crash at any moment
 /// either all of the commit is there or nothing of it. **Order**: commits of one pipeline come one after another; a read
@@ -167,7 +167,7 @@ pub trait CheckpointStore: Send + Sync {
     /// Forgets everything of the pipeline.
     fn reset(&self, pipeline: &str) -> Result<(), StoreError>;
 
-    /// Whether what was committed is still there to be gone on from, without reading it: an error if it was taken away.
+    /// Checks, without reading them, that the committed data are still there; an error if they were taken away.
     fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -185,7 +185,7 @@ pub enum StoreError {
     /// The disk is full or can't be written for now: the same call may be made again; nothing changed.
     #[error("{0}")]
     Unavailable(String),
-    /// What is stored can't be read: it is damaged, or of another version. Names what is damaged.
+    /// The stored data can't be read: they are damaged, or of another version. The text names the damaged part.
     #[error("{0}")]
     Damaged(String),
     /// Another host has the directory, or it can't be used at all: somebody must change something.

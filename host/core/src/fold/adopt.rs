@@ -85,12 +85,12 @@ impl Fold {
         &self.older
     }
 
-    /// From now on states that change are not handed over for the store: see [`Fold::seal`].
+    /// Begins a trial: states that change are not handed over for the store, see [`Fold::seal`].
     pub fn begin_trial(&mut self) {
         self.on_trial = true;
     }
 
-    /// What changed since the trial began is handed over with the next seal.
+    /// Ends the trial: the next seal hands over every state that changed since it began.
     pub fn end_trial(&mut self) {
         self.on_trial = false;
         for group in std::mem::take(&mut self.held) {

@@ -1,4 +1,4 @@
-//! Where the groups are that aren't in memory.
+//! Access to the groups that aren't in memory.
 
 use std::sync::Arc;
 

@@ -1,11 +1,12 @@
-//! What becomes of groups as their windows close: shown, stored, dropped.
+//! Treatment of groups as their windows close: they are shown, stored, dropped.
 
 use super::Fold;
 use super::windowed::Windowed;
 use crate::checkpoint::Changes;
 use crate::window::Emit;
 
-/// So many dropped groups are worth a copy of the others, if they are half of all. Fewer: a small fold is copied at each close.
+/// Least number of dropped groups that is worth a copy of the others, provided that they are half of all. Fewer: a small fold is
+/// copied at each close.
 const MIN_GONE: usize = 1_024;
 
 impl Windowed {
@@ -14,7 +15,7 @@ impl Windowed {
         self.windows.passed().into_iter().flat_map(|watermark| self.timers.due(watermark)).copied()
     }
 
-    /// Whether a group is to be shown, and whether its state is worth being stored.
+    /// Returns two answers: whether a group is to be shown, and whether its state is worth being stored.
     pub(super) fn what(&self, group: u32, changed: bool) -> (bool, bool) {
         let (span, watermark) = (self.spans[group as usize], self.windows.passed());
         let closed = watermark.is_some_and(|watermark| span.end <= watermark);
@@ -40,8 +41,8 @@ impl Fold {
         windowed.due().filter(over).collect()
     }
 
-    /// What was due is done: `over` are dropped, others that closed will be due when they are to be. All groups that were
-    /// dropped since the last seal are added to the changes, or, during a trial, once that is over.
+    /// Finishes the windows that were due. Drops the groups `over`; sets a new timer for other groups that closed. The dropped
+    /// groups since the last seal are added to the changes; during a trial they wait until it is over.
     pub(super) fn end_windows(&mut self, over: Vec<u32>, changes: &mut Changes) {
         for group in over {
             self.drop_group(group);

@@ -2,9 +2,9 @@
 
 use super::{Fold, Mark};
 
-/// One part in so many of a fold's memory may have changed since it was sealed. A flush copies it: as rows, as changes, as a
-/// commit and in the store's memory, some three times as much in all. A smaller part writes groups that change again and again
-/// more often; a larger one makes the flush of a burst take more memory than the groups.
+/// Share of a fold's memory that may change between two seals: one part in so many. A flush copies the changed part: as rows, as
+/// changes, as a commit and in the store's memory, some three times as much in all. A smaller share writes groups that change
+/// again and again more often; a larger one makes the flush of a burst take more memory than the groups.
 const CHANGED_PART: usize = 4;
 
 impl Fold {
@@ -14,7 +14,7 @@ impl Fold {
         self.groups.bytes() + self.states.bytes() + self.marks.len() * a_group + self.window_bytes()
     }
 
-    /// Whether groups take more memory than they may, and some could leave it. Those of windows can't.
+    /// Returns true if the groups take more memory than they may, and some could leave it. Groups of windows can't.
     pub fn is_over(&self) -> bool {
         self.backing.is_some() && self.windowed.is_none() && self.bytes() > self.keeping.memory
     }
@@ -24,7 +24,8 @@ impl Fold {
         self.is_over() && !self.groups.is_empty() && self.evictable().next().is_none()
     }
 
-    /// Whether no row may come before a flush: groups take too much memory, or too much of it changed since the last one.
+    /// Returns true if no more rows may be added before a flush: the groups take too much memory, or too much of it changed since
+    /// the last flush.
     pub fn is_full(&self) -> bool {
         let a_group = self.bytes() / self.groups.len().max(1);
         self.is_over() || self.backing.is_some() && self.changed.len() * a_group > self.keeping.memory / CHANGED_PART
@@ -35,9 +36,9 @@ impl Fold {
         self.committed = flush;
     }
 
-    /// If groups take too much memory, lets those go that were needed longest ago, about half of those that may: at a batch boundary.
-    /// A group may go once its state is committed as it is. What stays is what could not go, so that the fold may still be
-    /// over; it is the caller who must then wait for a commit.
+    /// Drops the groups that were needed longest ago from memory, about half of those that may leave, if groups take too much of
+    /// it. Called at a batch boundary. A group may leave once its current state is committed. Groups that can't leave stay, so
+    /// the fold may still be over its bound; the caller must then wait for a commit.
     pub fn evict(&mut self) {
         if !self.is_over() {
             return;

@@ -12,17 +12,17 @@ use crate::schema::{Field, Kind};
 /// The most states that one call to `migrate` is given, so that an answer stays within an instance's limits.
 pub(super) const MIGRATE_ROWS: usize = 8_192;
 
-/// What is to be done about states of one form, for an operator that has another.
+/// Work that is needed before an operator can use states of another form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
-    /// Nothing: it is the same form.
+    /// No work: the form is the same.
     Same,
     /// The operator is asked to migrate them.
     Migrate,
 }
 
-/// Whether an operator with states of the form `new` can go on with those of the form `old`; else a sentence that begins with the
-/// new one's. Whether it migrates them is for the operator to say.
+/// Checks that an operator with states of the form `new` can go on with those of the form `old`. The error is a sentence that
+/// begins with the new form's part. The operator itself decides whether it migrates them.
 pub fn fit(new: &StateForm, old: &StateForm) -> Result<Fit, String> {
     if new.keys != old.keys {
         return Err(format!("its keys are ({}), those of the states ({})", list(&new.keys), list(&old.keys)));
@@ -48,14 +48,14 @@ fn list(fields: &[Field]) -> String {
     fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Some stored states, in an operator's own form.
+/// Stored states, converted to an operator's own form.
 pub(super) struct Loaded {
-    /// Which of the given ones they are.
+    /// Indices of the loaded states among the given ones.
     pub(super) which: Vec<usize>,
-    /// When each was sealed.
+    /// Time when each state was sealed.
     pub(super) touched: Vec<i64>,
     pub(super) columns: Vec<ArrayRef>,
-    /// They are stored in an older form.
+    /// True if the states are stored in an older form.
     pub(super) older: bool,
 }
 
@@ -92,7 +92,7 @@ pub(super) fn load(
     Ok(loaded)
 }
 
-/// These states of the form `old` in the form `own`, as the operator makes them.
+/// Converts states of the form `old` into the form `own` by asking the operator.
 pub(super) fn migrate(
     own: &StateForm,
     old: &StateForm,
@@ -109,8 +109,8 @@ pub(super) fn migrate(
     if planned { Ok(answer) } else { Err(unplanned("migrate", "columns").into()) }
 }
 
-/// Whether the operator takes over every stored state of the pipeline: each is migrated, and the answer thrown away. Answers how
-/// many there are. Blocks for as long as that takes, and changes nothing.
+/// Checks that the operator can migrate every stored state of the pipeline: it migrates each, and the result is thrown away.
+/// Returns the number of states. Blocks for as long as that takes, and changes nothing.
 pub fn try_migration(
     store: &dyn CheckpointStore,
     pipeline: &str,

@@ -1,4 +1,4 @@
-//! Which group a row belongs to.
+//! Assignment of rows to groups.
 
 use arrow_array::ArrayRef;
 use foldhash::fast::RandomState;
@@ -8,20 +8,20 @@ use std::hash::BuildHasher;
 use crate::row::{self, RowColumn};
 use crate::schema::Kind;
 
-/// All groups seen so far, numbered in the order in which they came. Keys lie in one buffer, one after another.
+/// Groups with their keys, numbered in the order in which they came. Keys lie in one buffer, one after another.
 #[derive(Debug)]
 pub struct Groups {
     kinds: Vec<Kind>,
     hasher: RandomState,
     table: HashTable<u32>,
     keys: Vec<u8>,
-    /// Where each group's key ends in `keys`.
+    /// End of each group's key in `keys`.
     ends: Vec<usize>,
     scratch: Vec<u8>,
 }
 
 impl Groups {
-    /// No groups yet, of keys of these kinds.
+    /// Makes an empty list of groups with keys of these kinds.
     pub fn new(kinds: Vec<Kind>) -> Groups {
         Groups {
             kinds,
@@ -38,12 +38,12 @@ impl Groups {
         &self.kinds
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no groups.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -81,7 +81,7 @@ impl Groups {
         }
     }
 
-    /// Only these groups, numbered in this order.
+    /// Returns a list of only these groups, numbered in this order.
     pub fn only(&self, groups: &[u32]) -> Groups {
         let mut kept = Groups::new(self.kinds.clone());
         for group in groups {

@@ -39,7 +39,7 @@ use walk::Walk;
 pub use windowed::WINDOW_COLUMNS;
 use windowed::Windowed;
 
-/// What a fold may take of memory unless it is told otherwise, in bytes. Less: groups are read from the store more often. More:
+/// Memory that a fold may take unless it is told otherwise, in bytes. Less: groups are read from the store more often. More:
 /// little is gained once the groups of some flushes fit.
 pub const DEFAULT_MEMORY: usize = 256 << 20;
 
@@ -66,10 +66,10 @@ pub enum FoldError {
     },
 }
 
-/// How a fold keeps its groups.
+/// Bounds of a fold's groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keeping {
-    /// How much memory groups take before some leave it, in bytes.
+    /// Memory that groups may take before some leave it, in bytes.
     pub memory: usize,
     /// A group that changed last so long ago, in microseconds, counts as never seen; none: never.
     pub ttl: Option<i64>,
@@ -88,7 +88,7 @@ pub struct Fold {
     keeping: Keeping,
     groups: Groups,
     states: States,
-    /// For each group in memory.
+    /// Marks of each group in memory.
     marks: Vec<Mark>,
     /// The groups that the next seal is about: those that are listed.
     changed: Vec<u32>,
@@ -107,24 +107,24 @@ pub struct Fold {
     windowed: Option<Windowed>,
 }
 
-/// What is known of a group in memory.
+/// Marks of a group in memory.
 #[derive(Debug, Clone, Copy, Default)]
 struct Mark {
-    /// It is among the changed ones.
+    /// True if the group is listed in `changed`.
     listed: bool,
-    /// Its rows in the sinks aren't those that the operator makes of its state.
+    /// True if the sinks' row for this group is out of date: the operator would make another one of its state.
     unshown: bool,
-    /// Its state was not handed over for the store since it changed.
+    /// True if the state changed since it was last handed over for the store.
     unstored: bool,
-    /// It is among the held ones.
+    /// True if the group is listed in `held`.
     held: bool,
-    /// Its state is stored in an older form, or was when it was read.
+    /// True if the stored state has an older form, or had one when it was read.
     older: bool,
     /// The flush that its state was handed over with; 0: none since it is in memory.
     sealed: u64,
-    /// When its state was sealed, in the host's microseconds; 0: never.
+    /// Time when the state was sealed, in the host's microseconds; 0 if it never was.
     touched: i64,
-    /// It was dropped, and has no more than a number.
+    /// True if the group was dropped. Only its number remains.
     gone: bool,
 }
 
@@ -133,9 +133,9 @@ struct Mark {
 struct BatchGroups {
     of_row: Vec<u32>,
     distinct: Vec<u32>,
-    /// For each row, the place of its group in `distinct`.
+    /// Index in `distinct` of each row's group.
     local: Vec<i32>,
-    /// For each group in memory: the batch that needed it last, and its place in that batch's `distinct`.
+    /// Last batch that needed each group in memory, and the group's index in that batch's `distinct`.
     place: Vec<(u64, i32)>,
     round: u64,
 }

@@ -1,4 +1,4 @@
-//! What changed since the last flush: rows for the sinks, states for the checkpoint.
+//! Seal of the changes since the last flush: rows for the sinks, states for the checkpoint.
 
 use arrow_array::{Array, ArrayRef};
 
@@ -12,7 +12,7 @@ use crate::rows::Rows;
 /// The most states that one call to `emit` is given, so that an answer stays within an instance's limits.
 const EMIT_ROWS: usize = 8_192;
 
-/// All that changed up to one batch boundary.
+/// Changes up to one batch boundary.
 #[derive(Debug, Default)]
 pub struct Sealed {
     /// The changed groups as rows: the key columns, then what `emit` computes, in the order of [`Fold::output_fields`].
@@ -21,20 +21,20 @@ pub struct Sealed {
     pub changes: Changes,
 }
 
-/// What a seal does with some groups.
+/// Work of a seal on some groups.
 #[derive(Debug)]
 struct Share {
     groups: Vec<u32>,
-    /// They become rows.
+    /// True if the groups become rows.
     shown: bool,
-    /// Their states become durable.
+    /// True if the groups' states become durable.
     stored: bool,
 }
 
 impl Fold {
-    /// What changed since the last call, for the flush of this number, which must be greater than the last. After an error all
-    /// still counts as changed. Groups stay in memory until [`Fold::set_committed`] says that the flush is in the store; those of
-    /// windows that are over are dropped.
+    /// Returns the changes since the last call, for the flush of this number, which must be greater than the last. After an error
+    /// every change still counts as unsealed. Groups stay in memory until [`Fold::set_committed`] says that the flush is in the
+    /// store; groups of windows that are over are dropped.
     ///
     /// During a trial there are no changes for the store: groups whose state changed stay in memory, and are handed over with the
     /// first seal after it.
@@ -59,7 +59,7 @@ impl Fold {
         Ok(sealed)
     }
 
-    /// What the seal has done about a listed group.
+    /// Updates the marks of a listed group after its seal.
     fn sealed(&mut self, group: u32, flush: u64) {
         let mark = &mut self.marks[group as usize];
         (mark.listed, mark.unshown) = (false, false);

@@ -14,7 +14,7 @@ use crate::schema::{Field, Kind};
 pub struct States {
     columns: Vec<StateColumn>,
     groups: usize,
-    /// What the texts and binaries take, beside their places in the columns.
+    /// Memory of the texts and binaries, beside their places in the columns.
     heap: usize,
 }
 
@@ -29,7 +29,7 @@ enum StateColumn {
 }
 
 impl States {
-    /// No states yet, of these columns.
+    /// Makes empty states with these columns.
     pub fn new(fields: &[Field]) -> States {
         let columns = fields
             .iter()
@@ -124,7 +124,7 @@ impl StateColumn {
         }
     }
 
-    /// What the values at these places take beside them.
+    /// Returns the memory that the values at these places take outside the places.
     fn heap(&self, places: impl Iterator<Item = usize>) -> usize {
         match self {
             StateColumn::Utf8(values) => places.map(|place| values[place].as_ref().map_or(0, |text| text.len())).sum(),
@@ -135,7 +135,7 @@ impl StateColumn {
         }
     }
 
-    /// What the places themselves take, in bytes.
+    /// Returns the memory of the places themselves, in bytes.
     fn places(&self) -> usize {
         match self {
             StateColumn::Boolean(values) => size_of_val(values.as_slice()),

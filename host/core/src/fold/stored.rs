@@ -11,7 +11,7 @@ use crate::schema::Kind;
 /// Stored states as columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredStates {
-    /// When each was sealed, in microseconds since 1970-01-01T00:00:00 UTC.
+    /// Time when each state was sealed, in microseconds since 1970-01-01T00:00:00 UTC.
     pub touched: Vec<i64>,
     /// The state's columns.
     pub columns: Vec<ArrayRef>,
@@ -30,7 +30,7 @@ pub fn decode_states<'a>(kinds: &[Kind], stored: impl Iterator<Item = &'a [u8]>)
     Some(StoredStates { touched: split.into_iter().map(|(touched, _)| touched).collect(), columns })
 }
 
-/// When a stored state was sealed. None if these bytes are no stored state.
+/// Returns the time when a stored state was sealed. None if these bytes are not a stored state.
 pub(super) fn touched_at(stored: &[u8]) -> Option<i64> {
     split(stored).map(|(touched, _, _)| touched)
 }

@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Everything in memory is gone.
+    /// Loses everything in memory and starts again from the store.
     fn crash(&mut self) {
         let head = self.store.head("p").unwrap();
         let number = head.as_ref().map_or(1, |head| head.form.as_ref().unwrap().version);

@@ -166,7 +166,7 @@ fn kept(store: &Arc<MemoryStore>, memory: usize, ttl: Option<i64>) -> Fold {
     fold
 }
 
-/// One flush, as its keeper does it: what was emitted counts once the store has it.
+/// Performs one flush as the flusher does: emitted rows count once the store has the changes.
 fn flush(fold: &mut Fold, store: &MemoryStore, table: &mut Totals) {
     let commits = fold.committed + 1;
     let sealed = fold.seal(&mut sum(), commits).unwrap();

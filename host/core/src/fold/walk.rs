@@ -19,7 +19,7 @@ pub(super) struct Walk {
     at: Place,
 }
 
-/// What a walk is for.
+/// Purpose of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// Every group becomes rows again.
@@ -28,12 +28,12 @@ enum Purpose {
     Store,
 }
 
-/// Where it goes on.
+/// Place at which the walk goes on.
 #[derive(Debug)]
 enum Place {
-    /// At this group in memory.
+    /// This group in memory is the next.
     Memory(u32),
-    /// After this key of the store.
+    /// The first key after this one in the store is the next.
     Store(Option<Vec<u8>>),
 }
 
@@ -52,22 +52,22 @@ impl Fold {
         self.walk = Some(Walk { purpose: Purpose::Show, at: Place::Memory(0) });
     }
 
-    /// Whether groups are still to be shown or stored again.
+    /// Returns true if groups are still to be shown or stored again.
     pub fn is_refreshing(&self) -> bool {
         self.walk.is_some() || self.must_rewrite()
     }
 
-    /// Whether groups are still to be shown again: after a crash now, all are.
+    /// Returns true if groups are still to be shown again. After a crash now, all groups are shown again.
     pub fn is_showing(&self) -> bool {
         self.walk.as_ref().is_some_and(|walk| walk.purpose == Purpose::Show)
     }
 
-    /// Whether a walk is still to come to this group in memory, and will show it.
+    /// Returns true if a walk has yet to reach this group in memory, and will show it.
     pub(super) fn is_to_be_shown(&self, group: u32) -> bool {
         matches!(self.walk, Some(Walk { purpose: Purpose::Show, at: Place::Memory(next) }) if group >= next)
     }
 
-    /// Whether states of older forms are in the store, and may be written anew.
+    /// Returns true if the store has states of older forms that may be rewritten now.
     fn must_rewrite(&self) -> bool {
         !self.older.is_empty() && !self.on_trial
     }

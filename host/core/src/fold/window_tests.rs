@@ -19,13 +19,13 @@ use crate::window::{Emit, Late, Length, Span, Window, WindowOptions};
 
 const LATENESS: i64 = 50;
 
-/// Its row in each partition closes all windows of the others.
+/// Row that closes all windows of the other rows, once each partition has had it.
 const CLOSER: Row = (99, i64::MAX / 2, 0);
 
 /// Key, time, value.
 type Row = (i64, i64, i64);
 
-/// By key and window's start: the window's end and the sum.
+/// End and sum of each window, by key and the window's start.
 type Table = BTreeMap<(i64, i64), (i64, i64)>;
 
 fn windows() -> [Window; 3] {
@@ -254,7 +254,7 @@ proptest! {
     }
 }
 
-/// How many windows the closing rows leave open: of a fixed size or session, hopping.
+/// Number of windows that the closing rows leave open: for windows of a fixed size or sessions, and for hopping ones.
 const CLOSER_WINDOWS: [usize; 2] = [1, 3];
 
 #[test]

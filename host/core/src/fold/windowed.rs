@@ -24,18 +24,18 @@ use crate::window::{EventTimes, Placed, Sessions, Span, Timers, Window, WindowOp
 /// The columns that follow a windowed fold's keys.
 pub const WINDOW_COLUMNS: [&str; 2] = ["window_start", "window_end"];
 
-/// What the window's columns take at the end of a key: a tag and 8 bytes each.
+/// Bytes of the window's columns at the end of a key: a tag and 8 bytes each.
 const WINDOW_KEY: usize = 18;
 
-/// What a group's window takes of memory: its span, its timer with a share of the tree, a session with its key.
+/// Memory of a group's window, in bytes: its span, its timer with a share of the tree, a session with its key.
 const WINDOW_BYTES: usize = 128;
 
-/// What a fold knows of windows.
+/// Windows of a fold.
 pub(super) struct Windowed {
     pub(super) windows: Windows,
     /// The window of each group in memory.
     pub(super) spans: Vec<Span>,
-    /// When groups close, or are to be dropped.
+    /// Times at which groups close, or are to be dropped.
     pub(super) timers: Timers<u32>,
     pub(super) sessions: Sessions,
     /// The watermark as of the last seal: groups that ended by it were shown as closed.
@@ -47,13 +47,13 @@ pub(super) struct Windowed {
 }
 
 impl Windowed {
-    /// When something is to be done about a group of this window: show it as closed, or drop it.
+    /// Returns the time of the next action for a group of this window: to show it as closed, or to drop it.
     pub(super) fn next_time(&self, span: Span) -> i64 {
         let closed = self.sealed_at.is_some_and(|sealed_at| span.end <= sealed_at);
         if closed { self.over_at(span) } else { span.end }
     }
 
-    /// When a group of this window is dropped.
+    /// Returns the time when a group of this window is dropped.
     pub(super) fn over_at(&self, span: Span) -> i64 {
         span.end.saturating_add(self.windows.options().keep_for())
     }
@@ -77,12 +77,13 @@ impl Fold {
         self
     }
 
-    /// What the host says about its partitions, and what is durable of time, goes to here; none for a fold without windows.
+    /// Gives access to the windows, to which the host reports its partitions and the times of the checkpoint; none for a fold
+    /// without windows.
     pub fn windows(&mut self) -> Option<&mut Windows> {
         self.windowed.as_mut().map(|windowed| &mut windowed.windows)
     }
 
-    /// What is durable of time.
+    /// Returns the part of the watermark that a checkpoint keeps.
     pub fn event_times(&self) -> EventTimes {
         self.windowed.as_ref().map(|windowed| windowed.windows.times()).unwrap_or_default()
     }
@@ -96,8 +97,8 @@ impl Fold {
         self.admit_windows()
     }
 
-    /// Where rows of these partitions and times belong, in the order in which the source gave them; none for a fold without
-    /// windows. Changes nothing.
+    /// Finds the windows of rows with these partitions and times, in the order of the source; none for a fold without windows.
+    /// Changes nothing.
     pub fn place(&self, rows: impl Iterator<Item = (Partition, Option<i64>)>) -> Option<Placed> {
         self.windowed.as_ref().map(|windowed| windowed.windows.place(rows))
     }
@@ -142,7 +143,7 @@ impl Fold {
         self.changed.len() + usize::from(due)
     }
 
-    /// What the windows of all groups take of memory, in bytes.
+    /// Returns the memory that the windows of all groups take, in bytes.
     pub(super) fn window_bytes(&self) -> usize {
         self.windowed.as_ref().map_or(0, |windowed| windowed.spans.len() * WINDOW_BYTES)
     }
