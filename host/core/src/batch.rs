@@ -15,12 +15,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// No rows and no columns.
+    /// Makes a batch without rows and columns.
     pub fn empty() -> Batch {
         Batch { rows: 0, columns: Vec::new(), origins: RowOrigins::from_record(0) }
     }
 
-    /// Some of the rows, each at most once and all within the batch.
+    /// Returns a batch of the rows with these indices. Each index must be within the batch and given at most once.
     pub fn select(&self, rows: Vec<u32>) -> Batch {
         let origins = self.origins.select(&rows);
         let selection = UInt32Array::from(rows);
@@ -30,8 +30,7 @@ impl Batch {
     }
 }
 
-/// For each row, the index of the record that it came from. Rows that follow the records one by one, the usual case,
-/// need no list.
+/// Index of the source record for each row. Rows that follow the records one by one, the usual case, need no list.
 #[derive(Debug, Clone)]
 pub struct RowOrigins {
     first: usize,
@@ -40,12 +39,12 @@ pub struct RowOrigins {
 }
 
 impl RowOrigins {
-    /// No rows yet; the first will be of the record `first`, or of a later one.
+    /// Makes an empty list. The first row that is added will come from the record `first` or from a later one.
     pub fn from_record(first: usize) -> RowOrigins {
         RowOrigins { first, rows: 0, listed: None }
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }

@@ -11,7 +11,7 @@ use crate::schema::Field;
 /// The values that a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constraint {
-    /// True if null is taken.
+    /// True if the column accepts null.
     pub nullable: bool,
     /// The integers that are taken, both ends included; none where it isn't an integer column.
     pub range: Option<(i64, i64)>,
@@ -21,7 +21,8 @@ pub struct Constraint {
     pub max_chars: Option<usize>,
     /// The greatest character that a text may have; none where it may have all.
     pub max_char: Option<char>,
-    /// True if a text may end in a space: one that does comes back without it, or is another one's key.
+    /// True if a text may end in a space. In tables where it may not, such a text comes back without the space, or equals another
+    /// row's key.
     pub end_space: bool,
     /// The shortest binary taken, in bytes: a shorter one would be filled up. None where there is no limit.
     pub min_bytes: Option<usize>,

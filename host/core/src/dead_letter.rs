@@ -25,22 +25,26 @@ pub const MAX_HELD_BYTES: usize = 8 << 20;
 /// The longest reason that is kept, in bytes: a sentence or two, and what an operator may say of a row.
 pub const MAX_REASON_BYTES: usize = 1024;
 
-/// What follows a topic's name in the letters of an earlier topic of that name. No topic has it in its name.
+/// Character between a topic's name and the identity of an earlier topic of that name, in the letters of the earlier topic. No
+/// topic's name contains it.
 const SET_ASIDE: char = '@';
 
-/// How much of an identity follows: with the longest name of a topic it is as long as a table's column.
+/// Number of characters of the identity that are added. With the longest name of a topic the result is as long as a table's
+/// column.
 const SET_ASIDE_CHARS: usize = 5;
 
-/// How the reason of a letter begins whose record a place couldn't store. It can't be driven through again.
+/// Beginning of the reason of a letter whose record could not be stored in the place for letters. Such a letter can't be
+/// processed again.
 pub const WITHOUT_RECORD: &str = "(kept without its record";
 
-/// How much of a place's words such a reason has, in bytes: they must leave room for the reason.
+/// Longest part of the message from the place for letters that such a reason repeats, in bytes. The rest of the space is for the
+/// letter's own reason.
 const MAX_PLACE_WORDS: usize = 300;
 
 /// The partition of a letter that has no record.
 const NO_PARTITION: Partition = Partition(-1);
 
-/// What a letter is known by within its pipeline: the place of its record.
+/// Identity of a letter within its pipeline: the place of its record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LetterId {
     /// The record's topic; empty for a group's letter.
@@ -52,8 +56,8 @@ pub struct LetterId {
 }
 
 impl LetterId {
-    /// Of a fold's group that a table can't take: many records made it, so that none stands for it. `key` is its key as
-    /// text; the same key always has the same letter.
+    /// Makes the identity of the letter for a fold's group that a table can't take. The group comes from many records, so no
+    /// single record stands for it. `key` is the group's key as text; the same key always gives the same identity.
     pub fn of_group(key: &str) -> LetterId {
         // FNV-1a: the hash must be the same in every version and on every machine.
         let hash = key
@@ -68,7 +72,7 @@ impl LetterId {
         LetterId { topic: format!("{}{SET_ASIDE}{told}", self.topic), ..self.clone() }
     }
 
-    /// Whether there is a record to drive through again.
+    /// Returns true if the letter has a record that can be processed again.
     pub fn has_record(&self) -> bool {
         self.partition != NO_PARTITION
     }
@@ -77,21 +81,21 @@ impl LetterId {
 /// A record that was left out, with why and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// What it is known by.
+    /// Identity of the letter.
     pub id: LetterId,
     /// The record's key, as it was.
     pub key: Option<Vec<u8>>,
     /// The record's value, as it was.
     pub value: Option<Vec<u8>>,
-    /// When the record was made, in microseconds since 1970-01-01T00:00:00 UTC, if its source knew.
+    /// Time when the record was made, in microseconds since 1970-01-01T00:00:00 UTC, if its source knew.
     pub timestamp: Option<i64>,
-    /// Where it was refused.
+    /// Stage at which the record was refused.
     pub stage: Stage,
     /// Why.
     pub reason: String,
     /// The SHA-256 of the operator that refused it, in hexadecimal; none where no operator did.
     pub operator: Option<String>,
-    /// When it was left out, in microseconds since 1970-01-01T00:00:00 UTC.
+    /// Time when the record was left out, in microseconds since 1970-01-01T00:00:00 UTC.
     pub time: i64,
     /// Somebody asked for it to be driven through again.
     pub retry: bool,
@@ -107,7 +111,7 @@ impl DeadLetter {
         self.reason.truncate(self.reason.floor_char_boundary(MAX_REASON_BYTES));
     }
 
-    /// What it takes to hold it, about.
+    /// Returns the approximate memory that the letter takes, in bytes.
     pub fn bytes(&self) -> usize {
         let optional = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         size_of::<DeadLetter>() + self.id.topic.len() + optional(&self.key) + optional(&self.value) + self.reason.len()
@@ -117,7 +121,7 @@ impl DeadLetter {
 /// Why a record was left out, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Cause<'a> {
-    /// Where it was refused.
+    /// Stage at which the record was refused.
     pub stage: Stage,
     /// Why.
     pub reason: &'a str,
@@ -161,17 +165,17 @@ impl DeadLetters {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of letters.
     pub fn len(&self) -> usize {
         self.letters.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no letters.
     pub fn is_empty(&self) -> bool {
         self.letters.is_empty()
     }
 
-    /// Whether they should be written before there are more.
+    /// Returns true if the letters should be written before more are added.
     pub fn is_full(&self) -> bool {
         self.letters.len() >= MAX_HELD || self.bytes >= MAX_HELD_BYTES
     }
@@ -221,7 +225,7 @@ pub fn fields() -> Vec<Field> {
 /// The columns that identify a row of a table of letters: two texts, which fit an index of InnoDB at their longest.
 pub const KEY: [&str; 4] = ["pipeline", "topic", "record_partition", "record_offset"];
 
-/// What precedes a time that no table holds, at the end of a reason.
+/// Text before a time that no table can hold, at the end of a reason.
 const BEYOND: &str = "; the record's time in microseconds since 1970 is ";
 
 /// The reason as a table has it: with the record's time, if no column of a table holds that.

@@ -1,4 +1,5 @@
-//! What a thing is, beyond its name: said by its server, so that another thing of the same name isn't taken for it.
+//! Identity of a topic or table beyond its name. The server states it, so that a new topic or table of the same name isn't taken
+//! for the old one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of these parts.
+    /// Makes an identity from named parts.
     pub fn of(parts: impl IntoIterator<Item = (String, String)>) -> Identity {
         // The text below is cut at blanks.
         let plain = |text: String| text.replace(char::is_whitespace, "_");
@@ -25,13 +26,13 @@ impl Identity {
         }
     }
 
-    /// As [`fmt::Display`] shows it; what can't be read is left out.
+    /// Reads an identity from the form that [`fmt::Display`] writes. Parts that can't be read are left out.
     pub fn read(text: &str) -> Identity {
         let parts = text.split(' ').filter_map(|part| part.split_once('='));
         Identity { parts: parts.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
-    /// That of the source of a checkpoint; empty if it has none.
+    /// Returns the identity of a checkpoint's source; empty if the checkpoint has none.
     pub fn of_source(head: &Checkpoint) -> Identity {
         head.identities.get(SOURCE).map(|text| Identity::read(text)).unwrap_or_default()
     }
@@ -50,7 +51,7 @@ impl Identity {
         }
     }
 
-    /// Whether nothing is known.
+    /// Returns true if no part is known.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -60,7 +61,7 @@ impl Identity {
         self.parts.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// This part's value, if it is known.
+    /// Returns the value of this part, if it is known.
     pub fn part(&self, name: &str) -> Option<&str> {
         self.parts.get(name).map(String::as_str)
     }

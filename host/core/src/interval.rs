@@ -82,7 +82,7 @@ impl Interval {
         self.end
     }
 
-    /// Whether no offset is inside.
+    /// Returns true if the interval has no offset.
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
@@ -114,26 +114,26 @@ pub enum Misfit {
     /// Offsets between the consumed ones and the interval would never be read.
     #[error("partition {partition}: {interval} leaves a gap after {consumed}")]
     Gap {
-        /// Of which partition.
+        /// Partition of both intervals.
         partition: Partition,
-        /// What was consumed before.
+        /// Interval that was consumed before.
         consumed: Interval,
-        /// What was to be added.
+        /// Interval that was to be added.
         interval: Interval,
     },
     /// Offsets of the interval were consumed already.
     #[error("partition {partition}: {interval} overlaps the consumed {consumed}")]
     Overlap {
-        /// Of which partition.
+        /// Partition of both intervals.
         partition: Partition,
-        /// What was consumed before.
+        /// Interval that was consumed before.
         consumed: Interval,
-        /// What was to be added.
+        /// Interval that was to be added.
         interval: Interval,
     },
 }
 
-/// What was consumed: one interval for each partition.
+/// Offsets that were consumed: one interval for each partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Intervals {
@@ -171,22 +171,22 @@ impl Intervals {
         }
     }
 
-    /// Where reading goes on in this partition, if any of it was consumed.
+    /// Returns the offset at which reading continues in this partition; none if nothing of it was consumed.
     pub fn end(&self, partition: Partition) -> Option<Offset> {
         self.by_partition.get(&partition).map(|interval| interval.end)
     }
 
-    /// Where reading goes on in each partition.
+    /// Returns the offset at which reading continues in each partition.
     pub fn ends(&self) -> BTreeMap<Partition, Offset> {
         self.iter().map(|(partition, interval)| (partition, interval.end)).collect()
     }
 
-    /// Each partition's consumed interval, by partition.
+    /// Iterates over the partitions and their consumed intervals, in the order of the partitions.
     pub fn iter(&self) -> impl Iterator<Item = (Partition, Interval)> + '_ {
         self.by_partition.iter().map(|(partition, interval)| (*partition, *interval))
     }
 
-    /// Whether everything before these ends was consumed. A partition whose end is 0 needs no record.
+    /// Returns true if every offset before these ends was consumed. A partition whose end is 0 needs no record.
     pub fn reaches(&self, ends: &BTreeMap<Partition, Offset>) -> bool {
         ends.iter().all(|(partition, end)| self.end(*partition).unwrap_or(Offset(0)) >= *end)
     }

@@ -1,4 +1,4 @@
-//! What the chain asks of a lookup.
+//! Interface between the chain and a lookup.
 
 use arrow_array::ArrayRef;
 
@@ -15,9 +15,9 @@ pub trait Lookup: Send {
 /// A lookup's answer.
 #[derive(Debug)]
 pub struct Found {
-    /// For each key, whether the table has it.
+    /// True for each key that the table has, in the order of the keys.
     pub found: Vec<bool>,
-    /// For each column of the lookup, a value for each key: `Utf8` or `Binary`, as asked.
+    /// Columns of the lookup. Each has one value for each key: `Utf8` or `Binary`, as asked.
     pub columns: Vec<ArrayRef>,
     /// The keys, by their index, whose row is there and isn't what was asked for, and why: rows that ask for them are at fault.
     /// They don't count as found.

@@ -1,4 +1,4 @@
-//! What the chain asks of an operator's instance, in Arrow's terms: `wit/transform.wit` and `wit/fold.wit`, after
+//! Interface between the chain and an operator's instance, in Arrow's terms: `wit/transform.wit` and `wit/fold.wit`, after
 //! validation of every buffer.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use arrow_array::ArrayRef;
 
 use crate::schema::{Field, Kind};
 
-/// Where an output column of a transform comes from.
+/// Origin of an output column of a transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// The input column of this index, as it is.
@@ -48,7 +48,7 @@ impl TransformPlan {
             .collect()
     }
 
-    /// Whether `process` has anything to do.
+    /// Returns true if `process` has an output to compute.
     pub fn computes(&self) -> bool {
         self.outputs.iter().any(|(_, origin)| matches!(origin, Origin::Computed(_)))
     }
@@ -72,27 +72,27 @@ pub struct FoldPlan {
 /// A row that the operator refuses, by its index in the call's input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// Which row.
+    /// Index of the row in the call's input.
     pub row: u32,
     /// The operator's words.
     pub reason: String,
 }
 
-/// What `process` answers. Arrays are valid Arrow of the planned kinds and all `rows` long; what selection and
-/// rejections say about the input is not yet checked.
+/// Answer of `process`. Arrays are valid Arrow of the planned kinds and all `rows` long. The contents of `selection` and
+/// `rejected` are not checked yet.
 #[derive(Debug)]
 pub struct Produced {
     /// The rows of the result.
     pub rows: usize,
     /// The computed columns, in the order of the plan's outputs.
     pub columns: Vec<ArrayRef>,
-    /// None: row i of the result is input row i. Else the input row of each row of the result.
+    /// Input row of each row of the result. None if row i of the result is input row i.
     pub selection: Option<Vec<i32>>,
     /// Input rows that the result leaves out because they are at fault.
     pub rejected: Vec<Rejection>,
 }
 
-/// Some columns and how many rows they have (columns may be none).
+/// Columns with their number of rows, which must be given since there may be no column.
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<'a> {
     /// The rows of each column.
@@ -130,8 +130,8 @@ pub trait Operator: Send {
     /// The output columns of these states, row by row.
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError>;
 
-    /// These states, which another version of the operator stored in these columns, as its own, row by row.
-    /// [`OperatorError::Refused`] says that it doesn't take them.
+    /// Converts states that another version of the operator stored in these columns into states of this version, row by row.
+    /// [`OperatorError::Refused`] means that the operator doesn't accept them.
     fn migrate(
         &mut self,
         version: u32,
@@ -141,8 +141,8 @@ pub trait Operator: Send {
         Err(OperatorError::Refused(format!("it takes no states of version {version}")))
     }
 
-    /// From now on, a call ends soon after this is raised, and answers [`OperatorError::Interrupted`]. What answers at once anyway
-    /// needn't do anything.
+    /// Makes later calls end soon after `interrupt` is raised; they then answer [`OperatorError::Interrupted`]. An implementation
+    /// whose calls are always short may ignore it.
     fn interrupted_by(&mut self, _interrupt: &Interrupt) {}
 
     /// Puts a fresh instance in the place of this one, with the same contract. What is never spent needn't do anything.
@@ -151,19 +151,19 @@ pub trait Operator: Send {
     }
 }
 
-/// What went wrong in a call.
+/// Failure of a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
     /// The operator itself said so.
     #[error("the operator refuses: {0}")]
     Refused(String),
-    /// It ran longer than its limit, asked for more memory than its limit, or answered more bytes than its limit.
+    /// The call ran longer, asked for more memory, or answered more bytes than its limit allows.
     #[error("the operator exceeded its limit: {0}")]
     Limit(String),
-    /// It trapped.
+    /// The operator trapped.
     #[error("the operator trapped: {0}")]
     Trap(String),
-    /// Its answer breaks the contract.
+    /// The answer breaks the contract.
     #[error("the operator broke the contract: {0}")]
     Contract(String),
     /// The host had no memory left for it. Neither the operator nor a row is at fault.
@@ -172,13 +172,13 @@ pub enum OperatorError {
     /// The call was ended early, as its pipeline is to end: nobody is at fault.
     #[error("the call was ended early, as the pipeline ends")]
     Interrupted,
-    /// It failed because of these rows of the call, each once, and would not without them.
+    /// The call failed because of these rows, each listed once, and would succeed without them.
     #[error("the operator fails on {} rows, the first because {}", .0.len(), .0.first().map_or("", |row| row.reason.as_str()))]
     Rows(Vec<Rejection>),
 }
 
 impl OperatorError {
-    /// Whether the instance is unfit for another call until it is renewed.
+    /// Returns true if the instance must be renewed before another call.
     pub fn spends(&self) -> bool {
         !matches!(self, OperatorError::Refused(_) | OperatorError::Rows(_))
     }
@@ -199,7 +199,7 @@ impl Interrupt {
         self.0.store(false, Ordering::Release);
     }
 
-    /// Whether calls end.
+    /// Returns true if calls are to end.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

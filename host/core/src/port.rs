@@ -1,4 +1,4 @@
-//! What the servers around a pipeline answer: its source, its tables, its places for letters.
+//! Errors of the servers around a pipeline: its source, its tables, its places for letters.
 //!
 //! Each error says what is to be done about it: try again, look for the rows at fault, open again, or ask somebody. A run decides by
 //! these alone ([`crate::run`]).
@@ -56,7 +56,7 @@ pub enum SourceError {
         /// The identity of what is there.
         is: Identity,
     },
-    /// Others have the partitions that are needed: wait until they are gone. Only when a source is opened.
+    /// Other hosts have the partitions that are needed: wait until they have left. Occurs only when a source is opened.
     #[error("{0}")]
     Held(String),
 }
@@ -64,7 +64,7 @@ pub enum SourceError {
 /// The reason why nothing may be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
-    /// Another host may have the partitions: drop what isn't written, it is read again.
+    /// Another host may have the partitions: drop the rows that aren't written; their records will be read again.
     #[error("{0}")]
     Lost(String),
     /// The server doesn't say: keep everything, and ask again.

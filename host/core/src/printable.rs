@@ -42,8 +42,8 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a character does more than to be seen: a control, an end of line, or one of Unicode's formats, which turn the direction
-/// of what follows or can't be seen at all.
+/// Returns true if a character does more than be visible: controls, ends of lines, and Unicode's format characters, which change
+/// the direction of the text after them or are invisible.
 fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,

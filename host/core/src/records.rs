@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::interval::{Interval, Offset, Partition};
 
-/// Some records of one topic, in the order of their offsets within each partition.
+/// Batch of records of one topic, in the order of their offsets within each partition.
 ///
 /// A source hands over whole batches; the slices point into its buffers (a broker's response, a file's block), so that
 /// no record is copied or becomes an object before it is decoded.
 pub trait Records: Send + Sync {
-    /// How many records there are.
+    /// Returns the number of records.
     fn len(&self) -> usize;
 
-    /// Whether there is no record. There may still be intervals: offsets that held none.
+    /// Returns true if there is no record. There may still be intervals, of offsets that held no record.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -34,7 +34,7 @@ pub trait Records: Send + Sync {
     /// The partition and offset of record `i`.
     fn position(&self, i: usize) -> (Partition, Offset);
 
-    /// When record `i` was made, in microseconds since 1970-01-01T00:00:00 UTC, if the source knows.
+    /// Returns the time when record `i` was made, in microseconds since 1970-01-01T00:00:00 UTC, if the source knows.
     fn timestamp(&self, i: usize) -> Option<i64>;
 
     /// About what it takes to hold them, in bytes.
@@ -43,11 +43,11 @@ pub trait Records: Send + Sync {
         (0..self.len()).map(|i| length(self.key(i)) + length(self.value(i))).sum()
     }
 
-    /// For each partition that went on: the offsets that these records account for, holes included.
+    /// Returns the offsets that these records account for, gaps included, for each partition that advanced.
     fn intervals(&self) -> &[(Partition, Interval)];
 }
 
-/// What of the records' intervals is consumed once those before `next` are.
+/// Returns the part of the records' intervals that is consumed once the records before `next` are.
 pub fn consumed(records: &dyn Records, next: usize) -> Vec<(Partition, Interval)> {
     let mut consumed = records.intervals().to_vec();
     let mut cut: BTreeMap<Partition, Offset> = BTreeMap::new();

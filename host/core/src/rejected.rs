@@ -8,18 +8,18 @@ use std::str::FromStr;
 
 use crate::batch::Batch;
 
-/// Where on its way a record was found to be at fault.
+/// Stage at which a record was found to be at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// Becoming columns.
     Decode,
-    /// In the step of this index.
+    /// Running through the step of this index.
     Step(usize),
-    /// On its way into a table.
+    /// Being written to a table.
     Sink,
 }
 
-/// As the configuration calls the place: `decode`, `step[0]`, `sink`.
+/// Writes the stage as the configuration names it: `decode`, `step[0]`, `sink`.
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -48,13 +48,13 @@ impl FromStr for Stage {
 pub struct RejectedRow {
     /// The record that it came from.
     pub record: usize,
-    /// Where it was refused.
+    /// Stage at which the row was refused.
     pub stage: Stage,
     /// Why.
     pub reason: String,
 }
 
-/// Of each record the first rejection, by record.
+/// Sorts the rejections by record and keeps only the first of each record.
 pub fn one_for_each_record(rejected: &mut Vec<RejectedRow>) {
     rejected.sort_by_key(|rejected| (rejected.record, rejected.stage));
     rejected.dedup_by_key(|rejected| rejected.record);

@@ -25,7 +25,7 @@ pub(crate) enum RowColumn<'a> {
     Int64(&'a PrimitiveArray<Int64Type>),
     Timestamp(&'a PrimitiveArray<TimestampMicrosecondType>),
     Float64(&'a Float64Array),
-    /// Of a key: numbers that SQL calls equal become the same bytes.
+    /// Numbers of a key: those that SQL calls equal become the same bytes.
     Float64Key(&'a Float64Array),
     Utf8(&'a StringArray),
     Binary(&'a BinaryArray),

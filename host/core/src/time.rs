@@ -6,7 +6,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.999999.
 const CALENDAR: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
-/// Whether the year of the time has four digits: what texts and tables can hold.
+/// Returns true if the year of the time has four digits, so that texts and tables can hold it.
 pub fn in_calendar(micros: i64) -> bool {
     (CALENDAR.0..=CALENDAR.1).contains(&micros)
 }
