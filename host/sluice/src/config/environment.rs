@@ -1,6 +1,6 @@
 //! `${VAR}` in strings.
 
-/// Where values of environment variables come from: the process's environment, or a test's table. None: not set.
+/// Source of environment variables: the process's environment, or a test's table. It returns none for a variable that is not set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Why a `${…}` could not be replaced.
@@ -8,7 +8,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub enum Unexpanded {
     /// The variable of this name isn't set.
     NotSet(String),
-    /// There is no name, or no closing brace. The text isn't kept: it may be part of a password.
+    /// The variable has no name, or no closing brace. The text isn't kept: it may be part of a password.
     Malformed,
 }
 

@@ -23,7 +23,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What was read of a file, as text.
+/// Converts the bytes that were read of a file to text.
 pub fn text(path: &Path, read: io::Result<Vec<u8>>) -> Result<String, Problem> {
     let bytes = read.map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => Problem::of_file(path, "something that isn't a file", "a TOML file"),

@@ -5,8 +5,8 @@ use toml::de::DeValue;
 
 use super::reader::Item;
 
-/// This value as JSON, with the environment's variables put into its strings. Times become texts, as TOML writes them.
-/// What JSON can't say (infinities, numbers beyond 64 bits) is a problem.
+/// Converts this value to JSON, with environment variables put into its strings. Times become texts, as TOML writes them. Values
+/// that JSON can't express (infinities, numbers beyond 64 bits) are problems.
 pub fn to_json(item: &Item<'_>) -> Option<Value> {
     match item.raw() {
         DeValue::String(_) => item.text("a string").map(Value::String),

@@ -7,7 +7,7 @@ use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 use super::reader::{Item, Section};
 use super::value;
 
-/// What a table of limits looks like, for messages.
+/// Description of a table of limits, for messages.
 pub const LIMITS: &str = r#"a table such as { memory = "64MiB", call_time = "1s" }"#;
 
 /// WebAssembly's memory ends at 4 GiB; in less than 1 MiB hardly anything starts.
@@ -25,7 +25,7 @@ const ROWS_OUT: (u32, u32) = (1, 1_000);
 /// A counter takes none of it. Larger states than the largest don't fit into an answer of a few groups.
 const STATE: (u64, u64) = (1 << 10, 64 << 20);
 
-/// No line at all, to more than anybody reads.
+/// Bounds of `log_lines`: from no line at all to more than anybody reads.
 const LOG_LINES: (u32, u32) = (0, 10_000);
 
 /// Reads the table.
@@ -51,7 +51,7 @@ pub fn read(section: &Section<'_>) -> Option<Limits> {
     })
 }
 
-/// What the service's table `limits` looks like, for messages.
+/// Description of the service's table `limits`, for messages.
 pub const HOST_LIMITS: &str = r#"a table such as [limits] with memory = "4GiB""#;
 
 /// Less is no room for a handful of operators.
@@ -63,10 +63,10 @@ pub fn read_host(section: &Section<'_>) -> Option<usize> {
     section.or("memory", default_host_memory(), size)
 }
 
-/// What the service's table `compile` looks like, for messages.
+/// Description of the service's table `compile`, for messages.
 pub const COMPILE_LIMITS: &str = r#"a table such as [compile] with time = "60s", memory = "2GiB""#;
 
-/// In less than a second nothing of any size compiles on a busy machine.
+/// Bounds of `compile.time`. In less than a second nothing of any size compiles on a busy machine.
 const COMPILE_TIME: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
 
 /// The compiler itself takes some tens of MiB.

@@ -62,7 +62,7 @@ use service::Service;
 /// The most pipelines of one service: each has its threads.
 pub const MAX_PIPELINES: usize = 256;
 
-/// Everything that the files say.
+/// Configuration: the content of all files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The sluice.toml that it came from.
@@ -73,13 +73,13 @@ pub struct Config {
     pub pipelines_dir: PathBuf,
     /// The directory of checkpoints, kept artifacts and the compile cache.
     pub state: PathBuf,
-    /// What compiling one operator may use.
+    /// Limits for compiling one operator.
     pub compile: CompileLimits,
     /// Bytes of memory that all operators' instances together may have.
     pub operators_memory: usize,
-    /// How long the service has to end once it is asked to.
+    /// Time within which the service must end once it is asked to.
     pub stop_within: Duration,
-    /// Where the admin API listens, a loopback address; none: nowhere.
+    /// Address at which the admin API listens, a loopback address; none if there is no API.
     pub admin: Option<SocketAddr>,
     /// The connections, by name.
     pub connections: BTreeMap<String, Connection>,
@@ -108,14 +108,14 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
     config(path, service, pipelines).filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
-/// What it takes to reach a running service.
+/// Settings that are needed to reach a running service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// The sluice.toml that it came from.
     pub file: PathBuf,
     /// The directory of the service's state.
     pub state: PathBuf,
-    /// Where its admin API listens; none: nowhere.
+    /// Address at which the admin API listens; none if there is no API.
     pub listen: Option<SocketAddr>,
 }
 

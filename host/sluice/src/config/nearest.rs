@@ -18,8 +18,8 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// How many slips (a letter too many, missing, wrong, or two swapped) lie between two words; 1 where one begins with the
-/// other, since endings such as plurals or `-offset` are the commonest slip of all.
+/// Returns the number of slips between two words (a letter too many, missing, wrong, or two swapped); 1 where one word begins
+/// with the other, since endings such as plurals or `-offset` are the commonest slip of all.
 fn slips(a: &str, b: &str) -> usize {
     if a != b && (a.starts_with(b) || b.starts_with(a)) {
         return 1;

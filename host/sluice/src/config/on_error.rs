@@ -12,18 +12,18 @@ use super::value;
 /// The table of dead letters unless the pipeline says otherwise.
 pub const DEFAULT_TABLE: &str = "sluice_dead_letters";
 
-/// What becomes of records at fault.
+/// Treatment of records at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
     /// The pipeline stops at the first.
     Stop,
-    /// They are left out and counted.
+    /// The records are left out and counted.
     Skip,
-    /// They are left out, counted, and kept.
+    /// The records are left out, counted, and kept.
     DeadLetter,
 }
 
-/// Where dead letters go.
+/// Destination of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadLetters {
     /// A table.
@@ -32,7 +32,7 @@ pub enum DeadLetters {
         connection: String,
         /// The table.
         table: String,
-        /// Whether a missing table is made.
+        /// True if a missing table is made.
         create: bool,
     },
     /// A compacted topic.
@@ -41,7 +41,7 @@ pub enum DeadLetters {
         connection: String,
         /// The topic.
         topic: String,
-        /// Whether a missing topic is made.
+        /// True if a missing topic is made.
         create: bool,
     },
     /// A file of JSON lines.
@@ -60,13 +60,13 @@ impl DeadLetters {
         }
     }
 
-    /// Whether letters go to the same place.
+    /// Returns true if both send letters to the same place.
     pub fn is_same_place(&self, other: &DeadLetters) -> bool {
         self.to_string() == other.to_string()
     }
 }
 
-/// As messages call it: `connection.table`, `connection.topic`, or the file.
+/// Writes the place as messages name it: `connection.table`, `connection.topic`, or the file.
 impl fmt::Display for DeadLetters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,12 +78,12 @@ impl fmt::Display for DeadLetters {
     }
 }
 
-/// What `on_error` says.
+/// Reads the value of `on_error`.
 pub fn read_policy(item: &Item<'_>) -> Option<OnError> {
     item.choice(&[("stop", OnError::Stop), ("skip", OnError::Skip), ("dead_letter", OnError::DeadLetter)])
 }
 
-/// What else of the pipeline its letters' place depends on.
+/// Other settings of the pipeline that matter for the place of its letters.
 pub struct Beside<'a> {
     /// The pipeline's file.
     pub file: &'a Path,
@@ -91,7 +91,7 @@ pub struct Beside<'a> {
     pub sinks: Option<&'a [Sink]>,
 }
 
-/// Where a pipeline's letters go; none if it makes none. Unset, beside the first of its sinks.
+/// Reads the place of a pipeline's letters; none if it makes none. By default it is a table beside the table of the first sink.
 pub fn read_letters(
     section: &Section<'_>,
     declared: &Declared,

@@ -17,29 +17,29 @@ use super::state::{self, State};
 use super::step::{self, MAX_STEPS, Step};
 use super::{file, value};
 
-/// One chain: a source, steps, sinks.
+/// Pipeline: a source, steps, sinks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
-    /// Its file's name without `.toml`.
+    /// Name of the pipeline: its file's name without `.toml`.
     pub name: String,
-    /// Its file.
+    /// File of the pipeline.
     pub file: PathBuf,
-    /// What it reads.
+    /// Source of the records.
     pub source: Source,
-    /// What happens to the rows, in this order.
+    /// Steps that the rows pass, in this order.
     pub steps: Vec<Step>,
     /// The tables that it writes. At least one; no table twice.
     pub sinks: Vec<Sink>,
-    /// How the groups of its fold are kept.
+    /// Bounds of the fold's groups.
     pub state: State,
-    /// How long changed operators are on trial.
+    /// Bounds of the trial of changed operators.
     pub probation: Bounds,
-    /// What becomes of a checkpoint whose states don't fit.
+    /// Treatment of a checkpoint whose states don't fit.
     pub on_incompatible: OnIncompatible,
-    /// What becomes of records at fault. Unset: those that can't be decoded do what the source's options say, and others
+    /// Treatment of records at fault. If unset, the source's options decide about records that can't be decoded, and others
     /// become dead letters.
     pub on_error: Option<OnError>,
-    /// Where dead letters go; none if it makes none.
+    /// Destination of dead letters; none if the pipeline makes none.
     pub dead_letters: Option<DeadLetters>,
 }
 

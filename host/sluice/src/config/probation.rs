@@ -13,17 +13,17 @@ const MAX_TIME: Duration = Duration::from_secs(3_600);
 /// The most records of a trial: the groups that they change are held in memory.
 const MAX_ROWS: u32 = 100_000_000;
 
-/// What becomes of a checkpoint whose states the operators can't go on with.
+/// Treatment of a checkpoint whose states the operators can't use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnIncompatible {
-    /// It stays, and those before run on.
+    /// The checkpoint stays, and the operators before continue to run.
     #[default]
     Refuse,
-    /// It is forgotten, and the pipeline begins anew where its source's `start` says.
+    /// The checkpoint is deleted, and the pipeline begins anew at the `start` of its source.
     Reset,
 }
 
-/// What `on_incompatible` says.
+/// Reads the value of `on_incompatible`.
 pub fn read_policy(item: &Item<'_>) -> Option<OnIncompatible> {
     item.choice(&[("refuse", OnIncompatible::Refuse), ("reset", OnIncompatible::Reset)])
 }

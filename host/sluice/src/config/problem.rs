@@ -1,12 +1,12 @@
-//! What is wrong with the configuration, in a form for people (a line each) and for programs (`--json`).
+//! Problems of the configuration, in a form for people (a line each) and for programs (`--json`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-/// One thing that is wrong: where it is, what is there, and what would be right. None of the texts holds a secret or the
-/// value of an environment variable.
+/// Problem of the configuration: its place, what was found there, and what would be right. None of the texts holds a secret or
+/// the value of an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file, as it was named to the loader or found beside it.
@@ -16,9 +16,9 @@ pub struct Problem {
     pub line: Option<usize>,
     /// The key with its tables, such as `sink[0].flush.interval`; empty where the whole file is meant.
     pub key: String,
-    /// What is there, as a phrase that follows "found".
+    /// Value that is there, as a phrase that follows "found".
     pub found: String,
-    /// What would be right, as a phrase that follows "want".
+    /// Value that would be right, as a phrase that follows "want".
     pub want: String,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, file by file and from top to bottom in each. Never empty. Displays as a line for each.
+/// Problems, file by file and from top to bottom in each. Never empty. Displayed as a line for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 #[serde(transparent)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// What a duration looks like, for messages.
+/// Description of a duration, for messages.
 pub const DURATION: &str = r#"a duration such as "2s", "500ms" or "1m""#;
 
-/// What a size looks like, for messages.
+/// Description of a size, for messages.
 pub const SIZE: &str = r#"a size such as "64MiB", "512KiB" or "1GiB""#;
 
 const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];

@@ -21,13 +21,13 @@ use super::secret::veil;
 /// The most characters of a value that a problem shows.
 const MAX_SHOWN: usize = 60;
 
-/// What reading a file came to.
+/// Result of reading a file.
 pub struct Reading<T> {
     /// The value, as far as it could be had.
     pub value: Option<T>,
-    /// What is wrong, from top to bottom.
+    /// Problems, from top to bottom.
     pub problems: Vec<Problem>,
-    /// Whether the file is TOML at all. If not, the value is what could be made out around the broken places.
+    /// True if the file is TOML at all. If not, the value comes from the parts around the broken places.
     pub well_formed: bool,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Item<'a> {
         self.problem(self.shown(), want);
     }
 
-    /// Whether this is a table.
+    /// Returns true if this is a table.
     pub fn is_table(&self) -> bool {
         matches!(self.value, DeValue::Table(_))
     }
@@ -120,7 +120,7 @@ impl<'a> Item<'a> {
         self.value
     }
 
-    /// This string's text, with the environment's variables put in.
+    /// Returns the text of this string, with environment variables put in.
     pub fn text(&self, want: &str) -> Option<String> {
         let DeValue::String(text) = self.value else {
             self.wrong(want);
@@ -149,14 +149,15 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// Has this shown as something else, whoever has it in a message, if this item is [veiled](Item::veiled). A list of servers turns
-    /// up as a whole and one by one. What the file itself says is no secret, and may be another server's.
+    /// Hides `value` in all later messages: they show `instead`. Does so only if this item is [veiled](Item::veiled). A list of
+    /// servers is hidden as a whole and one by one. Text that stands in the file itself is no secret, and may be another
+    /// server's.
     pub fn veil(&self, value: &str, instead: &str) {
         let hidden = |part: &&str| self.veiled && !self.sheet.text.contains(*part);
         value.split(',').map(str::trim).chain([value]).filter(hidden).for_each(|part| veil(part, instead));
     }
 
-    /// This string's text, made into a value by `parse`, which answers none if the text isn't what is wanted.
+    /// Parses this string's text with `parse`, which returns none if the text isn't what is wanted.
     pub fn parse<T>(&self, want: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let value = parse(&self.text(want)?);
         if value.is_none() {
@@ -165,7 +166,7 @@ impl<'a> Item<'a> {
         value
     }
 
-    /// One of a few words.
+    /// Reads one of a few words.
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
         let text = self.text(&one_of(&words))?;
@@ -227,7 +228,7 @@ impl<'a> Item<'a> {
         elements.iter().enumerate().map(item).collect()
     }
 
-    /// What `read` makes of this table. Keys that it didn't ask for are problems.
+    /// Reads this table with `read`. Keys that `read` didn't ask for are problems.
     pub fn table<T>(&self, want: &str, read: impl FnOnce(&Section<'a>) -> Option<T>) -> Option<T> {
         let DeValue::Table(table) = self.value else {
             self.problem(self.sort(), want);
@@ -240,8 +241,8 @@ impl<'a> Item<'a> {
         value
     }
 
-    /// What sort of value this is. Where a table is wanted, the value itself is not shown: `mysql = "mysql://…"` is a
-    /// likely slip.
+    /// Names the type of this value. Where a table is wanted, the value itself is not shown: `mysql = "mysql://…"` is a likely
+    /// slip.
     fn sort(&self) -> &'static str {
         match self.value {
             DeValue::Array(_) => "an array",
@@ -273,7 +274,7 @@ pub struct Section<'a> {
     table: &'a DeTable<'a>,
     /// The keys that were asked for: the known ones.
     asked: RefCell<Vec<&'static str>>,
-    /// Whether any key is right here.
+    /// True if every key is allowed here.
     open: Cell<bool>,
 }
 
@@ -301,7 +302,7 @@ impl<'a> Section<'a> {
         self.optional(key).map_or(Some(default), read)
     }
 
-    /// All keys and values, in the order of the file. From then on no key is unknown.
+    /// Returns all keys and values, in the order of the file. After this call no key counts as unknown.
     pub fn entries(&self) -> Vec<(&'a str, Item<'a>)> {
         self.open.set(true);
         let mut entries: Vec<_> = self.table.iter().collect();
@@ -318,7 +319,7 @@ impl<'a> Section<'a> {
         self.asked.borrow_mut().extend(keys);
     }
 
-    /// Whether there is no key at all.
+    /// Returns true if the table has no keys.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }

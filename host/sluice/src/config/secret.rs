@@ -29,7 +29,8 @@ impl fmt::Debug for Secret {
 /// The shortest text that is veiled, in bytes: a shorter one is in too many words by chance.
 const SHORTEST: usize = 4;
 
-/// What messages must not show, and what they show instead. As much as the connections of a configuration hold.
+/// Texts that messages must not show, each with the text to show instead. There are only as many as the connections of a
+/// configuration have.
 static VEILED: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
 
 /// Lets messages show `instead` wherever they would show this text: what a variable put into a connection, say. Servers and

@@ -12,8 +12,8 @@ use super::limits;
 use super::reader::{Item, Section};
 use super::value;
 
-/// How long the service has to end, unless the file says otherwise: with what is said after it, less than the 10 s after which Docker
-/// kills.
+/// Time within which the service must end, unless the file says otherwise. With the half second that follows it, it is less than
+/// the 10 s after which Docker kills.
 pub const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Shorter: a flush that is under way is left each time.
@@ -22,7 +22,7 @@ const LEAST_STOP: Duration = Duration::from_secs(1);
 /// Longer: nobody waits for that.
 const MOST_STOP: Duration = Duration::from_secs(3_600);
 
-/// What sluice.toml says; none for what is wrong.
+/// Settings of sluice.toml; none for each that is wrong.
 pub struct Service {
     pub operators: Option<PathBuf>,
     pub pipelines: Option<PathBuf>,

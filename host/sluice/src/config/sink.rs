@@ -33,54 +33,55 @@ pub struct Sink {
     pub table: String,
     /// The columns that identify a row; names are distinct. At least one, unless rows are written in transactions.
     pub key: Vec<String>,
-    /// How rows get there.
+    /// Way in which rows are written.
     pub delivery: Delivery,
-    /// Whether a missing table is made.
+    /// True if a missing table is made.
     pub create: bool,
-    /// Whether other pipelines write the table as well: that no key is both's is for people to know.
+    /// True if other pipelines write the table as well. People must then make sure that no two pipelines write the same key.
     pub shared: bool,
-    /// Whether columns may round what is written into them.
+    /// True if columns may round the values that are written to them.
     pub round: bool,
-    /// Which keys are one row.
+    /// Comparison of keys.
     pub key_equality: KeyEquality,
-    /// Whether the column `_generation` says which generation of the operators wrote a row.
+    /// True if the column `_generation` holds the generation of the operators that wrote a row.
     pub generation: bool,
-    /// When rows are written.
+    /// Conditions for a flush.
     pub flush: Flush,
 }
 
-/// How rows get into a table.
+/// Way in which rows get into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// Under their key, as often as it takes.
+    /// Rows are written under their key, and written again if need be.
     Upsert,
-    /// Once, in one transaction with the intervals of their records.
+    /// Rows are written once, in one transaction with the intervals of their records.
     Transaction,
 }
 
-/// Which keys are one row.
+/// Comparison of keys: which keys count as the same row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyEquality {
-    /// Those that are the same value; a table that compares otherwise is refused.
+    /// Keys are the same row if their values are the same; a table that compares otherwise is refused.
     #[default]
     Exact,
-    /// Those that the table takes for the same.
+    /// Keys are the same row if the table considers them equal.
     Table,
 }
 
-/// When rows are written.
+/// Conditions for writing rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flush {
-    /// As soon as so many rows wait.
+    /// Number of waiting rows that starts a flush.
     pub rows: u32,
-    /// As soon as a row has waited so long.
+    /// Age of the oldest waiting row that starts a flush.
     pub interval: Duration,
-    /// How often a failed write is tried again before the pipeline says so and holds until the server is back.
+    /// Number of further tries after a failed write. After these the pipeline reports the failure and holds until the server is
+    /// back.
     pub retries: u32,
 }
 
 impl Default for Flush {
-    /// What the jobs of the live-streaming metrics use.
+    /// Values that the jobs of the live-streaming metrics use.
     fn default() -> Flush {
         Flush { rows: 5_000, interval: Duration::from_secs(2), retries: 3 }
     }

@@ -9,8 +9,8 @@ use super::nearest::one_of;
 use super::reader::{Item, Section};
 use super::value;
 
-/// How many records a batch holds at most unless the pipeline says otherwise: enough that a call into an operator costs
-/// nothing a row, few enough that a batch stays in the processor's cache.
+/// Most records of a batch unless the pipeline says otherwise: enough that the cost of a call into an operator hardly counts per
+/// row, few enough that a batch stays in the processor's cache.
 pub const DEFAULT_BATCH_ROWS: u32 = 8_192;
 
 /// The most records of a batch: beyond it nothing gets faster, and memory and delay grow.
@@ -19,7 +19,7 @@ pub const MAX_BATCH_ROWS: u32 = 65_536;
 /// The most columns of a source; more is a generated file or a mistake.
 pub const MAX_COLUMNS: usize = 1_000;
 
-/// What a pipeline reads.
+/// Source of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// A kafka or log connection.
@@ -28,9 +28,9 @@ pub struct Source {
     pub topic: String,
     /// The consumer group that offsets are committed to.
     pub group: String,
-    /// Where reading starts.
+    /// Position at which reading starts.
     pub start: Start,
-    /// How records are read, and what becomes of those that don't fit.
+    /// Options for reading records and for records that don't fit.
     pub json: JsonOptions,
     /// The columns, in the order of the file. At least one; names are distinct.
     pub columns: Vec<SourceColumn>,
@@ -38,7 +38,7 @@ pub struct Source {
     pub batch: BatchLimits,
 }
 
-/// Where reading starts when the pipeline has no checkpoint.
+/// Position at which reading starts when the pipeline has no checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// The oldest record that is still there.
@@ -59,20 +59,20 @@ pub struct BatchLimits {
 /// A column that is made of each record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceColumn {
-    /// Its name.
+    /// Name of the column.
     pub name: String,
-    /// Its type.
+    /// Type of the column.
     pub kind: Kind,
-    /// Where its values come from.
+    /// Origin of the column's values.
     pub from: Origin,
 }
 
-/// Where a source column's values come from.
+/// Origin of a source column's values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The field of this name in the JSON object that is the row.
     Field(String),
-    /// What this path from the record's JSON object leads to.
+    /// Value at this path from the record's JSON object.
     Path(Path),
     /// `_topic`: the topic's name, utf8.
     Topic,
@@ -87,7 +87,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What a field's name refers to: one of the record's own facts, or a field of its JSON object.
+    /// Returns the origin that a field's name refers to: one of the record's own facts, or a field of its JSON object.
     fn of(field: &str) -> Origin {
         match field {
             "_topic" => Origin::Topic,

@@ -16,10 +16,10 @@ const MAX_MEMORY: u64 = 64 << 30;
 /// The longest life of a group that nobody touches; longer is for ever.
 const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
-/// How a pipeline keeps the groups of its fold.
+/// Bounds of the groups of a pipeline's fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// What groups may take of memory, in bytes; the others are in the checkpoint store.
+    /// Memory that groups may take, in bytes; the others are in the checkpoint store.
     pub memory: u64,
     /// Groups whose state was last written so long ago, by the host's clock, begin anew.
     pub ttl: Option<Duration>,

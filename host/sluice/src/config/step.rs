@@ -20,7 +20,7 @@ pub const MAX_STEPS: usize = 32;
 /// The most columns of one lookup.
 const MAX_LOOKUP_COLUMNS: usize = 100;
 
-/// One step of a pipeline.
+/// Step of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Joins rows with a table of facts.
@@ -40,29 +40,29 @@ pub struct Lookup {
     pub key: String,
     /// The columns that are added, in the order of the file. At least one.
     pub columns: Vec<LookupColumn>,
-    /// What becomes of rows whose key the table doesn't have.
+    /// Treatment of rows whose key the table doesn't have.
     pub join: Join,
 }
 
 /// A column that a lookup adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupColumn {
-    /// Its name in the batch.
+    /// Name of the column in the batch.
     pub name: String,
-    /// Its name in the table; for HBase `family:qualifier`.
+    /// Name of the column in the table; for HBase `family:qualifier`.
     pub column: String,
     /// `Utf8` or `Binary`.
     pub kind: Kind,
 }
 
-/// What becomes of rows whose key the table doesn't have.
+/// Treatment of rows whose key the table doesn't have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
-    /// They are left out.
+    /// The rows are left out.
     Inner,
-    /// They stay, with nulls.
+    /// The rows stay, with nulls.
     Left,
-    /// They are at fault.
+    /// The rows are at fault.
     Required,
 }
 
@@ -71,16 +71,16 @@ pub enum Join {
 pub struct OperatorStep {
     /// The operator's name: its file's, without `.wasm`.
     pub name: String,
-    /// What its `open` is given; an object.
+    /// Configuration that is passed to the operator's `open`; an object.
     pub config: Value,
-    /// What a call may use.
+    /// Limits of a call.
     pub limits: Limits,
-    /// How its groups are cut by time, if they are; only for an aggregator.
+    /// Windows of the groups, if there are any; only for an aggregator.
     pub window: Option<StepWindow>,
 }
 
 impl fmt::Debug for OperatorStep {
-    /// Without the operator's settings, since variables may have put secrets into them.
+    /// Shows the step without the operator's configuration, since variables may have put secrets into it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("OperatorStep");
         shown.field("name", &self.name).field("limits", &self.limits).field("window", &self.window);

@@ -50,7 +50,7 @@ fn problem(pipeline: &Pipeline, index: usize, other: &Pipeline) -> Problem {
     Problem::new(&pipeline.file, format!("sink[{index}].table"), found, want)
 }
 
-/// None for a connection that is no database.
+/// Returns the server's database and the table, in a form to compare; none for a connection that isn't a database.
 fn place(connection: &Connection, table: &str) -> Option<Place> {
     match connection {
         Connection::Mysql { url, .. } => {

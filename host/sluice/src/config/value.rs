@@ -18,13 +18,13 @@ const MAX_TOPIC: usize = 249;
 /// The longest table or column name: MySQL's limit.
 const MAX_IDENTIFIER: usize = 64;
 
-/// Whether this may name a pipeline or an operator: it becomes part of file names.
+/// Returns true if the text may name a pipeline or an operator: it becomes part of file names.
 pub fn is_name(text: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     (1..=MAX_NAME).contains(&text.len()) && text.chars().all(letters) && !text.starts_with('-')
 }
 
-/// What [`is_name`] takes, for messages.
+/// Description of the names that [`is_name`] accepts, for messages.
 pub const NAME: &str = "a name of letters, digits, _ and - (at most 100)";
 
 /// A topic or consumer group; Kafka's rule for topics, without names that a directory hides, since the embedded log makes
@@ -48,10 +48,10 @@ pub fn table(item: &Item<'_>) -> Option<String> {
     item.parse(&want, |text| text.split('.').all(fits).then(|| text.to_owned()))
 }
 
-/// What [`is_column`] takes, for messages.
+/// Description of the names that [`is_column`] accepts, for messages.
 pub const COLUMN: &str = "a column's name of 1 to 64 characters, without quotes and without spaces at its ends";
 
-/// Whether this may name a column. Anything that a table's column can be called goes.
+/// Returns true if the text may name a column. It accepts every name that a table's column can have.
 pub fn is_column(text: &str) -> bool {
     let unfit = |c: char| c.is_control() || c == '"' || c == '`';
     (1..=MAX_IDENTIFIER).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(unfit)
@@ -90,7 +90,7 @@ pub fn size(item: &Item<'_>, least: u64, most: u64) -> Option<u64> {
     None
 }
 
-/// Whether this is `host:port`, with an IPv6 address in brackets.
+/// Returns true if the text is `host:port`, with an IPv6 address in brackets.
 pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

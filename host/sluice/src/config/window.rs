@@ -8,7 +8,7 @@ use super::nearest::one_of;
 use super::reader::{Item, Section};
 use super::value;
 
-/// What one looks like, for messages.
+/// Description of a window, for messages.
 pub const WINDOW: &str = r#"a table such as { time = "create_time", tumbling = "10m" }"#;
 
 /// The longest window, gap, lateness or keeping: a leap year. Groups stay in memory for as long.
@@ -17,11 +17,11 @@ const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// The shortest window or gap: below, a window is a row for nearly each record.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// How long a partition is silent before time goes on without it, from and to. Shorter: a broker's hiccup makes rows late. Longer:
-/// windows of a topic with a silent partition may as well never close.
+/// Bounds of `idle_after`, the time without anything to read after which a partition no longer holds the watermark back. Shorter:
+/// a broker's hiccup makes rows late. Longer: windows of a topic with a silent partition may as well never close.
 const IDLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
 
-/// How late rows of several producers usually are.
+/// Default of `lateness`: the usual delay between the rows of several producers.
 const DEFAULT_LATENESS: Duration = Duration::from_secs(10);
 
 /// Longer than a consumer group's rebalance and a producer's retries.
@@ -37,11 +37,11 @@ const KINDS: [&str; 3] = ["tumbling", "hopping", "session"];
 pub struct StepWindow {
     /// The timestamp column: of the operator's transform, or else of the rows that come to the step.
     pub time: String,
-    /// How the fold is windowed.
+    /// Options of the fold's windows.
     pub options: WindowOptions,
 }
 
-/// What late rows do, as the file says it.
+/// Treatment of late rows, as the file says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Policy {
     Drop,

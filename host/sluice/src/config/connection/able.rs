@@ -1,4 +1,4 @@
-//! What this build's Kafka client can't do, said before librdkafka would say it in its own words.
+//! Limits of this build's Kafka client, reported before librdkafka would report them in its own words.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const MISSING: [(&str, &str); 3] = [
     ("AWS_MSK_IAM", "AWS_MSK_IAM, which librdkafka doesn't have"),
 ];
 
-/// Whether the client can do what the properties ask for; else the problem is noted.
+/// Checks that the client can do what the properties ask for; otherwise notes a problem.
 pub fn is_able(item: &Item<'_>, properties: &BTreeMap<String, Secret>) -> bool {
     let missing = missing(properties);
     if let Some(missing) = &missing {

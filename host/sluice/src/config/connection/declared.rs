@@ -1,4 +1,4 @@
-//! Which connections there are, for the pipelines that name them.
+//! Names of the declared connections, for the pipelines that use them.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::{Connection, ConnectionType};
 use crate::config::nearest::suggest;
 use crate::config::reader::Item;
 
-/// What a pipeline wants of a connection.
+/// Role of a connection in a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// To read records from.
+    /// Records are read from it.
     Source,
-    /// To look rows up in.
+    /// Rows are looked up in it.
     Lookup,
-    /// To write rows to.
+    /// Rows are written to it.
     Sink,
-    /// To keep dead letters in.
+    /// Dead letters are kept in it.
     DeadLetters,
 }
 
@@ -29,7 +29,8 @@ impl Role {
         }
     }
 
-    /// Whether a connection of this type can do it. One whose type is unknown has its own problem; here it can.
+    /// Returns true if a connection of this type can take the role. An unknown type is accepted here: it has a problem of its
+    /// own.
     fn takes(self, of: Option<ConnectionType>) -> bool {
         of.is_none_or(|of| self.types().contains(&of))
     }
@@ -41,17 +42,17 @@ impl Role {
 pub struct Declared(Option<BTreeMap<String, Option<ConnectionType>>>);
 
 impl Declared {
-    /// Nobody knows, since sluice.toml can't be read: any name will do.
+    /// Accepts any name, because sluice.toml can't be read and the connections are unknown.
     pub fn unknown() -> Declared {
         Declared(None)
     }
 
-    /// These.
+    /// Declares these connections.
     pub fn known(connections: BTreeMap<String, Option<ConnectionType>>) -> Declared {
         Declared(Some(connections))
     }
 
-    /// Those of a configuration that was loaded.
+    /// Declares the connections of a configuration that was loaded.
     pub fn of(connections: &BTreeMap<String, Connection>) -> Declared {
         let typed = |(name, connection): (&String, &Connection)| (name.clone(), Some(connection.connection_type()));
         Declared::known(connections.iter().map(typed).collect())

@@ -32,7 +32,7 @@ pub enum Connection {
     Hbase {
         /// `host:port`.
         thrift: String,
-        /// How looked-up rows are kept.
+        /// Cache of the rows that were looked up.
         cache: CacheSettings,
     },
     /// A directory of `table.csv` files.
@@ -46,7 +46,7 @@ pub enum Connection {
         url: Secret,
         /// The session's time zone, as the server names it; none: the server's own.
         time_zone: Option<String>,
-        /// How many connections there are at most, for everything that uses it.
+        /// Greatest number of connections to the server at one time, for everything in the service that uses it.
         connections: u32,
     },
     /// A SQLite database.
@@ -56,16 +56,16 @@ pub enum Connection {
     },
 }
 
-/// How looked-up rows are kept.
+/// Cache of the rows that were looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheSettings {
-    /// How long a row, or its absence, is used again. Zero: every batch asks again.
+    /// Time for which a row, or its absence, is used again. With zero, every batch asks again.
     pub ttl: Duration,
-    /// How many rows are kept at most.
+    /// Greatest number of rows that are kept.
     pub entries: u32,
 }
 
-/// What a connection is, without its settings.
+/// Type of a connection, without its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionType {
     /// [`Connection::Kafka`]
@@ -106,7 +106,7 @@ impl ConnectionType {
 }
 
 impl Connection {
-    /// What this connection is.
+    /// Returns the type of this connection.
     pub fn connection_type(&self) -> ConnectionType {
         match self {
             Connection::Kafka { .. } => ConnectionType::Kafka,

@@ -9,16 +9,16 @@ use crate::config::reader::{Item, Section};
 use crate::config::secret::Secret;
 use crate::config::value;
 
-/// What a url looks like, for messages.
+/// Description of a url, for messages.
 const URL: &str = "mysql://user:password@host:3306/database (or the password as it is, as the key `password`)";
 
-/// What the key of a part that the url has too is told.
+/// Message for a setting that is given both as a key and in the url.
 const ONE: &str = "one of both: the key, or its part of the url";
 
 /// The most connections to a MySQL server: as many as pipelines may be.
 const MAX_CONNECTIONS: u32 = 256;
 
-/// How a session is encrypted, and the driver's name for it.
+/// Values of `tls`, and the driver's names for them.
 const TLS: [(&str, &str); 5] = [
     ("off", "DISABLED"),
     ("preferred", "PREFERRED"),
@@ -80,8 +80,8 @@ fn put(into: &mut Option<String>, item: Option<Item<'_>>, want: &str) -> bool {
     put
 }
 
-/// What the keys say of encryption, as the url's parameters. A certificate authority that nothing is checked against would only
-/// look safe.
+/// Converts the keys about encryption to the url's parameters. A certificate authority without a mode that checks it is a
+/// problem: it would only look safe.
 fn encrypt(section: &Section<'_>, root: &Path, has_parameters: bool) -> Option<Vec<(String, String)>> {
     let mode = section.or("tls", None, |item| item.choice(&TLS).map(Some));
     let keys = ["ca", "cert", "key"].map(|key| section.optional(key));

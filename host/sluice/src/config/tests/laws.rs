@@ -1,4 +1,4 @@
-//! What holds for any file.
+//! Laws: properties that hold for any file.
 
 use proptest::prelude::*;
 use toml::{Table, Value};
@@ -158,7 +158,8 @@ fn replace(value: &mut Value, left: &mut usize, with: &Value) {
     }
 }
 
-/// Either a configuration, or problems, each a line with a file, and a key wherever there is a line.
+/// Checks that the files give either a configuration or problems; each problem is one line with a file, and has a key wherever it
+/// has a line.
 fn check(service: &str, pipeline: &str) -> Result<(), TestCaseError> {
     let directory = directory(service, &[("p.toml", pipeline)]);
     let Err(problems) = load_from(directory.path()) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Nothing that may be a secret leaves through a message or a dump.
+//! Tests that no possible secret leaves through a message or a dump.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{PIPELINE, directory, load_from};
 use crate::config::{Problems, load, reader, service};
 
-/// What no text may contain. Letters that occur nowhere else, so that parts of it are found as well.
+/// Secret that no text may contain. Its letters occur nowhere else, so that parts of it are found as well.
 const WORD: &str = "QJXZQJXZ";
 
 const SERVICE: &str = r#"
@@ -128,7 +128,7 @@ fn said_of(place: usize, password: &str) -> String {
     said.replace(&directory.path().display().to_string(), "")
 }
 
-/// All that is four bytes long in a text.
+/// Returns all sequences of four bytes in a text.
 fn parts(text: &str) -> BTreeSet<&[u8]> {
     text.as_bytes().windows(4).collect()
 }
