@@ -18,7 +18,7 @@ use crate::config::Admin;
 /// The longest answer: 256 pipelines, each with 256 reasons.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// How long an answer may take: longer than the service takes to say that it has none.
+/// Longest wait for an answer: longer than the service takes to report that it has none.
 const PATIENCE: Duration = Duration::from_secs(70);
 
 /// Why there is no answer. Each says what to do.
@@ -27,20 +27,20 @@ pub enum ClientError {
     /// The service has no admin API.
     #[error("{}: the service has no admin API: give it one with [admin] listen = \"127.0.0.1:7070\", and start it again", .0.display())]
     NoAdmin(PathBuf),
-    /// Nobody listens.
+    /// The service doesn't listen.
     #[error("no service answers at {address} ({error}): start it with `sluice run --config {}`", config.display())]
     Away {
-        /// Where it was looked for.
+        /// Address at which it should listen.
         address: SocketAddr,
         /// The service's file.
         config: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         error: std::io::Error,
     },
-    /// It has another token.
+    /// The service has another token.
     #[error("the service at {address} has another token than {}: is it the one that this configuration is of?", token.display())]
     OtherToken {
-        /// Where it is.
+        /// Address of the service.
         address: SocketAddr,
         /// The file of the token that was sent.
         token: PathBuf,
@@ -48,7 +48,7 @@ pub enum ClientError {
     /// The token can't be read.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// What answers doesn't speak as a service does.
+    /// The server that answers is not a Sluice service.
     #[error("what listens at {0} is no sluice: {1}")]
     NotASluice(SocketAddr, String),
     /// The service says no.
@@ -65,14 +65,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// For the service of this configuration.
+    /// Makes a client for the service of this configuration.
     pub fn new(admin: &Admin) -> Result<Client, ClientError> {
         let listen = admin.listen.ok_or_else(|| ClientError::NoAdmin(admin.file.clone()))?;
         let address = if listen.port() == 0 { taken(admin, listen)? } else { listen };
         Ok(Client { config: admin.file.clone(), state: admin.state.clone(), address })
     }
 
-    /// What there is at this path.
+    /// Asks for the JSON value at this path.
     pub async fn get(&self, path: &str) -> Result<Value, ClientError> {
         self.send(Method::GET, path, None, Bytes::new()).await
     }
@@ -117,7 +117,7 @@ impl Client {
     }
 }
 
-/// Where a service listens that took a free port.
+/// Returns the address of a service that chose a free port itself.
 fn taken(admin: &Admin, listen: SocketAddr) -> Result<SocketAddr, ClientError> {
     let said = std::fs::read_to_string(admin.state.join(super::ADDRESS_FILE));
     let address = said.and_then(|said| said.parse().map_err(std::io::Error::other));
@@ -131,7 +131,7 @@ pub enum ExchangeError {
     Http(String),
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub async fn exchange(
     address: SocketAddr,
     request: Request<Full<Bytes>>,

@@ -1,8 +1,8 @@
-//! Connections to the admin API, of which there are so many at a time.
+//! Connections to the admin API, of which there is a greatest number at one time.
 //!
-//! A place costs its holder nothing, so whoever asks nothing must not keep others out: when all places are taken, the connection
-//! goes that has been without a question for the longest. Only as many questions as there are places, all being answered, make
-//! others wait.
+//! A place costs its holder nothing, so a client without a request must not keep others out: when all places are taken, the
+//! connection that has had no request for the longest is closed. New clients wait only while every place has a request that is
+//! being answered.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// What connections may take.
+/// Limits of the API's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// At one time.
+    /// Greatest number of connections at one time.
     pub connections: usize,
-    /// How long one may take to ask, from when it is open or had its last answer.
+    /// Longest wait for a request, from the time that the connection was opened or had its last answer.
     pub ask_within: Duration,
 }
 
@@ -38,10 +38,10 @@ impl Default for Limits {
     }
 }
 
-/// How long nothing is accepted after the system refused to.
+/// Pause in accepting connections after the system refused one.
 const WHILE_REFUSED: Duration = Duration::from_millis(100);
 
-/// How long a place is waited for, until it is looked again whether another connection has become idle.
+/// Wait for a free place before the next look for a connection that has become idle.
 const WHILE_FULL: Duration = Duration::from_millis(20);
 
 /// Serves whoever connects, for good.
@@ -138,7 +138,7 @@ impl Idle {
 /// A connection among the others.
 struct Seat {
     idle: Idle,
-    /// Its place among the idle ones, while it is idle.
+    /// Number of the connection among the idle ones, while it is idle.
     number: Mutex<Option<u64>>,
     closed: Arc<Notify>,
 }

@@ -1,8 +1,9 @@
-//! Who may ask: people on this machine, and only those with the token may change something. No browser.
+//! Access to the API: people on this machine may read, and with the token they may change something. Requests of web pages are
+//! refused.
 //!
-//! A page of somebody else's that a person on this machine looks at can send requests to loopback addresses. It can't leave out
-//! the `Origin` header of those that change something, nor, where its name was made to mean this machine, say another `Host` than
-//! that name.
+//! A foreign web page that a person on this machine opens can send requests to loopback addresses. Its requests that change
+//! something always carry the `Origin` header. Where the page's host name was made to mean this machine, its requests carry that
+//! name as their `Host`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What can be asked.
+//! Routes of the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +29,11 @@ use crate::running::Statuses;
 /// The longest body of a request: a generation has 20 digits at most.
 const MAX_BODY: usize = 1 << 10;
 
-/// How long an answer may take: a roll-back waits for a batch, a flush of what waits, and the tables that are opened for it.
-/// Shorter: people are told that nobody knows what came of it. Longer: they wait for a server that is away.
+/// Longest time for an answer: a roll-back waits for a batch, a flush of waiting rows, and the tables that are opened for it.
+/// Shorter: people are told that the result is unknown. Longer: they wait for a server that is away.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the API shows and gives orders to.
+/// Parts of the service that the API shows and gives orders to.
 #[derive(Clone)]
 pub struct Service {
     pub statuses: Statuses,
@@ -49,7 +49,7 @@ struct RollBack {
     generation: Option<u64>,
 }
 
-/// All routes, guarded.
+/// Builds all routes, guarded.
 pub fn all(service: Service, token: Token) -> Router {
     Router::new()
         .route("/status", get(status))

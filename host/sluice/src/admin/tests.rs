@@ -25,7 +25,7 @@ use crate::config::Admin;
 use crate::operators::looker;
 use crate::pipeline::{Handle, Order};
 
-/// What it shows, with nothing refused and nobody to look at files.
+/// Makes the service that the API shows, without refused files and without a task that looks at files.
 fn service(statuses: watch::Receiver<Vec<Handle>>, checkpoints: Arc<Store>) -> routes::Service {
     routes::Service { statuses, refused: watch::channel(Vec::new()).1, looker: looker().0, checkpoints }
 }
@@ -129,7 +129,7 @@ async fn however_many_connect_and_ask_nothing_others_are_answered_at_once() {
     assert_eq!(order.unwrap().0, 200);
 }
 
-/// Everything that changes something.
+/// Paths of the requests that change something.
 const CHANGES: [&str; 5] = [
     "/pipelines/gifts%2Fa/rollback",
     "/pipelines/gifts%2Fa/pin",

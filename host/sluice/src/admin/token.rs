@@ -7,32 +7,32 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// As many bytes from the operating system's source of randomness as no one guesses.
+/// Length of a token: so many bytes from the operating system's source of randomness that nobody can guess it.
 const TOKEN_BYTES: usize = 32;
 
-/// Its file in the state directory.
+/// Name of the token's file in the state directory.
 const FILE: &str = "admin.token";
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// It can't be read, or made.
+    /// The token's file can't be read or made.
     #[error("{path}: {error}", path = path.display())]
     File {
-        /// Of the token.
+        /// Path of the token's file.
         path: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         error: std::io::Error,
     },
-    /// Its file holds something else.
+    /// The file holds something else than a token.
     #[error("{}: is no token, which has 64 hexadecimal digits; remove the file, and the next start makes one", .0.display())]
     Malformed(PathBuf),
-    /// Others may read it.
+    /// Other users may read the file.
     #[error("{path}: others may read it (its mode is {mode:03o}): `chmod 600` it, or remove it, and the next start makes another", path = path.display())]
     Readable {
-        /// Of the token.
+        /// Path of the token's file.
         path: PathBuf,
-        /// Its permissions.
+        /// Permissions of the file.
         mode: u32,
     },
 }
@@ -58,13 +58,13 @@ impl Token {
         load(&state.join(FILE))
     }
 
-    /// As it is sent.
+    /// Returns the token as it is sent.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether somebody who says this has the token. How long that takes tells nothing: what is compared are hashes, of which
-    /// nobody can choose the beginning.
+    /// Returns true if `said` is the token. The time that this takes reveals nothing: the comparison is of hashes, and nobody can
+    /// choose how a hash begins.
     pub fn is(&self, said: &str) -> bool {
         Sha256::digest(&self.0) == Sha256::digest(said)
     }

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Stdout, Write};
 
-/// Where a verb's answer goes. A reader that has gone (`| head -1`) has what it wanted: it is told no more, and the verb ends as if all
-/// had been read. Any other failure, such as that of a full disk, is the verb's.
+/// Destination of a verb's answer. A reader that has gone (`| head -1`) has what it wanted: nothing more is written, and the verb
+/// ends as if all had been read. Any other failure, such as that of a full disk, is a failure of the verb.
 pub struct Answer {
     out: Stdout,
     unread: bool,

@@ -61,7 +61,7 @@ impl Check {
     }
 }
 
-/// What is wrong although every file can be read.
+/// Finds the problems that remain although every file can be read.
 async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
     let connections = Arc::new(Connections::new(&config.connections)?);
     let deployed = deployed(config).await?;

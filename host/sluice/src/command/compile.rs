@@ -10,7 +10,7 @@ use sluice_runtime::{CompileHelper, CompileLimits, compile_within};
 
 use crate::log;
 
-/// This binary, whatever became of its file meanwhile.
+/// Path of this binary, even if its file was replaced or removed meanwhile.
 const SELF: &str = "/proc/self/exe";
 
 /// Compile an operator from standard input into a cache.
@@ -37,7 +37,7 @@ impl Compile {
     }
 }
 
-/// This binary as the helper that compiles into this cache; none where the system doesn't say which file it runs.
+/// Makes the helper that compiles into this cache: this binary itself; none where the system doesn't say which file it runs.
 pub fn helper(cache: &Path, limits: CompileLimits) -> Option<CompileHelper> {
     let program = if Path::new(SELF).exists() { PathBuf::from(SELF) } else { std::env::current_exe().ok()? };
     let numbers = [limits.time.as_secs(), limits.memory].map(|number| OsString::from(number.to_string()));

@@ -10,7 +10,7 @@ use anyhow::Context;
 pub struct Componentize {
     /// The core module.
     module: PathBuf,
-    /// Where the component goes; written beside and renamed, so that a running host never sees half of it.
+    /// Path of the component. It is written beside and renamed, so that a running host never sees half of it.
     #[arg(short, long)]
     output: PathBuf,
 }

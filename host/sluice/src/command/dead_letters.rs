@@ -24,7 +24,7 @@ pub struct DeadLetters {
 enum Verb {
     /// A line for each letter: pipeline, place of the record, time, stage, reason.
     List(Look),
-    /// Everything that is known of each letter, with the record's key and value.
+    /// Show everything that is known of each letter, with the record's key and value.
     Show(Look),
     /// Ask for the records to be driven through their pipelines as these are now. A running host takes them in within seconds,
     /// another one when it starts; each counts once.
@@ -51,15 +51,15 @@ struct Change {
     yes: bool,
 }
 
-/// Which letters are meant: those that fit all of this.
+/// Filter for letters: only those that match every option.
 #[derive(Debug, clap::Args)]
 struct Which {
     #[command(flatten)]
     file: ConfigFile,
-    /// Of this pipeline.
+    /// Name of the letters' pipeline.
     #[arg(long)]
     pipeline: Option<String>,
-    /// Whose reason has this text in it.
+    /// Text that the letters' reason contains.
     #[arg(long)]
     reason: Option<String>,
     /// Left out at this time or later, UTC: `2026-01-31` or `2026-01-31 12:30:00`.
@@ -68,13 +68,13 @@ struct Which {
     /// Left out before this time.
     #[arg(long, value_parser = moment)]
     until: Option<i64>,
-    /// Of records of this topic.
+    /// Topic of the letters' records.
     #[arg(long)]
     topic: Option<String>,
-    /// Of records of this partition.
+    /// Partition of the letters' records.
     #[arg(long)]
     partition: Option<i32>,
-    /// Of records at this offset.
+    /// Offset of the letters' records.
     #[arg(long)]
     offset: Option<i64>,
 }

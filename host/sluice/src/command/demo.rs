@@ -22,7 +22,7 @@ use crate::service::Service;
 
 mod own;
 
-/// How many rooms visitors enter: as many as the demo's dimension has modules.
+/// Number of rooms that visitors enter: as many as the demo's dimension has modules.
 const ROOMS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
 
 /// Run the pipelines on generated records and show the results growing; Ctrl-C ends it.
@@ -42,10 +42,10 @@ pub struct Demo {
     seed: u64,
 }
 
-/// How often it is looked whether all pipelines have begun.
+/// Time between two checks whether all pipelines have begun.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long they have for that. A pipeline that can't begin must not keep the demo from ending.
+/// Longest wait for all pipelines to begin. A pipeline that can't begin must not keep the demo from ending.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns once no pipeline waits for its operators any more: the demo's seconds are those of its records.
@@ -122,7 +122,7 @@ impl Demo {
     }
 }
 
-/// Where the demo's files are.
+/// Places of the demo's files.
 struct Places {
     events_name: String,
     events: PathBuf,

@@ -19,7 +19,7 @@ use crate::pipeline::deployments::{outcome, shown};
 pub struct History {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
     /// A JSON object, as the admin API answers it.
     #[arg(long)]
@@ -31,9 +31,9 @@ pub struct History {
 pub struct RollBack {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
-    /// Of those that are kept (the last 5); the last good one before what runs unless given.
+    /// Generation to go back to, of those that are kept (the last 5). Without it, the last good one before the one that runs.
     generation: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ pub struct RollBack {
 pub struct Pin {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
 }
 
@@ -51,7 +51,7 @@ pub struct Pin {
 pub struct Unpin {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
 }
 
@@ -60,7 +60,7 @@ pub struct Unpin {
 pub struct Deploy {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
 }
 
@@ -69,7 +69,7 @@ pub struct Deploy {
 pub struct Start {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
 }
 

@@ -12,7 +12,7 @@ use super::{ConfigFile, block_on};
 use crate::connections::Connections;
 use crate::ending::Ending;
 
-/// How often a paced generator writes. Shorter: more system calls. Longer: records come in visible gusts.
+/// Time between two writes of a paced generator. Shorter: more system calls. Longer: records come in visible gusts.
 const BEAT: Duration = Duration::from_millis(50);
 
 /// The most records written between two looks at the clock and at the signals.
@@ -29,22 +29,22 @@ pub struct Generate {
     /// Records a second; 0: as fast as it goes.
     #[arg(long, default_value_t = DEFAULT_RATE)]
     rate: u64,
-    /// How many records; without it, until SIGTERM, SIGINT or SIGHUP.
+    /// Number of records; without it, records are generated until SIGTERM, SIGINT or SIGHUP.
     #[arg(long)]
     count: Option<u64>,
     /// The same seed gives the same records but for their times.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How many users, from 2000 up.
+    /// Number of users, from 2000 up.
     #[arg(long, default_value_t = GeneratorOptions::default().users)]
     users: NonZeroU32,
-    /// How many rooms, from 20210813 up.
+    /// Number of rooms, from 20210813 up.
     #[arg(long, default_value_t = GeneratorOptions::default().rooms)]
     rooms: NonZeroU32,
     /// Write only the records of this topic; `--count` counts these.
     #[arg(long, value_parser = topic)]
     topic: Option<Stream>,
-    /// How many partitions a topic gets that isn't there yet.
+    /// Number of partitions of a topic that isn't there yet.
     #[arg(long, default_value_t = 1)]
     partitions: u32,
     /// The share of records (0 to 1) with nulls, missing or new fields, unknown rooms, duplicates.
@@ -159,7 +159,7 @@ fn spread(record: &[u8], made: u64) -> u64 {
     ip.fold(0, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)))
 }
 
-/// What the clock on the wall shows.
+/// Returns the seconds of the local wall clock.
 fn local_seconds() -> i64 {
     let now = jiff::Zoned::now();
     now.timestamp().as_second() + i64::from(now.offset().seconds())

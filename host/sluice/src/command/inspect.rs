@@ -29,7 +29,7 @@ pub struct Inspect {
     /// Try it on rows that are made up for the columns that come in: in other batches, by other instances, and by the fold's laws.
     #[arg(long, requires = "input")]
     probe: bool,
-    /// What the rows are made from.
+    /// Seed that the rows are made from.
     #[arg(long, default_value_t = 0, requires = "probe")]
     seed: u64,
     /// Print a JSON object.
@@ -78,7 +78,8 @@ impl Inspect {
     }
 }
 
-/// As the service's, so that a file which no service would compile is refused here too. What it compiles is gone with the directory.
+/// Makes a runtime like the service's, so that a file which no service would compile is refused here too. The compiled code is
+/// removed with the directory.
 fn runtime() -> anyhow::Result<(Runtime, TempDir)> {
     let cache = tempfile::tempdir().context("no directory for what is compiled")?;
     let helper = compile::helper(cache.path(), CompileLimits::default());
@@ -86,7 +87,7 @@ fn runtime() -> anyhow::Result<(Runtime, TempDir)> {
     Ok((Runtime::new(config)?, cache))
 }
 
-/// What it could do to the world outside, which follows from its imports: a component has no other way out.
+/// Says what the operator could do to the world outside. This follows from its imports: a component has no other way out.
 fn capabilities(description: &Description) -> String {
     if !description.component {
         return "unknown: it is a core module, which no host of components runs".to_owned();

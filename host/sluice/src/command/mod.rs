@@ -28,7 +28,7 @@ use crate::pipelines::Directory;
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true)]
 pub struct Arguments {
-    /// How the log is written (to standard error); `SLUICE_LOG` sets the levels, such as `sluice=debug`.
+    /// Format of the log (on standard error); `SLUICE_LOG` sets the levels, such as `sluice=debug`.
     #[arg(long, global = true, default_value = "human")]
     pub log: LogFormat,
     #[command(subcommand)]
@@ -36,13 +36,13 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Whether there is a log. A compiler's standard error is what the service says of an operator, and nothing else.
+    /// Returns true if there is a log. The standard error of `compile` must be only what the service reports of an operator.
     pub fn logs(&self) -> bool {
         !matches!(self.verb, Verb::Compile(_))
     }
 }
 
-/// How the log is written.
+/// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// A line for people.
@@ -90,7 +90,7 @@ enum Verb {
     Demo(demo::Demo),
 }
 
-/// Where the configuration is.
+/// Path of the configuration.
 #[derive(Debug, Clone, clap::Args)]
 struct ConfigFile {
     /// The service's file.
@@ -99,7 +99,7 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// With the pipelines whose files are good; what is wrong with the others is in the log.
+    /// Loads the configuration with the pipelines whose files are good; the problems of the others are in the log.
     fn load(&self) -> Result<Config, config::Problems> {
         let mut config = self.load_service()?;
         let mut directory = Directory::new(&config);
@@ -108,23 +108,23 @@ impl ConfigFile {
         Ok(config)
     }
 
-    /// Without any pipeline.
+    /// Loads the configuration without any pipeline.
     fn load_service(&self) -> Result<Config, config::Problems> {
         config::load_service(&self.config, &|name| std::env::var(name).ok())
     }
 
-    /// If all files are good.
+    /// Loads the configuration if all files are good.
     fn load_whole(&self) -> Result<Config, config::Problems> {
         load(&self.config)
     }
 
-    /// What it takes to reach the service that runs with it.
+    /// Loads the settings that are needed to reach the service of this configuration.
     fn load_admin(&self) -> Result<config::Admin, config::Problems> {
         config::load_admin(&self.config, &|name| std::env::var(name).ok())
     }
 }
 
-/// What is in a regular file; a file system that doesn't answer isn't waited for long.
+/// Reads a regular file; doesn't wait long for a file system that doesn't answer.
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     regular::read(path, u64::MAX).with_context(|| format!("{} can't be read", path.display()))
 }

@@ -9,7 +9,7 @@ use super::{ConfigFile, deployments};
 pub struct Resync {
     #[command(flatten)]
     file: ConfigFile,
-    /// Its file's name without .toml.
+    /// Name of the pipeline's file, without .toml.
     pipeline: String,
 }
 

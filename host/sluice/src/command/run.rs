@@ -22,7 +22,7 @@ pub struct Run {
     /// Read up to where the topics end now, flush, print a line for each pipeline, and exit.
     #[arg(long)]
     until_caught_up: bool,
-    /// With --until-caught-up: how long a server may be away before a pipeline is given up.
+    /// Longest time that a server may be away before a pipeline is given up; only with --until-caught-up.
     #[arg(long, default_value = "1m", value_parser = patience, value_name = "DURATION")]
     patience: Duration,
 }

@@ -1,4 +1,4 @@
-//! What a demo removes before it begins: what the demo before it made, and nothing that isn't marked as that.
+//! Removal of an earlier demo's data before a demo begins: of whatever that demo made, and of nothing that isn't marked as such.
 //!
 //! | place            | what is a demo's                                          | its mark               |
 //! |------------------|-----------------------------------------------------------|------------------------|
@@ -28,7 +28,7 @@ const MARK: &str = ".sluice-demo";
 /// Marks a database.
 const MARK_TABLE: &str = "sluice_demo";
 
-/// Where a demo's data is.
+/// Places of a demo's data.
 pub struct Own<'a> {
     pub config: &'a Config,
     pub events: &'a Path,
@@ -98,14 +98,14 @@ impl Own<'_> {
         [Stream::Entry, Stream::Gift].into_iter().map(|stream| self.events.join(stream.topic()))
     }
 
-    /// Those that have a checkpoint.
+    /// Returns the pipelines that have a checkpoint.
     fn pipelines(&self, store: &Store) -> anyhow::Result<Vec<String>> {
         let stored = store.pipelines()?;
         let names = self.config.pipelines.iter().map(|pipeline| pipeline.name.clone());
         Ok(names.filter(|name| stored.contains(name)).collect())
     }
 
-    /// Those that the pipelines write.
+    /// Returns the tables that the pipelines write.
     fn tables(&self) -> BTreeSet<String> {
         let pipelines = &self.config.pipelines;
         let sinks = pipelines.iter().flat_map(|pipeline| &pipeline.sinks);

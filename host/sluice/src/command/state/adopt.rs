@@ -14,14 +14,14 @@ use crate::config::{Config, Pipeline};
 use crate::connections::Connections;
 use crate::pipeline::{letters, tables};
 
-/// Where the pipeline goes on in what it adopts.
+/// Position at which the pipeline goes on in the topic that it adopts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum From {
-    /// At the checkpoint's offsets, which must be there: it is the same data in another place.
+    /// Go on at the checkpoint's offsets, which must be there: the data are the same in another place.
     Checkpoint,
-    /// At the oldest record that it has: they are added to the states.
+    /// Go on at the topic's oldest record: all of its records are added to the states.
     Earliest,
-    /// At its end: what it has so far is left out.
+    /// Go on at the topic's end: its records so far are left out.
     Latest,
 }
 

@@ -37,7 +37,7 @@ struct Line {
     key: Columns,
     state: Columns,
     touched: Box<RawValue>,
-    /// Of the state's form, where it isn't the checkpoint's own.
+    /// Version of the state's form, if it isn't the checkpoint's own.
     #[serde(default)]
     version: Option<u32>,
 }
@@ -54,7 +54,7 @@ impl<'a> Groups<'a> {
         Groups { form, older }
     }
 
-    /// Those of a checkpoint; none if it has no form.
+    /// Makes the groups of a checkpoint; none if it has no form.
     pub(super) fn of(head: &'a Checkpoint) -> Option<Groups<'a>> {
         head.form.as_ref().map(|form| Groups::new(form, &head.older))
     }
@@ -147,7 +147,7 @@ fn wall_clock(micros: i64) -> Value {
     time.map_or_else(|| Value::from(micros), |time| Value::from(time.to_string()))
 }
 
-/// One row of columns, each of which must be there.
+/// Makes one row of columns, each of which must be there.
 fn arrays(fields: &[Field], columns: &Columns) -> anyhow::Result<Vec<ArrayRef>> {
     if let Some(name) = columns.keys().find(|name| fields.iter().all(|field| field.name != **name)) {
         bail!("there is no column {name}");
@@ -176,7 +176,7 @@ fn unless_null<T>(json: &str, read: impl FnOnce(&str) -> anyhow::Result<T>) -> a
     if json == "null" { Ok(None) } else { read(json).map(Some) }
 }
 
-/// From the digits, since `serde_json` rounds the last of them.
+/// Reads the number from its digits, since `serde_json` rounds the last of them.
 fn read_float(json: &str) -> anyhow::Result<f64> {
     Ok(json.trim_matches('"').parse()?)
 }

@@ -23,7 +23,7 @@ use super::answer::Answer;
 use crate::config::Config;
 use crate::{checkpoints, log};
 
-/// How many groups are read from the store at once. Fewer: more calls; more: memory, and nothing is gained.
+/// Number of groups that are read from the store at once. Fewer: more calls. More: memory, and nothing is gained.
 const PAGE: usize = 10_000;
 
 /// Look at the checkpoints of a service that isn't running, move them, start over.
@@ -42,7 +42,7 @@ enum Verb {
     /// A pipeline's checkpoint, and groups in the order in which they are stored: a JSON object each.
     Show {
         pipeline: String,
-        /// Only the group with this key, as `show` prints it: '{"room_id": 20210813}'.
+        /// Key of the only group to show, in the form that `show` prints: '{"room_id": 20210813}'.
         #[arg(long)]
         key: Option<String>,
         /// The most groups.
@@ -60,8 +60,8 @@ enum Verb {
     /// Say that the topic, the databases and the tables which are there now, under other identities, are what the pipeline goes on with.
     Adopt {
         pipeline: String,
-        /// Where: at the checkpoint's offsets, for the same records in a new place; or at the new topic's beginning or end, adding to
-        /// the states that there are.
+        /// Position to go on at: the checkpoint's offsets, for the same records in a new place; or the new topic's beginning or
+        /// end, adding to the states that there are.
         #[arg(long, value_enum, default_value = "checkpoint")]
         from: adopt::From,
     },
@@ -143,7 +143,7 @@ fn list(store: &dyn CheckpointStore, out: &mut impl Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Where reading goes on, partition by partition.
+/// Returns the offset at which reading goes on in each partition.
 fn places(head: &Checkpoint) -> String {
     let ends: Vec<_> =
         head.intervals.ends().iter().map(|(partition, offset)| format!("{partition}:{offset}")).collect();
