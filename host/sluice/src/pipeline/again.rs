@@ -1,4 +1,5 @@
-//! What a supervisor tries again by itself, and what it has said of it: a try that fails as the one before is no news.
+//! Supervisor's memory of what it tries again by itself, and of what it has reported: a try that fails as the one before is no
+//! news.
 
 use std::future::pending;
 use std::time::Duration;
@@ -9,11 +10,11 @@ use tokio::time::Instant;
 
 use super::orders::Answer;
 
-/// How long after operators were refused for what may be mended outside their files, as a column that a table lacks, they are tried
-/// again: so long at first. Shorter: each try costs a server some questions. Longer: whoever mends it waits.
+/// First wait before operators are tried again that were refused for something outside their files, such as a column that a table
+/// lacks. Shorter: each try costs a server some questions. Longer: people who have mended it wait.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// And twice as long each time, up to this.
+/// Longest wait; each wait is twice the one before.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// A supervisor's memory of what failed.
@@ -21,25 +22,26 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct Again {
     /// Why it stopped last.
     stopped: Option<String>,
-    /// Who was refused last, and why.
+    /// Operators that were refused last, and the reason.
     refused: Option<(Operators, String)>,
-    /// How often files of its operators had been put there.
+    /// Number of times that files of the pipeline's operators had been put there.
     puts: u64,
-    /// When they are tried again, and how long that wait is.
+    /// Time of the next try, and the wait that leads to it.
     next: Option<(Instant, Duration)>,
-    /// Who waits until the run has ended, and what they are then told.
+    /// Callers that wait until the run has ended, with the answers for them.
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl Again {
-    /// It stops; whether that is news: another reason, or not at the place of the last stop.
+    /// Records that the pipeline stops. Returns true if this is news: the reason differs, or the place differs from that of the
+    /// last stop.
     pub fn stops(&mut self, reason: &str, same_place: bool) -> bool {
         let news = !same_place || self.stopped.as_deref() != Some(reason);
         self.stopped = Some(reason.to_owned());
         news
     }
 
-    /// These are refused, and tried again if that may help; whether it is news.
+    /// Records that these operators are refused, and plans another try if that may help. Returns true if the refusal is news.
     pub fn refused(&mut self, operators: &Operators, reason: &str, may_help: bool) -> bool {
         let same = self.refused.as_ref().is_some_and(|(before, _)| before == operators);
         let news = !same || self.refused.as_ref().is_none_or(|(_, before)| before != reason);
@@ -50,12 +52,12 @@ impl Again {
         news
     }
 
-    /// Whether files of its operators were put there again, with so many times by now.
+    /// Returns true if files of the operators were put there again since the last call; `puts` is the number of times by now.
     pub fn are_put_again(&mut self, puts: u64) -> bool {
         std::mem::replace(&mut self.puts, puts) != puts
     }
 
-    /// Nothing is refused any more.
+    /// Forgets the last refusal.
     pub fn nothing_refused(&mut self) {
         (self.refused, self.next) = (None, None);
     }

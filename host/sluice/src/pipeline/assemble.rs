@@ -30,7 +30,7 @@ pub enum Trouble {
     /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever the configuration says of it.
     #[error("{0}")]
     Operator(String),
-    /// Other hosts have what is needed: wait until they are gone.
+    /// Other hosts have the partitions that are needed: wait until they have left.
     #[error("{0}")]
     Held(String),
     /// Somebody must change something. Each is a sentence.
@@ -87,7 +87,7 @@ pub fn chain(
     Ok(chain)
 }
 
-/// What a record that can't be decoded does, and one of which a row is at fault.
+/// Returns the treatment of records that can't be decoded, and of records with a row at fault.
 fn at_fault(on_error: Option<config::OnError>) -> (AtFault, AtFault) {
     match on_error {
         None => (AtFault::Stops, AtFault::IsLeftOut),
@@ -167,7 +167,7 @@ fn lookup_trouble(error: LookupError) -> Trouble {
     }
 }
 
-/// Whether every lookup's table is there: said at the start, since a server takes minutes to say it of a batch. Blocks.
+/// Checks that every lookup's table is there. Done at the start, since a server takes minutes to refuse a batch. Blocks.
 pub fn check_lookups(pipeline: &config::Pipeline, connections: &Connections) -> Result<(), Trouble> {
     for step in &pipeline.steps {
         if let config::Step::Lookup(lookup) = step {
@@ -236,7 +236,7 @@ pub async fn sinks(
     Ok((open, constraints))
 }
 
-/// Where the key's columns are among the result's.
+/// Returns the positions of the key's columns in the result.
 pub fn key_columns(sink: &config::Sink, fields: &[Field]) -> Result<Vec<usize>, String> {
     let missing = |name: &String| format!("the sink's key `{name}` is not a column of the result ({})", list(fields));
     sink.key.iter().map(|name| position(fields, name).ok_or_else(|| missing(name))).collect()
@@ -248,7 +248,7 @@ pub fn key_problem(sink: &config::Sink, groups: Option<&StateForm>) -> Option<St
     transaction::keyless(sink, true).or_else(|| keys::misfit(sink, groups))
 }
 
-/// When a pipeline flushes: as soon as any of its sinks wants it.
+/// Returns the policy by which the pipeline flushes: as soon as any of its sinks wants it.
 pub fn flush_policy(pipeline: &config::Pipeline) -> FlushPolicy {
     let flushes = || pipeline.sinks.iter().map(|sink| &sink.flush);
     FlushPolicy {
@@ -265,7 +265,7 @@ pub fn operator_names(pipeline: &config::Pipeline) -> impl Iterator<Item = &str>
     })
 }
 
-/// Whether groups have rows only once their windows are over: until then an empty table lacks none.
+/// Returns true if groups have rows only once their windows are over: until then an empty table lacks no row.
 pub fn shows_closed_windows(pipeline: &config::Pipeline) -> bool {
     pipeline.steps.iter().any(|step| match step {
         config::Step::Operator(operator) => {

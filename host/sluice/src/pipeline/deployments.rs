@@ -1,4 +1,4 @@
-//! What ran in this pipeline and what it stays with: made durable, and shown.
+//! Deployments of a pipeline: makes its history and its pin durable, and shows them.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Deployments {
 }
 
 impl Deployments {
-    /// Of a pipeline whose history isn't read yet.
+    /// Makes the deployments of a pipeline whose history isn't read yet.
     pub fn new(kept: Kept, status: Arc<Status>) -> Deployments {
         Deployments { kept, status, history: History::default() }
     }
@@ -44,12 +44,12 @@ impl Deployments {
         self.history.pinned()
     }
 
-    /// What was last applied.
+    /// Returns the deployment that was applied last.
     pub fn running(&self) -> Option<&Deployment> {
         self.history.running()
     }
 
-    /// These run now. The first time, they are kept and the history says so.
+    /// Records that these operators run now. The first time, keeps them and adds them to the history.
     pub async fn started(&mut self, generation: u64, artifacts: &Artifacts) {
         let operators = restore::digests(artifacts);
         let before = self.history.running();
@@ -63,7 +63,7 @@ impl Deployments {
         self.applied(generation, artifacts, back.map(back_to)).await;
     }
 
-    /// These run from now on, and are kept; the reason says who asked for them, if somebody did.
+    /// Records that these operators run from now on, and keeps them. The reason says who asked for them, if somebody did.
     pub async fn applied(&mut self, generation: u64, artifacts: &Artifacts, reason: Option<String>) {
         self.keep(generation, artifacts).await;
         self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
@@ -74,31 +74,34 @@ impl Deployments {
         self.record(Outcome::Applied, generation, operators, None).await;
     }
 
-    /// These are about to run as this generation: durable before the first checkpoint of theirs is.
+    /// Keeps operators that are about to run as this generation. They are durable before the first checkpoint of the generation
+    /// is.
     pub async fn keep(&self, generation: u64, artifacts: &Artifacts) {
         let (kept, name, keeping) = (self.kept.clone(), self.name(), artifacts.clone());
         let keeping = blocking(move || kept.keep(&name, generation, &keeping)).await;
         self.complain("the operators can't be kept for a roll-back", keeping);
     }
 
-    /// These failed as this generation, and what ran before runs again.
+    /// Records that these operators failed as this generation, and that the ones before run again.
     pub async fn rolled_back(&mut self, generation: u64, operators: Operators, reason: String) {
         self.record(Outcome::RolledBack, generation, operators, Some(reason)).await;
     }
 
-    /// What was rolled back last, if nothing else ran since: it isn't tried again by itself.
+    /// Returns the deployment that was rolled back last, if nothing else ran since: it isn't tried again by itself.
     pub fn shunned(&self) -> Option<&Deployment> {
         let mut ran = self.history.deployments().rev().filter(|deployment| deployment.outcome != Outcome::Refused);
         ran.next().filter(|deployment| deployment.outcome == Outcome::RolledBack)
     }
 
-    /// These were refused as the next generation; none where their files can't be read as operators.
+    /// Records that these operators were refused as the next generation. `operators` is empty where the files can't be read as
+    /// operators.
     pub async fn refused(&mut self, operators: Operators, reason: String) {
         let next = self.history.running().map_or(0, |running| running.generation) + 1;
         self.record(Outcome::Refused, next, operators, Some(reason)).await;
     }
 
-    /// What happened has happened: a history that can't be written is written with the next line.
+    /// Records a deployment that has already happened, so it can't fail: a history that can't be written is written with the next
+    /// line.
     async fn record(&mut self, outcome: Outcome, generation: u64, operators: Operators, reason: Option<String>) {
         let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let pipeline = self.status.name();
@@ -135,7 +138,7 @@ impl Deployments {
         Ok(())
     }
 
-    /// What a roll-back of these brings back, and the artifacts of it.
+    /// Returns the deployment that a roll-back from `running` brings back, and its artifacts.
     pub async fn roll_back_to(
         &self,
         running: Operators,
@@ -183,7 +186,7 @@ pub fn shown(operators: &Operators) -> String {
     operators.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// As much of a digest as tells two apart.
+/// Returns the first characters of a digest, enough to tell two apart.
 pub fn short(digest: &str) -> &str {
     digest.get(..8).unwrap_or(digest)
 }

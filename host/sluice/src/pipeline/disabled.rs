@@ -1,5 +1,5 @@
-//! What becomes of a pipeline whose operator is at fault, whatever the records: it waits, longer each time, or for another file
-//! of the operator, and goes on from the checkpoint.
+//! Waits of a pipeline whose operator is at fault, whatever the records: it waits, longer each time, or for another file of the
+//! operator, and goes on from the checkpoint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Supervisor {
         }
     }
 
-    /// What the pipeline's checkpoint covers. A store that can't say it counts as the place where the operator failed last.
+    /// Returns the intervals that the pipeline's checkpoint covers; empty if there is no checkpoint or it can't be read.
     pub(super) async fn consumed(&self) -> Intervals {
         self.head().await.map(|head| head.intervals).unwrap_or_default()
     }

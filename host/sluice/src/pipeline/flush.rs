@@ -20,11 +20,11 @@ use super::letters::{OpenLetters, RetryState};
 use super::status::Status;
 use super::told::tell;
 
-/// How many flushes may wait for the flusher: one, so that it finds the next when it is done with the last.
+/// Number of flushes that may wait for the flusher: one, so that the flusher has the next flush when it finishes the last.
 pub const QUEUE: usize = 1;
 
-/// How often a flusher that has nothing to write looks whether its tables are still there. Each flush looks, too. Shorter: idle
-/// pipelines ask for nothing. Longer: a table that somebody emptied stays empty, while no record comes.
+/// Time between two looks of an idle flusher at its tables, whether they are still there. Each flush looks, too. Shorter: idle
+/// pipelines ask for nothing. Longer: a table that somebody emptied stays empty while no record comes.
 const LOOK_AT_TABLES_EVERY: Duration = Duration::from_secs(5);
 
 /// Something that a lane hands over.
@@ -34,16 +34,16 @@ pub struct Work {
     pub sinks: Option<Vec<OpenSink>>,
 }
 
-/// How rows get into a table.
+/// Way in which rows get into a table.
 pub enum Table {
-    /// Under their key, as often as it takes.
+    /// Rows are written under their key, and written again if need be.
     Upserts(Box<dyn Sink>),
-    /// Once, with the intervals of their records.
+    /// Rows are written once, with the intervals of their records.
     Transactions(Box<dyn TransactionSink>),
 }
 
 impl Table {
-    /// What each column takes.
+    /// Returns the values that each column takes.
     pub fn constraints(&self) -> &[Constraint] {
         match self {
             Table::Upserts(sink) => sink.constraints(),
@@ -51,7 +51,7 @@ impl Table {
         }
     }
 
-    /// What the table was when it was opened.
+    /// Returns the table's state when it was opened.
     pub fn found(&self) -> &FoundTable {
         match self {
             Table::Upserts(sink) => sink.found(),
@@ -59,7 +59,7 @@ impl Table {
         }
     }
 
-    /// Whether the table is still the one that was opened.
+    /// Checks that the table is still the one that was opened.
     async fn verify(&mut self) -> Result<(), SinkError> {
         match self {
             Table::Upserts(sink) => sink.verify().await,
@@ -67,7 +67,7 @@ impl Table {
         }
     }
 
-    /// From now on, a table that loses all of its rows is another.
+    /// Expects rows from now on: a table that then loses all of its rows counts as another one.
     pub fn expect_rows(&mut self) {
         match self {
             Table::Upserts(sink) => sink.expect_rows(),
@@ -91,7 +91,7 @@ pub struct OpenSink {
     pub name: String,
     /// The result columns that identify a row.
     pub key: Vec<usize>,
-    /// Whether it writes the generation of a row, too.
+    /// True if the generation of each row is written too.
     pub generation: bool,
     /// Failed tries after which the pipeline says that it is holding.
     pub retries: u32,
@@ -115,7 +115,7 @@ pub struct Flusher {
     pub sinks: Vec<OpenSink>,
     /// The sinks that are to take over once the flush in hand is done.
     pub next_sinks: Option<Vec<OpenSink>>,
-    /// None if the pipeline makes no letters.
+    /// Open place for letters; none if the pipeline makes none.
     pub letters: Option<OpenLetters>,
     pub store: Arc<dyn CheckpointStore>,
     /// The last flush whose checkpoint is made, for the lane.
@@ -125,7 +125,7 @@ pub struct Flusher {
     pub passed: mpsc::Sender<Operators>,
     pub retries: RetryState,
     pub status: Arc<Status>,
-    /// True once the run is to end.
+    /// Request to end: true once the run is to end.
     pub ending: watch::Receiver<bool>,
     pub clock: Clock,
 }
@@ -172,7 +172,8 @@ impl Flusher {
         }
     }
 
-    /// Whether the tables are still those that were opened. That a server is away is said by who has rows for it.
+    /// Checks that the tables are still those that were opened. A server that is away is not an error here: it is reported when
+    /// rows are written.
     async fn look_at_tables(&mut self) -> Result<(), FlushError> {
         for open in &mut self.sinks {
             if let Err(SinkError::Replaced(reason)) = open.table.verify().await {

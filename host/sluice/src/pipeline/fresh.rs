@@ -29,15 +29,15 @@ pub fn keep_group(pipeline: &Pipeline, head: &mut Checkpoint) {
     head.identities.insert(GROUP.to_owned(), pipeline.source.group.clone());
 }
 
-/// Whether a start is a beginning, and what speaks against it.
+/// Verdict on a start: whether it may begin, and what speaks against it.
 pub enum Begins {
-    /// There is a checkpoint, or everything is read again.
+    /// The start is normal: there is a checkpoint, or everything is read again.
     AsItShould,
     /// Somebody said that there is to be none: it was of this source.
     Anew(Identity),
-    /// Nothing is known of the pipeline here.
+    /// The store knows nothing of the pipeline.
     FromNothing {
-        /// Where the group is.
+        /// Offsets that the group has committed.
         committed: BTreeMap<Partition, Offset>,
     },
 }
@@ -67,7 +67,8 @@ impl Begins {
         Ok(Begins::FromNothing { committed })
     }
 
-    /// What the letters that are there may be of, if it isn't what is read from now on.
+    /// Returns the identity of the source that existing letters may come from, as the mark of `sluice state reset` keeps it;
+    /// empty without such a mark.
     pub fn before(&self) -> Identity {
         if let Begins::Anew(before) = self { before.clone() } else { Identity::default() }
     }
@@ -136,7 +137,7 @@ fn shared(pipeline: &Pipeline, head: &Checkpoint) -> Option<String> {
     table.or_else(|| same.then(|| format!("its consumer group {group}")))
 }
 
-/// What a store's error means to whoever opens the pipeline.
+/// Converts a store's error to the trouble of the pipeline that is opened.
 pub(super) fn store_trouble(error: StoreError) -> Trouble {
     match error {
         StoreError::Unavailable(reason) => Trouble::Away(reason),

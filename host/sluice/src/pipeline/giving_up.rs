@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::status::Status;
 use super::supervisor::asked_to_end;
 
-/// How often it is looked whether a pipeline has waited for too long.
+/// Time between two checks whether a pipeline has waited for too long.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Says when a run is to end: the host is asked to, or a server was away for longer than the backfill's patience.
@@ -29,12 +29,12 @@ impl GivingUp {
         GivingUp { ends, reason, _watch: watch }
     }
 
-    /// True once the run is to end. Its sender is there for as long as this object.
+    /// Returns a receiver that becomes true once the run is to end. Its sender lives as long as this object.
     pub fn ending(&self) -> watch::Receiver<bool> {
         self.ends.subscribe()
     }
 
-    /// For whom the backfill doesn't wait any more.
+    /// Returns the reason why the backfill gave up waiting; none if it did not.
     pub fn reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

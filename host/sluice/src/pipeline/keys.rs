@@ -1,4 +1,4 @@
-//! Whether a sink's key tells the rows of a fold apart, as its groups are.
+//! Check of a sink's key: it must tell the rows of a fold apart as the fold's groups do.
 
 use sluice_core::checkpoint::StateForm;
 use sluice_core::fold::WINDOW_COLUMNS;

@@ -20,11 +20,11 @@ use super::told::tell;
 
 /// Something that a lane is told.
 pub enum Control {
-    /// At the next batch boundary, let this take over; the answer says why not, if it can't.
+    /// A chain is to take over at the next batch boundary; if it can't, the answer says why not.
     Swap(Swap),
     /// Take these letters' records in.
     Retry(Retry),
-    /// There is no letter to retry.
+    /// No letter is to be retried.
     NothingToRetry,
     /// Flush what there is, and end.
     Stop,

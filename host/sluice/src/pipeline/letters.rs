@@ -42,11 +42,11 @@ use super::status::Status;
 use crate::config::Pipeline;
 use crate::connections::Connections;
 
-/// How often marked letters are looked for. Shorter: a query of the table for nothing. Longer: people wait for their retry.
+/// Time between two searches for marked letters. Shorter: a query of the table for nothing. Longer: people wait for their retry.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How often a pipeline that has no letters looks whether somebody put some there. Its own it knows of. Shorter: a hundred pipelines
-/// ask for nothing all the time. Longer: whoever restores a table waits.
+/// Time between two checks whether somebody put letters into the place of a pipeline that has none. The pipeline knows of its own
+/// letters without a check. Shorter: a hundred pipelines ask for nothing all the time. Longer: people who restore a table wait.
 const LOOK_FOR_ANY_EVERY: Duration = Duration::from_secs(60);
 
 /// A place for letters, open.
@@ -164,7 +164,7 @@ pub struct Retrier {
     pub asked: u64,
 }
 
-/// What is known of whether the pipeline has letters.
+/// Knowledge about whether the pipeline has letters.
 #[derive(Debug, Default)]
 pub struct AnyLetters {
     seen: bool,
@@ -172,7 +172,7 @@ pub struct AnyLetters {
 }
 
 impl Retrier {
-    /// Until the lane is gone, or the host is asked to end.
+    /// Runs until the lane is gone, or the host is asked to end.
     pub async fn run(mut self) {
         let mut said = None;
         while !*self.ending.borrow() {
@@ -238,7 +238,7 @@ impl Retrier {
         Ok(marked)
     }
 
-    /// Whether the pipeline has letters, marked or not. There may be some from before, and later there are those that it makes.
+    /// Returns true if the pipeline has letters, marked or not: letters from before the start, or letters that it made since.
     async fn has_letters(&mut self) -> Result<bool, SinkError> {
         self.any.seen |= self.status.has_dead_letters();
         if !self.any.seen && self.any.looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_ANY_EVERY) {
@@ -249,7 +249,7 @@ impl Retrier {
         Ok(self.any.seen)
     }
 
-    /// Whether this host sees to the letter. One of a topic that was read before is anybody's.
+    /// Returns true if this host takes care of the letter. Any host may take care of a letter from a topic that was read before.
     fn is_mine(&self, letter: &LetterId) -> bool {
         let share = self.share.as_ref().filter(|(topic, _)| *topic == letter.topic);
         share.is_none_or(|(_, partitions)| partitions.contains(&letter.partition))

@@ -1,4 +1,4 @@
-//! What people order a pipeline to do, and how they hear what came of it.
+//! Orders that people give to a pipeline, and the answers to them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::status::Status;
 
-/// How many orders may wait while a pipeline carries one out. More would be carried out long after whoever gave them has gone.
+/// Number of orders that may wait while a pipeline carries one out. With more, an order could be carried out long after the
+/// person who gave it has gone.
 const QUEUE: usize = 4;
 
-/// What a pipeline is to do.
+/// Order to a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Go back to the operators of this generation, or to the last good ones before those that run, and stay with them.
@@ -27,7 +28,7 @@ pub enum Order {
     Start,
 }
 
-/// What was done, or why nothing was: a sentence either way.
+/// Answer to an order: what was done, or why nothing was done; a sentence either way.
 pub type Answer = Result<String, String>;
 
 /// An order, and who waits for its answer.
@@ -46,7 +47,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Of a pipeline that is to begin; its supervisor takes the orders.
+    /// Makes the handle of a pipeline that is to begin, and the receiver from which its supervisor takes the orders.
     pub fn new(pipeline: &str, operators: BTreeSet<String>) -> (Handle, mpsc::Receiver<Asked>) {
         let (orders, asked) = mpsc::channel(QUEUE);
         (Handle { status: Arc::new(Status::new(pipeline)), operators: Arc::new(operators), orders }, asked)

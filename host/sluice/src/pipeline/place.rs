@@ -14,7 +14,8 @@ use super::status::State;
 use crate::config;
 use crate::connections::Connections;
 
-/// How long a run that was refused a write waits for word of what this host has now, before it asks by beginning anew.
+/// Longest wait for news of this host's share after a run was refused a write. After it, the pipeline begins a new run to find
+/// out.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Holds the membership from run to run.
@@ -22,12 +23,12 @@ pub struct Place {
     host: String,
     membership: Option<(Want, Arc<Membership>)>,
     saw_others: bool,
-    /// It ran, until partitions moved.
+    /// True if the pipeline ran until partitions moved.
     moved: bool,
 }
 
 impl Place {
-    /// Of this host, which has not joined yet.
+    /// Makes the place of this host, which has not joined yet.
     pub fn of(host: &str) -> Place {
         Place { host: host.to_owned(), membership: None, saw_others: false, moved: false }
     }
@@ -64,7 +65,7 @@ impl Place {
         self.moved = moved;
     }
 
-    /// What a pipeline does while a server is away: one that ran holds.
+    /// Returns the state of the pipeline while a server is away: holding if it ran before, otherwise waiting.
     pub fn without_server(&self) -> State {
         if self.moved { State::Holding } else { State::Waiting }
     }

@@ -1,4 +1,4 @@
-//! Which code wrote a row: the column `_generation` of sinks that want it.
+//! Generation of the code that wrote a row: the column `_generation` of sinks that want it.
 //!
 //! A flush's rows are all of one generation: before others take over, what the old ones made is handed to the flusher.
 

@@ -1,9 +1,9 @@
-//! How many records a pipeline takes in a second, over the last few seconds.
+//! Rate of a pipeline: the records that it takes in per second, over the last few seconds.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How far back the rate looks. Shorter: it jumps with each batch that comes late. Longer: it tells of a stop that much later.
+/// Time that the rate covers. Shorter: it jumps with each batch that comes late. Longer: it shows a stop that much later.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The most samples that are kept: those of the window, as they come once a second.
@@ -25,7 +25,7 @@ impl Rate {
         }
     }
 
-    /// How many came a second, given how many there are now; 0 before the first sample.
+    /// Returns the number of records per second, given the total by now; 0 before the first sample.
     pub fn per_second(&self, now: Instant, total: u64) -> f64 {
         let since = self.samples.iter().rfind(|sample| older(sample, now)).or_else(|| self.samples.front());
         let Some((then, before)) = since else { return 0.0 };

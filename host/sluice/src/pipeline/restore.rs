@@ -1,4 +1,5 @@
-//! Where a pipeline goes on: its checkpoint, if what it reads and runs still fits. The rest is in [`sluice_core::run::resume`].
+//! Resumption of a pipeline from its checkpoint, if what it reads and runs still fits. The rest is in
+//! [`sluice_core::run::resume`].
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ pub fn load(pipeline: &Pipeline, store: &dyn CheckpointStore) -> Result<Option<C
     Ok(head)
 }
 
-/// Where its source starts.
+/// Returns the position at which the source starts; none without a checkpoint.
 pub fn start(head: Option<&Checkpoint>) -> Option<Start> {
     head.map(|head| Start::At(head.intervals.ends()))
 }

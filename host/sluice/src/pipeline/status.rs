@@ -1,4 +1,4 @@
-//! What a pipeline says of itself: counters that its lane and its flusher raise, read by the admin API and the board.
+//! Status of a pipeline: counters that its lane and its flusher raise, read by the admin API and the board.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use sluice_core::{Partition, time};
 use super::rate::Rate;
 use crate::config::unveiled;
 
-/// How many of the last deployments are shown with a pipeline; `sluice history` has all.
+/// Number of deployments, the last ones, that are shown with a pipeline; `sluice history` has all.
 const SHOWN_DEPLOYMENTS: usize = 3;
 
-/// What a pipeline is doing.
+/// Activity of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -25,11 +25,11 @@ pub enum State {
     Running,
     /// A server is away; everything is kept until it is back.
     Holding,
-    /// It can't go on until somebody changes something.
+    /// The pipeline can't go on until somebody changes something.
     Stopped,
-    /// Its operator fails whatever the records; it is tried again after a while, or with another file.
+    /// The operator fails whatever the records; it is tried again after a while, or with another file.
     Disabled,
-    /// It did what it was asked to do and ended.
+    /// The pipeline did what it was asked to do and ended.
     Finished,
 }
 
@@ -44,21 +44,21 @@ pub struct RunningOperator {
     pub generation: u64,
 }
 
-/// What the groups of a pipeline's fold take of memory.
+/// Memory of the groups of a pipeline's fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Groups {
-    /// How many are in memory; those that aren't are in the checkpoint store.
+    /// Number of groups in memory; the others are in the checkpoint store.
     pub groups: u64,
-    /// What they take, in bytes.
+    /// Memory that they take, in bytes.
     pub bytes: u64,
 }
 
-/// One pipeline's line in `GET /status`.
+/// Entry of one pipeline in `GET /status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The pipeline's name.
     pub name: String,
-    /// What it is doing.
+    /// Activity of the pipeline.
     pub state: State,
     /// Why it isn't running.
     pub reason: Option<String>,
@@ -72,19 +72,19 @@ pub struct Snapshot {
     pub rejected: u64,
     /// Rows that came after the end of one of their windows, whatever became of them.
     pub late: u64,
-    /// How many of them for each reason; those past a bound of different ones share one.
+    /// Number of rejections for each reason; past a bound, all further reasons share one entry.
     pub reasons: BTreeMap<String, u64>,
-    /// How many of them were written as dead letters.
+    /// Number of rejections that were written as dead letters.
     pub dead_letters: u64,
     /// Values that were dropped, or changed, on their way into columns: how many for each field and reason. Their records went on.
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,
     /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
-    /// How long records waited for the last cut-over to other operators since the start, in microseconds.
+    /// Time that records waited for the last cut-over to other operators since the start, in microseconds.
     #[serde(default)]
     pub swap_pause_us: Option<u64>,
-    /// Whether the operators that run are on their probation: its end makes the next checkpoint.
+    /// True if the running operators are on their probation: its end makes the next checkpoint.
     #[serde(default)]
     pub on_trial: bool,
     /// Flushes that every sink has taken.
@@ -97,18 +97,18 @@ pub struct Snapshot {
     pub operator: Option<RunningOperator>,
     /// Why the newest file of an operator isn't the one that runs.
     pub refused: Option<String>,
-    /// Whether the pipeline stays with its operators, whatever is deployed.
+    /// True if the pipeline stays with its operators, whatever is deployed.
     pub pinned: bool,
-    /// Since when that generation runs, or its trial lasts, in UTC.
+    /// Time since which that generation runs, or its trial lasts, in UTC.
     pub since: Option<String>,
     /// The last deployments, the newest first.
     pub deployments: Vec<Deployment>,
     /// The fold's groups in memory; none for a pipeline without a fold, or before it has begun.
     pub groups: Option<Groups>,
-    /// Whether groups are still to be written again to the tables.
+    /// True if groups are still to be written again to the tables.
     #[serde(default)]
     pub refreshing: bool,
-    /// What was last found of its tables, or done about them, since the service began.
+    /// Last finding about the pipeline's tables, or the last action on them, since the service began.
     #[serde(default)]
     pub tables: Option<String>,
 }
@@ -133,12 +133,12 @@ pub struct Status {
 struct Now {
     state: State,
     reason: Option<String>,
-    /// Since when it waits or holds, for whomever.
+    /// Time since which the pipeline waits or holds, for any server or host.
     waits_since: Option<Instant>,
     operator: Option<RunningOperator>,
     refused: Option<String>,
     on_trial: bool,
-    /// Since when.
+    /// Time since which the trial lasts.
     trial_since: Option<String>,
     reasons: BTreeMap<String, u64>,
     dropped: BTreeMap<String, u64>,
@@ -156,7 +156,7 @@ struct Now {
 const UNKNOWN: i64 = -1;
 
 impl Status {
-    /// Of a pipeline that has not begun.
+    /// Makes the status of a pipeline that has not begun.
     pub fn new(name: &str) -> Status {
         Status {
             name: name.to_owned(),
@@ -214,7 +214,7 @@ impl Status {
         self.dead_letters.fetch_add(number as u64, Ordering::Relaxed);
     }
 
-    /// Whether any were written since the service began.
+    /// Returns true if letters were written since the service began.
     pub fn has_dead_letters(&self) -> bool {
         self.dead_letters.load(Ordering::Relaxed) > 0
     }
@@ -243,19 +243,19 @@ impl Status {
         self.lag.store(lag.and_then(|lag| i64::try_from(lag).ok()).unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
-    /// How long records waited for the last cut-over.
+    /// Sets the time that records waited for the last cut-over.
     pub fn set_swap_pause(&self, pause: Duration) {
         self.swap_pause.store(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    /// Whether what runs is on trial.
+    /// Sets whether the running operators are on trial.
     pub fn set_on_trial(&self, on_trial: bool) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.on_trial = on_trial;
         now.trial_since = now.trial_since.take().filter(|_| on_trial);
     }
 
-    /// What runs is on trial from this time on, in microseconds since 1970-01-01T00:00:00 UTC.
+    /// Begins a trial of the running operators at this time, in microseconds since 1970-01-01T00:00:00 UTC.
     pub fn begin_trial(&self, since: i64) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         (now.on_trial, now.trial_since) = (true, time::shown(since));
@@ -276,7 +276,7 @@ impl Status {
         news
     }
 
-    /// What ran, and what the pipeline stays with.
+    /// Sets the deployments and whether the pipeline is pinned.
     pub fn set_history(&self, history: &History) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.pinned = history.pinned().is_some();
@@ -291,12 +291,12 @@ impl Status {
         now.groups = groups.map(|(groups, bytes)| Groups { groups: groups as u64, bytes: bytes as u64 });
     }
 
-    /// Whether groups are still to be written again.
+    /// Sets whether groups are still to be written again.
     pub fn set_refreshing(&self, refreshing: bool) {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).refreshing = refreshing;
     }
 
-    /// What was found of the tables at this time.
+    /// Sets the last finding about the tables, with its time.
     pub fn set_tables(&self, said: &str, at: i64) {
         let at = time::shown(at / 1_000_000 * 1_000_000).unwrap_or_default();
         self.now.lock().unwrap_or_else(PoisonError::into_inner).tables = Some(format!("{at} {said}"));
@@ -318,7 +318,7 @@ impl Status {
         news
     }
 
-    /// For how long the pipeline has waited for somebody, and why it does now; none if it doesn't.
+    /// Returns the time that the pipeline has waited for somebody, and the reason why it waits now; none if it doesn't wait.
     pub fn waits(&self) -> Option<(Duration, String)> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         Some((now.waits_since?.elapsed(), now.reason.clone()?))
@@ -329,7 +329,7 @@ impl Status {
         &self.name
     }
 
-    /// Everything at this moment.
+    /// Returns the whole status at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let records = self.records.load(Ordering::Relaxed);

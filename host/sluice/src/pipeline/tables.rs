@@ -1,4 +1,4 @@
-//! Whether a pipeline's tables are those that its rows went to.
+//! Check of a pipeline's tables: they must be the ones that its rows went to.
 //!
 //! The checkpoint keeps what each sink found, under `sink CONNECTION` the server's database and under `sink CONNECTION.TABLE` the
 //! table itself. A start compares, and so does every flush (see [`Sink::found`](sluice_connectors::Sink::found)): one that finds
@@ -23,10 +23,10 @@ use super::assemble::Trouble;
 use super::flush::{OpenSink, Table};
 use crate::config::Pipeline;
 
-/// What the checkpoint's identities of sinks begin with.
+/// Prefix of the names under which the checkpoint keeps the identities of sinks.
 const SINK: &str = "sink ";
 
-/// How many groups are read at once to be counted. Fewer: more calls. More: memory.
+/// Number of groups that are read at once to be counted. Fewer: more calls. More: memory.
 const COUNTED_AT_ONCE: usize = 8_192;
 
 /// A sink's table as it is now.
@@ -87,7 +87,7 @@ fn compared<'a>(pipeline: &'a Pipeline, sinks: &'a [OpenSink]) -> impl Iterator<
     })
 }
 
-/// Whether the pipeline has groups whose rows a table could lack. Blocks.
+/// Returns true if the pipeline has groups whose rows a table could lack. Blocks.
 pub fn has_groups(pipeline: &str, head: Option<&Checkpoint>, store: &dyn CheckpointStore) -> Result<bool, StoreError> {
     if head.is_none_or(|head| head.form.is_none()) {
         return Ok(false);
@@ -137,7 +137,7 @@ fn count(pipeline: &str, store: &dyn CheckpointStore) -> Result<u64, StoreError>
 enum Lacks<'a> {
     Nothing,
     Rows(String),
-    /// Another database: before and now.
+    /// The database is another one: before and now.
     Database(&'a str, &'a str),
 }
 
@@ -164,7 +164,7 @@ fn lacks<'a>(table: &Compared<'a>, identities: &'a BTreeMap<String, String>, gro
     }
 }
 
-/// Whether two databases have the same name on whichever servers.
+/// Returns true if two databases have the same name, on whichever servers.
 fn same_name(one: &str, other: &str) -> bool {
     let name = |database: &str| database.split(" of the server ").next().map(str::to_owned);
     name(one) == name(other)
@@ -184,7 +184,7 @@ fn elsewhere(pipeline: &str, table: &Compared<'_>, folds: bool, before: &str, no
     )
 }
 
-/// What is said of a transformer's tables that lack rows, which nobody here can make again.
+/// Returns the message about a transformer's tables that lack rows, which nobody here can make again.
 pub fn lost(pipeline: &Pipeline, lacking: &[String]) -> String {
     let (name, why) = (&pipeline.name, lacking.join("; "));
     let again = match pipeline.transaction() {

@@ -1,4 +1,4 @@
-//! What a run says of itself, in the status and in the log.
+//! Reports of a run, in the status and in the log.
 
 use std::time::Instant;
 

@@ -16,7 +16,7 @@ use super::assemble::Trouble;
 use crate::config::{Delivery, Pipeline, Sink};
 use crate::connections::Connections;
 
-/// Where each partition goes on.
+/// Offset at which each partition goes on.
 type Ends = BTreeMap<Partition, Offset>;
 
 /// Why a sink without a key can't take these rows, if it can't.
@@ -25,7 +25,7 @@ pub fn keyless(sink: &Sink, folds: bool) -> Option<String> {
     refused.then(|| format!("the rows of an aggregator change, and the sink of table `{}` has no key", sink.table))
 }
 
-/// How far the pipeline's rows are, as the database has it.
+/// Returns how far the pipeline's rows are, as the database says.
 pub async fn written(pipeline: &Pipeline, connections: &Arc<Connections>) -> Result<Written, Trouble> {
     let Some(sink) = pipeline.transaction() else { return Ok(Written::default()) };
     connections.written(pipeline, sink).await.map_err(|error| match error {
