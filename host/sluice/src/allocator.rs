@@ -11,9 +11,9 @@ use std::ffi::c_long;
 /// `mi_option_purge_delay` of mimalloc's `mi_option_e`.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// How long freed memory is kept for whoever needs some next, in milliseconds. Shorter: with 0, the gift job takes 1.7 times the processor
-/// time, as memory is faulted in again and again. Longer: with the allocator's own second, five pipelines that catch up hold 160 MB
-/// instead of some 140.
+/// Time for which freed memory is kept for the next allocation, in milliseconds. Shorter: with 0, the gift job takes 1.7 times
+/// the processor time, as memory is faulted in again and again. Longer: with the allocator's own second, five pipelines that
+/// catch up hold 160 MB instead of some 140.
 const PURGE_AFTER_MS: c_long = 100;
 
 #[global_allocator]

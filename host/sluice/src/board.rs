@@ -16,13 +16,13 @@ use crate::pipeline::Snapshot;
 use crate::pipeline::deployments::{outcome, short, shown as operators};
 use crate::running::Statuses;
 
-/// How often a terminal is drawn again.
+/// Time between two drawings of a terminal.
 const FRAME: Duration = Duration::from_secs(1);
-/// How often lines are printed where there is no terminal to draw on.
+/// Time between two printings of lines, where there is no terminal to draw on.
 const LINES: Duration = Duration::from_secs(5);
-/// How many rows of a result are shown.
+/// Number of rows of a result that are shown.
 const SHOWN: usize = 10;
-/// How many deployments are shown.
+/// Number of deployments that are shown.
 const SHOWN_DEPLOYMENTS: usize = 4;
 
 /// A result on the board.
@@ -102,7 +102,7 @@ impl Board {
         text
     }
 
-    /// Each panel's lines; a table that isn't there yet has none.
+    /// Returns the lines of each panel; a table that isn't there yet has none.
     async fn results(&self) -> Vec<Vec<String>> {
         let options = SqliteConnectOptions::new().filename(&self.database).read_only(true);
         let mut connection = SqliteConnection::connect_with(&options).await.ok();

@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// How often the directory is looked at without a notice. Shorter: idle work. Longer: later changes on file systems that give
-/// no notices.
+/// Time between two looks at the directory when no notice comes. Shorter: idle work. Longer: later changes on file systems that
+/// give no notices.
 const NET: Duration = Duration::from_secs(2);
 
-/// How long the directory must be quiet before files are read. Shorter: half-written files are read for nothing. Longer: later
-/// changes.
+/// Time for which the directory must be quiet before files are read. Shorter: half-written files are read for nothing. Longer:
+/// later changes.
 const QUIET: Duration = Duration::from_millis(30);
 
 /// The longest that notices put reading off, in quiet periods. A writer that never pauses must not stop others' changes.
@@ -22,14 +22,14 @@ const MAX_PUT_OFF: u32 = 10;
 /// Says when a directory is to be looked at again.
 pub struct Changes {
     noticed: mpsc::Receiver<()>,
-    /// There was one, and it wasn't quiet since.
+    /// True if a notice came and the directory was not quiet since.
     unquiet: bool,
     /// Kept: dropping a watcher ends its notices.
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl Changes {
-    /// Of the files in this directory, from now on.
+    /// Watches the files of this directory from now on.
     pub fn in_directory(path: &Path) -> Changes {
         let (notices, noticed) = mpsc::channel(1);
         Changes { noticed, unquiet: false, _watcher: watcher(path, notices) }
@@ -75,11 +75,13 @@ fn watcher(path: &Path, notices: mpsc::Sender<()>) -> Option<RecommendedWatcher>
         .ok()
 }
 
-/// How long ago a file must have changed for its stamp to tell it from all later ones: file systems count time in steps, some in
-/// whole seconds, and two writings within one look the same. Shorter: a step is missed. Longer: files are read again for nothing.
+/// Least age of a file's last change at which its stamp differs from all later ones: file systems count time in steps, some in
+/// whole seconds, and two writings within one step look the same. Shorter: a change within a step is missed. Longer: files are
+/// read again for nothing.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What changes when a file is written again, replaced, or linked otherwise, whatever times and sizes its writer gives it.
+/// Stamp of a file. It changes when the file is written again, replaced, or linked otherwise, whatever times and sizes its writer
+/// gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Device and number.
@@ -90,17 +92,17 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file that has this name now.
+    /// Takes the stamp of the file that has this name now.
     pub fn of(path: &Path) -> std::io::Result<Stamp> {
         std::fs::metadata(path).map(|metadata| Stamp::from(&metadata))
     }
 
-    /// Of a file that is open.
+    /// Takes the stamp of an open file.
     pub fn of_file(file: &File) -> std::io::Result<Stamp> {
         file.metadata().map(|metadata| Stamp::from(&metadata))
     }
 
-    /// Whether whatever is written from now on has another.
+    /// Returns true if every later writing of the file will have another stamp.
     pub fn is_settled(&self) -> bool {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let changed = Duration::from_secs(self.changed.0.try_into().unwrap_or(0));

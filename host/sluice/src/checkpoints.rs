@@ -8,8 +8,8 @@ use sluice_store::{Histories, Store};
 use crate::config::Config;
 use crate::private;
 
-/// What the store keeps in memory of the files that it reads, for all pipelines of the service; the groups that pipelines are
-/// at work on are theirs (`state.memory`). Less than the filters and indices of 20 million groups, some 40 MB, would read
+/// Memory in which the store keeps parts of the files that it reads, for all pipelines of the service; groups that pipelines work
+/// on have memory of their own (`state.memory`). Less than the filters and indices of 20 million groups, some 40 MB, would read
 /// those again for each group; more would keep states twice.
 const CACHE_BYTES: u64 = 64 << 20;
 
@@ -20,7 +20,7 @@ pub fn open(config: &Config) -> Result<Store, StoreError> {
     Store::open(&directory(&config.state), CACHE_BYTES)
 }
 
-/// What ran in the pipelines of a service with this state directory; also beside a host that runs.
+/// Opens the histories of the pipelines of a service with this state directory, even while its host runs.
 pub fn histories(state: &Path) -> Histories {
     Histories::of(&directory(state))
 }

@@ -1,4 +1,4 @@
-//! What a connection's name stands for: the only place that knows both the configuration and the connectors.
+//! Connections by name: the only place that knows both the configuration and the connectors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,8 +22,8 @@ use sluice_core::{Field, Kind};
 
 use crate::config;
 
-/// How long a server has to answer when a pipeline opens or is checked. Shorter: a broker that elects a leader counts as away. Longer:
-/// `sluice check` keeps people waiting.
+/// Time in which a server must answer when a pipeline opens or is checked. Shorter: a broker that elects a leader counts as away.
+/// Longer: `sluice check` keeps people waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection, ready to open things on.
@@ -36,7 +36,7 @@ enum Connection {
     Sqlite(SqliteConnection),
 }
 
-/// Where dead letters go, and whether what is missing there is made.
+/// Place for dead letters. The flag says whether a missing table or topic is made.
 enum LettersPlace<'a> {
     Mysql(&'a MysqlConnection, &'a str, bool),
     Sqlite(&'a SqliteConnection, &'a str, bool),
@@ -44,13 +44,13 @@ enum LettersPlace<'a> {
     File(&'a Path),
 }
 
-/// All connections of a service. Pipelines that look up on the same one share its pool and its cache.
+/// Connections of a service. Pipelines that look up on the same one share its pool and its cache.
 pub struct Connections {
     by_name: BTreeMap<String, Connection>,
 }
 
 impl Connections {
-    /// Of these settings; connects nothing yet.
+    /// Makes the connections of these settings; connects to nothing yet.
     pub fn new(settings: &BTreeMap<String, config::Connection>) -> Result<Connections, LookupError> {
         let by_name = settings.iter().map(|(name, settings)| Ok((name.clone(), connection(settings)?)));
         Ok(Connections { by_name: by_name.collect::<Result<_, LookupError>>()? })
@@ -102,7 +102,7 @@ impl Connections {
         }
     }
 
-    /// Whether the lookup's table and columns are there. Blocks while the server answers.
+    /// Checks that the lookup's table and columns are there. Blocks until the server answers.
     pub fn check_lookup(&self, lookup: &config::Lookup) -> Result<(), LookupError> {
         let columns = lookup_columns(lookup);
         match self.by_name.get(&lookup.connection) {
@@ -143,7 +143,7 @@ impl Connections {
         }
     }
 
-    /// Whether a sink's table is there and has a row.
+    /// Returns true if a sink's table has a row.
     pub async fn has_rows(&self, sink: &config::Sink) -> Result<bool, SinkError> {
         match self.by_name.get(&sink.connection) {
             Some(Connection::Mysql(mysql)) => mysql.has_rows(&sink.table).await,
@@ -152,7 +152,7 @@ impl Connections {
         }
     }
 
-    /// How far the rows of such a sink are.
+    /// Returns how far the rows of a sink with transactions are, as its database says.
     pub async fn written(&self, pipeline: &config::Pipeline, sink: &config::Sink) -> Result<Written, SinkError> {
         let (name, topic) = (&pipeline.name, &pipeline.source.topic);
         match self.by_name.get(&sink.connection) {
@@ -162,7 +162,7 @@ impl Connections {
         }
     }
 
-    /// Everything that opening the pipeline's sink would find at fault; makes nothing.
+    /// Reports every fault that opening the pipeline's sink would find; makes nothing.
     pub async fn check_sink(
         &self,
         pipeline: &config::Pipeline,
@@ -194,7 +194,7 @@ impl Connections {
         }
     }
 
-    /// Everything that opening the place for dead letters would find at fault; makes nothing.
+    /// Reports every fault that opening the place for dead letters would find; makes nothing.
     pub async fn check_letters(&self, place: &config::DeadLetters) -> Result<(), SinkError> {
         match self.letters_place(place)? {
             LettersPlace::Mysql(mysql, table, create) => mysql.check_letters(table, create).await,
@@ -318,7 +318,7 @@ async fn blocking<T: Send + 'static>(
     work.unwrap_or_else(|error| Err(SinkError::Unusable(format!("{error}; this is a defect"))))
 }
 
-/// This process, as people tell it from others.
+/// Returns the name of this process for people: the host's name and the process's number.
 fn this_host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = if name.trim().is_empty() { "a host without a name" } else { name.trim() };

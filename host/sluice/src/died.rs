@@ -1,4 +1,4 @@
-//! What is kept from dying with something in it that panics: a panic is a defect, which ends what it happened in and nothing else.
+//! Protection against panics: a panic is a defect, which ends the work that it happened in and nothing else.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// How long something that died is left alone before it is begun again. Shorter: what dies at once takes a core and fills the log.
-/// Longer: what it does isn't done for that long.
+/// Wait before work that died begins again. Shorter: work that dies at once takes a core and fills the log. Longer: the work
+/// isn't done for that long.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What the call answers, or what it said when it panicked. What it had borrowed is to be used no more.
+/// Makes a call, and returns its answer or the message of its panic. After a panic, whatever the call had borrowed must not be
+/// used any more.
 pub fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| said(panic.as_ref()))
 }

@@ -1,4 +1,4 @@
-//! How a process is asked to end, and that it does.
+//! End of the process: how it is asked for, and that it comes.
 //!
 //! ```text
 //! SIGTERM, SIGINT, SIGHUP ──▶ thread `signals` ──▶ whoever works: ends in order, within its time
@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use crate::config::STOP_WITHIN;
 use crate::log;
 
-/// How long after the time for an orderly end the process is ended, whatever it does. Shorter: what ends in time is cut off while it says
-/// so. Longer: so does whoever waits, as nothing more comes of it.
+/// Time after the bound for an orderly end at which the process is ended, whatever it does. Shorter: work that ends in time is
+/// cut off while it reports that. Longer: people wait that much longer, although nothing more comes of it.
 const LATE: Duration = Duration::from_millis(500);
 
 /// A signal this soon after the first is the same request: a terminal that closes, or a service manager, may send two. Shorter: such
@@ -27,7 +27,7 @@ const SAME_REQUEST: Duration = Duration::from_millis(250);
 /// SIGHUP among those in `/proc/self/status`.
 const HANGUP_IGNORED: u64 = 1;
 
-/// Whether the process was asked to end.
+/// Request to end: tells whether the process was asked to.
 pub struct Ending {
     asked: watch::Receiver<Option<&'static str>>,
     within: watch::Sender<Duration>,
@@ -88,7 +88,7 @@ async fn watch_over(
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// None if the process was started so as to survive its terminal (`nohup`).
+    /// Hang-up signal; none if the process was started so as to survive its terminal (`nohup`).
     hangup: Option<Signal>,
 }
 
@@ -112,13 +112,13 @@ impl Signals {
         }
     }
 
-    /// Those that came meanwhile count no more.
+    /// Ignores the signals that came meanwhile.
     async fn forget(&mut self) {
         while tokio::time::timeout(Duration::ZERO, self.next()).await.is_ok() {}
     }
 }
 
-/// Whether SIGHUP was ignored when the process began. A system that doesn't say has it heard.
+/// Returns true if SIGHUP was ignored when the process began. Where the system doesn't say, SIGHUP is not ignored.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Which host this is, to those that it shares topics with.
+//! Name of this host for the hosts that it shares topics with.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -10,7 +10,7 @@ use sluice_store::{Histories, Store};
 
 use crate::operators::Artifacts;
 
-/// What is kept of all pipelines of the service. Every call but `histories` blocks.
+/// Records about all pipelines of the service. Every call but `histories` blocks.
 #[derive(Clone)]
 pub struct Kept {
     store: Arc<Store>,
@@ -22,7 +22,7 @@ impl Kept {
         Kept { store, runtime }
     }
 
-    /// What ran in each pipeline.
+    /// Gives access to the history of each pipeline.
     pub fn histories(&self) -> &Histories {
         self.store.histories()
     }

@@ -21,28 +21,28 @@ use tokio::time::Instant;
 
 use crate::changes::{Changes, Stamp};
 
-/// How many files are read and compiled at one time. Fewer: heavy ones keep light ones waiting. More: each is in memory, and has a
-/// thread.
+/// Number of files that are read and compiled at one time. Fewer: heavy ones keep light ones waiting. More: each is in memory,
+/// and has a thread.
 const AT_ONCE: usize = 32;
 
-/// When a file is looked at again that is refused though it may be none of its own doing, as the machine had no room for the
-/// compiler: so long, and twice as long each time. Shorter: bad files cost more. Longer: whoever made room waits.
+/// First and longest wait before another look at a file that was refused for a reason which may not be its own, as the machine
+/// had no room for the compiler; the wait doubles each time. Shorter: bad files cost more. Longer: people who made room wait.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(640));
 
-/// How many may wait to have files looked at.
+/// Number of requests to look at files that may wait.
 const ASKED: usize = 4;
 
 /// The artifacts of a pipeline's operators, by name.
 pub type Artifacts = BTreeMap<String, Artifact>;
 
-/// What the directory holds, of the names that pipelines use. A name that is in neither wasn't looked at yet.
+/// Operators of the directory, of the names that pipelines use. A name that is in neither map wasn't looked at yet.
 #[derive(Clone, Default)]
 pub struct Deployed {
     /// The newest valid artifact of each name.
     pub artifacts: Artifacts,
     /// Why a name's newest file is not among them.
     pub refused: BTreeMap<String, String>,
-    /// How often a file was put there, be it the same.
+    /// Number of times that a file of each name was put there, even with the same content.
     puts: BTreeMap<String, u64>,
 }
 
@@ -52,13 +52,13 @@ impl Deployed {
         names.find(|name| !self.artifacts.contains_key(*name) && !self.refused.contains_key(*name))
     }
 
-    /// How often files of these names were put there.
+    /// Returns the number of times that files of these names were put there.
     pub fn puts<'a>(&self, names: impl Iterator<Item = &'a str>) -> u64 {
         names.filter_map(|name| self.puts.get(name)).sum()
     }
 }
 
-/// Has files looked at again, whatever was refused before.
+/// Handle that requests another look at files, whatever was refused before.
 #[derive(Clone)]
 pub struct Looker(mpsc::Sender<Asked>);
 
@@ -90,15 +90,15 @@ pub struct Directory {
     asked: Vec<Asked>,
 }
 
-/// What is known of one.
+/// Knowledge about one operator's file.
 #[derive(Default)]
 struct File {
     seen: Option<Seen>,
     under_way: Option<Look>,
-    /// What is to follow the one under way.
+    /// Look that is to follow the one under way.
     next: Option<Look>,
     again: Option<(Instant, Duration)>,
-    /// It was said that it hangs.
+    /// True if the file system was reported not to answer.
     hung: bool,
 }
 
@@ -106,23 +106,23 @@ struct File {
 #[derive(Clone, PartialEq, Eq)]
 struct Seen {
     stamp: Stamp,
-    /// Whether any later writing has another stamp.
+    /// True if any later writing will have another stamp.
     settled: bool,
     digest: [u8; 32],
 }
 
-/// How thoroughly a file is looked at.
+/// Thoroughness of a look at a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Look {
-    /// If it was put there again.
+    /// Reads the file only if it was put there again.
     IfChanged,
-    /// Also if it wasn't.
+    /// Reads the file even if it is unchanged.
     Anyway,
     /// Somebody asks for it: what the compiler was given up over is tried again, too.
     Asked,
 }
 
-/// What a task says.
+/// Report of a task.
 enum Answer {
     Unchanged(String, Option<Seen>),
     /// The file system doesn't answer; the task waits on.
@@ -173,7 +173,7 @@ impl Directory {
         names.iter().for_each(|name| self.look_at(name, look));
     }
 
-    /// Those whose time has come.
+    /// Looks again at the files whose time for that has come.
     fn look_again(&mut self) {
         let now = Instant::now();
         let due = |file: &File| file.again.is_some_and(|(at, _)| at <= now);
@@ -182,7 +182,7 @@ impl Directory {
         names.iter().for_each(|name| self.look_at(name, Look::Anyway));
     }
 
-    /// When that is next.
+    /// Returns the time of the next such look.
     fn next_again(&self) -> Option<Instant> {
         self.files.values().filter(|file| file.under_way.is_none()).filter_map(|file| Some(file.again?.0)).min()
     }
@@ -314,7 +314,7 @@ impl File {
     }
 }
 
-/// One look at one file.
+/// Task that looks at one file once.
 struct Task {
     name: String,
     path: PathBuf,

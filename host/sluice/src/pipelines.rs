@@ -33,13 +33,13 @@ pub struct Directory {
     /// Files that were good when they were last read.
     seen: BTreeMap<PathBuf, Stamp>,
     pipelines: BTreeMap<String, Pipeline>,
-    /// What was last said of a file that isn't good.
+    /// Problems that were last reported for each file that isn't good.
     refused: BTreeMap<PathBuf, Vec<String>>,
     listing: Option<Question<io::Result<Vec<PathBuf>>>>,
     readings: BTreeMap<PathBuf, Question<Reading>>,
 }
 
-/// What a look at a file finds.
+/// Result of a look at a file.
 enum Reading {
     Unchanged,
     /// The stamp is of before; none if a later writing may have the same.
@@ -47,7 +47,7 @@ enum Reading {
 }
 
 impl Directory {
-    /// Of a service's configuration, whose pipelines are not yet read.
+    /// Makes the directory of a service's configuration; its pipelines are not read yet.
     pub fn new(config: &Config) -> Directory {
         Directory {
             path: config.pipelines_dir.clone(),

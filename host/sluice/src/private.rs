@@ -5,18 +5,18 @@ use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Whom it is open to: its owner.
+/// Permissions of a private directory: only its owner may use it.
 const PRIVATE: u32 = 0o700;
 
 /// The bits that let others write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// What a directory was when it was found.
+/// State in which a directory was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// Nobody but this user could write to it.
+    /// Only this user could write to the directory.
     Ours,
-    /// Others could: what is in it may be anybody's.
+    /// Other users could write to the directory: anybody may have put its content there.
     Open,
 }
 

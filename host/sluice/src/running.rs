@@ -21,38 +21,38 @@ use crate::pipeline::{Again, Ended, Handle, Place, Status, Supervisor, assemble}
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
 
-/// How one pipeline ended.
+/// Outcome of one pipeline's run.
 pub struct Outcome {
     pub status: Arc<Status>,
     pub ended: Ended,
-    /// From the service's start to the pipeline's last flush.
+    /// Seconds from the service's start to the pipeline's last flush.
     pub seconds: f64,
 }
 
-/// What pipelines share.
+/// Resources that the pipelines of a service share.
 pub struct Shared {
     pub connections: Arc<Connections>,
-    /// Which host this is.
+    /// Name of this host.
     pub host: String,
     pub store: Arc<dyn CheckpointStore>,
     pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
     pub until_caught_up: bool,
-    /// How long a backfill waits for a server that is away.
+    /// Longest time that a backfill waits for a server that is away.
     pub patience: Option<Duration>,
     pub started: Instant,
-    /// How long the service has to end once it is asked to.
+    /// Time within which the service must end once it is asked to.
     pub stop_within: Duration,
 }
 
-/// Some pipelines, each with its supervisor.
+/// Group of running pipelines, each with its supervisor.
 pub struct Running {
     shared: Shared,
     /// The operators that the pipelines name.
     names: watch::Sender<BTreeSet<String>>,
     statuses: watch::Sender<Vec<Handle>>,
     pipelines: BTreeMap<String, Member>,
-    /// Those that were asked to end and may not have.
+    /// Pipelines that were asked to end and may not have ended yet.
     leaving: Vec<Leaving>,
     /// Told when one of those has ended.
     left: Arc<Notify>,
@@ -76,7 +76,7 @@ struct Leaving {
 }
 
 impl Member {
-    /// It begins once those before it have ended.
+    /// Starts a pipeline. Its supervisor begins once the pipelines `before` it have ended.
     fn start(pipeline: &Pipeline, shared: &Shared, before: Vec<watch::Receiver<()>>) -> Member {
         let (handle, orders) = Handle::new(&pipeline.name, operator_names(std::slice::from_ref(pipeline)));
         let (ending, mut ended) = watch::channel(false);
@@ -139,8 +139,8 @@ impl Member {
 }
 
 impl Leaving {
-    /// Whether the other must not run before this one has written what it has: it is the same pipeline, or reads as the same group, or
-    /// writes a table that this one writes.
+    /// Returns true if the other pipeline must not run before this one has written its rows: it is the same pipeline, or reads as
+    /// the same group, or writes a table that this one writes.
     fn is_before(&self, other: &Pipeline) -> bool {
         let own = &self.pipeline;
         let writes = |pipeline: &Pipeline, connection: &str, table: &str| {
@@ -157,7 +157,7 @@ impl Leaving {
 }
 
 impl Running {
-    /// None yet. `names` hears which operators they name.
+    /// Makes a group without pipelines. `names` is told which operators the pipelines name.
     pub fn new(shared: Shared, names: watch::Sender<BTreeSet<String>>) -> Running {
         Running {
             shared,
@@ -255,7 +255,7 @@ impl Running {
     }
 }
 
-/// How one has ended that has not ended in time.
+/// Returns the outcome of a pipeline that has not ended in time.
 fn left(status: Arc<Status>, within: Duration) -> Outcome {
     let reason = format!("not ended within {within:?}, and left: what is not flushed is read again at the next start");
     tracing::error!(pipeline = status.name(), "{reason}");

@@ -90,7 +90,7 @@ impl Service {
         Ok(Service { statuses, store, pipelines, refused, looker, ending })
     }
 
-    /// What each pipeline says of itself, now and later.
+    /// Returns the status of each pipeline, now and as pipelines come and go.
     pub fn statuses(&self) -> Statuses {
         self.statuses.clone()
     }

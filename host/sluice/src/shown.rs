@@ -1,4 +1,4 @@
-//! What the log shows of texts that come from outside.
+//! Protection of the log against texts that come from outside.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::config::unveiled;
 
-/// How the log writes an event's fields for people: none can forge a line or act on a terminal.
+/// Formats an event's fields for people, so that no text can forge a line or control a terminal.
 pub fn fields() -> impl for<'a> FormatFields<'a> + Send + Sync + 'static {
     debug_fn(|writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
         let text = format!("{value:?}");

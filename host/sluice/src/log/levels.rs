@@ -9,12 +9,13 @@ use crate::config::nearest;
 /// The variable.
 const VARIABLE: &str = "SLUICE_LOG";
 
-/// What is written unless it says otherwise. The checkpoints' tree tells each file that it writes.
+/// Levels of the log unless the variable is set. The library of the checkpoints' tree logs each file that it writes, so only its
+/// warnings are shown.
 const DEFAULT: &str = "info,lsm_tree=warn";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What people write who mean one of these.
+/// Words that people write for a level, with the level that they mean.
 const MEANT: [(&str, &str); 9] = [
     ("none", "off"),
     ("silent", "off"),
@@ -27,11 +28,11 @@ const MEANT: [(&str, &str); 9] = [
     ("all", "trace"),
 ];
 
-/// Those that are set, or the default.
+/// Returns the levels that the environment sets, or the default.
 ///
 /// # Errors
 ///
-/// What is wrong with the variable, and what would be right.
+/// The problem of the variable, and what would be right.
 pub fn of_environment() -> Result<EnvFilter, String> {
     match std::env::var(VARIABLE) {
         Ok(text) => read(&text),
@@ -40,7 +41,7 @@ pub fn of_environment() -> Result<EnvFilter, String> {
     }
 }
 
-/// Those that are written unless others are set.
+/// Returns the levels that apply unless others are set.
 pub fn default() -> EnvFilter {
     EnvFilter::new(DEFAULT)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// reads. More: a log that nobody reads takes that much memory.
 const MAX_WAITING: usize = 1 << 20;
 
-/// How long a destination that takes nothing at the moment, and says so instead of waiting, is left alone.
+/// Wait before another try at a destination that takes nothing at the moment, and says so instead of blocking.
 const WHILE_FULL: Duration = Duration::from_millis(10);
 
 /// Takes lines at once, and writes them in their order in a thread of its own.
@@ -28,7 +28,7 @@ struct Shared {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// One that was taken isn't written yet.
+    /// True if a line was taken from the queue and isn't written yet.
     writing: bool,
 }
 
@@ -42,7 +42,7 @@ impl Lines {
         Lines(shared)
     }
 
-    /// How many could not be written, or were too many.
+    /// Returns the number of lines that could not be written or had no room.
     pub fn lost(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ fn write(out: &mut impl Write, line: &[u8]) -> Result<(), usize> {
     Ok(())
 }
 
-/// What one event is written to: a line for each call.
+/// Writer for one event: each call writes a line.
 pub struct Line<'a>(&'a Shared);
 
 impl<'a> Line<'a> {

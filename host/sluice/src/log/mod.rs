@@ -21,8 +21,8 @@ use crate::config::unveiled;
 use crate::shown::{self, Unveiled};
 use lines::{Line, Lines};
 
-/// How long the process waits at its end for the lines that nobody has read yet. Shorter: a slow reader misses the last ones. Longer:
-/// a reader that is stuck holds up the end.
+/// Longest wait at the process's end for lines that nobody has read yet. Shorter: a slow reader misses the last lines. Longer: a
+/// reader that is stuck holds up the end.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// The process's lines, once there is a log.
@@ -52,7 +52,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     wrong.map_or(Ok(()), |reason| bail!(reason))
 }
 
-/// How many lines were lost since the start.
+/// Returns the number of lines that were lost since the start.
 pub fn lost() -> u64 {
     LINES.get().map_or(0, Lines::lost)
 }
