@@ -9,7 +9,7 @@ pub struct FoundTable {
     /// it is in. None where nobody says. A table that is rebuilt, moved or brought back may be another by this, with the
     /// same rows.
     pub table: Option<String>,
-    /// It has no row.
+    /// True if the table has no row.
     pub is_empty: bool,
     /// Columns were added when it was opened: in them, the rows that it had have null.
     pub is_widened: bool,
@@ -19,7 +19,7 @@ pub struct FoundTable {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watched {
     pub(crate) found: FoundTable,
-    /// Nobody can say whether it has rows.
+    /// True if the rights of the user don't allow to find out whether the table has rows.
     pub(crate) is_blind: bool,
     pub(crate) expects_rows: bool,
     pub(crate) has_rows: bool,

@@ -1,4 +1,4 @@
-//! Everything that Sluice reads from, asks, and writes to: one folder each, behind six traits.
+//! Connectors: everything that Sluice reads from, asks, and writes to. Each has a folder, and there are six traits.
 //!
 //! [`Source`] gives records, [`sluice_core::lookup::Lookup`] joins facts, [`Sink`] takes rows,
 //! [`TransactionSink`] takes rows with the intervals that made them, [`Writer`] takes records,

@@ -25,12 +25,12 @@ pub struct Target {
 /// The equality that says which keys are one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyEquality {
-    /// Those that are the same value. A table that takes others for the same is refused.
+    /// Keys are the same if their values are. A table that compares otherwise is refused.
     #[default]
     Exact,
     /// The same; but a table may pass over spaces at the end of a text, since no text of a key that ends in one is written.
     Trimmed,
-    /// Those that the table takes for the same: of their rows the last one stays.
+    /// Keys are the same if the table considers them equal: of their rows the last one stays.
     Table,
 }
 

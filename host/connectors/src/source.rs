@@ -19,15 +19,15 @@ pub enum Start {
     Latest,
     /// The consumer group's last commit; the oldest record where it has none.
     Committed,
-    /// These offsets, where a checkpoint ends; the oldest record of partitions that it doesn't know. Offsets that the topic
-    /// doesn't have any more, or not yet, are [`SourceError::Unusable`]: nothing is skipped in silence.
+    /// Given offsets, where a checkpoint ends; the oldest record in partitions that have none. Offsets that the topic doesn't
+    /// have any more, or not yet, are [`SourceError::Unusable`]: nothing is skipped silently.
     At(BTreeMap<Partition, Offset>),
 }
 
 /// A subscription says what to read, and where to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// All its partitions are read, also those that are added later; or those that this host has of them.
+    /// Topic to read: all its partitions, also those that are added later, or the partitions that this host has of it.
     pub topic: String,
     /// The consumer group that commits go to, and among whose members partitions are shared.
     pub group: String,

@@ -26,7 +26,7 @@ use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError, Target};
 /// The table that keeps the intervals; made if it is missing.
 pub const TABLE: &str = "sluice_checkpoint";
 
-/// Whose rows are written, and where.
+/// Writer and table of a transaction.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     /// The table. Without a key, rows are inserted and never replaced.
@@ -41,7 +41,7 @@ pub struct Ledger {
     pub host: String,
 }
 
-/// All of a flush.
+/// Content of a flush's transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct Transaction<'a> {
     /// The rows.

@@ -82,15 +82,15 @@ pub enum ArtifactError {
         /// The bytes of the file.
         size: usize,
     },
-    /// No byte at all.
+    /// The file has no bytes.
     #[error("the file is empty: build the operator again, or wait until it is written")]
     Empty,
-    /// It doesn't begin as WebAssembly does.
+    /// The file doesn't begin as WebAssembly does.
     #[error(
         "the file is not WebAssembly, which begins with the bytes 00 61 73 6d: give the .wasm file that the build made"
     )]
     NotWasm,
-    /// It begins well, and then can't be read.
+    /// The file begins well, but the rest can't be read.
     #[error("the file is cut off or damaged ({0}): build or copy it again")]
     Broken(String),
     /// The file is a core module: what a compiler makes before it is a component.
@@ -99,13 +99,13 @@ pub enum ArtifactError {
          -o OPERATOR.wasm`"
     )]
     CoreModule,
-    /// It asks for more than its arguments.
+    /// The component imports more than an operator is given.
     #[error(
         "it imports what no operator is given: {}; an operator is a pure function, so build it without WASI (in Rust \
          for the target wasm32-unknown-unknown)", .0.join(", ")
     )]
     ForeignImports(Vec<String>),
-    /// It was built against another version of `wit/`.
+    /// The component was built against another version of `wit/`.
     #[error("it is built for sluice:operator@{found} and this host speaks {spoken}: build it with this host's SDK")]
     OtherVersion {
         /// The version that the component speaks.
@@ -113,14 +113,14 @@ pub enum ArtifactError {
         /// The version that this host speaks.
         spoken: &'static str,
     },
-    /// It exports neither of the contract's worlds.
+    /// The component exports neither of the contract's worlds.
     #[error(
         "it is of no world that this host knows, as it exports {}: an operator exports sluice:operator/transform, and \
          sluice:operator/fold if it aggregates",
         listed(exports)
     )]
     UnknownWorld {
-        /// All that it does export.
+        /// Names of its exports.
         exports: Vec<String>,
     },
     /// The names are right and the types behind them are not.

@@ -62,7 +62,7 @@ impl Default for CompileLimits {
 pub struct Helper {
     /// The program.
     pub program: PathBuf,
-    /// Its arguments, which tell it the cache and the limits.
+    /// Arguments of the program, which tell it the cache and the limits.
     pub arguments: Vec<OsString>,
     /// The limits that the program sets itself.
     pub limits: CompileLimits,
@@ -83,7 +83,7 @@ impl Failure {
 }
 
 impl Helper {
-    /// Has a component compiled. Blocks until that is done, or given up.
+    /// Compiles a component in the helper's process. Blocks until that is done, or given up.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<(), Failure> {
         let failed = |error: io::Error| {
             Failure::passing(ArtifactError::Uncompilable(format!("the compiler can't be run: {error}")))

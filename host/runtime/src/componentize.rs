@@ -11,16 +11,16 @@ const WORLD_SECTION: &str = "component-type";
 /// The reason why a module can't become a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentizeError {
-    /// It can't be read.
+    /// The module can't be read.
     #[error(transparent)]
     Unreadable(#[from] ArtifactError),
-    /// Nothing in it says which world it is of.
+    /// The module doesn't say which world it is of.
     #[error(
         "the module doesn't say which world it is of, as it has no `component-type` section: build it with the SDK or \
          with wit-bindgen against wit/, and don't strip custom sections"
     )]
     NoWorld,
-    /// Its imports and exports are not those of its world.
+    /// The module's imports and exports are not those of its world.
     #[error("the module can't become a component: {0}")]
     Unfit(String),
 }

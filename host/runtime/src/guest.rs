@@ -134,7 +134,8 @@ impl LineGate {
         LineGate { limit, window: None, lines: 0, suppressed: 0 }
     }
 
-    /// None: the line is left out. Else how many lines were left out in the window that this line has ended.
+    /// Decides about a line. None means that it is left out. Otherwise returns the number of lines that were left out in the
+    /// window that this line has ended.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let current = self.window.is_some_and(|start| now.saturating_duration_since(start) < LOG_WINDOW);
         if current && self.lines >= self.limit {

@@ -14,11 +14,11 @@ pub struct Description {
     pub world: Option<World>,
     /// Says whether it is a component; else it is a core module.
     pub component: bool,
-    /// Everything that it imports, by full name.
+    /// Names of all imports, in full.
     pub imports: Vec<String>,
-    /// Those of its imports for which it would be refused.
+    /// Imports for which the component would be refused.
     pub foreign_imports: Vec<String>,
-    /// Everything that it exports, by full name.
+    /// Names of all exports, in full.
     pub exports: Vec<String>,
     /// The size in bytes.
     pub size: usize,

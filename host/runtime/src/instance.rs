@@ -19,16 +19,16 @@ pub enum OpenError {
     /// The operator's own words about the configuration or the columns.
     #[error("the operator refuses to open: {0}")]
     Refused(String),
-    /// It trapped on start or in `open`.
+    /// The operator trapped on start or in `open`.
     #[error("the operator trapped in open: {0}")]
     Trap(String),
-    /// It spun, or wanted too much memory.
+    /// The operator ran too long, or wanted too much memory.
     #[error("the operator exceeded its limit in open: {0}")]
     Limit(String),
-    /// It answered a plan that can't be kept.
+    /// The operator answered a plan that can't be kept.
     #[error("the operator broke the contract in open: {0}")]
     Contract(String),
-    /// All instances that the host has room for are taken.
+    /// The host has no room for another instance.
     #[error("{0}")]
     NoRoom(String),
     /// The pipeline is to end.

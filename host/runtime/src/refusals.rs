@@ -45,7 +45,7 @@ impl Refusals {
         }
     }
 
-    /// This one is to be tried again.
+    /// Forgets the refusals of this artifact, so that it is tried again.
     pub(crate) fn forget(&self, artifact: Digest) {
         for what in WHATS {
             // There mostly is none.

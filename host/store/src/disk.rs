@@ -30,7 +30,7 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Under its name there is all of it or what was there before, after a crash as well.
+/// Writes a file so that, even after a crash, its name holds either all of the new content or the content before.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;

@@ -16,7 +16,7 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// Those beside the checkpoints in this directory.
+    /// Opens the histories beside the checkpoints in this directory.
     pub fn of(checkpoints: &Path) -> Histories {
         Histories { directory: checkpoints.join("deployments") }
     }

@@ -1,4 +1,4 @@
-//! One pipeline's checkpoint: its log and its tree.
+//! Checkpoint of one pipeline: its log and its tree.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

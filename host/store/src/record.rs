@@ -72,7 +72,7 @@ pub(crate) fn encode_commit(sequence: u64, head: &[u8], changes: &Changes) -> Op
     Some(bytes)
 }
 
-/// No length in a commit is above [`COMMIT_BYTES`], which fits.
+/// Encodes a length. No length in a commit is above [`COMMIT_BYTES`], which fits into 32 bits.
 fn length_of(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(DROPPED).to_le_bytes()
 }

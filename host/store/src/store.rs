@@ -208,7 +208,7 @@ impl CheckpointStore for Store {
         self.lock.check()
     }
 
-    /// One whose checkpoint can't be read is among them.
+    /// Returns the pipelines that have a checkpoint, also those whose checkpoint can't be read.
     fn pipelines(&self) -> Result<Vec<String>, StoreError> {
         let names = disk::names(&self.directory).map_err(|error| disk::failed("read it", &self.directory, &error))?;
         let mut pipelines: Vec<String> = names.iter().filter_map(|name| names::pipeline(name)).collect();

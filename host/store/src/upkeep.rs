@@ -11,7 +11,7 @@ use sluice_core::checkpoint::StoreError;
 use crate::pipeline::Pipeline;
 
 pub(crate) struct Upkeep {
-    /// None once the store is being closed.
+    /// Channel to the thread; none once the store is being closed.
     due: Option<Sender<Weak<Pipeline>>>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -29,8 +29,8 @@ impl Upkeep {
         Ok(Upkeep { due: Some(due), stopping, thread: Some(thread) })
     }
 
-    /// Has the pipeline's tree written soon. Two messages a commit at most, and commits wait when the thread falls behind: so
-    /// the channel needs no bound of its own.
+    /// Requests that the pipeline's tree is written soon. There are two messages a commit at most, and commits wait when the
+    /// thread falls behind, so the channel needs no bound of its own.
     pub(crate) fn write(&self, pipeline: &Arc<Pipeline>) {
         if let Some(due) = &self.due {
             // The thread ends only with the store.

@@ -31,7 +31,7 @@ pub const ENTRIES_TOPIC: &str = "live_streaming_log";
 /// The topic of the gifts.
 pub const GIFTS_TOPIC: &str = "live_gift_total";
 
-/// So many records of a stream come before the other's turn: the original's.
+/// Number of records of a stream that come before the other stream's turn, as in the original.
 const TURN: u64 = 10;
 
 /// The stream: which of the two topics a record belongs to.

@@ -17,7 +17,7 @@ const REMEMBERED: usize = 64;
 const NULLABLE_OF_ENTRY: [&str; 6] = ["user_id", "create_time", "leave_time", "region", "grade", "province"];
 const NULLABLE_OF_GIFT: [&str; 3] = ["user_id", "gift_total_amount", "update_time"];
 
-/// One way to differ from the original's records.
+/// Kind of difference from the original's records.
 #[derive(Clone, Copy)]
 enum Disturbance {
     Null,

@@ -48,7 +48,7 @@ impl Random {
         !share.is_zero() && u64::from(self.pcg.next_u32()) < share.0
     }
 
-    /// One of several, each as often; none of nothing.
+    /// Picks one of several values, each with the same probability; none if there are no values.
     pub fn one_of<'a, T>(&mut self, several: &'a [T]) -> Option<&'a T> {
         let count = u32::try_from(several.len()).unwrap_or(u32::MAX);
         several.get(self.below(count) as usize)

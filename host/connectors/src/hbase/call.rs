@@ -14,9 +14,9 @@ const MAX_WORDS: usize = 300;
 
 /// The reason why there are no rows.
 pub(super) enum Unanswered {
-    /// They are more than is read of one answer: fewer at a time may be answered.
+    /// The rows are more than is read of one answer: a call with fewer keys may be answered.
     TooLarge(String),
-    /// There would be none for fewer keys either.
+    /// The call failed, and would fail with fewer keys too.
     Failed(LookupError),
 }
 

@@ -1,4 +1,4 @@
-//! One connection to the Thrift server.
+//! Connection to the Thrift server.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Columns of an HBase table, by row key.
 pub struct HbaseLookup {
     pool: Arc<Pool>,
-    /// None: every batch asks the server.
+    /// Cache of rows; with none, every batch asks the server.
     cache: Option<Arc<RowCache>>,
     clock: Clock,
     table: String,

@@ -79,7 +79,7 @@ pub struct HbaseOptions {
 }
 
 impl HbaseOptions {
-    /// This server, with the default cache and pool.
+    /// Makes options for this server, with the default cache and pool.
     pub fn new(thrift: impl Into<String>) -> HbaseOptions {
         HbaseOptions { thrift: thrift.into(), cache: CacheConfig::default(), connections: DEFAULT_CONNECTIONS }
     }

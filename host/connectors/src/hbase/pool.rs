@@ -22,7 +22,7 @@ const CLOSED_AT_LEAST: u32 = 3;
 /// The reason why a call has no answer.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Nobody answers there, or no longer.
+    /// The address doesn't answer, or no longer.
     Unreachable(String),
     /// HBase's own word for what it couldn't do.
     Refused(String),
@@ -46,9 +46,9 @@ struct State {
     idle: Vec<Connection>,
     /// The framing in which the server was spoken to last, or will be first.
     framing: Framing,
-    /// It has answered, so that there is such a server at this address.
+    /// True once the server has answered, so that there is such a server at this address.
     answered: bool,
-    /// Since when, and how often, one that never answered has closed connections without a word.
+    /// Time since which a server that never answered has closed connections without a word, and their number.
     closed: Option<(Instant, u32)>,
 }
 

@@ -33,12 +33,12 @@ pub(super) struct Row {
 enum Held {
     Absent,
     Cells(Box<[Option<Cell>]>),
-    /// It holds what isn't what was asked for; why.
+    /// The row holds something else than what was asked for. The text is the reason.
     Unfit(Box<str>),
 }
 
 impl Row {
-    /// There is no such row.
+    /// Makes an entry for a row that the table doesn't have.
     pub(super) fn absent(until: Instant) -> Row {
         Row { until, held: Held::Absent }
     }

@@ -207,7 +207,7 @@ impl Batch {
     }
 }
 
-/// One message of librdkafka's, and its only owner.
+/// Message of librdkafka's; this object is its only owner.
 #[repr(transparent)]
 pub(super) struct Message(NonNull<c::rd_kafka_message_t>);
 

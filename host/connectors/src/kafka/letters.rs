@@ -27,7 +27,7 @@ use crate::letters::indexed::{Entry, Index, IndexedLetters, MAX_LETTERS, Storage
 use crate::letters::{Letter, Letterbox, Place};
 use crate::sink::SinkError;
 
-/// All letters are here.
+/// Partition that holds all letters.
 const PARTITION: i32 = 0;
 
 /// The group of a consumer that only reads; it commits nothing.
@@ -50,7 +50,7 @@ impl KafkaConnection {
         Box::new(IndexedLetters::new(self.topic_letters(topic)))
     }
 
-    /// Everything that opening the topic to add letters would find at fault; makes nothing. Blocks.
+    /// Reports every fault that opening the topic to add letters would find; makes nothing. Blocks.
     pub fn check_letters(&self, topic: &str, create: bool) -> Result<(), SinkError> {
         match self.topic_letters(topic).look()? {
             None if !create => Err(SinkError::Unusable(missing(topic, &self.brokers))),

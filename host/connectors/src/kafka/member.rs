@@ -43,13 +43,13 @@ pub(super) type MemberClient = BaseConsumer<Callbacks>;
 
 /// The step that a member's client takes next.
 enum Next {
-    /// Another one, after others were seen to have what this host needs.
+    /// Join again as a new member, once other hosts no longer have what this host needs.
     Watch,
     /// The membership is over.
     End,
 }
 
-/// Is a member until the membership is dropped.
+/// Keeps this host a member until the membership is dropped.
 pub(super) fn attend(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>) {
     while let Next::Watch = attend_once(shared, config, ended) {}
 }
@@ -72,7 +72,7 @@ fn attend_once(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>
     next
 }
 
-/// Is a member until it is to leave.
+/// Serves the group as a member until it is to leave, or another host has taken over.
 fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
     let mut looked = Instant::now();
     while is_alive(ended, Duration::ZERO) {
@@ -149,7 +149,7 @@ impl Shared {
         Next::End
     }
 
-    /// Others have what this host needs.
+    /// Records that other hosts have what this host needs.
     fn hold(&self, peers: &[Peer]) {
         let others: Vec<_> = peers.iter().filter(|peer| peer.client != self.me).collect();
         let (names, group, topic) = (listing(&others), &self.group, &self.topic);

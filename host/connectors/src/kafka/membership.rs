@@ -46,7 +46,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 /// A host's part in a group, from joining to leaving. Dropping it leaves.
 pub struct Membership {
     shared: Arc<Shared>,
-    /// Until it leaves.
+    /// Thread that serves the membership, with the sender that ends it; none once it has left.
     attending: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -242,7 +242,7 @@ impl Shared {
         }
     }
 
-    /// This client is the member from now on.
+    /// Makes this client the member from now on.
     pub fn set_client(&self, client: Weak<MemberClient>) {
         let mut now = self.now();
         now.client = client;

@@ -50,7 +50,7 @@ pub use writer::KafkaWriter;
 pub struct KafkaConnection {
     /// `host:port` of the brokers to ask first, separated by commas.
     pub brokers: String,
-    /// Any further librdkafka properties, by name.
+    /// Further librdkafka properties, by name.
     pub properties: BTreeMap<String, String>,
 }
 

@@ -39,8 +39,8 @@ impl Reports {
         self.with(|heard| heard.trouble.clone().or_else(|| heard.all_down.clone()))
     }
 
-    /// All brokers are down, and nothing was said of why: librdkafka gives a reason for all that keeps it from connecting, but not
-    /// for connections that are closed before they have answered anything.
+    /// Returns true if all brokers are down and no reason is known: librdkafka gives a reason for all that keeps it from
+    /// connecting, but not for connections that are closed before they have answered anything.
     pub fn is_down_without_a_reason(&self) -> bool {
         self.with(|heard| heard.all_down.is_some() && heard.trouble.is_none())
     }

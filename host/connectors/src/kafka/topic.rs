@@ -48,7 +48,7 @@ fn is_foreign(trouble: &str) -> bool {
     FOREIGN.iter().any(says) || (says(&CLOSED) && UNANSWERED.iter().any(says))
 }
 
-/// One of the brokers, at least, takes a connection now. Blocks, [`ATTEMPT`] for each address.
+/// Returns true if at least one of the brokers accepts a connection now. Blocks, [`ATTEMPT`] for each address.
 fn accepts(brokers: &str) -> bool {
     let addresses = |broker: &str| broker.trim().to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
     let mut addresses = brokers.split(',').flat_map(addresses);

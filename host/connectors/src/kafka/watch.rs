@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// closed by somebody who waits for it, not by a thread that the process's exit overtakes.
 pub(super) struct Watch {
     found: Receiver<Found>,
-    /// Both are there until the drop.
+    /// Sender that ends the thread when it is dropped. It and the thread are there until the drop.
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Watch {
 pub(super) enum Found {
     /// New partitions and their beginnings.
     Partitions(BTreeMap<Partition, Offset>),
-    /// There is no such topic any more, or it may not be read; librdkafka says nothing of it.
+    /// The topic doesn't exist any more, or may not be read; librdkafka says nothing of it.
     Trouble(String),
 }
 

@@ -28,7 +28,7 @@ pub fn letters(path: &Path) -> Box<dyn Letterbox> {
     Box::new(IndexedLetters::new(LetterFile { path: path.to_owned(), seen: None, scope: None, index: Index::new() }))
 }
 
-/// Everything that adding letters to this file would find at fault; makes nothing.
+/// Reports every fault that adding letters to this file would find; makes nothing.
 pub fn check(path: &Path) -> Result<(), SinkError> {
     let directory = directory(path);
     if !directory.is_dir() {

@@ -36,7 +36,7 @@ pub(crate) trait Storage: Send + 'static {
     /// The letters that are there now: those of a pipeline, or all.
     fn index(&mut self, pipeline: Option<&str>) -> Result<&Index, SinkError>;
 
-    /// These letters, of keys and values so many bytes, in any order. One that has gone meanwhile is left out.
+    /// Reads these letters in any order; their keys and values take `bytes` bytes. A letter that has gone meanwhile is left out.
     fn read(&mut self, which: &[(Place, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError>;
 
     /// Adds letters; each is then the latest of its place.
@@ -173,7 +173,7 @@ fn page(
     }
 }
 
-/// All that fit, by their places.
+/// Returns all letters that match the filter, by their places.
 fn all(storage: &mut impl Storage, filter: &Filter) -> Result<Vec<(Place, Entry)>, SinkError> {
     let (mut places, mut after) = (Vec::new(), None);
     loop {

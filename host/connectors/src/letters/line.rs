@@ -6,7 +6,7 @@ use sluice_core::{Offset, Partition, time};
 
 use super::{Letter, Place};
 
-/// All of a letter. Bytes that are no text are hexadecimal, under another name.
+/// Letter as a line of JSON. Bytes that are no text are hexadecimal, under another name.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     pipeline: String,

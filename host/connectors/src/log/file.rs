@@ -16,8 +16,8 @@ use super::{MAX_LINE, source_error};
 use crate::regular;
 use crate::source::SourceError;
 
-/// So much is read at once. Smaller ones cost more calls and smaller batches; each partition holds one, and each batch
-/// under way those that its records are in.
+/// Number of bytes that are read at once. Smaller blocks cost more calls and smaller batches; each partition holds one, and each
+/// batch under way holds the blocks that its records are in.
 const BLOCK: usize = 512 * 1024;
 
 /// The bytes of a first line that tell a file from others. Less: lines that begin alike. More: it is read each second.

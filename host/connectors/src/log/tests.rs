@@ -52,7 +52,7 @@ impl Log {
     }
 }
 
-/// Everything that a source gave, with the interval algebra as the judge of its intervals.
+/// Records and intervals that a source gave, with the interval algebra as the judge of its intervals.
 #[derive(Default)]
 struct Reader {
     lines: BTreeMap<Partition, Vec<(Offset, Vec<u8>)>>,

@@ -10,7 +10,7 @@ use sluice_core::Partition;
 use super::{LogConnection, MAX_LINE, MAX_PARTITIONS, partition_file, partition_files};
 use crate::writer::{WriteError, Writer};
 
-/// So many bytes of a partition are gathered before they are written: a call for each line would cost ten times as much.
+/// Number of a partition's bytes that are gathered before they are written: a call for each line would cost ten times as much.
 const BUFFER: usize = 256 * 1024;
 
 /// Appends lines to the files of an embedded log.

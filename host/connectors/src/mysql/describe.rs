@@ -26,7 +26,7 @@ const KIND_OF_TABLE: &str = "SELECT CAST(table_type AS CHAR) FROM information_sc
 /// The thing that is under a table's name.
 pub(super) enum Described {
     Missing,
-    /// Not a base table: its type, as the server calls it.
+    /// The name isn't that of a base table. The text is its type, as the server calls it.
     Other(String),
     Table(Table),
 }
@@ -91,11 +91,11 @@ fn alike(row: &MySqlRow) -> Result<Option<Alike>, sqlx::Error> {
 /// The texts that a collation takes for the same.
 #[derive(Debug, PartialEq, Eq)]
 enum Equality {
-    /// None that differ.
+    /// No two different texts are equal.
     Exact,
-    /// Those that differ in spaces at the end.
+    /// Texts that differ only in spaces at the end are equal.
     Padded,
-    /// Others.
+    /// Other different texts are equal.
     Loose,
 }
 

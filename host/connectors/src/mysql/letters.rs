@@ -21,7 +21,7 @@ impl MysqlConnection {
         Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Mysql, table), table, None)))
     }
 
-    /// Everything that opening the table to add letters would find at fault; makes nothing.
+    /// Reports every fault that opening the table to add letters would find; makes nothing.
     pub async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
         let (server, sql) = (Server::of(self)?, LetterSql::new(Dialect::Mysql, table));
         let plan = UpsertPlan::new(Dialect::Mysql, &letter_target(table, create), &sluice_core::dead_letter::fields());

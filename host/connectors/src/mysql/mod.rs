@@ -57,8 +57,8 @@ impl fmt::Debug for MysqlConnection {
 }
 
 impl MysqlConnection {
-    /// Everything that opening a sink would find at fault, changing nothing: a missing table that the target would make is
-    /// no fault.
+    /// Reports every fault that opening a sink would find, and changes nothing: a missing table that the target would make is no
+    /// fault.
     pub async fn check(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
         sink::check(self, target, fields).await
     }

@@ -47,7 +47,7 @@ impl MysqlConnection {
         }))
     }
 
-    /// Everything that opening it would find at fault; makes nothing.
+    /// Reports every fault that opening the sink would find; makes nothing.
     pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;

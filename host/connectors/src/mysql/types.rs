@@ -18,7 +18,7 @@ const MICROS: u32 = 6;
 pub(super) struct ColumnType {
     /// `bigint`, `varchar`, …
     pub(super) name: String,
-    /// It has no negative numbers.
+    /// True if the type has no negative numbers.
     pub(super) unsigned: bool,
     /// The longest text, in characters.
     pub(super) chars: Option<u64>,

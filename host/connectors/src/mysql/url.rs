@@ -17,7 +17,7 @@ pub const DEFAULT_PORT: u16 = 3306;
 /// The reason why a url can't be read, as a phrase that follows "the url". None quotes the url.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It is no url of this kind.
+    /// The text is not a url of this kind.
     #[error("doesn't start with mysql://")]
     Scheme,
     /// A character has a meaning where it is.
@@ -26,7 +26,7 @@ pub enum UrlError {
          @ as %40, : as %3A and % as %25, or give them as the keys `user` and `password`"
     )]
     Reserved,
-    /// There is no server.
+    /// The url names no server.
     #[error("names no server: after the @ comes host:port")]
     Host,
     /// The port is none.
@@ -49,7 +49,7 @@ pub struct MysqlUrl {
     pub password: Option<String>,
     /// A name or an address, without brackets.
     pub host: String,
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
     /// The database of the session.
     pub database: Option<String>,

@@ -27,10 +27,10 @@ pub(crate) trait Session: Send {
 pub(crate) struct TableLetters<S> {
     session: S,
     sql: LetterSql,
-    /// None where letters are only looked at.
+    /// Sink that adds letters; none where letters are only read.
     sink: Option<Box<dyn Sink>>,
     table: String,
-    /// It was there: asked for each letter of a page, that would take longer than the letters.
+    /// True if the table was found. To ask again for each letter of a page would take longer than the letters.
     seen: bool,
 }
 
@@ -39,7 +39,7 @@ impl<S: Session> TableLetters<S> {
         TableLetters { session, sql, seen: sink.is_some(), sink, table: table.to_owned() }
     }
 
-    /// Nobody has to have made the table before there is a letter.
+    /// Returns true if the table exists. It need not exist before there is a letter.
     async fn is_there(&mut self) -> Result<bool, SinkError> {
         self.seen = self.seen || self.session.has_table(&self.table).await?;
         Ok(self.seen)

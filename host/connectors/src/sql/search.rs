@@ -15,7 +15,7 @@ use crate::sink::{Refused, SinkError};
 #[derive(Debug)]
 pub(crate) enum Inserted {
     Taken,
-    /// Nothing of it is in the table.
+    /// No row was inserted.
     Refused(Words),
 }
 
@@ -23,7 +23,7 @@ pub(crate) enum Inserted {
 #[derive(Debug, Clone)]
 pub(crate) struct Words {
     pub(crate) reason: String,
-    /// They can only be about what a row holds. Others may be about the table, if it takes no row at all.
+    /// True if the error can only be about the content of a row. Other errors may be about the table, if it takes no row at all.
     pub(crate) of_a_row: bool,
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Table {
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// Its type, as the server shows it.
+    /// Type of the column, as the server shows it.
     pub(crate) declared: String,
     /// The kinds that it takes.
     pub(crate) kinds: &'static [Kind],
@@ -57,7 +57,8 @@ pub(crate) struct UniqueIndex {
     pub(crate) name: String,
     pub(crate) primary: bool,
     pub(crate) columns: Vec<String>,
-    /// It covers every row by the whole values of its columns: not a prefix, an expression, or some rows only.
+    /// True if the index covers every row by the whole values of its columns: not by a prefix or an expression, and not only some
+    /// rows.
     pub(crate) whole: bool,
     /// The columns of which it takes texts for the same that differ.
     pub(crate) alike: Vec<Alike>,
@@ -68,7 +69,7 @@ pub(crate) struct UniqueIndex {
 pub(crate) struct Alike {
     pub(crate) column: String,
     pub(crate) collation: String,
-    /// They differ in spaces at the end and in nothing else.
+    /// True if the keys differ only in spaces at the end.
     pub(crate) by_padding: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::sql::{Alike, Column, Table, UniqueIndex};
 /// since 1970.
 const TIMES: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
-/// All but NaN, which would be stored as null.
+/// Range of floats without NaN, which would be stored as null.
 const FLOATS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 /// The name of the primary key's index in messages.

@@ -11,7 +11,7 @@ const PASSING: [i32; 4] = [5, 6, 10, 13];
 /// that is too large, or of another type than the rowid's.
 const OF_A_ROW: [i32; 3] = [18, 19, 20];
 
-/// Those that are about the file, the table or the statement: somebody must change something.
+/// Codes of errors about the file, the table or the statement: somebody must change something.
 const OF_THE_TABLE: [i32; 11] = [2, 3, 7, 8, 11, 12, 14, 21, 23, 25, 26];
 
 /// Says whether a statement was refused for what its rows hold: surely (true), or perhaps, if other rows are taken (false). None if

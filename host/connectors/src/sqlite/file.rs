@@ -23,7 +23,7 @@ static OPENED: Mutex<BTreeMap<PathBuf, Files>> = Mutex::new(BTreeMap::new());
 /// A database's files.
 struct Files {
     file: Option<String>,
-    /// Those that SQLite put beside it, with their numbers.
+    /// Files that SQLite put beside the database, with their numbers.
     beside: Vec<(PathBuf, u64)>,
 }
 

@@ -18,7 +18,7 @@ impl SqliteConnection {
         Box::new(TableLetters::new(session, LetterSql::new(Dialect::Sqlite, table), table, None))
     }
 
-    /// Everything that opening the table to add letters would find at fault; makes nothing.
+    /// Reports every fault that opening the table to add letters would find; makes nothing.
     pub async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
         self.check(&letter_target(table, create), &sluice_core::dead_letter::fields()).await
     }

@@ -40,7 +40,7 @@ impl SqliteConnection {
         }))
     }
 
-    /// Everything that opening it would find at fault; makes nothing.
+    /// Reports every fault that opening the sink would find; makes nothing.
     pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
         sink::check_table(&File::new(&self.path), &plan(ledger, fields)?).await
     }

@@ -9,7 +9,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop::sample::select(Kind::ALL.to_vec())
 }
 
-/// Any array of this kind, with nulls.
+/// Generates arrays of this kind, with nulls.
 fn array(kind: Kind) -> BoxedStrategy<ArrayRef> {
     const ROWS: std::ops::Range<usize> = 0..40;
     match kind {

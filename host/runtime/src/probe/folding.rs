@@ -84,7 +84,7 @@ impl Laws<'_> {
 }
 
 impl<'a> Folding<'a> {
-    /// None if there is nothing to fold.
+    /// Prepares the fold; none if there is nothing to fold.
     fn new(plan: &'a FoldPlan, after: &[ArrayRef]) -> Option<Folding<'a>> {
         let picked = |indices: &[usize]| indices.iter().map(|i| after.get(*i).cloned()).collect::<Option<Vec<_>>>();
         let (keys, values) = (picked(&plan.keys)?, picked(&plan.values)?);

@@ -8,7 +8,7 @@ use sluice_core::operator::{Columns, Operator, OperatorError, Origin, Produced, 
 use super::{CUTS, Opener, differing};
 use crate::instance::{Instance, OpenError};
 
-/// Some rows, and an operator to be tried on them.
+/// Rows, and an operator to be tried on them.
 pub(super) struct Processing<'a> {
     opener: &'a Opener<'a>,
     /// The name of these rows.

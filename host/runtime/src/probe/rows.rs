@@ -9,7 +9,7 @@ use sluice_core::{Field, Kind};
 
 use super::PROBE_ROWS;
 
-/// One value of so many is null.
+/// Distance of nulls: one value of so many is null.
 const NULL_EVERY: u8 = 8;
 
 /// 2021-08-16T00:00:00, in microseconds.
