@@ -66,7 +66,8 @@ impl LetterId {
         LetterId { topic: String::new(), partition: NO_PARTITION, offset: Offset((hash >> 1) as i64) }
     }
 
-    /// The same of a topic that another one has taken the name of: so that neither takes the other's place. `identity` tells them apart.
+    /// Returns the identity for the letter after another topic has taken the name of its topic, so that letters of the two topics
+    /// don't replace each other. `identity` tells the topics apart.
     pub fn set_aside(&self, identity: &str) -> LetterId {
         let told: String = identity.chars().take(SET_ASIDE_CHARS).collect();
         LetterId { topic: format!("{}{SET_ASIDE}{told}", self.topic), ..self.clone() }
@@ -91,13 +92,13 @@ pub struct DeadLetter {
     pub timestamp: Option<i64>,
     /// Stage at which the record was refused.
     pub stage: Stage,
-    /// Why.
+    /// Reason why the record was left out.
     pub reason: String,
     /// The SHA-256 of the operator that refused it, in hexadecimal; none where no operator did.
     pub operator: Option<String>,
     /// Time when the record was left out, in microseconds since 1970-01-01T00:00:00 UTC.
     pub time: i64,
-    /// Somebody asked for it to be driven through again.
+    /// True if somebody asked to process the record again.
     pub retry: bool,
 }
 
@@ -118,12 +119,12 @@ impl DeadLetter {
     }
 }
 
-/// Why a record was left out, and when.
+/// Reason and time of leaving a record out.
 #[derive(Debug, Clone, Copy)]
 pub struct Cause<'a> {
     /// Stage at which the record was refused.
     pub stage: Stage,
-    /// Why.
+    /// Reason why the record was left out.
     pub reason: &'a str,
     /// The SHA-256 of the operator that refused it.
     pub operator: Option<&'a str>,
@@ -279,7 +280,7 @@ pub struct RetriedRecords {
 }
 
 impl RetriedRecords {
-    /// The letters, which must have records, cut into runs of the same topic.
+    /// Cuts the letters into runs of the same topic. Each letter must have a record.
     pub fn by_topic(letters: Vec<DeadLetter>) -> Vec<RetriedRecords> {
         let mut runs: Vec<RetriedRecords> = Vec::new();
         for letter in letters {

@@ -37,13 +37,14 @@ impl Identity {
         head.identities.get(SOURCE).map(|text| Identity::read(text)).unwrap_or_default()
     }
 
-    /// The same with the parts that were found since.
+    /// Adds the parts that were found since.
     pub fn with(mut self, found: Identity) -> Identity {
         self.parts.extend(found.parts);
         self
     }
 
-    /// Keeps it as the source's of a checkpoint, with the parts that were known before and aren't now.
+    /// Stores this identity as that of a checkpoint's source. Parts that the checkpoint knew before and this identity doesn't
+    /// know stay.
     pub fn keep_in(&self, head: &mut Checkpoint) {
         let kept = Identity::of_source(head).with(self.clone());
         if !kept.is_empty() {
@@ -66,7 +67,7 @@ impl Identity {
         self.parts.get(name).map(String::as_str)
     }
 
-    /// The parts that both know, and of which they say different things: each side by itself. None if nothing tells them apart.
+    /// Returns the parts that both identities know and that differ: each side by itself. None if no such part differs.
     pub fn differs(&self, other: &Identity) -> Option<(Identity, Identity)> {
         let told = |(name, value): &(&String, &String)| other.parts.get(*name).is_some_and(|theirs| theirs != *value);
         let mine: BTreeMap<_, _> = self.parts.iter().filter(told).map(|(n, v)| (n.clone(), v.clone())).collect();

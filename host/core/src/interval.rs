@@ -108,7 +108,7 @@ impl fmt::Display for Interval {
     }
 }
 
-/// Why an interval was refused.
+/// Reason why an interval was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     /// Offsets between the consumed ones and the interval would never be read.
@@ -157,8 +157,8 @@ impl Intervals {
         }
     }
 
-    /// Reading this partition goes on here, further on than it was left if others read it meanwhile; or is refused and changes
-    /// nothing.
+    /// Lets reading of this partition go on at `at`, which may be further on if other hosts read it meanwhile. An offset that was
+    /// already consumed is refused, and nothing changes.
     pub fn resume(&mut self, partition: Partition, at: Offset) -> Result<(), Misfit> {
         let interval = Interval { start: at, end: at };
         match self.by_partition.get(&partition) {

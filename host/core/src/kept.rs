@@ -25,7 +25,7 @@ struct Kept {
 }
 
 impl KeptRecords {
-    /// Copies these records; unless `whole`, only what says which they are.
+    /// Copies these records; unless `whole`, only their topic and position.
     pub fn of(records: &dyn Records, which: &[usize], whole: bool) -> KeptRecords {
         let bytes = |record: &usize| {
             let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);

@@ -19,12 +19,12 @@ pub struct Found {
     pub found: Vec<bool>,
     /// Columns of the lookup. Each has one value for each key: `Utf8` or `Binary`, as asked.
     pub columns: Vec<ArrayRef>,
-    /// The keys, by their index, whose row is there and isn't what was asked for, and why: rows that ask for them are at fault.
-    /// They don't count as found.
+    /// Keys, by their index, whose row is there but holds something else than what was asked for, each with the reason. Rows with
+    /// these keys are at fault. The keys don't count as found.
     pub unfit: Vec<(usize, String)>,
 }
 
-/// Why a lookup has no answer.
+/// Reason why a lookup has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
     /// The server can't be reached or broke off: ask again.

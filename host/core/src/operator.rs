@@ -115,8 +115,8 @@ pub trait Operator: Send {
     /// Rows in, rows out; called with 1 or more rows of the columns that the plan reads.
     fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError>;
 
-    /// The states after the rows of `values` have been added, row `groups[i]` of `states` being the one that row i
-    /// belongs to. Answers as many rows as `states` has.
+    /// Adds the rows of `values` to the states and returns the new states: row i belongs to row `groups[i]` of `states`. The
+    /// answer has as many rows as `states`.
     fn accumulate(
         &mut self,
         groups: &[i32],
@@ -145,7 +145,7 @@ pub trait Operator: Send {
     /// whose calls are always short may ignore it.
     fn interrupted_by(&mut self, _interrupt: &Interrupt) {}
 
-    /// Puts a fresh instance in the place of this one, with the same contract. What is never spent needn't do anything.
+    /// Replaces this instance by a fresh one with the same contract. An implementation that is never spent may do nothing.
     fn renew(&mut self) -> Result<(), OperatorError> {
         Ok(())
     }

@@ -51,9 +51,9 @@ pub enum SourceError {
     Another {
         /// The name of the topic.
         topic: String,
-        /// The identity of what was read: as much as tells the two apart.
+        /// Identity of the topic that was read: only the parts that tell the two apart.
         was: Identity,
-        /// The identity of what is there.
+        /// Identity of the topic that is there now.
         is: Identity,
     },
     /// Other hosts have the partitions that are needed: wait until they have left. Occurs only when a source is opened.

@@ -17,10 +17,11 @@ pub trait Records: Send + Sync {
         self.len() == 0
     }
 
-    /// The topic that all of them are of.
+    /// Returns the topic of the records.
     fn topic(&self) -> &str;
 
-    /// The topic that letters of them are of: another than [`Records::topic`] for records of a topic that was made anew since.
+    /// Returns the topic under which letters about these records are kept. It differs from [`Records::topic`] for records of a
+    /// topic that was made anew since.
     fn letter_topic(&self) -> &str {
         self.topic()
     }
@@ -37,7 +38,7 @@ pub trait Records: Send + Sync {
     /// Returns the time when record `i` was made, in microseconds since 1970-01-01T00:00:00 UTC, if the source knows.
     fn timestamp(&self, i: usize) -> Option<i64>;
 
-    /// About what it takes to hold them, in bytes.
+    /// Returns the approximate memory that the records take, in bytes.
     fn memory(&self) -> usize {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         (0..self.len()).map(|i| length(self.key(i)) + length(self.value(i))).sum()

@@ -50,7 +50,7 @@ pub struct RejectedRow {
     pub record: usize,
     /// Stage at which the row was refused.
     pub stage: Stage,
-    /// Why.
+    /// Reason why the row was refused.
     pub reason: String,
 }
 
@@ -60,7 +60,7 @@ pub fn one_for_each_record(rejected: &mut Vec<RejectedRow>) {
     rejected.dedup_by_key(|rejected| rejected.record);
 }
 
-/// The rows of the records that nothing is wrong with.
+/// Keeps only the rows of records without a rejection.
 pub fn without_rejected(batch: Batch, rejected: &[RejectedRow]) -> Batch {
     if rejected.is_empty() {
         return batch;

@@ -73,7 +73,7 @@ pub(crate) fn encode_timestamp(micros: i64, row: &mut Vec<u8>) {
     put(row, Some(micros.to_le_bytes()));
 }
 
-/// SQL groups all NaNs together, and 0 with -0.
+/// Replaces a number by the one that stands for all equal ones: SQL groups all NaNs together, and 0 with -0.
 fn canonical(value: f64) -> f64 {
     if value.is_nan() {
         f64::NAN

@@ -34,7 +34,7 @@ impl Rows {
         Ok(Rows { rows: selection.len(), columns: columns.collect::<Result<_, _>>()? })
     }
 
-    /// About what they take of memory, in bytes.
+    /// Returns the approximate memory that the rows take, in bytes.
     pub fn memory(&self) -> usize {
         self.columns.iter().map(|column| column.get_buffer_memory_size()).sum()
     }

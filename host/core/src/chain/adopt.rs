@@ -44,7 +44,7 @@ impl Chain {
         }
     }
 
-    /// The operators have passed: what changed since the trial began is handed over with the next seal.
+    /// Ends the trial, which the operators have passed: states that changed since it began are handed over with the next seal.
     pub fn end_trial(&mut self) {
         self.on_trial = false;
         if let Some(fold) = &mut self.fold {

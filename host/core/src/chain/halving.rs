@@ -24,19 +24,19 @@ use crate::schema::Field;
 /// disable the operator. More: an operator that fails on every row holds the batch up for longer before it is disabled.
 const MAX_COST: usize = 2_048;
 
-/// A call that exceeds a limit may have run for a second or more, where a trap takes microseconds: so the pipeline is deaf
-/// for 32 such calls at most.
+/// Cost of a call that exceeds a limit. It may have run for a second or more, where a trap takes microseconds: the pipeline is
+/// deaf for 32 such calls at most.
 const COST_OF_A_LIMIT: usize = 64;
 
-/// The share of a batch that may be at fault: one row of so many. More rows than that are no accident of the data, and an operator
-/// that would leave out most of what it is given does less harm while it is disabled. Less than half: a producer's bad hour would
-/// disable a good operator.
+/// Share of a batch that may be at fault: one row of so many. More rows than that are no accident of the data, and an operator
+/// that would leave out most of its rows does less harm while it is disabled. Less than half: a producer's bad hour would disable
+/// a good operator.
 const SHARE_AT_FAULT: usize = 2;
 
-/// The rows of a batch that may be at fault whatever its size: the only row of a batch is no large share of anything.
+/// Number of rows of a batch that may be at fault whatever its size: the only row of a batch is no large share of anything.
 pub const ALWAYS_AT_FAULT: usize = 32;
 
-/// The rows of a batch of so many that may be at fault; with more of them, the operator is.
+/// Returns the number of rows that may be at fault in a batch of `rows` rows; with more of them, the operator itself is at fault.
 fn most_at_fault(rows: usize) -> usize {
     (rows / SHARE_AT_FAULT).max(ALWAYS_AT_FAULT)
 }
@@ -54,7 +54,7 @@ impl Spent {
         Spent { cost: 0, on_trial }
     }
 
-    /// Counts one more failed call; false if that is one too many.
+    /// Counts one more failed call; returns false if that is one too many.
     fn afford(&mut self, error: &OperatorError) -> bool {
         self.cost += if matches!(error, OperatorError::Limit(_)) { COST_OF_A_LIMIT } else { 1 };
         self.cost <= MAX_COST
@@ -182,7 +182,7 @@ fn sliced(columns: Columns<'_>, part: &Range<usize>) -> Vec<ArrayRef> {
     columns.arrays.iter().map(|array| array.slice(part.start, part.len())).collect()
 }
 
-/// The answers to parts as the answer to the whole, `at_fault` being rejected of it.
+/// Joins the answers to the parts into the answer to the whole; the rows `at_fault` are rejected.
 pub fn joined(
     parts: Vec<(Range<usize>, Produced)>,
     plan: &TransformPlan,

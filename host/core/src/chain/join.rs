@@ -19,7 +19,8 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
-    /// `at_fault` is told the record of each row that is, and why: its key must be there and isn't, or its row is unfit.
+    /// Joins the batch. `at_fault` is told of each record with a row at fault, and the reason: its key must be in the table and
+    /// isn't, or the table's row is unfit.
     pub(super) fn apply(
         &mut self,
         lookup: &mut dyn Lookup,

@@ -64,7 +64,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The columns after this step's transform or lookup, given those before.
+    /// Returns the columns after this step, given the columns before it.
     pub fn output_fields(&self, input: &[Field]) -> Vec<Field> {
         match self {
             Step::Operator { instance, .. } => instance.transform_plan().output_fields(input),
@@ -77,7 +77,7 @@ impl Step {
     }
 }
 
-/// Why steps don't make a chain.
+/// Reason why steps don't make a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// An aggregator ends the chain.
@@ -105,12 +105,12 @@ pub enum ChainError {
     Window {
         /// Index of the step, from 0.
         step: usize,
-        /// Why not.
+        /// Reason why it can't.
         reason: String,
     },
 }
 
-/// Why records could not be processed. The chain's groups are as before the call.
+/// Reason why records could not be processed. The chain's groups are as before the call.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// An operator is at fault.
@@ -397,7 +397,7 @@ impl Chain {
         Ok(Attempt::Done(Outcome { output, rejected, next, notes, late, stopped }))
     }
 
-    /// The fold, for what its keeper has to say to it.
+    /// Gives access to the fold, for the caller that keeps its groups.
     pub fn fold_mut(&mut self) -> Option<&mut Fold> {
         self.fold.as_mut()
     }

@@ -70,7 +70,7 @@ impl TimeColumn {
     }
 }
 
-/// The fold with its window; a sentence says why it can't have one.
+/// Gives the fold its window; the error is a sentence that says why it can't have one.
 pub(super) fn windowed(fold: Option<Fold>, window: Option<&FoldWindow>) -> Result<Option<Fold>, String> {
     let Some(window) = window else { return Ok(fold) };
     let fold = fold.ok_or("only an aggregator has a window, and the last step is none")?;

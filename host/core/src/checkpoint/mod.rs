@@ -15,7 +15,7 @@ use crate::interval::Intervals;
 use crate::schema::Field;
 use crate::window::{EventTimes, Window};
 
-/// The form of a fold's states: what two operators must share for one to go on with the other's states.
+/// Form of a fold's states: two operators must share it for one to use the other's states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateForm {
     /// The columns of the key.
@@ -54,7 +54,7 @@ pub struct Checkpoint {
     /// The connection whose database has the intervals beside the rows, for a pipeline that writes both in one transaction.
     #[serde(default)]
     pub transaction: Option<String>,
-    /// Groups were still to be written again, for a changed operator or sink.
+    /// True if groups were still to be written again, for a changed operator or sink.
     #[serde(default)]
     pub refreshing: bool,
     /// Times of the watermark, for a fold with windows.
@@ -179,7 +179,7 @@ pub trait CheckpointStore: Send + Sync {
 /// A group's key and state, as stored.
 pub type Group = (Vec<u8>, Vec<u8>);
 
-/// Why the store has no answer. Messages name the directory, and say what to do.
+/// Reason why the store has no answer. Messages name the directory, and say what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full or can't be written for now: the same call may be made again; nothing changed.

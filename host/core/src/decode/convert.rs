@@ -29,7 +29,7 @@ const TIMES: std::ops::Range<i64> = -62_167_219_200_000_000..253_402_300_800_000
 /// our times are far outside.
 const SURELY_MILLISECONDS: std::ops::RangeInclusive<i64> = 100_000_000_000_000..=100_000_000_000_000_000;
 
-/// Why a value can't become its column's kind as it is.
+/// Reason why a value can't become its column's kind as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
     /// Values of its kind never can, or this one says something else.
@@ -128,7 +128,7 @@ impl Builder {
         if unescaped.replaced { Err(Unfit::HalfPair) } else { Ok(()) }
     }
 
-    /// Why a value is unfit, in words that are the same for all such values.
+    /// Returns the reason why a value is unfit, in words that are the same for all such values.
     pub(super) fn reason(&self, slot: &Slot, unfit: Unfit) -> String {
         let (what, wanted) = (slot.what(), self.column.wanted());
         match unfit {
@@ -141,7 +141,7 @@ impl Builder {
         }
     }
 
-    /// Why this value is unfit, with what may be done about it.
+    /// Returns the reason why this value is unfit, with advice about it.
     pub(super) fn message(&self, json: &[u8], slot: &Slot, unfit: Unfit) -> String {
         let (value, wanted) = (shown(json, slot), self.column.wanted());
         match unfit {
@@ -158,7 +158,7 @@ impl Builder {
         }
     }
 
-    /// Appends what was staged; null where the slot has become null since.
+    /// Appends the staged value; null where the slot has become null since.
     #[inline]
     pub(super) fn append_checked(&mut self, json: &[u8], slot: &Slot) {
         let staged = if matches!(slot, Slot::Null) { Staged::Null } else { self.staged };
@@ -230,7 +230,7 @@ impl Builder {
 }
 
 impl Column {
-    /// The cases that aren't one step: numbers out of texts, truth values, times.
+    /// Converts values that need more than one step: numbers out of texts, truth values, times.
     fn convert(&self, json: &[u8], slot: &Slot, rules: Rules) -> Result<Staged, Unfit> {
         match self {
             Column::Boolean(_) => boolean(json, slot, rules).map(Staged::Boolean),

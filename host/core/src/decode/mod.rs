@@ -39,7 +39,8 @@ pub const MAX_BATCH_BYTES: usize = 16 << 20;
 /// The most rows that one record may hold; one with more is a file.
 pub const MAX_ROWS_OF_A_RECORD: usize = 10_000;
 
-/// A batch with so many rows takes no further record, though it has fewer records than it may: records can hold many rows.
+/// Number of rows from which a batch takes no further record, even if it has fewer records than it may: records can hold many
+/// rows.
 const MAX_BATCH_ROWS: usize = 65_536;
 
 /// Origin of a source column's value.
@@ -180,7 +181,7 @@ pub enum Problem {
     Rejected {
         /// Stage at which the row was refused.
         stage: Stage,
-        /// Why.
+        /// Reason why the row was refused.
         reason: String,
     },
     /// A field's value can't become its column's kind.
@@ -482,7 +483,7 @@ impl Decoder {
     }
 }
 
-/// Why these bytes aren't a row.
+/// Returns the problem of bytes that aren't a row.
 #[cold]
 fn problem(json: &[u8], error: ScanError) -> Problem {
     match error {
@@ -516,7 +517,7 @@ impl Layout {
 }
 
 impl Decoder {
-    /// A key is any bytes; a column of text takes it only if it is text.
+    /// Checks the record's key. A key can be any bytes; a column of text accepts it only if it is text.
     fn check_key(&mut self, records: &dyn Records, index: usize) -> Result<(), Problem> {
         let as_text = |(origin, column): &(Origin, usize)| {
             *origin == Origin::Key && self.builders[*column].as_ref().is_some_and(Builder::is_text)
@@ -536,7 +537,7 @@ impl Decoder {
 }
 
 impl Decoder {
-    /// A broker takes any number for a time; a column has those of the calendar.
+    /// Checks the record's time. A broker accepts any number as a time; a column only those of the calendar.
     fn check_time(&mut self, records: &dyn Records, index: usize) -> Result<(), Problem> {
         let asked = self.facts.iter().any(|(origin, _)| *origin == Origin::Timestamp);
         let Some(micros) = records.timestamp(index).filter(|micros| asked && !time::in_calendar(*micros)) else {

@@ -56,7 +56,7 @@ fn times_ten(magnitude: i128) -> Option<i128> {
     (magnitude <= i128::from(u64::MAX)).then_some(magnitude * 10)
 }
 
-/// The exponent with its `e`; one beyond all bounds is as good as the bound.
+/// Reads the exponent with its `e`; one beyond all bounds counts as the bound.
 fn exponent(bytes: &[u8]) -> Option<i64> {
     let (sign, digits) = match bytes {
         [] => return Some(0),

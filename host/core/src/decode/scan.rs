@@ -10,7 +10,7 @@ use super::text;
 /// The fields of a record whose places are remembered. A record with more goes on, without the shortcut.
 const MAX_SHAPE: usize = 128;
 
-/// Integers of so many digits fit an int64, whatever the digits are.
+/// Number of digits with which an integer always fits an int64, whatever the digits are.
 const MAX_DIGITS: usize = 18;
 
 /// Kind of a wanted value, with its position in the record in bytes.
@@ -65,7 +65,7 @@ impl Span {
 #[derive(Debug)]
 struct Malformed;
 
-/// Why an object could not be scanned.
+/// Reason why an object could not be scanned.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScanError {
     /// The record isn't JSON: what is wrong, and where.
@@ -459,7 +459,7 @@ pub fn is_whole_object(json: &[u8]) -> bool {
     scanner.scan(json.strip_prefix(super::foreign::BYTE_ORDER_MARK).unwrap_or(json), 0, &mut []).is_ok()
 }
 
-/// Why these bytes, of which those at `at` can't be, are no object.
+/// Returns the reason why these bytes are no object; the byte at `at` is the first wrong one.
 #[cold]
 fn why(json: &[u8], from: usize, at: usize) -> ScanError {
     if let Err(error) = std::str::from_utf8(json) {

@@ -16,7 +16,7 @@ pub enum Lost {
 pub struct Note {
     /// Kind of the data.
     pub lost: Lost,
-    /// Why, in words that don't differ from record to record.
+    /// Reason, in words that don't differ from record to record.
     pub reason: String,
     /// Number of times that it happened.
     pub times: usize,

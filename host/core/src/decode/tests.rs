@@ -302,7 +302,7 @@ fn json_object() -> impl Strategy<Value = String> {
     })
 }
 
-/// The same JSON with the control characters escaped that are within texts.
+/// Escapes the control characters within the texts of JSON.
 fn escape_controls(json: &[u8]) -> Vec<u8> {
     let (mut escaped, mut in_text, mut after_backslash) = (Vec::new(), false, false);
     for byte in json {

@@ -37,7 +37,7 @@ pub struct History {
     deployments: VecDeque<Deployment>,
 }
 
-/// Why there is nothing to go back to.
+/// Reason why a roll-back isn't possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RollBackError {
     /// No deployment ran yet.

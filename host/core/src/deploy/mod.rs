@@ -46,11 +46,11 @@ pub enum Outcome {
 pub struct Deployment {
     /// Outcome of the attempt.
     pub outcome: Outcome,
-    /// The generation that they are, or would have been.
+    /// Generation of the operators, or the one that they would have been.
     pub generation: u64,
     /// The operators that were tried; none where their files can't be read as operators.
     pub operators: Operators,
-    /// Why, where they don't run; or who asked for them.
+    /// Reason of the outcome: why the operators don't run, or who asked for them.
     pub reason: Option<String>,
     /// Time when the outcome was known, in microseconds since 1970-01-01T00:00:00 UTC; written as a text.
     #[serde(with = "text_time")]

@@ -1,19 +1,20 @@
-//! The time in which new operators have to show that they are no worse than those before.
+//! Trial of new operators: they must show that they are no worse than the operators before.
 
 use std::time::Duration;
 
-/// Fewer rejected records say nothing: the first records of a trial may happen to be bad ones.
+/// Least number of rejected records that can fail a trial. Fewer say nothing: the first records of a trial may happen to be bad
+/// ones.
 const MIN_REJECTED: u64 = 10;
 
-/// A share of rejected records is "well above" one that is at most half as large. Nearer, and a topic whose records get
-/// somewhat worse rolls good operators back.
+/// Factor by which the share of rejected records must exceed the share before. Smaller: a topic whose records get somewhat worse
+/// rolls good operators back.
 const TIMES_BEFORE: f64 = 2.0;
 
 /// Least difference between the two shares of rejections, as a part of all records. It keeps a few rejections in a clean topic
 /// from counting as a multiple of nothing.
 const ABOVE_BEFORE: f64 = 0.02;
 
-/// Fewer records say nothing about how many the operators before rejected.
+/// Least number of records from which the share of rejections of the operators before is known. Fewer say nothing.
 const MIN_BEFORE: u64 = 100;
 
 /// Share of rejections that fails a trial when too little is known of the operators before, as in a swap right after a start.
@@ -23,10 +24,11 @@ const UNKNOWN_BEFORE: f64 = 0.5;
 /// Bounds of a trial: it lasts until either is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Shorter: faults that need some time are found too late. Longer: checkpoints are made later, and a crash replays more.
+    /// Longest time of a trial. Shorter: faults that need some time are found too late. Longer: checkpoints are made later, and a
+    /// crash replays more.
     pub time: Duration,
-    /// Records taken in. Fewer: rare faults are found too late. More: more groups are held in memory, and a roll-back replays
-    /// more.
+    /// Most records of a trial. Fewer: rare faults are found too late. More: more groups are held in memory, and a roll-back
+    /// replays more.
     pub rows: u64,
 }
 
@@ -49,14 +51,14 @@ impl Bounds {
 /// Number of records, and how many of them were left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rate {
-    /// Records taken in, those that were left out included.
+    /// Records taken in, including those that were left out.
     pub records: u64,
     /// Records left out because they are at fault.
     pub rejected: u64,
 }
 
 impl Rate {
-    /// Counts some more.
+    /// Adds records and rejections.
     pub fn add(&mut self, records: usize, rejected: usize) {
         self.records += records as u64;
         self.rejected += rejected as u64;
@@ -91,7 +93,7 @@ impl Probation {
         self.seen
     }
 
-    /// Says whether those on trial took any record in that they didn't leave out.
+    /// Returns true if the operators on trial took in at least one record that they didn't leave out.
     pub fn has_taken(&self) -> bool {
         self.seen.records > self.seen.rejected
     }

@@ -9,15 +9,15 @@ pub enum Event {
     Start,
     /// The newest valid artifacts of the operators that the pipeline names are these.
     Wanted(Operators),
-    /// A person wants these to run, whatever is newest, and without a trial.
+    /// A person wants these operators to run, without a trial, even if others are newer.
     Asked(Operators),
     /// With true, only a person's order changes the operators from now on; with false, new artifacts do so again.
     Pinned(bool),
-    /// The run that was to be opened is, as this generation: records flow.
+    /// The run that was to be opened is open, as this generation: records flow.
     Opened(u64),
     /// The run can't be opened for now.
     NotOpened,
-    /// The operators that were to be prepared are.
+    /// The operators that were to be prepared are ready.
     Prepared,
     /// The operators can't be prepared, or can't take over.
     Refused,
@@ -63,16 +63,16 @@ pub struct Rollout {
     /// Operators that run on trial.
     trial: Option<Operators>,
     step: Step,
-    /// The newest valid ones.
+    /// Newest valid operators.
     wanted: Option<Operators>,
     /// Operators that a person asked for and that are not yet prepared.
     asked: Option<Operators>,
     /// Operators that must not be tried again until the newest ones were others in between.
     shunned: Option<Operators>,
-    /// Refused since the last change or opening: the same again would be refused again.
+    /// Operators that were refused since the last change or opening: the same ones would be refused again.
     refused: Option<Operators>,
     pinned: bool,
-    /// The good ones stopped at a fault: newer ones are tried before them.
+    /// True if the good operators stopped at a fault: newer ones are tried before them.
     faulty: bool,
     stopping: bool,
 }
@@ -96,7 +96,7 @@ enum Step {
         operators: Operators,
         asked: bool,
     },
-    /// The run was asked to end; with a reason, to be rolled back.
+    /// The run was asked to end. A reason means that it is to be rolled back.
     Closing(Option<String>),
 }
 
@@ -115,8 +115,8 @@ impl Rollout {
         }
     }
 
-    /// Hears which operators the checkpoint is of when a run ends: its last commit may have been made although the answer said otherwise, and those that
-    /// it is of have passed then.
+    /// Takes the generation and the operators of the checkpoint that a run left. Its last commit may have been made although the
+    /// answer said otherwise; the operators on trial have then passed.
     pub fn found(&mut self, generation: u64, operators: &Operators, now: i64) -> Vec<Effect> {
         if self.good.as_ref().is_none_or(|(good, _)| *good >= generation) {
             return Vec::new();
@@ -135,7 +135,7 @@ impl Rollout {
         }
     }
 
-    /// Whatever is newest may be tried again: a person asks for it.
+    /// Allows the newest artifacts to be tried again, because a person asks for it.
     pub fn allow(&mut self) {
         (self.shunned, self.refused) = (None, None);
     }
@@ -246,7 +246,7 @@ impl Rollout {
         vec![Effect::Open(operators)]
     }
 
-    /// The newest ones, if they are others than the good ones and may be tried.
+    /// Returns the newest operators, if they differ from the good ones and may be tried.
     fn eligible(&self) -> Option<&Operators> {
         let others = |operators: &&Operators| {
             self.good
@@ -375,7 +375,8 @@ impl Rollout {
         }
     }
 
-    /// `wanted_again`: the good ones are, so that there is nothing to shun.
+    /// Rolls the operators back. `wanted_again` says that the good operators are the wanted ones again, so that there is nothing
+    /// to shun.
     fn roll_back(&mut self, operators: Operators, reason: String, wanted_again: bool, now: i64) -> Vec<Effect> {
         if !wanted_again {
             self.shunned = Some(operators.clone());

@@ -16,14 +16,14 @@ const LOAD_GROUPS: usize = 8_192;
 pub struct Backing {
     store: Arc<dyn CheckpointStore>,
     pipeline: String,
-    /// Every group of the store is in memory, or the store has none.
+    /// True if every group of the store is in memory, or the store has none.
     pub(super) complete: bool,
-    /// Groups up to this key were looked at for being too old.
+    /// Last key that the search for old groups has reached; none at the beginning of the store.
     swept: Option<Vec<u8>>,
 }
 
 impl Backing {
-    /// The groups of this pipeline; `empty` if it never committed.
+    /// Makes the access to this pipeline's groups; `empty` says that it never committed.
     pub fn new(store: Arc<dyn CheckpointStore>, pipeline: &str, empty: bool) -> Backing {
         Backing { store, pipeline: pipeline.to_owned(), complete: empty, swept: None }
     }
@@ -81,7 +81,8 @@ impl Fold {
         Ok(())
     }
 
-    /// The keys of some stored groups that nobody touched for too long, each looked at once a round through the store.
+    /// Returns the keys of some stored groups that nobody touched for too long. Each call looks at a part of the store, and goes
+    /// round through all of it.
     pub(super) fn swept(&mut self, limit: i64) -> Result<Vec<Vec<u8>>, StoreError> {
         let Some(backing) = &mut self.backing else { return Ok(Vec::new()) };
         let found = backing.store.scan(&backing.pipeline, backing.swept.as_deref(), LOAD_GROUPS)?;

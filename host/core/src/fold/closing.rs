@@ -10,7 +10,7 @@ use crate::window::Emit;
 const MIN_GONE: usize = 1_024;
 
 impl Windowed {
-    /// The groups whose windows have ended since something was done about them.
+    /// Iterates over the groups whose timer has ended: they must be shown as closed, or dropped.
     pub(super) fn due(&self) -> impl Iterator<Item = u32> + '_ {
         self.windows.passed().into_iter().flat_map(|watermark| self.timers.due(watermark)).copied()
     }
@@ -31,7 +31,7 @@ impl Windowed {
 }
 
 impl Fold {
-    /// The groups that the next seal is the last of.
+    /// Returns the groups that are dropped with the next seal.
     pub(super) fn over(&self) -> Vec<u32> {
         let Some(windowed) = &self.windowed else { return Vec::new() };
         let over = |group: &u32| {

@@ -31,7 +31,7 @@ impl Fold {
         self.is_over() || self.backing.is_some() && self.changed.len() * a_group > self.keeping.memory / CHANGED_PART
     }
 
-    /// Says that the changes of this flush, and of those before it, are in the store.
+    /// Records that the changes of this flush, and of all flushes before it, are in the store.
     pub fn set_committed(&mut self, flush: u64) {
         self.committed = flush;
     }
@@ -59,7 +59,8 @@ impl Fold {
         self.keep_only(&kept);
     }
 
-    /// The groups that stay if those go that were needed last in this batch or before, in their order.
+    /// Returns the groups that stay, in their order, when the groups leave that may and that were last needed in the batch
+    /// `cutoff` or before.
     fn kept(&self, cutoff: u64) -> Vec<u32> {
         let mut going = self.evictable().filter(|group| self.batch.place[*group as usize].0 <= cutoff).peekable();
         (0u32..).take(self.groups.len()).filter(|group| going.next_if_eq(group).is_none()).collect()

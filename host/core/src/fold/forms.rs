@@ -59,7 +59,7 @@ pub(super) struct Loaded {
     pub(super) older: bool,
 }
 
-/// The states of these bytes in the form `own`: those of one of the `older` forms are migrated.
+/// Reads these stored states in the form `own`: states of one of the `older` forms are migrated.
 pub(super) fn load(
     own: &StateForm,
     older: &[StateForm],
@@ -132,7 +132,7 @@ pub(super) fn kinds(fields: &[Field]) -> Vec<Kind> {
     fields.iter().map(|field| field.kind).collect()
 }
 
-/// The store names the pipeline.
+/// Returns the error for damaged states; the store adds the pipeline's name.
 fn damaged() -> FoldError {
     FoldError::Store(StoreError::Damaged("a state has not the form that its version says".to_owned()))
 }

@@ -71,7 +71,7 @@ impl Fold {
     }
 }
 
-/// The distinct keys, and which of them each row has.
+/// Returns the distinct keys, and the index of each row's key among them.
 fn distinct(keys: &[ArrayRef], rows: usize) -> Result<(Groups, Vec<u32>), OperatorError> {
     let kinds: Option<Vec<Kind>> = keys.iter().map(|key| Kind::of(key.data_type())).collect();
     let unknown = || OperatorError::Contract("a key column is of no kind that can be grouped".to_owned());

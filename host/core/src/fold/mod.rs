@@ -46,7 +46,7 @@ pub const DEFAULT_MEMORY: usize = 256 << 20;
 /// The longest key of a group, in bytes, as it is stored: the checkpoint store's tree counts them in 16 bits, and one byte is its own.
 pub const MAX_KEY_BYTES: usize = 65_534;
 
-/// Why a fold can't go on. Nothing of the call that failed was kept.
+/// Reason why a fold can't go on. Nothing of the call that failed was kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
     /// The operator failed.
@@ -55,7 +55,7 @@ pub enum FoldError {
     /// The states could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// More windows are open than there is room for.
+    /// The open windows take more memory than they may.
     #[error(
         "the groups of open windows take more than the {memory} bytes of `state.memory`: raise it, or choose shorter windows, \
          less lateness or a shorter `keep_for`"
@@ -71,7 +71,7 @@ pub enum FoldError {
 pub struct Keeping {
     /// Memory that groups may take before some leave it, in bytes.
     pub memory: usize,
-    /// A group that changed last so long ago, in microseconds, counts as never seen; none: never.
+    /// Time without a change after which a group counts as never seen, in microseconds; with none, groups live for ever.
     pub ttl: Option<i64>,
 }
 
@@ -90,7 +90,7 @@ pub struct Fold {
     states: States,
     /// Marks of each group in memory.
     marks: Vec<Mark>,
-    /// The groups that the next seal is about: those that are listed.
+    /// Groups that the next seal handles: those that are marked as listed.
     changed: Vec<u32>,
     /// Groups that a seal during a trial did not hand over for the store.
     held: Vec<u32>,
@@ -283,7 +283,7 @@ impl Fold {
         self.batch.place.resize(groups, (0, 0));
     }
 
-    /// Groups of this batch that nobody touched for too long begin anew.
+    /// Begins the groups of this batch anew that were not touched for too long.
     fn expire(&mut self) {
         let Some(ttl) = self.keeping.ttl else { return };
         let limit = self.now.saturating_sub(ttl);

@@ -74,7 +74,7 @@ impl Fold {
         }
     }
 
-    /// The groups that are to be sealed, by what is to be done with them.
+    /// Returns the groups to seal, sorted by whether they are shown and whether they are stored.
     fn shares(&self) -> Vec<Share> {
         let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| Share {
             groups: Vec::new(),

@@ -171,7 +171,7 @@ impl StateColumn {
         }
     }
 
-    /// The array's type and length were checked.
+    /// Writes the array's values to the places of these groups. The array's type and length were checked.
     fn scatter(&mut self, groups: &[u32], array: &ArrayRef) {
         match self {
             StateColumn::Boolean(values) => put(values, groups, array.as_boolean().iter()),

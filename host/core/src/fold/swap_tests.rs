@@ -32,7 +32,7 @@ fn version(number: u32) -> Version {
     Version { transform: TransformPlan { reads: vec![], outputs: vec![] }, fold }
 }
 
-/// The sums of states of this version, and back.
+/// Converts states of this version to sums.
 fn sums(version: u32, states: &ArrayRef) -> Vec<i64> {
     match version {
         1 => states.as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect(),

@@ -38,7 +38,7 @@ enum Place {
 }
 
 impl Walk {
-    /// The groups in memory have other numbers now: these were kept, in this order.
+    /// Adapts the walk to new numbers of the groups in memory: the groups `kept` stay, in this order.
     pub(super) fn renumber(&mut self, kept: &[u32]) {
         if let Place::Memory(next) = &mut self.at {
             *next = u32::try_from(kept.partition_point(|group| *group < *next)).unwrap_or(u32::MAX);
@@ -47,7 +47,7 @@ impl Walk {
 }
 
 impl Fold {
-    /// Every group becomes rows again, by and by: see [`Fold::refresh`].
+    /// Begins to turn every group into rows again, some at a time: see [`Fold::refresh`].
     pub fn touch_all(&mut self) {
         self.walk = Some(Walk { purpose: Purpose::Show, at: Place::Memory(0) });
     }
@@ -72,7 +72,7 @@ impl Fold {
         !self.older.is_empty() && !self.on_trial
     }
 
-    /// The next groups that are to be shown or stored again count as changed.
+    /// Marks the next groups of the walk as changed, so that they are shown or stored again.
     pub fn refresh(&mut self, operator: &mut dyn Operator) -> Result<(), FoldError> {
         if self.walk.is_none() && self.must_rewrite() {
             self.walk = Some(Walk { purpose: Purpose::Store, at: Place::Memory(0) });

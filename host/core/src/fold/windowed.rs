@@ -60,7 +60,7 @@ impl Windowed {
 }
 
 impl Fold {
-    /// The same fold, its groups cut by time. Before the first row.
+    /// Adds windows to the fold. To be called before the first row.
     pub fn windowed(mut self, options: WindowOptions) -> Fold {
         self.form.keys.extend(WINDOW_COLUMNS.map(|name| Field::new(name, Kind::Timestamp)));
         self.form.window = Some(options.window);
@@ -181,7 +181,7 @@ impl Fold {
         windowed.gone += 1;
     }
 
-    /// Numbers the groups anew if at least so many are dropped: at a batch boundary.
+    /// Numbers the groups anew if at least `least` of them were dropped. To be called at a batch boundary.
     pub(super) fn compact(&mut self, least: usize) {
         let Some(windowed) = self.windowed.as_mut().filter(|windowed| windowed.gone >= least) else { return };
         let live = |(group, mark): (u32, &Mark)| (!mark.gone).then_some(group);

@@ -19,7 +19,7 @@ impl Lease {
         Lease { term: session / 2, confirmed: None }
     }
 
-    /// The group confirmed what it was asked at this time.
+    /// Records that the group confirmed the share; it was asked at the time `asked`.
     pub fn confirm(&mut self, asked: Duration) {
         self.confirmed = self.confirmed.max(Some(asked));
     }

@@ -43,7 +43,7 @@ pub enum Want {
 /// The partitions that a host may read, and write the rows of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    /// Counts the changes of what this host has.
+    /// Number of the share: it grows with each change of this host's partitions.
     pub epoch: u64,
     /// Partitions of the share.
     pub partitions: BTreeSet<Partition>,
@@ -107,7 +107,7 @@ impl Part {
         }
     }
 
-    /// The group gave partitions, maybe none.
+    /// Records that the group gave partitions, maybe none.
     pub fn given(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         let before = self.mine.len();
         self.mine.extend(partitions);
@@ -137,7 +137,7 @@ impl Part {
         self.alone
     }
 
-    /// The group asks for partitions back: runs end after a last flush.
+    /// Records that the group asks for partitions back: runs end after a last flush.
     pub fn asked_back(&mut self) {
         self.giving_back = true;
     }
@@ -155,7 +155,7 @@ impl Part {
         self.giving_back = false;
     }
 
-    /// The group has given everything to others already.
+    /// Records that the group has already given all partitions to others.
     pub fn lost(&mut self) {
         let all = std::mem::take(&mut self.mine);
         self.gave_back(all);

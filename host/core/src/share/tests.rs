@@ -136,7 +136,7 @@ struct Wandering {
 }
 
 impl Wandering {
-    /// The partition goes to this host; what the one before had not flushed is dropped.
+    /// Gives the partition to this host; records that the host before had not flushed are dropped.
     fn take(&mut self, host: usize) {
         self.owner = Some(host);
         let at = resume_at(self.checkpoints.get(&host).copied(), self.committed);

@@ -22,7 +22,8 @@ pub enum Verdict {
     Leave,
 }
 
-/// The first of the hosts stays, by name, so that exactly one does; none if there is a consumer that doesn't know the rule.
+/// Decides what the member `me` does. The first of the hosts, by name, stays, so that exactly one does; none stays if there is a
+/// consumer that doesn't know the rule.
 pub fn verdict(me: &str, peers: &[Peer]) -> Verdict {
     let mut others = peers.iter().filter(|peer| peer.client != me).peekable();
     if others.peek().is_none() {

@@ -53,7 +53,7 @@ impl WindowOptions {
     }
 }
 
-/// The duration in microseconds; one that is too long for that is as good as endless.
+/// Converts a duration to microseconds; the greatest number stands for any that is too long.
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -25,7 +25,7 @@ pub struct Placed {
     pub watermark: Watermark,
 }
 
-/// Why a row that counts in no window is at fault.
+/// Reason why a row that counts in no window is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unplaced {
     /// The row has no time.

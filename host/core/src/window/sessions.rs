@@ -39,7 +39,7 @@ impl Sessions {
         Joined { sessions, moves }
     }
 
-    /// The key has this session, which overlaps none that it has.
+    /// Adds a session of this key. It must not overlap the key's other sessions.
     pub fn open(&mut self, key: &[u8], session: Span) {
         match self.open.get_mut(key) {
             Some(open) => open.insert(open.partition_point(|span| *span < session), session),
@@ -47,7 +47,7 @@ impl Sessions {
         }
     }
 
-    /// The key no longer has this session: it is over, or part of a larger one.
+    /// Removes a session of this key: it is over, or part of a larger one.
     pub fn close(&mut self, key: &[u8], session: Span) {
         if let Some(open) = self.open.get_mut(key) {
             open.retain(|span| *span != session);
@@ -59,7 +59,7 @@ impl Sessions {
 }
 
 impl Joined {
-    /// The session that a span is part of which was joined.
+    /// Returns the session that contains a span which was joined.
     pub fn session_of(&self, span: Span) -> Span {
         session_at(&self.sessions, span.start).unwrap_or(span)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Ends of windows, each with what it is the end of.
+/// Timers, each the end of an entry such as a window's group.
 #[derive(Debug, Clone)]
 pub struct Timers<T> {
     ends: BTreeSet<(i64, T)>,

@@ -69,7 +69,7 @@ impl Watermark {
         self.partitions.entry(partition).or_default();
     }
 
-    /// A row of this time was read.
+    /// Records that a row of this time was read.
     pub fn see(&mut self, partition: Partition, time: i64) {
         let heard = self.partitions.entry(partition).or_default();
         heard.greatest = heard.greatest.max(Some(time));
@@ -93,7 +93,7 @@ impl Watermark {
         self.partitions.values_mut().for_each(|heard| heard.quiet = None);
     }
 
-    /// Takes what was seen since into account, and answers where the watermark is now.
+    /// Moves the watermark according to the rows that were seen since the last call, and returns its position.
     pub fn advance(&mut self) -> Option<i64> {
         let active = self.partitions.values().filter(|heard| !self.is_idle(heard)).map(|heard| heard.greatest);
         let greatest = match active.min() {

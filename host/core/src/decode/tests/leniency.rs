@@ -15,7 +15,7 @@ fn one(kind: Kind, options: JsonOptions, json: &str) -> Result<String, String> {
     decoded.stopped.as_ref().map_or_else(|| Ok(shown(&decoded)), |bad| Err(bad.to_string()))
 }
 
-/// Reason and number of what was dropped.
+/// Returns the reason and the number of each kind of drop.
 fn dropped(decoded: &Decoded, lost: Lost) -> Vec<(&str, usize)> {
     let notes = decoded.notes.iter().filter(|note| note.lost == lost);
     notes.map(|note| (note.reason.as_str(), note.times)).collect()
