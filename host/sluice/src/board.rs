@@ -72,7 +72,7 @@ impl Board {
         }
     }
 
-    /// The last table, and what to do next.
+    /// Shows the last table, and what to do next.
     pub async fn last(&self, config: &Config) -> anyhow::Result<()> {
         let frame = self.frame().await;
         let [database, operators, toml, pipelines] =
@@ -168,7 +168,7 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot]) {
     }
 }
 
-/// The last deployments of all pipelines but those that began them, the newest first.
+/// Writes the last deployments of all pipelines, the newest first. The first deployment of each pipeline is left out.
 fn deployments<'a>(text: &mut String, snapshots: &'a [Snapshot]) {
     let of = |s: &'a Snapshot| s.deployments.iter().map(|deployment| (s.name.as_str(), deployment));
     let mut all: Vec<(&str, &Deployment)> = snapshots.iter().flat_map(of).collect();

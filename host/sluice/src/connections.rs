@@ -325,7 +325,7 @@ fn this_host() -> String {
     format!("{name} (process {})", std::process::id())
 }
 
-/// The configuration checks that connections fit their use; this is what a gap in those checks would say.
+/// Returns the error for a connection that doesn't fit its use. It only occurs if the configuration's checks have a gap.
 fn misused(connection: &str, what: &str) -> String {
     format!("connection `{connection}` can't be {what}")
 }

@@ -17,7 +17,7 @@ pub fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| said(panic.as_ref()))
 }
 
-/// The same of a future.
+/// Polls a future, and returns its answer or the message of its panic.
 pub async fn caught_in<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(|context| match caught(|| future.as_mut().poll(context)) {

@@ -50,7 +50,7 @@ impl Ending {
         Ok(Ending { asked, within })
     }
 
-    /// Whoever works has this long from now on, should the signal not have come yet.
+    /// Sets the time for an orderly end, unless the signal has already come.
     pub fn set_bound(&self, within: Duration) {
         self.within.send_replace(within);
     }

@@ -27,7 +27,7 @@ pub fn of(state: &Path) -> io::Result<String> {
     }
 }
 
-/// Whole or not at all, whenever the process is killed or the disk fails.
+/// Writes the name's file wholly or not at all, whenever the process is killed or the disk fails.
 fn make(state: &Path, path: &Path) -> io::Result<String> {
     let name = format!("{:08x}", RandomState::new().build_hasher().finish() & 0xffff_ffff);
     let beside = state.join(format!("{FILE}.new"));

@@ -27,14 +27,14 @@ impl Kept {
         self.store.histories()
     }
 
-    /// Keeps what the pipeline runs as this generation; the oldest generation that is kept goes.
+    /// Keeps the operators that the pipeline runs as this generation, and drops the oldest kept generation.
     pub fn keep(&self, pipeline: &str, generation: u64, artifacts: &Artifacts) -> Result<(), StoreError> {
         artifacts.values().try_for_each(|artifact| {
             self.store.keep_artifact(pipeline, generation, &artifact.digest().to_string(), artifact.bytes())
         })
     }
 
-    /// The digests of all that is kept of the pipeline.
+    /// Returns the digests of all operators that are kept for the pipeline.
     pub fn digests(&self, pipeline: &str) -> Result<BTreeSet<String>, StoreError> {
         Ok(self.store.kept_artifacts(pipeline)?.into_iter().map(|(_, digest)| digest).collect())
     }

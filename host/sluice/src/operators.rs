@@ -40,14 +40,14 @@ pub type Artifacts = BTreeMap<String, Artifact>;
 pub struct Deployed {
     /// The newest valid artifact of each name.
     pub artifacts: Artifacts,
-    /// Why a name's newest file is not among them.
+    /// Reason why the newest file of a name is not among the artifacts.
     pub refused: BTreeMap<String, String>,
     /// Number of times that a file of each name was put there, even with the same content.
     puts: BTreeMap<String, u64>,
 }
 
 impl Deployed {
-    /// The first of these names of which nothing is known yet.
+    /// Returns the first of these names of which nothing is known yet.
     pub fn unseen<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         names.find(|name| !self.artifacts.contains_key(*name) && !self.refused.contains_key(*name))
     }
@@ -69,7 +69,7 @@ pub struct Asked {
 }
 
 impl Looker {
-    /// Returns once these files have been looked at, and what came of it is published.
+    /// Returns once these files have been looked at and the result is published.
     pub async fn look_at(&self, names: BTreeSet<String>) {
         let (done, looked) = oneshot::channel();
         if self.0.send(Asked { names, done }).await.is_ok() {
@@ -118,7 +118,7 @@ enum Look {
     IfChanged,
     /// Reads the file even if it is unchanged.
     Anyway,
-    /// Somebody asks for it: what the compiler was given up over is tried again, too.
+    /// Reads the file because somebody asks for it: a compilation that was given up is tried again, too.
     Asked,
 }
 
@@ -212,7 +212,7 @@ impl Directory {
         names.iter().for_each(|name| self.look_at(name, Look::Asked));
     }
 
-    /// Takes what a task says; answers whether anybody may do something about it.
+    /// Takes a task's report; returns true if the result should be published.
     fn hear(&mut self, answer: Answer) -> bool {
         match answer {
             Answer::Hangs(name) => {
@@ -257,7 +257,7 @@ impl Directory {
         }
     }
 
-    /// The look at this file has ended; none if nobody wants to know any more.
+    /// Ends the look at this file and begins the next one, if it was requested. None if no pipeline names the file any more.
     fn ended(&mut self, name: &str) -> Option<&mut File> {
         let file = self.files.get_mut(name)?;
         let (ended, next) = (file.under_way.take(), file.next.take());
@@ -276,7 +276,7 @@ impl Directory {
         }
     }
 
-    /// Tells those who asked what is done, after it was published.
+    /// Answers the requests that are done, after the results were published.
     fn answer(&mut self) {
         for asked in self.asked.extract_if(.., |asked| asked.names.is_empty()) {
             // Who asked may have gone.
@@ -427,7 +427,7 @@ pub async fn watch(
     }
 }
 
-/// Somebody to ask, and where that is heard.
+/// Makes a looker and the receiver of its requests.
 pub fn looker() -> (Looker, mpsc::Receiver<Asked>) {
     let (sender, asked) = mpsc::channel(ASKED);
     (Looker(sender), asked)

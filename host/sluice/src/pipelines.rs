@@ -65,7 +65,7 @@ impl Directory {
         self.pipelines.values().cloned().collect()
     }
 
-    /// The files that aren't what runs.
+    /// Returns the files with problems, which therefore don't run as they are.
     pub fn refused(&self) -> Vec<Refused> {
         let refused = |(file, problems): (&PathBuf, &Vec<String>)| Refused {
             file: config::shown(file),
@@ -180,7 +180,7 @@ impl Directory {
         if problems.is_empty() { Ok(pipeline) } else { Err(Problems(problems)) }
     }
 
-    /// Says what is wrong, unless it was said.
+    /// Reports the problems of a file, unless they were reported before.
     fn refuse(&mut self, file: &Path, problems: &[Problem]) {
         let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
         if self.refused.get(file) == Some(&said) {

@@ -49,7 +49,7 @@ pub fn directory(path: &Path) -> Result<Found, Error> {
     }
 }
 
-/// The same of a directory whose content can be made anew: what others could have put there is removed.
+/// Makes the directory of a cache private. If others could have written to it, its content is removed, since it can be made anew.
 pub fn cache(path: &Path) -> Result<(), Error> {
     if directory(path)? == Found::Open {
         tracing::warn!("{}: others could write to it; what is in it is removed, and made anew", path.display());

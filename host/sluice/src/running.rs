@@ -121,7 +121,7 @@ impl Member {
         Outcome { status: self.handle.status, ended, seconds }
     }
 
-    /// Asks it to end, and says how it does.
+    /// Asks the pipeline to end, and logs how it ended.
     fn leave(self, left: &Arc<Notify>) -> Leaving {
         self.ask_to_end();
         let (pipeline, handle, gone) = (self.pipeline.clone(), self.handle.clone(), self.gone.clone());
@@ -173,8 +173,8 @@ impl Running {
         self.statuses.subscribe()
     }
 
-    /// Ends those that aren't wanted, or are wanted otherwise, and starts what isn't there: at once, but what has to wait for the last flush
-    /// of one that ends.
+    /// Stops pipelines that were removed or changed, and starts the new and changed ones. All of this happens at once, but a
+    /// pipeline that depends on one that ends waits for the last flush of that one.
     pub fn change_to(&mut self, wanted: &[Pipeline]) {
         self.leaving.retain(|leaving| !leaving.is_gone());
         let gone = self.pipelines.extract_if(.., |_, member| !wanted.contains(&member.pipeline));
@@ -192,7 +192,7 @@ impl Running {
         self.publish();
     }
 
-    /// Says what runs: also what has not ended yet, unless another of its name is to follow.
+    /// Publishes the pipelines that run. A pipeline that has not ended yet is included, unless another of its name is to follow.
     fn publish(&mut self) {
         self.leaving.retain(|leaving| !leaving.is_gone());
         let leaving = self.leaving.iter().filter(|leaving| !self.pipelines.contains_key(&leaving.pipeline.name));
@@ -201,7 +201,7 @@ impl Running {
         self.statuses.send_replace(handles.cloned().collect());
     }
 
-    /// Runs what is wanted, as that changes, until the service is asked to end.
+    /// Runs the wanted pipelines, as they change, until the service is asked to end.
     pub async fn follow(
         mut self,
         mut wanted: watch::Receiver<Vec<Pipeline>>,

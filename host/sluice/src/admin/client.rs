@@ -21,7 +21,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Longest wait for an answer: longer than the service takes to report that it has none.
 const PATIENCE: Duration = Duration::from_secs(70);
 
-/// Why there is no answer. Each says what to do.
+/// Reason why there is no answer. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The service has no admin API.
@@ -124,7 +124,7 @@ fn taken(admin: &Admin, listen: SocketAddr) -> Result<SocketAddr, ClientError> {
     address.map_err(|error| ClientError::Away { address: listen, config: admin.file.clone(), error })
 }
 
-/// Why a request has no answer.
+/// Reason why a request has no answer.
 #[derive(Debug)]
 pub enum ExchangeError {
     Connect(std::io::Error),

@@ -44,7 +44,7 @@ const WHILE_REFUSED: Duration = Duration::from_millis(100);
 /// Wait for a free place before the next look for a connection that has become idle.
 const WHILE_FULL: Duration = Duration::from_millis(20);
 
-/// Serves whoever connects, for good.
+/// Serves all connections, for as long as the process runs.
 pub async fn accept(listener: Arc<TcpListener>, routes: Router, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let idle = Idle::default();
@@ -62,7 +62,8 @@ pub async fn accept(listener: Arc<TcpListener>, routes: Router, limits: Limits) 
     }
 }
 
-/// A place, for which the connection goes that has been idle for the longest; none once nothing is served any more.
+/// Returns a place, for which the connection that was idle for the longest is closed if need be; none once nothing is served any
+/// more.
 async fn place(places: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePermit> {
     loop {
         if places.available_permits() == 0 {

@@ -68,7 +68,7 @@ pub fn all(service: Service, token: Token) -> Router {
         .layer(from_fn(in_time))
 }
 
-/// An error as all of them are answered.
+/// Makes the answer for an error, in the form that all errors have.
 pub fn refusal(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": unveiled(why) }))).into_response()
 }
@@ -139,7 +139,7 @@ async fn start(State(service): State<Service>, Path(name): Path<String>) -> Resp
     service.order(&name, Order::Start).await
 }
 
-/// The files are looked at first: the pipeline, which goes on meanwhile, then finds what came of it.
+/// Deploys again: looks at the files first, so that the pipeline, which goes on meanwhile, then finds the result.
 async fn deploy(State(service): State<Service>, Path(name): Path<String>) -> Response {
     let handle = match service.pipeline(&name) {
         Ok(handle) => handle,

@@ -1,4 +1,4 @@
-//! The token that whoever changes something must have: a file that only the service's user can read.
+//! Token that is needed to change something: a file that only the service's user can read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -13,7 +13,7 @@ const TOKEN_BYTES: usize = 32;
 /// Name of the token's file in the state directory.
 const FILE: &str = "admin.token";
 
-/// Why there is no token.
+/// Reason why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The token's file can't be read or made.
@@ -91,7 +91,8 @@ fn load(path: &Path) -> Result<Token, TokenError> {
     if well_formed { Ok(Token(text.to_owned())) } else { Err(TokenError::Malformed(path.to_owned())) }
 }
 
-/// Written beside and renamed, so that nobody ever finds half a token. One host at a time has the state directory.
+/// Makes the token's file beside its place and renames it, so that nobody ever finds half a token. One host at a time has the
+/// state directory.
 fn make(state: &Path, path: &Path) -> std::io::Result<()> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes)?;

@@ -117,7 +117,7 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
     if problems.is_empty() { Ok(chain) } else { Err(problems) }
 }
 
-/// `rows` are the rows' columns and whether a fold makes them, where the operators say so.
+/// Checks the servers. `rows` are the rows' columns and whether a fold makes them, if the operators tell.
 async fn check_servers(
     pipeline: &Pipeline,
     connections: &Arc<Connections>,

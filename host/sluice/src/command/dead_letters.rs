@@ -99,7 +99,7 @@ impl Which {
         }
     }
 
-    /// Every place where a pipeline of the service keeps letters, once.
+    /// Opens every place where a pipeline of the service keeps letters, each once.
     fn boxes(&self) -> anyhow::Result<Vec<Box<dyn Letterbox>>> {
         let config = self.file.load()?;
         let connections = Connections::new(&config.connections)?;
@@ -173,7 +173,7 @@ impl Look {
 }
 
 impl Change {
-    /// `verb` is what is done, `done` what the letters are then.
+    /// Makes the change. `verb` names it in the question, `done` says in the answer what happened to the letters.
     async fn make(&self, verb: &str, done: &str) -> anyhow::Result<()> {
         let filter = self.which.filter();
         let mut boxes = self.which.boxes()?;

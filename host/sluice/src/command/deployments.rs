@@ -46,7 +46,7 @@ pub struct Pin {
     pipeline: String,
 }
 
-/// Let a pipeline take what is newest again.
+/// Let a pipeline take the newest operators again.
 #[derive(Debug, clap::Args)]
 pub struct Unpin {
     #[command(flatten)]

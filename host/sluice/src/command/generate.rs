@@ -151,7 +151,8 @@ impl Paced {
     }
 }
 
-/// Records of one visitor go to one partition, so that the latest of a visit is the same for every reader; others go round.
+/// Returns the number that decides about a record's partition. Records of one visitor go to one partition, so that the latest of
+/// a visit is the same for every reader; others go round.
 fn spread(record: &[u8], made: u64) -> u64 {
     const IP: &[u8] = b"\"ip\": \"";
     let Some(start) = record.windows(IP.len()).position(|window| window == IP) else { return made };

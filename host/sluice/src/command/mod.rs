@@ -74,7 +74,7 @@ enum Verb {
     Rollback(deployments::RollBack),
     /// Let a pipeline stay with the operators that it runs, whatever is deployed.
     Pin(deployments::Pin),
-    /// Let a pipeline take what is newest again.
+    /// Let a pipeline take the newest operators again.
     Unpin(deployments::Unpin),
     /// Let a pipeline write all of its groups again.
     Resync(resync::Resync),

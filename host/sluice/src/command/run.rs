@@ -71,7 +71,7 @@ impl Run {
     }
 }
 
-/// The fixed form that scripts read: `name: N records, N rows, N rejected, S seconds`; after it, what there is to say.
+/// Writes the outcome in the fixed form that scripts read, `name: N records, N rows, N rejected, S seconds`, and then notes.
 fn summarize(outcome: &Outcome) -> std::io::Result<()> {
     let s = outcome.status.snapshot();
     let fault = match &outcome.ended {
@@ -93,7 +93,8 @@ fn summarize(outcome: &Outcome) -> std::io::Result<()> {
     )
 }
 
-/// A service that was asked to end did well unless rows could not be written; a backfill also fails if a pipeline stopped.
+/// Chooses the exit code. A service that was asked to end did well unless rows could not be written; a backfill also fails if a
+/// pipeline stopped.
 fn exit_code(outcomes: &[Outcome], until_caught_up: bool) -> ExitCode {
     let fault = outcomes.iter().any(|outcome| matches!(outcome.ended, Ended::Fault(_)));
     if fault || (until_caught_up && outcomes.is_empty()) { ExitCode::FAILURE } else { ExitCode::SUCCESS }

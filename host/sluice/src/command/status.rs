@@ -41,7 +41,7 @@ impl Status {
     }
 }
 
-/// A line for each pipeline, and under it what there is to say.
+/// Writes a line for each pipeline, and notes under it.
 fn text(status: &ServiceStatus) -> String {
     let width = status.pipelines.iter().map(|pipeline| pipeline.snapshot.name.len()).max().unwrap_or(0).max(8);
     let mut text = format!(

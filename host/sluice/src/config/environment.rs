@@ -3,7 +3,7 @@
 /// Source of environment variables: the process's environment, or a test's table. It returns none for a variable that is not set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Why a `${…}` could not be replaced.
+/// Reason why a `${…}` could not be replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unexpanded {
     /// The variable of this name isn't set.
@@ -12,8 +12,8 @@ pub enum Unexpanded {
     Malformed,
 }
 
-/// `text` with each `${VAR}` replaced by the variable's value and each `$${` by a literal `${`; or all that stand in the
-/// way. A value isn't looked into again, so a variable can't pull in another one.
+/// Replaces each `${VAR}` in `text` by the variable's value and each `$${` by a literal `${`. The error lists every part that
+/// could not be replaced. A value isn't expanded again, so a variable can't pull in another one.
 pub fn expand(text: &str, env: Env<'_>) -> Result<String, Vec<Unexpanded>> {
     let mut expanded = String::with_capacity(text.len());
     let mut problems = Vec::new();

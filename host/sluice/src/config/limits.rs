@@ -13,16 +13,18 @@ pub const LIMITS: &str = r#"a table such as { memory = "64MiB", call_time = "1s"
 /// WebAssembly's memory ends at 4 GiB; in less than 1 MiB hardly anything starts.
 const MEMORY: (u64, u64) = (1 << 20, 4 << 30);
 
-/// Time is kept to within 20 ms. In more than ten minutes a pipeline isn't slow but stands still.
+/// Bounds of `call_time` and `open_time`. Time is kept to within 20 ms. In more than ten minutes a pipeline isn't slow but stands
+/// still.
 const TIME: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(600));
 
-/// A batch of the largest size takes some MiB, in any direction.
+/// Bounds of `output`. The columns of a batch of the largest size take some MiB, in any direction.
 const OUTPUT: (u64, u64) = (64 << 10, 1 << 30);
 
-/// Fewer than one row for a row is what a filter answers; more than a thousand are another topic.
+/// Bounds of `rows_out`, the rows out for each row in. Fewer than one suit only a filter; more than a thousand belong in another
+/// topic.
 const ROWS_OUT: (u32, u32) = (1, 1_000);
 
-/// A counter takes none of it. Larger states than the largest don't fit into an answer of a few groups.
+/// Bounds of `state`. A counter needs none of it. States above the greatest bound don't fit into an answer of a few groups.
 const STATE: (u64, u64) = (1 << 10, 64 << 20);
 
 /// Bounds of `log_lines`: from no line at all to more than anybody reads.
@@ -54,7 +56,7 @@ pub fn read(section: &Section<'_>) -> Option<Limits> {
 /// Description of the service's table `limits`, for messages.
 pub const HOST_LIMITS: &str = r#"a table such as [limits] with memory = "4GiB""#;
 
-/// Less is no room for a handful of operators.
+/// Bounds of `limits.memory` of the service. Less is not enough for a handful of operators.
 const HOST_MEMORY: (u64, u64) = (16 << 20, 16 << 40);
 
 /// Reads the service's table: the bytes that all instances together may have.

@@ -134,7 +134,7 @@ pub fn load_admin(path: &Path, env: Env<'_>) -> Result<Admin, Problems> {
     Ok(Admin { file: path.to_owned(), state, listen })
 }
 
-/// Reads sluice.toml at `path` alone, for whoever reads the pipelines' files one by one.
+/// Reads sluice.toml at `path` alone, for a caller that reads the pipelines' files one by one.
 ///
 /// # Errors
 ///
@@ -166,8 +166,8 @@ pub fn parse_pipeline(
     pipeline::parse(path, text, &Declared::of(connections), env).map_err(Problems)
 }
 
-/// A problem for each pipeline that reads a topic as the same consumer group as one before it: they would overwrite each
-/// other's commits, and one would start where the other is.
+/// Returns a problem for each pipeline that reads a topic as the same consumer group as an earlier one: they would overwrite each
+/// other's commits, and one would start at the other's position.
 pub fn shared_groups(pipelines: &[Pipeline]) -> Vec<Problem> {
     let mut first: BTreeMap<_, &str> = BTreeMap::new();
     let mut problems = Vec::new();

@@ -1,7 +1,7 @@
 //! "Did you mean": the known word that a mistyped one is nearest to, and lists of the known ones.
 
-/// The known word nearest to `word`, if one is near enough to be what was meant: a beginning of it (or it of the word),
-/// or at most one slip for every three letters.
+/// Returns the known word that is nearest to `word`, if it is near enough to be the intended one: one begins with the other, or
+/// there is at most one slip for every three letters.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // Longer words are no typing errors, and the distance costs the product of the lengths.
     const LONGEST: usize = 64;

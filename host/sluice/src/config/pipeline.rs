@@ -131,7 +131,7 @@ fn read_sinks(item: &Item<'_>, declared: &Declared, columns: Option<&[Field]>, w
     sinks.into_iter().collect()
 }
 
-/// Says what is wrong with a sink beside those before it.
+/// Notes problems of a sink together with the sinks before it.
 fn check_sink(item: &Item<'_>, sink: &Sink, before: &[Option<Sink>], windowed: bool) {
     if windowed && !sink.key.iter().any(|key| key == "window_start") {
         item.problem("a key without `window_start`", "it in the key, since a window has rows of its own");
@@ -153,7 +153,7 @@ fn read_state(item: &Item<'_>, windowed: bool) -> Option<State> {
     state
 }
 
-/// A trial's rows are written and may be written again; with `once`, rows are written once.
+/// Reads the bounds of the trial. A trial's rows are written and may be written again; `once` says that rows are written once.
 fn read_probation(item: &Item<'_>, once: bool) -> Option<Bounds> {
     let bounds = item.table(r#"a table such as { time = "60s", rows = 100000 }"#, probation::read);
     if once && bounds.is_some_and(|bounds| !bounds.is_none()) {

@@ -88,24 +88,24 @@ pub struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The same value, of which no problem will show anything.
+    /// Makes the value confidential: no problem shows anything of it.
     pub fn confidential(mut self) -> Item<'a> {
         self.confidential = true;
         self
     }
 
-    /// The same value; what variables put into its texts is shown by their names, whoever has it in a message.
+    /// Veils the value: wherever a message would show a variable's value that stands in its texts, it shows the variable's name.
     pub fn veiled(mut self) -> Item<'a> {
         self.veiled = true;
         self
     }
 
-    /// Notes what is wrong with this value.
+    /// Notes a problem of this value.
     pub fn problem(&self, found: impl Into<String>, want: impl Into<String>) {
         self.sheet.note(self.at, self.key.clone(), found, want);
     }
 
-    /// Notes that this value isn't what is wanted, and shows it if it may be shown.
+    /// Notes that this value isn't the wanted one, and shows it if it may be shown.
     pub fn wrong(&self, want: impl Into<String>) {
         self.problem(self.shown(), want);
     }
@@ -254,7 +254,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The value as a problem may show it. Of strings that is the file's own text, never what a variable put in.
+    /// Returns the value as a problem may show it. For strings that is the file's own text, never a variable's value.
     pub fn shown(&self) -> String {
         match self.value {
             DeValue::Array(_) | DeValue::Table(_) => self.sort().to_owned(),
@@ -286,7 +286,7 @@ impl<'a> Section<'a> {
         Some(self.child(name.get_ref(), name.span().start, value.get_ref()))
     }
 
-    /// The value of this key, made into something by `read`; its absence is a problem.
+    /// Reads the value of this key with `read`; its absence is a problem.
     pub fn required<T>(&self, key: &'static str, want: &str, read: impl FnOnce(Item<'a>) -> Option<T>) -> Option<T> {
         match self.optional(key) {
             Some(item) => read(item),
@@ -297,7 +297,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of this key, made into something by `read`, or the default if the key isn't there.
+    /// Reads the value of this key with `read`, or returns the default if the key isn't there.
     pub fn or<T>(&self, key: &'static str, default: T, read: impl FnOnce(Item<'a>) -> Option<T>) -> Option<T> {
         self.optional(key).map_or(Some(default), read)
     }
@@ -351,7 +351,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A text between quotes, without line breaks, and not longer than is good for a line.
+/// Puts a text between quotes, without line breaks, and shortens it to fit a line.
 pub fn quote(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{:?}…", &text[..end]),

@@ -45,7 +45,7 @@ pub fn veil(text: &str, instead: &str) {
     }
 }
 
-/// A message as it may be shown.
+/// Returns a message in the form that may be shown.
 pub fn unveiled(message: &str) -> Cow<'_, str> {
     let veiled = VEILED.read().unwrap_or_else(PoisonError::into_inner);
     let mut shown = Cow::Borrowed(message);
@@ -57,7 +57,7 @@ pub fn unveiled(message: &str) -> Cow<'_, str> {
     shown
 }
 
-/// The message with the text replaced where it is a word of its own; none if it is nowhere.
+/// Replaces the text in the message where it is a word of its own; none if it is nowhere.
 fn replaced(message: &str, text: &str, instead: &str) -> Option<String> {
     let is_end = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
     let (opens, closes) = (is_end(text.chars().next()), is_end(text.chars().next_back()));

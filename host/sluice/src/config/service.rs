@@ -16,10 +16,10 @@ use super::value;
 /// the 10 s after which Docker kills.
 pub const STOP_WITHIN: Duration = Duration::from_secs(8);
 
-/// Shorter: a flush that is under way is left each time.
+/// Least `stop_within`. Shorter: a flush that is under way is left each time.
 const LEAST_STOP: Duration = Duration::from_secs(1);
 
-/// Longer: nobody waits for that.
+/// Greatest `stop_within`. Longer: nobody waits for that.
 const MOST_STOP: Duration = Duration::from_secs(3_600);
 
 /// Settings of sluice.toml; none for each that is wrong.

@@ -201,7 +201,7 @@ fn columns(item: &Item<'_>) -> Option<Vec<SourceColumn>> {
     columns.into_iter().collect()
 }
 
-/// The column that takes what this one takes: a field is decoded once, and copies are an operator's to make.
+/// Returns the column that already takes the same value: a field is decoded once, and an operator can copy it.
 fn same_origin<'a>(column: &SourceColumn, columns: &'a [Option<SourceColumn>]) -> Option<&'a str> {
     let same = |other: &&SourceColumn| other.from == column.from;
     columns.iter().flatten().find(same).map(|other| other.name.as_str())

@@ -21,7 +21,7 @@ const MAX_TTL: Duration = Duration::from_secs(3650 * 86_400);
 pub struct State {
     /// Memory that groups may take, in bytes; the others are in the checkpoint store.
     pub memory: u64,
-    /// Groups whose state was last written so long ago, by the host's clock, begin anew.
+    /// Time since the last write of a group's state, by the host's clock, after which the group begins anew.
     pub ttl: Option<Duration>,
 }
 

@@ -24,10 +24,10 @@ const IDLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 /// Default of `lateness`: the usual delay between the rows of several producers.
 const DEFAULT_LATENESS: Duration = Duration::from_secs(10);
 
-/// Longer than a consumer group's rebalance and a producer's retries.
+/// Default of `idle_after`: longer than a consumer group's rebalance and a producer's retries.
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(60);
 
-/// A device that was offline for its owner's way to work.
+/// Default of `keep_for`: long enough for a device that was offline on its owner's way to work.
 const DEFAULT_KEEP_FOR: Duration = Duration::from_secs(3_600);
 
 const KINDS: [&str; 3] = ["tumbling", "hopping", "session"];
@@ -96,7 +96,8 @@ fn length(item: &Item<'_>) -> Option<Length> {
     Length::try_from(value::duration(item, SHORTEST, LONGEST)?).ok()
 }
 
-/// A session's bounds change as it grows, and a table's row can't be taken back: so its row is written once it is over.
+/// Reads `emit`. A session's bounds change as it grows, and a table's row can't be taken back: so its row is written once it is
+/// over.
 fn emit(section: &Section<'_>, session: bool) -> Option<Emit> {
     let choices = [("closed", Emit::Closed), ("changes", Emit::Changes)];
     if session {

@@ -158,7 +158,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(60);
 
-    /// Takes what it is told to take at each call: so many bytes, or none and fails.
+    /// Test destination: at each call it takes as many bytes as it is told to, or fails.
     struct Told {
         told: Receiver<Option<usize>>,
         took: Sender<Vec<u8>>,

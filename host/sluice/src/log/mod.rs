@@ -75,13 +75,13 @@ pub fn last_words(error: &anyhow::Error) {
     }
 }
 
-/// Says something to whoever sits at the terminal, if anybody does.
+/// Writes a text to standard error, and ignores a failure: nobody may be there to read it.
 pub fn aside(text: &str) {
     // There is no other place to say that this one is gone.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Whatever panics says so in the log; the standard library's own words would wait for a standard error that is stuck.
+/// Writes a panic to the log; the standard library would wait for a standard error that is stuck.
 fn say_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(|location| format!(" at {location}")).unwrap_or_default();
     let said = panic.payload_as_str().unwrap_or("no message");

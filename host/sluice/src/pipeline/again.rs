@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A supervisor's memory of what failed.
 #[derive(Default)]
 pub struct Again {
-    /// Why it stopped last.
+    /// Reason of the last stop.
     stopped: Option<String>,
     /// Operators that were refused last, and the reason.
     refused: Option<(Operators, String)>,
@@ -62,7 +62,7 @@ impl Again {
         (self.refused, self.next) = (None, None);
     }
 
-    /// Returns when those that were refused are to be tried again. Safe to drop and call again.
+    /// Returns at the time when the refused operators are to be tried again. Safe to drop and call again.
     pub async fn due(&self) {
         match self.next {
             Some((at, _)) => tokio::time::sleep_until(at).await,
@@ -70,12 +70,12 @@ impl Again {
         }
     }
 
-    /// Tells this once the run has ended.
+    /// Plans an answer that is sent once the run has ended.
     pub fn answer_later(&mut self, to: oneshot::Sender<Answer>, answer: Answer) {
         self.answers.push((to, answer));
     }
 
-    /// The run has ended, and what came of it is recorded.
+    /// Sends the planned answers: the run has ended, and its outcome is recorded.
     pub fn answer(&mut self) {
         for (to, answer) in self.answers.drain(..) {
             // Who asked may have gone.

@@ -21,7 +21,7 @@ use super::transaction;
 use crate::config;
 use crate::connections::Connections;
 
-/// Why a pipeline can't begin.
+/// Reason why a pipeline can't begin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// A server is away: try again.
@@ -33,7 +33,7 @@ pub enum Trouble {
     /// Other hosts have the partitions that are needed: wait until they have left.
     #[error("{0}")]
     Held(String),
-    /// Somebody must change something. Each is a sentence.
+    /// A person must change something. Each text is a sentence.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
 }
@@ -62,7 +62,7 @@ pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {
     source.columns.iter().map(column).collect()
 }
 
-/// Opens every step with the columns that the one before it answers. Blocks: operators are instantiated.
+/// Opens every step with the columns of the step before it. Blocks: operators are instantiated.
 pub fn chain(
     pipeline: &config::Pipeline,
     artifacts: &BTreeMap<String, Artifact>,
@@ -242,7 +242,7 @@ pub fn key_columns(sink: &config::Sink, fields: &[Field]) -> Result<Vec<usize>, 
     sink.key.iter().map(|name| position(fields, name).ok_or_else(|| missing(name))).collect()
 }
 
-/// Why a sink's key isn't one for the rows of a fold.
+/// Returns the reason why a sink's key doesn't fit the rows of a fold; none if it does.
 pub fn key_problem(sink: &config::Sink, groups: Option<&StateForm>) -> Option<String> {
     let groups = groups?;
     transaction::keyless(sink, true).or_else(|| keys::misfit(sink, groups))

@@ -25,7 +25,7 @@ impl Clock {
     }
 }
 
-/// A number by chance, for what is not to happen everywhere at once.
+/// Returns a random number, so that things don't happen everywhere at the same time.
 pub fn chance() -> u64 {
     fastrand::u64(..)
 }

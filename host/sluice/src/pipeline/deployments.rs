@@ -27,7 +27,7 @@ impl Deployments {
         Deployments { kept, status, history: History::default() }
     }
 
-    /// Reads what is durable.
+    /// Reads the stored history.
     pub async fn load(&mut self) -> Result<(), Trouble> {
         let (kept, name) = (self.kept.clone(), self.name());
         let loaded = blocking(move || kept.histories().load(&name)).await?;
@@ -154,7 +154,7 @@ impl Deployments {
         found.await.map_err(|trouble| trouble.to_string())?
     }
 
-    /// The artifacts that the pipeline stays with, of which it runs those that its file names.
+    /// Opens the artifacts that the pipeline is pinned to. It runs those of them that its file names.
     pub async fn open(&self, operators: Operators) -> Result<Artifacts, String> {
         let kept = self.kept.clone();
         blocking(move || kept.open(&operators)).await.map_err(|trouble| trouble.to_string())?
@@ -175,7 +175,7 @@ impl Deployments {
     }
 }
 
-/// Why operators run that ran before as this generation.
+/// Returns the reason of a deployment that goes back to the operators of this generation.
 pub fn back_to(generation: u64) -> String {
     format!("by hand, back to generation {generation}")
 }

@@ -19,7 +19,7 @@ impl Supervisor {
         self.rest(reason, "operator disabled, tried again after the wait", orders).await
     }
 
-    /// The same where something of the host died in the pipeline, which is a defect.
+    /// Waits like [`Supervisor::disabled`] after a part of the host died in the pipeline, which is a defect.
     pub(super) async fn died(&mut self, reason: String, orders: &mut mpsc::Receiver<Asked>) -> Option<Ended> {
         let reason = format!("{reason}; this is a defect of the host, and the pipeline goes on from its checkpoint");
         self.rest(reason, "disabled, goes on after the wait", orders).await

@@ -27,7 +27,7 @@ pub const QUEUE: usize = 1;
 /// pipelines ask for nothing. Longer: a table that somebody emptied stays empty while no record comes.
 const LOOK_AT_TABLES_EVERY: Duration = Duration::from_secs(5);
 
-/// Something that a lane hands over.
+/// Work that a lane hands over.
 pub struct Work {
     pub handover: Handover,
     /// The sinks from here on, if others take over.
@@ -254,7 +254,7 @@ impl Flusher {
         Ok(answer)
     }
 
-    /// A failed commit costs nothing but a lag monitor's accuracy until the next one.
+    /// Commits the group's offsets. A failed commit costs nothing but a lag monitor's accuracy until the next one.
     async fn commit_offsets(&mut self, ends: BTreeMap<Partition, Offset>, patience: Duration) {
         let (committer, pipeline) = (Arc::clone(&self.committer), self.status.name());
         let commit = tokio::task::spawn_blocking(move || committer.commit(&ends));
@@ -279,7 +279,8 @@ impl Flusher {
     }
 }
 
-/// The core asks each sink for what its form says.
+/// Returns the error for a request that doesn't fit the sink's form. It never occurs: the core asks each sink only for what its
+/// form allows.
 fn not_its_kind() -> SinkError {
     SinkError::Unusable("it was asked for what it doesn't do; this is a defect".to_owned())
 }

@@ -33,7 +33,7 @@ pub fn keep_group(pipeline: &Pipeline, head: &mut Checkpoint) {
 pub enum Begins {
     /// The start is normal: there is a checkpoint, or everything is read again.
     AsItShould,
-    /// Somebody said that there is to be none: it was of this source.
+    /// The pipeline begins anew because somebody reset it. The identity is that of its source before.
     Anew(Identity),
     /// The store knows nothing of the pipeline.
     FromNothing {

@@ -40,7 +40,7 @@ impl GivingUp {
     }
 }
 
-/// The reason of a pipeline that has waited for longer than this, if it has.
+/// Returns the reason of the wait, if the pipeline has waited for longer than `patience`.
 pub fn out_of_patience(status: &Status, patience: Option<Duration>) -> Option<String> {
     let (waited, reason) = status.waits()?;
     let patience = patience.filter(|patience| waited >= *patience)?;

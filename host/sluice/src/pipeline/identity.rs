@@ -1,10 +1,11 @@
-//! A topic that isn't the one that a checkpoint is of.
+//! Topics that differ from the one that a checkpoint is of.
 
 use sluice_connectors::source::SourceError;
 
 use super::assemble::Trouble;
 
-/// Why a source can't be opened; of another topic than the checkpoint's with the commands of which one is right.
+/// Converts the error of a source that can't be opened to the pipeline's trouble. If the topic is another one than the
+/// checkpoint's, the text names the commands that say which of the two is right.
 pub fn trouble(pipeline: &str, error: SourceError) -> Trouble {
     match error {
         SourceError::Unavailable(reason) => Trouble::Away(reason),

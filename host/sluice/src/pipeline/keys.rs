@@ -9,8 +9,8 @@ use crate::config::Sink;
 const NO_GROUPS: &str = "the operator groups by nothing, so that no column of its one row identifies it: let it group by a \
                          column, of a constant if there is no other";
 
-/// Why this key would make rows of different groups replace each other, or leave rows of a group behind; none where it is what
-/// the fold groups by. A key that is empty, or no column of the result, is said elsewhere.
+/// Returns the reason why rows of different groups would replace each other under this key, or rows of a group would stay behind;
+/// none if the key is the one that the fold groups by. Other checks report a key that is empty or not a column of the result.
 pub fn misfit(sink: &Sink, form: &StateForm) -> Option<String> {
     if sink.key.is_empty() {
         return None;

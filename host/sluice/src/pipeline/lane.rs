@@ -18,7 +18,7 @@ use super::letters::RetryState;
 use super::status::Status;
 use super::told::tell;
 
-/// Something that a lane is told.
+/// Message to a lane.
 pub enum Control {
     /// A chain is to take over at the next batch boundary; if it can't, the answer says why not.
     Swap(Swap),
@@ -26,7 +26,7 @@ pub enum Control {
     Retry(Retry),
     /// No letter is to be retried.
     NothingToRetry,
-    /// Flush what there is, and end.
+    /// Flush everything that waits, and end.
     Stop,
 }
 
@@ -36,7 +36,8 @@ pub struct Swap {
     pub swap: Box<run::Swap>,
     /// The sinks for its rows.
     pub sinks: Vec<OpenSink>,
-    /// Hears that it runs, with what is left of the chain before, which may take a while to drop; or why it doesn't.
+    /// Is told that the chain runs, and gets the rest of the chain before, which may take a while to drop; or is told why the
+    /// chain doesn't run.
     pub outcome: oneshot::Sender<Result<Box<Chain>, String>>,
 }
 
@@ -57,7 +58,7 @@ pub struct Lane {
 /// The things that wait for the lane.
 #[derive(Default)]
 pub struct Waiting {
-    /// The askers for swaps, and the sinks of those that haven't taken over.
+    /// Receivers of the swaps' outcomes.
     outcomes: HashMap<SwapId, oneshot::Sender<Result<Box<Chain>, String>>>,
     sinks: HashMap<SwapId, Vec<OpenSink>>,
     /// The last flush that the lane has heard of.
@@ -95,7 +96,7 @@ impl Lane {
         self.lane.on(event, now);
     }
 
-    /// Hears what there is, without waiting.
+    /// Takes the messages that are there, without waiting.
     fn hear_what_is_there(&mut self) {
         let committed = self.committed.load(Ordering::Acquire);
         if committed != self.waiting.committed {
@@ -113,7 +114,7 @@ impl Lane {
         }
     }
 
-    /// Hears what comes within this time.
+    /// Waits up to this time for messages, and takes them.
     fn listen(&mut self, wait: Duration) {
         match self.control.recv_timeout(wait) {
             Ok(control) => self.hear(control),

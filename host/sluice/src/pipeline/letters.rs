@@ -56,31 +56,32 @@ pub struct OpenLetters {
     pub name: String,
 }
 
-/// The retry that was done last, and the last one that is to be asked for again later: the lane and the flusher say so.
+/// Numbers of the last retry that was done, and of the last retry that must be asked for again later. The lane and the flusher
+/// set them.
 #[derive(Debug, Clone)]
 pub struct RetryState(Arc<watch::Sender<(u64, u64)>>);
 
 impl RetryState {
-    /// The state before any retry, and who hears how it changes, until nobody holds it any more.
+    /// Makes the state before any retry, and the receiver of its changes.
     pub fn new() -> (RetryState, watch::Receiver<(u64, u64)>) {
         let (state, heard) = watch::channel((0, 0));
         (RetryState(Arc::new(state)), heard)
     }
 
-    /// The letters of this retry are removed, or written anew.
+    /// Records that this retry is done: its letters are removed, or written anew.
     pub fn done(&self, retry: u64) {
         self.0.send_modify(|(done, _)| *done = retry);
     }
 
-    /// The lane had no ear for this retry.
+    /// Records that the lane couldn't take this retry now.
     pub fn later(&self, retry: u64) {
         self.0.send_modify(|(_, later)| *later = retry);
     }
 }
 
-/// Opens the pipeline's place for letters, if it has one, and brings it in line with where the run goes on, in the partitions
-/// that it reads and not in those that others read. Letters of an earlier topic of the name, as it was `before`, are set aside. Once for the
-/// flusher and once for the [`Retrier`].
+/// Opens the pipeline's place for letters, if it has one, and removes the letters of records that the run will read again, only
+/// in the partitions that this host reads. Letters of an earlier topic of the same name, with the identity `before`, are renamed.
+/// The place is opened twice: for the flusher and for the [`Retrier`].
 pub async fn open(
     pipeline: &Pipeline,
     connections: &Connections,
@@ -105,8 +106,8 @@ pub async fn open(
     Ok(Some((OpenLetters { letters, name }, marked)))
 }
 
-/// Gives the letters of records that are no longer what is under their place a name of their own, so that they are neither removed
-/// nor written over. Of a log only those of the files that are others.
+/// Renames the letters whose places now belong to other records, so that these letters are neither removed nor written over. Of a
+/// log, only the letters of the files that were replaced.
 pub async fn set_aside(
     letters: &mut dyn Letterbox,
     pipeline: &str,
@@ -124,8 +125,8 @@ pub async fn set_aside(
     Ok(())
 }
 
-/// Gives the letters that fit other places, which must not fit; answers how many. Each is written there before it is removed here, so
-/// that after a crash the same goes on.
+/// Moves the letters that match the filter to other places, which must not match it; returns their number. Each letter is written
+/// to the new place before it is removed from the old one, so that after a crash the same call goes on.
 pub async fn rename(
     letters: &mut dyn Letterbox,
     filter: &Filter,
@@ -215,7 +216,7 @@ impl Retrier {
         let _ = self.control.send(Control::NothingToRetry);
     }
 
-    /// The first marked letters with all of their records, as many as may be held.
+    /// Returns the first marked letters with all of their records, as many as may be held.
     async fn marked(&mut self) -> Result<Vec<DeadLetter>, SinkError> {
         if !self.has_letters().await? {
             return Ok(Vec::new());

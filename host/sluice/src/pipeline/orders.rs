@@ -18,11 +18,11 @@ pub enum Order {
     RollBack { generation: Option<u64> },
     /// Stay with the operators that run, whatever else is deployed.
     Pin,
-    /// Take what is newest again.
+    /// Take the newest operators again.
     Unpin,
     /// Write all groups again.
     Resync,
-    /// Try now to take what is newest, whatever it was refused for.
+    /// Try now to take the newest operators, whatever they were refused for.
     Deploy,
     /// Try now to go on from the checkpoint.
     Start,

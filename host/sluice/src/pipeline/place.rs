@@ -60,7 +60,7 @@ impl Place {
         let _ = tokio::task::spawn_blocking(move || membership.leave()).await;
     }
 
-    /// The last run ended as partitions moved, or began.
+    /// Sets whether the last run ended because partitions moved; false when a run begins.
     pub fn set_moved(&mut self, moved: bool) {
         self.moved = moved;
     }
@@ -77,13 +77,13 @@ impl Place {
         let _ = membership.standing().wait_for(|standing| !standing.is_of(share.epoch)).await;
     }
 
-    /// The same, but not for long.
+    /// Waits for a change of this share as [`Place::moved_from`] does, but not for long.
     pub async fn settle(&self, share: Option<&Share>) {
         // Either way it is asked anew.
         let _ = tokio::time::timeout(SETTLE, self.moved_from(share)).await;
     }
 
-    /// Returns once others no longer have what this host needs, or others than those do.
+    /// Returns once the partitions that this host needs are free, or other hosts than before have them.
     pub async fn changed_from(&self, held: &str) {
         let Some((_, membership)) = &self.membership else { return };
         let is_held = |standing: &Standing| matches!(standing, Standing::Held(reason) if reason == held);
@@ -91,8 +91,8 @@ impl Place {
     }
 }
 
-/// A fold's totals are of the whole topic; and where rows and intervals are one transaction, one host moves the intervals, and
-/// reading goes on from them, whatever the group has committed.
+/// Returns the partitions that the pipeline needs. A fold's totals are of the whole topic; and where rows and intervals are one
+/// transaction, one host moves the intervals, and reading goes on from them, whatever the group has committed.
 fn want(pipeline: &config::Pipeline, artifacts: &BTreeMap<String, Artifact>) -> Want {
     let folds = artifacts.values().any(|artifact| artifact.world() == World::Aggregator);
     if folds || pipeline.transaction().is_some() { Want::Whole } else { Want::Any }

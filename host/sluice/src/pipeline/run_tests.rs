@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::*;
 
-/// Something of a run that panics as soon as it is asked for anything.
+/// Part of a run that panics as soon as it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dies {
     Nobody,

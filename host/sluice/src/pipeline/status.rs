@@ -19,7 +19,7 @@ const SHOWN_DEPLOYMENTS: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Something that it needs isn't there yet: an operator's file, a server at the start.
+    /// The pipeline lacks something that it needs: an operator's file, or a server at the start.
     Waiting,
     /// Records flow, or would if there were any.
     Running,
@@ -60,7 +60,7 @@ pub struct Snapshot {
     pub name: String,
     /// Activity of the pipeline.
     pub state: State,
-    /// Why it isn't running.
+    /// Reason why the pipeline isn't running.
     pub reason: Option<String>,
     /// Records taken from the source.
     pub records: u64,
@@ -95,7 +95,7 @@ pub struct Snapshot {
     pub partitions: Vec<Partition>,
     /// The last operator step's operator.
     pub operator: Option<RunningOperator>,
-    /// Why the newest file of an operator isn't the one that runs.
+    /// Reason why the newest file of an operator doesn't run.
     pub refused: Option<String>,
     /// True if the pipeline stays with its operators, whatever is deployed.
     pub pinned: bool,
@@ -195,7 +195,7 @@ impl Status {
         self.records.fetch_add(records as u64, Ordering::Relaxed);
     }
 
-    /// Records or groups that were left out for a reason, of which there are few.
+    /// Adds records or groups that were left out for a reason. There are few different reasons.
     pub fn add_rejected(&self, reason: &str, number: usize) {
         let reason = &*unveiled(reason);
         self.rejected.fetch_add(number as u64, Ordering::Relaxed);
@@ -203,13 +203,13 @@ impl Status {
         count(&mut now.reasons, reason, number);
     }
 
-    /// Values that were dropped for a reason, of which there are few.
+    /// Adds values that were dropped for a reason. There are few different reasons.
     pub fn add_dropped(&self, reason: &str, number: usize) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         count(&mut now.dropped, reason, number);
     }
 
-    /// Dead letters that were written.
+    /// Adds to the number of dead letters that were written.
     pub fn add_dead_letters(&self, number: usize) {
         self.dead_letters.fetch_add(number as u64, Ordering::Relaxed);
     }
@@ -223,7 +223,7 @@ impl Status {
         self.late.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
-    /// Rows that every sink has taken in one flush.
+    /// Counts a flush and the rows that every sink has taken in it.
     pub fn flushed(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.flushes.fetch_add(1, Ordering::Relaxed);
@@ -233,7 +233,7 @@ impl Status {
         self.pending.store(rows as u64, Ordering::Relaxed);
     }
 
-    /// The partitions that are read now.
+    /// Sets the partitions that are read now.
     pub fn set_partitions(&self, partitions: impl IntoIterator<Item = Partition>) {
         let partitions = partitions.into_iter().collect();
         self.now.lock().unwrap_or_else(PoisonError::into_inner).partitions = partitions;
@@ -267,7 +267,7 @@ impl Status {
         now.refused = None;
     }
 
-    /// Why the newest artifact isn't run, if it isn't; true if there is a reason and it is news.
+    /// Sets the reason why the newest artifact doesn't run, or none if it does. Returns true if there is a reason and it is news.
     pub fn set_refused(&self, reason: Option<String>) -> bool {
         let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
@@ -284,7 +284,7 @@ impl Status {
         now.deployments = history.deployments().rev().take(SHOWN_DEPLOYMENTS).cloned().collect();
     }
 
-    /// About once a second: what the rate is measured by, and the fold's groups in memory with their bytes.
+    /// Samples the rate, and the fold's groups in memory with their bytes. Called about once a second.
     pub fn sample(&self, at: Instant, groups: Option<(usize, usize)>) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.rate.sample(at, self.records.load(Ordering::Relaxed));

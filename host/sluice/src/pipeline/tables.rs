@@ -40,8 +40,8 @@ struct Compared<'a> {
     is_widened: bool,
 }
 
-/// Compares what is open with what the checkpoint says; answers why tables lack rows, of those that do. `groups`: there are some, of
-/// an aggregator.
+/// Compares the open tables with the identities in the checkpoint. Returns the reason for each table that lacks rows. `groups`
+/// says that the pipeline is an aggregator and has groups.
 pub fn compare(
     pipeline: &Pipeline,
     head: Option<&Checkpoint>,
@@ -63,7 +63,7 @@ pub fn compare(
     if wrong.is_empty() { Ok(lacking) } else { Err(Trouble::Wrong(wrong)) }
 }
 
-/// Lets the checkpoint say what is open.
+/// Writes the identities of the open tables to the checkpoint.
 pub fn note(head: &mut Checkpoint, pipeline: &Pipeline, sinks: &[OpenSink]) {
     for table in compared(pipeline, sinks) {
         let of_database = table.database.map(|database| (format!("{SINK}{}", table.connection), database));
@@ -116,7 +116,7 @@ pub fn begin_again(pipeline: &str, store: &dyn CheckpointStore) -> Result<u64, S
     count(pipeline, store).map_err(words)
 }
 
-/// Why a pipeline without an aggregator can't write its rows again.
+/// Returns the reason why a pipeline without an aggregator can't write its rows again.
 pub fn no_groups(pipeline: &str) -> String {
     format!(
         "{pipeline} has no aggregator, and so no groups to write again: to write the rows of all records that the topic still has, end \

@@ -7,7 +7,7 @@ use sluice_core::run::{Line, Report};
 
 use super::status::{State, Status};
 
-/// Keeps it, and logs what people should read.
+/// Adds a report to the status, and logs what people should read.
 pub fn tell(status: &Status, report: Report) {
     let pipeline = status.name();
     match report {

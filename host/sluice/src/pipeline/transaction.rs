@@ -19,7 +19,7 @@ use crate::connections::Connections;
 /// Offset at which each partition goes on.
 type Ends = BTreeMap<Partition, Offset>;
 
-/// Why a sink without a key can't take these rows, if it can't.
+/// Returns the reason why a sink without a key can't take these rows; none if it can.
 pub fn keyless(sink: &Sink, folds: bool) -> Option<String> {
     let refused = sink.delivery == Delivery::Transaction && sink.key.is_empty() && folds;
     refused.then(|| format!("the rows of an aggregator change, and the sink of table `{}` has no key", sink.table))
@@ -34,7 +34,7 @@ pub async fn written(pipeline: &Pipeline, connections: &Arc<Connections>) -> Res
     })
 }
 
-/// The checkpoint to go on from, in agreement with the rows; says if that is elsewhere than the one that is stored.
+/// Returns the checkpoint to go on from, in agreement with the rows; logs it if its offsets differ from the stored ones.
 pub fn reconcile(
     pipeline: &Pipeline,
     resumption: &Resumption,

@@ -114,7 +114,7 @@ impl Own<'_> {
         sinks.chain(letters).chain([transaction::TABLE]).map(str::to_lowercase).collect()
     }
 
-    /// Made if it is missing, for this user alone.
+    /// Opens the database; makes it if it is missing, for this user alone.
     async fn open_database(&self) -> anyhow::Result<SqliteConnection> {
         if let Some(directory) = self.database.parent() {
             std::fs::create_dir_all(directory).with_context(|| format!("{} can't be made", directory.display()))?;

@@ -72,7 +72,7 @@ pub(super) fn adopt(
     ))
 }
 
-/// The source where the pipeline is to go on; an error if it hasn't what is there to be gone on from.
+/// Opens the source where the pipeline is to go on; an error if the records to go on from aren't there.
 fn open(config: &Config, pipeline: &Pipeline, head: &Checkpoint, from: From) -> anyhow::Result<Box<dyn Source>> {
     let start = match from {
         From::Checkpoint => Start::At(head.intervals.ends()),

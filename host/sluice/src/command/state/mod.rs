@@ -112,7 +112,7 @@ impl State {
     }
 }
 
-/// The pipeline's head, or an error that names those that have one.
+/// Returns the pipeline's head, or an error that names the pipelines that have one.
 fn head_of(store: &dyn CheckpointStore, pipeline: &str) -> anyhow::Result<Checkpoint> {
     if let Some(head) = store.head(pipeline)?.filter(|head| !head.is_mark()) {
         return Ok(head);

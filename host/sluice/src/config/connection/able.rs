@@ -8,7 +8,7 @@ use crate::config::secret::Secret;
 /// The SASL mechanisms that are built in.
 const MECHANISMS: &str = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
 
-/// Mechanisms that people have, and what is missing for them.
+/// Mechanisms that people use and this build can't, with the reason.
 const MISSING: [(&str, &str); 3] = [
     ("GSSAPI", "GSSAPI (Kerberos), which this build has no library for"),
     ("OAUTHBEARER", "OAUTHBEARER, for which this build fetches no tokens (neither by OIDC nor otherwise)"),
@@ -24,7 +24,7 @@ pub fn is_able(item: &Item<'_>, properties: &BTreeMap<String, Secret>) -> bool {
     missing.is_none()
 }
 
-/// A phrase that quotes only words of this file.
+/// Returns a phrase about the missing ability. It quotes only words of this file, since the properties may be secret.
 fn missing(properties: &BTreeMap<String, Secret>) -> Option<String> {
     let said = |name: &str| properties.get(name).map(|value| value.expose().trim().to_ascii_uppercase());
     if !said("security.protocol")?.starts_with("SASL_") {

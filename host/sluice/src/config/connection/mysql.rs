@@ -58,7 +58,7 @@ fn url(item: &Item<'_>) -> Option<MysqlUrl> {
     read.inspect(|url| veil_address(item, url)).ok()
 }
 
-/// A server that a variable named is shown by the variable's name.
+/// Makes messages show the variable's name in place of a server that a variable names.
 fn veil_address(item: &Item<'_>, url: &MysqlUrl) {
     let raw = item.raw().as_str().unwrap_or_default();
     let variable = raw.split_once("${").and_then(|(_, rest)| rest.split_once('}'));

@@ -18,7 +18,7 @@ kafka = { brokers = "127.0.0.1:9092", properties = { "sasl.password" = "QJXZQJXZ
 mysql = { url = "mysql://root:QJXZQJXZ@127.0.0.1:3306/live", time_zone = "+08:00" }
 "#;
 
-/// Whatever loading says of these files, in all its forms.
+/// Returns everything that loading reports of these files, in all its forms.
 fn said(service: &str, pipeline: &str) -> String {
     let directory = directory(service, &[("p.toml", pipeline)]);
     let env = |_: &str| Some(WORD.to_owned());
