@@ -1,4 +1,4 @@
-//! The table that a sink found under its name, so that another table of the same name is told from it.
+//! Identity of the table that a sink found under its name, so that another table of the same name isn't taken for it.
 
 /// A table as it is, beyond its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct FoundTable {
     pub table: Option<String>,
     /// True if the table has no row.
     pub is_empty: bool,
-    /// Columns were added when it was opened: in them, the rows that it had have null.
+    /// True if columns were added when the table was opened: its earlier rows have null in them.
     pub is_widened: bool,
 }
 
@@ -41,12 +41,12 @@ impl Watched {
         self.has_rows
     }
 
-    /// Rows were written into it.
+    /// Records that rows were written to the table.
     pub(crate) fn has_written(&mut self) {
         self.has_rows = self.expects_rows;
     }
 
-    /// The reason why what is there now isn't what was opened, if it isn't.
+    /// Returns the reason why the table that is there now isn't the one that was opened; none if it is.
     pub(crate) fn differs(&self, table: Option<&str>, is_empty: bool) -> Option<String> {
         match (self.found.table.as_deref(), table) {
             (Some(before), Some(now)) if before != now => {

@@ -56,7 +56,7 @@ impl Letter {
         parts.into_iter().flatten().all(|bytes| bytes.len() < PREVIEW_BYTES)
     }
 
-    /// The place, by which it is known among all pipelines' letters.
+    /// Returns the place that identifies the letter among all pipelines' letters.
     pub fn place(&self) -> Place {
         (self.pipeline.clone(), self.letter.id.clone())
     }
@@ -65,7 +65,7 @@ impl Letter {
 /// A pipeline, and what a letter is known by within it.
 pub type Place = (String, LetterId);
 
-/// The letters, those that a place refuses whole without the keys and values of their records.
+/// Returns the letters; those that the place refuses whole lose the keys and values of their records.
 pub(crate) fn without_records(letters: &[DeadLetter], refused: &[Refused]) -> Vec<DeadLetter> {
     let mut cut = letters.to_vec();
     for Refused { row, reason } in refused {
@@ -83,7 +83,7 @@ pub(crate) fn without_records(letters: &[DeadLetter], refused: &[Refused]) -> Ve
 /// commands use one place at the same time.
 #[async_trait]
 pub trait Letterbox: Send {
-    /// Keeps these, in the place of those of the same records.
+    /// Writes letters. A letter replaces an earlier one of the same record.
     async fn write(&mut self, pipeline: &str, letters: &[DeadLetter]) -> Result<(), SinkError>;
 
     /// Removes the letters of these records.

@@ -16,7 +16,7 @@ pub struct Target {
     pub key: Vec<String>,
     /// Make the table if it is missing.
     pub create: bool,
-    /// Columns may round what is written into them.
+    /// True if columns may round the values that are written to them.
     pub round: bool,
     /// The equality that says which keys are one row.
     pub equality: KeyEquality,
@@ -28,7 +28,8 @@ pub enum KeyEquality {
     /// Keys are the same if their values are. A table that compares otherwise is refused.
     #[default]
     Exact,
-    /// The same; but a table may pass over spaces at the end of a text, since no text of a key that ends in one is written.
+    /// Keys are the same if their values are. A table may still ignore spaces at the end of a text, since no key with a text that
+    /// ends in one is written.
     Trimmed,
     /// Keys are the same if the table considers them equal: of their rows the last one stays.
     Table,

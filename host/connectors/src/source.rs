@@ -91,8 +91,8 @@ pub trait Committer: Send + Sync {
         Ok(())
     }
 
-    /// Says whether what was read is of the topic that was opened: asked once before a flush is written, after all of its records were
-    /// read. `Lost` if it isn't. May block while the server answers.
+    /// Checks that the records that were read are of the topic that was opened: asked once before a flush is written, after all
+    /// of its records were read. `Lost` if they aren't. May block while the server answers.
     fn still_same(&self) -> Result<(), LeaseError> {
         Ok(())
     }

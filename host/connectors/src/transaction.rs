@@ -37,7 +37,7 @@ pub struct Ledger {
     pub topic: String,
     /// The table of its dead letters, if that is in the same database.
     pub letters: Option<String>,
-    /// The host that writes, for whoever finds that somebody else does.
+    /// Name of the host that writes, shown to another host that finds somebody else's rows.
     pub host: String,
 }
 

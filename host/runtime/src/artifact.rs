@@ -74,7 +74,7 @@ impl Serialize for Digest {
 /// The reason why a file is no operator of this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
-    /// More than [`MAX_ARTIFACT_BYTES`].
+    /// The file has more bytes than [`MAX_ARTIFACT_BYTES`].
     #[error(
         "the file has {size} bytes and may have {MAX_ARTIFACT_BYTES}: build it optimized and without debug information"
     )]
@@ -262,7 +262,7 @@ impl Artifact {
         &self.0
     }
 
-    /// A reference for whoever wants it only as long as somebody has it.
+    /// Returns a reference that doesn't keep the artifact alive.
     pub(crate) fn downgrade(&self) -> Weak<Compiled> {
         Arc::downgrade(&self.0)
     }

@@ -79,7 +79,7 @@ impl Code {
         self.bound()
     }
 
-    /// Drops what was used least lately, until there is little enough.
+    /// Deletes the code that was unused for the longest, until the rest is small enough.
     fn bound(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.directory)? {

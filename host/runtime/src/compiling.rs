@@ -32,7 +32,7 @@ pub const DEFAULT_COMPILE_TIME: Duration = Duration::from_secs(60);
 /// machine's other processes pay for one file.
 pub const DEFAULT_COMPILE_MEMORY: u64 = 2 << 30;
 
-/// The helper is killed when so many times its processor time have passed: it may have had to wait for a core, not for ever.
+/// Multiple of its processor time after which the helper is killed: it may have to wait for a core, but not for ever.
 const CLOCK_FACTOR: u32 = 4;
 
 /// The steps that the helper goes back when cores are scarce (`nice`): records that flow come before an operator that is not yet needed.

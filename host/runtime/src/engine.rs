@@ -100,7 +100,7 @@ pub struct Runtime {
     loaded: Loaded,
 }
 
-/// The helper that compiles what is new, and what came of it before.
+/// Helper that compiles new artifacts, with the refusals of earlier ones.
 struct Helper {
     helper: CompileHelper,
     known: Known,
@@ -244,7 +244,7 @@ fn engine_config(runtime: &RuntimeConfig) -> Config {
     config
 }
 
-/// The configuration that the code depends on: the same for the host and for whoever compiles for it.
+/// Returns the configuration that the code depends on: the same for the host and for the helper that compiles.
 pub(crate) fn compiler_config() -> Config {
     let mut config = Config::new();
     config

@@ -11,7 +11,7 @@ use crate::boundary::{LentBatch, Processed};
 use crate::buffers::{Answered, accept, accept_selection, lend};
 use crate::limits::{Limits, MAX_REASON_BYTES, MAX_ROWS_OUT_EXTRA, truncated};
 
-/// The host itself calls against the plan: a bug of ours, told apart from the operator's.
+/// Returns the error for a call of the host that breaks the plan: a bug of ours, told apart from the operator's.
 pub(crate) fn misused(call: &str, what: &str) -> OperatorError {
     OperatorError::Contract(format!("`{call}` was to be called by the host with {what}"))
 }
@@ -124,7 +124,7 @@ fn accept_columns(
     accepted.collect()
 }
 
-/// A row is rejected once, so there can't be more of them than rows.
+/// Checks the rejected rows. A row is rejected once, so there can't be more of them than rows.
 fn accept_rejected(mut rejected: Vec<Rejection>, rows_in: usize) -> Result<Vec<Rejection>, OperatorError> {
     if rejected.len() > rows_in {
         let sentence = format!("`process` rejected {} rows of {rows_in}", rejected.len());

@@ -45,7 +45,7 @@ fn trapped(trap: Trap, error: &wasmtime::Error) -> String {
     format!("{}{}", trap.strip_prefix("wasm trap: ").unwrap_or(&trap), frames(error))
 }
 
-/// wasmtime keeps this error's type to itself.
+/// Returns true if the call ran out of fuel. wasmtime keeps this error's type to itself.
 fn is_out_of_fuel(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().contains("fuel allocated for hostcalls")
 }

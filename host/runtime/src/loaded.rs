@@ -13,7 +13,7 @@ pub(crate) const COMPILED_AT_ONCE: usize = 4;
 #[derive(Default)]
 pub(crate) struct Loaded(Mutex<HashMap<Digest, Slot>>);
 
-/// Locked by whoever compiles it.
+/// Place of an artifact, locked while it is compiled.
 type Slot = Arc<Mutex<Weak<Compiled>>>;
 
 impl Loaded {

@@ -24,7 +24,7 @@ impl Refusals {
         Refusals { directory, compiler, limits }
     }
 
-    /// The reason why this one is refused, if it was.
+    /// Returns the reason why this artifact is refused; none if it isn't.
     pub(crate) fn of(&self, artifact: Digest) -> Option<ArtifactError> {
         let what = WHATS.into_iter().find(|what| self.file(artifact, what).exists())?;
         Some(ArtifactError::TooHard { what, limits: self.limits })

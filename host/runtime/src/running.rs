@@ -33,7 +33,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// The time that this leaves of `limits.open_time` is what calls by [`Running::go_on`] have.
+    /// Starts the instance. Calls by [`Running::go_on`] have the time that this leaves of `limits.open_time`.
     pub(crate) fn start(
         artifact: &Compiled,
         name: &str,
@@ -81,7 +81,7 @@ impl Running {
         self.call_within(time, function)
     }
 
-    /// Calls with what is left of the time for opening.
+    /// Makes a call within the rest of the time for opening.
     pub(crate) fn go_on<T>(
         &mut self,
         function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,

@@ -27,7 +27,7 @@ impl Together {
         self.limit
     }
 
-    /// Takes so many bytes, if they are there.
+    /// Takes this number of bytes; returns false if fewer are left.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let within = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()

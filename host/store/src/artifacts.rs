@@ -119,12 +119,13 @@ fn marks_of(marks: &Path) -> io::Result<Vec<(u64, String)>> {
     Ok(found)
 }
 
-/// A pipeline that was started over counts from 1 again: what it kept before would else be newer for ever.
+/// Removes the marks of later generations. A pipeline that was started over counts from 1 again: what it kept before would
+/// otherwise be newer for ever.
 fn drop_later(marks: &Path, generation: u64) -> io::Result<()> {
     remove(marks, marks_of(marks)?.iter().filter(|(other, _)| *other > generation))
 }
 
-/// A generation may have several artifacts, one for each operator of the pipeline.
+/// Removes the marks of the oldest generations. A generation may have several artifacts, one for each operator of the pipeline.
 fn drop_oldest(marks: &Path) -> io::Result<()> {
     let found = marks_of(marks)?;
     let mut generations: Vec<u64> = found.iter().map(|(generation, _)| *generation).collect();

@@ -25,7 +25,7 @@ pub(crate) fn failed(doing: &str, path: &Path, error: &io::Error) -> StoreError 
     }
 }
 
-/// Makes what was created, renamed or removed in the directory durable.
+/// Makes the directory's changes durable: files that were created, renamed or removed in it.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
@@ -59,7 +59,7 @@ pub(crate) fn names(directory: &Path) -> io::Result<Vec<String>> {
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// Renames a file or directory over what has the new name; one that isn't there is fine.
+/// Renames a file or directory, and replaces an existing one of the new name. Does nothing if the old name isn't there.
 pub(crate) fn rename_if_there(old: &Path, new: &Path) -> Result<(), StoreError> {
     let renamed = || {
         if !old.exists() {

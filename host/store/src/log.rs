@@ -66,7 +66,7 @@ impl Log {
         }
     }
 
-    /// A commit to a file that was removed would be gone at the next start.
+    /// Checks that the log is still there: a commit to a file that was removed would be gone at the next start.
     fn check_there(&self) -> Result<(), StoreError> {
         let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         let (held, there) = (self.file.metadata().map(id), std::fs::metadata(&self.path).map(id));

@@ -1,6 +1,7 @@
 //! Pipelines' names as names of directories.
 
-/// Longer names have no directory: file systems end at 255 bytes, and what is removed has a longer name.
+/// Longest name of a directory, in bytes. Longer names have no directory: file systems end at 255 bytes, and directories that are
+/// being removed have a longer name.
 const DIRECTORY_BYTES: usize = 240;
 
 /// The directory of this pipeline; none if the name is empty or too long.

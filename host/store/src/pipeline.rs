@@ -191,7 +191,8 @@ impl Pipeline {
         Err(writer.trouble.take().unwrap_or_else(slow))
     }
 
-    /// Writes to the tree what was set aside, and deletes the logs that this makes superfluous. Answers whether it did.
+    /// Writes the commits that were set aside to the tree, and deletes the logs that are no longer needed. Returns true if it
+    /// wrote.
     pub(crate) fn write(&self) -> bool {
         if !self.lock().sealed {
             return false;
@@ -256,7 +257,7 @@ impl Pipeline {
         Err(self.explain(StoreError::Damaged(damage)))
     }
 
-    /// Damage with the files that have it.
+    /// Explains damage: adds the files that have it.
     fn explain(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Damaged(what) => {
@@ -270,7 +271,7 @@ impl Pipeline {
     }
 }
 
-/// Damage, with the pipeline that has it and what can be done.
+/// Explains damage: adds the pipeline that has it, and what can be done.
 fn explain(name: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Damaged(what) => StoreError::Damaged(format!(
@@ -350,7 +351,7 @@ fn follows(log: &Path, sequence: u64, last: u64) -> Result<(), StoreError> {
     )))
 }
 
-/// A log is named by its first commit, so that a file that is missing before it is noticed.
+/// Returns the path of a log. It is named by its first commit, so that a missing file before it is noticed.
 fn log_path(directory: &Path, first: u64) -> PathBuf {
     directory.join(format!("log.{first}"))
 }

@@ -16,7 +16,7 @@ use crate::tree::Shared;
 use crate::upkeep::Upkeep;
 use crate::{disk, names, record};
 
-/// The beginning of the name of what is being removed, which no pipeline's has.
+/// Beginning of the name of a directory that is being removed; no pipeline's directory begins so.
 const REMOVED: &str = ".removed-";
 
 /// Checkpoints in a directory.
@@ -39,8 +39,8 @@ struct Lock {
 }
 
 impl Lock {
-    /// An error if the file under the path isn't the one that is locked any more: then the directory was removed, or is another, and
-    /// nobody would find what is written; another host may have the one that is there.
+    /// Checks that the file under the path is still the one that is locked. If not, the directory was removed, or is another one,
+    /// and nobody would find what is written; another host may have the directory that is there.
     fn check(&self) -> Result<(), StoreError> {
         let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         let held = self.file.metadata().map(id);

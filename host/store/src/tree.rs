@@ -164,12 +164,12 @@ impl Tree {
         self.published.store(self.next.get(), Ordering::Release);
     }
 
-    /// Sets what was applied so far aside, to be written by [`Tree::write`].
+    /// Sets the changes that were applied so far aside, to be written by [`Tree::write`].
     pub(crate) fn seal(&self) {
         self.tree.rotate_memtable();
     }
 
-    /// Writes what was set aside. When this has answered, its commits no longer need the log.
+    /// Writes the changes that were set aside. Once this has returned, their commits no longer need the log.
     pub(crate) fn write(&self) -> Result<(), StoreError> {
         self.or_clean("write groups", |kept_from| {
             let lock = self.tree.get_flush_lock();

@@ -50,7 +50,7 @@ impl Drop for Upkeep {
     }
 }
 
-/// Writing comes first, because commits may wait for it; merging goes on a step at a time between.
+/// Runs the thread. Writing comes first, because commits may wait for it; merging goes on a step at a time between.
 fn run(due: &Receiver<Weak<Pipeline>>, stopping: &AtomicBool) {
     let mut merging: VecDeque<Weak<Pipeline>> = VecDeque::new();
     loop {

@@ -36,7 +36,7 @@ impl CsvConnection {
         self.lookup_with_clock(table, columns, system_clock())
     }
 
-    /// The same with another clock for how often the file is looked at.
+    /// Opens the lookup with another clock for the times at which the file is looked at.
     pub(crate) fn lookup_with_clock(
         &self,
         table: &str,

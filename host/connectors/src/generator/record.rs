@@ -115,7 +115,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Somebody enters one of the rooms.
+    /// Fills in the record of a visitor who enters one of the rooms.
     pub fn draw_entry(&mut self, random: &mut Random, users: NonZeroU32, rooms: NonZeroU32) {
         let user = draw_user(random, users);
         let province = random.below(PROVINCES.len() as u32) as usize;
@@ -134,7 +134,7 @@ impl Record {
         ]);
     }
 
-    /// Somebody gives a gift.
+    /// Fills in the record of a visitor who gives a gift.
     pub fn draw_gift(&mut self, random: &mut Random, users: NonZeroU32) {
         let user = draw_user(random, users);
         self.fields.clear();

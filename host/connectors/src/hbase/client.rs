@@ -112,7 +112,7 @@ impl Write for Socket {
     }
 }
 
-/// Unix says "try again" when a socket's timeout ends a call.
+/// Names a time-out as such: Unix says "try again" when a socket's time-out ends a call.
 fn name_timeout(e: io::Error) -> io::Error {
     match e.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {

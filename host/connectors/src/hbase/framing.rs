@@ -23,7 +23,7 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The other one.
+    /// Returns the other framing.
     pub(super) fn other(self) -> Framing {
         match self {
             Framing::Plain => Framing::Framed,

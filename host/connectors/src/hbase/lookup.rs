@@ -48,8 +48,8 @@ impl HbaseLookup {
         HbaseLookup { pool, cache, clock, table: table.into(), columns: columns.to_vec() }
     }
 
-    /// The rows of these keys from the server, waiting for one that is away. Of an answer that is too large the halves are
-    /// asked for, down to the row that alone is.
+    /// Asks the server for the rows of these keys, and waits while it is away. If an answer is too large, asks for each half of
+    /// the keys, down to a single row that is too large by itself.
     fn ask(&self, keys: &[&[u8]]) -> Result<Vec<Arc<Row>>, LookupError> {
         let patient_until = (self.clock)() + PATIENCE;
         loop {

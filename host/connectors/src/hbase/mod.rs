@@ -50,7 +50,7 @@ const DEFAULT_BYTES: usize = 32 << 20;
 /// how many lanes ask at once.
 const DEFAULT_CONNECTIONS: usize = 4;
 
-/// Bounds of what is remembered of a table: its age and its size.
+/// Bounds of the cache of a table: the age and the size of its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheConfig {
     /// The oldest that an answer may be, present or absent; [`DEFAULT_TTL`] by default. Zero asks the server for every batch.
@@ -72,7 +72,7 @@ impl Default for CacheConfig {
 pub struct HbaseOptions {
     /// `host:port` of the Thrift 1 server.
     pub thrift: String,
-    /// The bounds of what is remembered of each table.
+    /// Bounds of each table's cache.
     pub cache: CacheConfig,
     /// The most connections that are open at once; one is what less than one becomes.
     pub connections: usize,
@@ -109,7 +109,7 @@ impl HbaseConnection {
         HbaseConnection::with_clock(options, system_clock())
     }
 
-    /// The same with another clock for the age of what is remembered.
+    /// Makes the connection with another clock for the age of cached rows.
     pub(crate) fn with_clock(options: HbaseOptions, clock: Clock) -> Result<HbaseConnection, LookupError> {
         let port = options.thrift.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
         if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {

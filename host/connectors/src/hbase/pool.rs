@@ -24,7 +24,7 @@ const CLOSED_AT_LEAST: u32 = 3;
 pub(super) enum Fault {
     /// The address doesn't answer, or no longer.
     Unreachable(String),
-    /// HBase's own word for what it couldn't do.
+    /// The server couldn't answer the call. The text is HBase's own.
     Refused(String),
     /// The server isn't HBase's Thrift 1 server, or answers what that never does.
     Foreign(String),
@@ -96,7 +96,7 @@ impl Pool {
         Err(self.closed(&words))
     }
 
-    /// Judges what it means that fresh connections were closed without a word.
+    /// Returns the fault for fresh connections that were closed without a word.
     fn closed(&self, words: &str) -> Fault {
         let closed = format!("it closes connections before it answers ({words})");
         if self.state().answered {

@@ -43,12 +43,12 @@ impl Row {
         Row { until, held: Held::Absent }
     }
 
-    /// A row that can't be answered, and why.
+    /// Makes an entry for a row that can't be answered, with the reason.
     pub(super) fn unfit(until: Instant, why: String) -> Row {
         Row { until, held: Held::Unfit(why.into()) }
     }
 
-    /// The row that the server gave; one with a text that isn't UTF-8 is unfit.
+    /// Makes an entry for the row that the server gave; a row with a text that isn't UTF-8 is unfit.
     pub(super) fn present(until: Instant, table: &str, columns: &[LookupColumn], mut row: TRowResult) -> Row {
         let mut values = row.columns.take().unwrap_or_default();
         let cells = columns.iter().map(|(name, kind)| {
@@ -61,7 +61,7 @@ impl Row {
         }
     }
 
-    /// About how many bytes it takes, with a key of this length.
+    /// Returns the approximate bytes of the row, with a key of this length.
     pub(super) fn bytes(&self, key: usize) -> usize {
         let values: usize = match &self.held {
             Held::Absent => 0,

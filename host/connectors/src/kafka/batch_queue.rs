@@ -96,8 +96,8 @@ impl BatchQueue {
         Batch { messages: Vec::new(), _consumer: Arc::clone(&self.consumer) }
     }
 
-    /// Adds what is there to the batch until it is `max` long. librdkafka waits for ALL of them until the timeout is over,
-    /// rounded up to milliseconds.
+    /// Adds messages that are there to the batch, until it is `max` long. librdkafka waits for ALL of them until the timeout is
+    /// over, rounded up to milliseconds.
     pub fn take(&mut self, batch: &mut Batch, max: usize, timeout: Duration) {
         let wanted = max.saturating_sub(batch.messages.len());
         if wanted == 0 {

@@ -68,7 +68,8 @@ impl Committer for OutsideCommitter {
     }
 }
 
-/// The lease is lost if the topic isn't the one that its records were read of by now; the next opening says so.
+/// Checks that the topic is still the one that the records were read of. If not, the lease is lost, and the next opening reports
+/// it.
 fn still_same(topic: &Topic, identity: &Identity) -> Result<(), LeaseError> {
     sameness::check(topic, identity).map_err(|error| match error {
         error @ SourceError::Another { .. } => LeaseError::Lost(error.to_string()),

@@ -79,7 +79,8 @@ pub(super) fn headers(pipeline: &str, letter: &DeadLetter) -> OwnedHeaders {
     text(headers, "rejected_at", &moment_text(letter.time))
 }
 
-/// The letter of a record with this place, of key and value so many bytes; or what is missing.
+/// Reads the letter of a record with this place, with the first `bytes` bytes of its key and value. The error names the missing
+/// part.
 pub(super) fn letter(
     message: &BorrowedMessage<'_>,
     (pipeline, id): &Place,

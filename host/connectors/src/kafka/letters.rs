@@ -292,7 +292,7 @@ fn run(
 }
 
 impl Storage for TopicLetters {
-    /// A retry is for one version of a letter, and a removal for all: whatever others do meanwhile does no harm.
+    /// Locks nothing: a retry is for one version of a letter and a removal for all, so changes by others meanwhile do no harm.
     fn lock(&mut self) -> Result<Option<File>, SinkError> {
         Ok(None)
     }

@@ -168,7 +168,7 @@ impl Shared {
         });
     }
 
-    /// Judges what to do without what this host needs.
+    /// Decides what to do while this host lacks the partitions that it needs.
     fn judge(&self, client: &MemberClient) -> Verdict {
         let Ok(peers) = peers(client, &self.group, &self.topic) else { return Verdict::Wait };
         let verdict = verdict(&self.me, &peers);

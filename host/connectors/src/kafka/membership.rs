@@ -167,7 +167,7 @@ pub(super) struct Shared {
 
 pub(super) struct Now {
     pub part: Part,
-    /// The standing that says what is in the way while nothing is given.
+    /// Standing that explains why no partitions are given.
     pub notice: Option<Standing>,
     /// Runs that have not written everything yet.
     claims: usize,
@@ -228,8 +228,8 @@ impl Shared {
         self.update(|now| now.part.gave_back(partitions));
     }
 
-    /// A member's thread that dies leaves nobody who would tell of the group: whoever has a share is told that it is lost, and whoever asks,
-    /// why. A pipeline joins anew when it has heard that.
+    /// Runs a member's thread. If it dies, nobody is left to report about the group: a run with a share is told that the share is
+    /// lost, and later callers are told why. A pipeline that is told joins anew.
     fn attend_or_say_why(&self, attend: impl FnOnce()) {
         if catch_unwind(AssertUnwindSafe(attend)).is_err() {
             let reason =
@@ -249,7 +249,7 @@ impl Shared {
         now.expelled = false;
     }
 
-    /// The group gave everything to others already.
+    /// Records that the group has already given all partitions to others.
     pub fn lose(&self) {
         self.update(|now| {
             now.part.lost();

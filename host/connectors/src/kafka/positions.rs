@@ -45,7 +45,7 @@ impl Positions {
         }
     }
 
-    /// The partition has no record before `end` but those that were passed.
+    /// Records that the partition has no further record before `end`.
     pub fn reach(&mut self, partition: Partition, end: Offset) {
         if let Some(next) = self.next_of(partition) {
             *next = end.max(*next);

@@ -7,7 +7,7 @@ use sluice_core::{Interval, Offset, Partition};
 
 use super::batch_queue::Batch;
 
-/// About what librdkafka takes for a message beside its key and value: an operation of its queue.
+/// Approximate memory that librdkafka takes for a message beside its key and value, in bytes: an operation of its queue.
 const A_MESSAGE: usize = 512;
 
 /// Microseconds in one of Kafka's milliseconds.

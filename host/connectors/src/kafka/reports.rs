@@ -108,7 +108,8 @@ fn shortened(reason: &str) -> String {
 }
 
 impl ClientContext for Reports {
-    /// librdkafka calls an error what it will try again: a warning here. Its lines hold addresses, never credentials.
+    /// Logs a line of librdkafka's. It calls an error what it will try again: that is a warning here. Its lines hold addresses,
+    /// never credentials.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         if facility == BROKER_FAILED {
             self.with(|heard| heard.trouble = Some(shortened(line)));

@@ -37,8 +37,8 @@ pub(super) fn identity(topic: &Topic, patience: Duration) -> Result<Identity, So
     Ok(Identity::of(parts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))))
 }
 
-/// An error if the topic is no longer the one that was opened. No answer is none, and that there is no such topic says nothing of
-/// the records that were read of it.
+/// Checks that the topic is still the one that was opened. A missing answer is no error. A topic that doesn't exist any more is
+/// none either: it says nothing of the records that were read of it.
 pub(super) fn check(topic: &Topic, known: &Identity) -> Result<(), SourceError> {
     if known.part(TOPIC).is_none() {
         return Ok(());

@@ -51,11 +51,11 @@ pub struct KafkaSource {
     starts: BTreeMap<Partition, Offset>,
     claim: Option<Arc<Claim>>,
     watch: Option<Watch>,
-    /// Comes after the records that it was found behind.
+    /// Error found while reading; reported once the records before it are handed out.
     waiting: Option<String>,
-    /// Stays once it is there.
+    /// Error that every later call reports again.
     failed: Option<String>,
-    /// The same: the topic is another one.
+    /// Identities that differ, also reported again by every later call: the topic is another one.
     another: Option<(Identity, Identity)>,
 }
 
@@ -64,9 +64,9 @@ impl KafkaSource {
     /// so that it is a number. Waits for them.
     ///
     /// # Errors
-    /// `Unavailable` if no broker answers within `patience`, or the group gives nothing yet; `Held` if others have what is
-    /// needed; `Another` if it isn't the topic that is known; `Unusable` if a property is not librdkafka's, the credentials are refused, the topic isn't there, or a commit is
-    /// of records that it no longer has.
+    /// `Unavailable` if no broker answers within `patience`, or the group gives nothing yet; `Held` if other hosts have the
+    /// partitions that are needed; `Another` if the topic isn't the known one; `Unusable` if a property is not librdkafka's, the
+    /// credentials are refused, the topic doesn't exist, or a commit is of records that the topic no longer has.
     pub fn open(
         connection: &KafkaConnection,
         subscription: &Subscription,
@@ -132,7 +132,8 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Takes what is there, at most `max_records`; if nothing is, what the first one to come within `wait` brings.
+    /// Takes the messages that are there, at most `max_records`; if there are none, the messages that come with the first one
+    /// within `wait`.
     fn take(&mut self, max_records: usize, wait: Duration) -> Batch {
         let mut batch = self.queue.batch();
         self.queue.take(&mut batch, max_records, Duration::ZERO);
@@ -143,7 +144,7 @@ impl KafkaSource {
         batch
     }
 
-    /// Accounts for each message, and keeps those that are records to be read.
+    /// Accounts for each message, and keeps the records that are to be read.
     fn account(&mut self, mut batch: Batch) -> KafkaRecords {
         let before = self.positions.clone();
         let mut refused = 0_usize;

@@ -32,8 +32,8 @@ impl Starts<'_> {
         }
     }
 
-    /// A fold that takes over without a checkpoint must read everything: what it would leave out is in the totals of the host
-    /// before.
+    /// Refuses a start that would leave records out. A fold that takes over without a checkpoint must read everything: what it
+    /// would leave out is in the totals of the host before.
     fn check(&self, start: &Start) -> Result<(), SourceError> {
         let takes_over = self.claim.is_some_and(|claim| claim.want() == Want::Whole && !claim.share().alone);
         match start {
@@ -59,7 +59,8 @@ impl Starts<'_> {
         shared.is_some_and(|claim| matches!(start, Start::At(_)) || !claim.share().alone)
     }
 
-    /// The later of the pipeline's checkpoint and the group's commit, and where there is neither the start.
+    /// Returns the later of the pipeline's checkpoint and the group's commit for each partition; the start where there is
+    /// neither.
     fn later(&self, partitions: &[Partition], start: &Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         let committed = self.committed(partitions)?;
         let none = BTreeMap::new();
@@ -85,7 +86,7 @@ impl Starts<'_> {
         }
     }
 
-    /// The oldest record of each partition, or the offset where reading is to go on, if the topic has it.
+    /// Returns the offset where reading goes on in each partition, if the topic has it, or else the partition's oldest record.
     fn resumed(
         &self,
         partitions: &[Partition],

@@ -26,7 +26,7 @@ pub(super) struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The thing that a look found to be other than before.
+/// Change that a look found.
 pub(super) enum Found {
     /// New partitions and their beginnings.
     Partitions(BTreeMap<Partition, Offset>),
@@ -44,7 +44,7 @@ impl Watch {
         Ok(Watch { found, alive: Some(alive), thread: Some(thread) })
     }
 
-    /// The thing that was found since the last call, if anything.
+    /// Returns the change that was found since the last call, if there is one.
     pub fn found(&self) -> Option<Found> {
         self.found.try_recv().ok()
     }

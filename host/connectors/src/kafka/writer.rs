@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The time that a full queue is left alone between two attempts.
 const WHILE_FULL: Duration = Duration::from_millis(10);
 
-/// Delivery reports are taken up every so many records: librdkafka queues them, and each costs a little memory.
+/// Number of records after which delivery reports are taken up: librdkafka queues them, and each costs a little memory.
 const REPORTS_EVERY: u32 = 1024;
 
 /// The most partitions that a topic is made with.

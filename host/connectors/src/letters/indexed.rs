@@ -16,7 +16,7 @@ use crate::sink::SinkError;
 /// also in the host, which looks for those to be retried. Fewer: a producer's bad day is too many.
 pub(crate) const MAX_LETTERS: usize = 250_000;
 
-/// An entry says where a letter is, and what is known of it without reading it.
+/// Place of a letter in the storage, with the facts that are known without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// An offset of the topic, or a byte of the file.
@@ -36,16 +36,17 @@ pub(crate) trait Storage: Send + 'static {
     /// The letters that are there now: those of a pipeline, or all.
     fn index(&mut self, pipeline: Option<&str>) -> Result<&Index, SinkError>;
 
-    /// Reads these letters in any order; their keys and values take `bytes` bytes. A letter that has gone meanwhile is left out.
+    /// Reads these letters in any order, with the first `bytes` bytes of their keys and values. A letter that has gone meanwhile
+    /// is left out.
     fn read(&mut self, which: &[(Place, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError>;
 
     /// Adds letters; each is then the latest of its place.
     fn write(&mut self, pipeline: &str, letters: &[DeadLetter]) -> Result<(), SinkError>;
 
-    /// Asks for a retry of these.
+    /// Marks these letters for a retry.
     fn mark(&mut self, which: &[(Place, Entry)]) -> Result<(), SinkError>;
 
-    /// Removes what there is of these places.
+    /// Removes the letters of these places, if there are any.
     fn remove(&mut self, places: &[Place]) -> Result<(), SinkError>;
 
     /// Removes the letters of the topic's records at these offsets and after them.

@@ -99,7 +99,7 @@ pub(crate) fn moment_text(micros: i64) -> String {
     time::shown(micros).unwrap_or_else(|| micros.to_string())
 }
 
-/// The same, back.
+/// Reads a time that [`moment_text`] wrote.
 pub(crate) fn moment(text: &str) -> Option<i64> {
     time::parse(text).or_else(|| text.parse().ok())
 }

@@ -21,7 +21,7 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    /// The file's place, without reading it: commits begin with what is committed from now on.
+    /// Makes the commits without reading the file: they begin with what is committed from now on.
     pub fn fresh(connection: &LogConnection, group: &str, topic: &str) -> Result<Commits, SourceError> {
         let group = checked_name("group", group).map_err(SourceError::Unusable)?;
         let topic = checked_name("topic", topic).map_err(SourceError::Unusable)?;
@@ -29,7 +29,7 @@ impl Commits {
         Ok(Commits { path, next: Mutex::default() })
     }
 
-    /// The same with what was committed before. A file that can't be understood is an error, not "nothing committed".
+    /// Reads the earlier commits. A file that can't be understood is an error, not "nothing committed".
     pub fn load(self) -> Result<Commits, SourceError> {
         let next = read(&self.path)?;
         Ok(Commits { next: Mutex::new(next), ..self })
@@ -83,7 +83,8 @@ fn read(path: &Path) -> Result<BTreeMap<i32, i64>, SourceError> {
     }
 }
 
-/// Written beside and renamed over, so that a reader or a crash finds the old file or the new one, never a half.
+/// Replaces the file by one that was written beside it, so that a reader or a crash finds the old file or the new one, never a
+/// half.
 fn replace(path: &Path, next: &BTreeMap<i32, i64>) -> Result<(), std::io::Error> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;

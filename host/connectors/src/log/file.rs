@@ -202,7 +202,8 @@ impl PartitionFile {
         Ok(end.next())
     }
 
-    /// The last line of so many bytes, if it has no line feed; none of one that is longer than a line may be.
+    /// Returns the last line of the file, whose length is `length`, if it has no line feed; none if it is longer than a line may
+    /// be.
     fn unfinished(&self, length: u64) -> Result<Vec<u8>, SourceError> {
         let mut last = Vec::new();
         while (last.len() as u64) < length && last.len() <= MAX_LINE {
@@ -267,7 +268,7 @@ impl PartitionFile {
         self.pass_over_taken()
     }
 
-    /// The line that was taken without its line feed is the block's first now; it must have stayed what it was.
+    /// Passes over the line that was taken without its line feed. It is the block's first line now, and must not have changed.
     fn pass_over_taken(&mut self) -> Result<(), SourceError> {
         let taken = mem::take(&mut self.taken);
         if taken == 0 {

@@ -80,8 +80,8 @@ impl LogSource {
         Ok(source)
     }
 
-    /// Opens and reads what there is, so that a file system that doesn't answer is seen before anything waits for it. What else is
-    /// wrong is found by whoever reads for good.
+    /// Opens and reads the files, so that a file system that doesn't answer is noticed before anything waits for it. Other faults
+    /// are found by the reader that follows.
     fn check_that_files_answer(&self) -> Result<(), SourceError> {
         let asked = asking::ask(&self.directory, |directory| {
             let files = partition_files(directory)?.unwrap_or_default();
@@ -143,7 +143,7 @@ impl LogSource {
         Ok(())
     }
 
-    /// The files begin as they did before; what is there by now, they begin with from now on.
+    /// Checks that the files begin as they did before, and remembers the beginnings of new ones.
     fn check_first_lines(&mut self) -> Result<(), SourceError> {
         let found = self.found();
         check_identity(&self.topic, &self.known, &found)?;
@@ -177,7 +177,7 @@ impl LogSource {
     }
 }
 
-/// Goes on at this line, if the file has as many.
+/// Goes on at this line, if the file has that many lines.
 fn resume(file: &mut PartitionFile, at: Offset, who: &str, remedy: &str) -> Result<(), SourceError> {
     file.skip_to(at)?;
     if file.position() == at {

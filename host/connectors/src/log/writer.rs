@@ -32,7 +32,7 @@ struct Appender {
 }
 
 impl LogWriter {
-    /// A writer of this log; directories are made for topics only.
+    /// Opens a writer of this log; directories are made for topics only.
     pub fn open(connection: &LogConnection) -> Result<LogWriter, WriteError> {
         Ok(LogWriter { connection: connection.clone(), topics: HashMap::new() })
     }
@@ -112,7 +112,7 @@ impl Appender {
         Ok(last != *b"\n")
     }
 
-    /// A line that can't be taken, because those before it can't be written, isn't taken at all.
+    /// Appends a line. If the lines before it can't be written, the line isn't taken at all.
     fn append(&mut self, line: &[u8]) -> Result<(), WriteError> {
         if !self.buffer.is_empty() && self.buffer.len() + line.len() >= BUFFER {
             self.flush()?;

@@ -76,7 +76,7 @@ fn column(table: &str, row: &MySqlRow) -> Result<Column, sqlx::Error> {
     Ok(Column { name, declared, kinds, rounds, takes, optional, counts, generated })
 }
 
-/// The texts that a column's collation takes for the same, if it is a text's and takes texts for the same that differ.
+/// Describes the different texts that a column's collation takes for the same; none if it takes none, or the column isn't a text.
 fn alike(row: &MySqlRow) -> Result<Option<Alike>, sqlx::Error> {
     let (charset, collation): (Option<String>, Option<String>) = (row.try_get(11)?, row.try_get(13)?);
     let (Some(charset), Some(collation)) = (charset, collation) else { return Ok(None) };
@@ -88,7 +88,7 @@ fn alike(row: &MySqlRow) -> Result<Option<Alike>, sqlx::Error> {
     Ok(Some(Alike { column: row.try_get(0)?, collation, by_padding }))
 }
 
-/// The texts that a collation takes for the same.
+/// Texts that a collation takes for the same.
 #[derive(Debug, PartialEq, Eq)]
 enum Equality {
     /// No two different texts are equal.
@@ -115,7 +115,7 @@ fn equality(charset: &str, collation: &str) -> Equality {
 /// The collations that are exact, by preference: MariaDB's and MySQL's since 8.0.17.
 const EXACT: [&str; 2] = ["utf8mb4_nopad_bin", "utf8mb4_0900_bin"];
 
-/// The collation of this server in which no two texts are the same that differ, if it has one.
+/// Returns the collation of this server in which different texts are never the same, if it has one.
 pub(super) async fn exact_collation(connection: &mut MySqlConnection) -> Result<Option<&'static str>, sqlx::Error> {
     let query = "SELECT CAST(collation_name AS CHAR) FROM information_schema.collations WHERE collation_name IN (?, ?)";
     let query = sqlx::query_scalar(query).bind(EXACT[0]).bind(EXACT[1]);
@@ -132,8 +132,8 @@ fn greatest_char(charset: Option<&str>) -> Option<char> {
     }
 }
 
-/// A narrow character set holds most texts; those that it doesn't become dead letters, or stop the pipeline where only the server
-/// knows which they are. So say it early.
+/// Warns of a narrow character set. It holds most texts; the others become dead letters, or stop the pipeline where only the
+/// server knows which they are.
 fn warn_of_charset(table: &str, column: &str, charset: Option<String>) {
     if let Some(charset) = charset.filter(|charset| !["utf8mb4", "binary"].contains(&charset.as_str())) {
         tracing::warn!(

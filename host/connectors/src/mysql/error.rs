@@ -1,4 +1,4 @@
-//! The server's and the driver's errors, as what they mean for the pipeline.
+//! Meaning of the server's and the driver's errors for the pipeline.
 
 use std::error::Error;
 
@@ -60,7 +60,7 @@ const OF_THE_TABLE: [u16; 17] = [
     1195, // read-only, a column without default, a trigger's own fault, damage
 ];
 
-/// Errors that only what a row holds can cause, beside those that their SQLSTATE says it of.
+/// Numbers of errors that only the content of a row can cause, beside those with such an SQLSTATE.
 const OF_A_ROW: [u16; 14] = [
     1118, 1153, 1265, 1300, 1366, 1411, 1525, 1526, 1713,
     1748, // too large, cut off, no such character, no partition

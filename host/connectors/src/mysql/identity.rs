@@ -26,7 +26,7 @@ const CLUSTERS: [&str; 2] = ["wsrep_cluster_state_uuid", "group_replication_grou
 
 const DATABASE: &str = "SELECT CAST(DATABASE() AS CHAR)";
 
-/// Finds what is under the plan's name.
+/// Finds the table that has the plan's name.
 pub(super) async fn find(
     server: &Server,
     connection: &mut MySqlConnection,
@@ -93,7 +93,7 @@ async fn pairs(connection: &mut MySqlConnection, show: &'static str) -> Result<V
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// The cluster's name before the server's own.
+/// Picks the server's identity: the cluster's name, or else the server's own.
 fn server_id(ids: &[(String, String)]) -> Option<&str> {
     let of = |name: &str| {
         let found = ids.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));

@@ -40,7 +40,7 @@ impl From<Failure> for SinkError {
 pub(super) struct Inserts {
     pub(super) plan: UpsertPlan,
     statements: Upsert,
-    /// The most bytes that the server takes, once it was asked; asked anew after a connection broke.
+    /// Longest statement that the server accepts, in bytes; none before the server was asked, and after a connection broke.
     limit: Option<usize>,
 }
 
@@ -132,7 +132,7 @@ impl Inserts {
         self.write(server, connection, &rows(&cut)).await
     }
 
-    /// The most bytes that the server takes.
+    /// Returns the longest statement that the server accepts, in bytes.
     async fn limit(&mut self, server: &Server, connection: &mut MySqlConnection) -> Result<usize, Failure> {
         if let Some(limit) = self.limit {
             return Ok(limit);

@@ -25,7 +25,7 @@ pub const DEFAULT_CONNECTIONS: u32 = 8;
 /// those who wait for a server that hangs say so themselves before, and others take their places.
 pub(super) const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A pool holds at most so many connections to a server. Clones share them.
+/// Pool with a greatest number of connections to a server. Clones share the connections.
 #[derive(Clone)]
 pub struct Pool(Arc<Shared>);
 
@@ -62,7 +62,7 @@ impl Pool {
         self.0.users.fetch_add(1, Ordering::Relaxed) % self.limit()
     }
 
-    /// A place, with the connection that is there, if one is; none if waiting for it takes too long.
+    /// Takes a place with its connection, if it has one; none if the wait for it takes too long.
     pub(super) async fn take(&self, home: usize) -> Option<(Slot, Option<Box<MySqlConnection>>)> {
         let free = Arc::clone(&self.0.free).acquire_owned();
         // Nobody closes it.
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// Home, unless somebody else is there; then where a connection is, or else where one may be.
+/// Chooses a place: the home place unless it is taken, then one with a connection, then one that may get a connection.
 fn choose(places: &[Place], home: usize) -> Option<usize> {
     if !matches!(places.get(home), None | Some(Place::Taken)) {
         return Some(home);
@@ -128,7 +128,7 @@ pub(super) struct Lease {
     // The first field: closed before another is made in its place.
     connection: Box<MySqlConnection>,
     slot: Slot,
-    /// Somebody had it before, and the server may have closed it meanwhile.
+    /// True if the connection was idle in the pool: the server may have closed it meanwhile.
     pub(super) was_idle: bool,
 }
 
@@ -137,7 +137,7 @@ impl Lease {
         Lease { connection, slot, was_idle }
     }
 
-    /// Gives it back for whoever comes next; no transaction may be open.
+    /// Gives the connection back for the next user; no transaction may be open.
     pub(super) fn give_back(self) {
         let Lease { connection, slot, .. } = self;
         slot.pool.places()[slot.index] = Place::Idle(connection);

@@ -34,7 +34,7 @@ impl Need<'_> {
         Ok(())
     }
 
-    /// The same for adding columns. Servers look at that right when such a statement is run, so one is that can't
+    /// Checks the right to add columns. Servers look at that right only when such a statement runs, so this runs one that can't
     /// succeed: it adds a column twice.
     pub(super) async fn check_alter(&self, server: &Server, connection: &mut MySqlConnection) -> Result<(), SinkError> {
         let table = Dialect::Mysql.quote_table(self.table);

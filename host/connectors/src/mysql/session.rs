@@ -92,7 +92,7 @@ impl Server {
         }
     }
 
-    /// The same, of which the server has just said that it is open.
+    /// Returns a connection of the pool that the server has just confirmed to be open.
     pub(super) async fn open(&self) -> Result<Lease, SinkError> {
         let mut lease = self.lease().await?;
         if lease.was_idle && self.answer(lease.ping()).await.is_err() {
@@ -109,7 +109,7 @@ impl Server {
         Ok(Lease::new(self.connect().await?, slot, false))
     }
 
-    /// Ends what was looked at, and gives the connection back.
+    /// Ends the transaction of reads, and gives the connection back.
     pub(super) async fn done(&self, mut lease: Lease) -> Result<(), SinkError> {
         self.answer(sqlx::raw_sql("COMMIT").execute(&mut *lease)).await?;
         lease.give_back();

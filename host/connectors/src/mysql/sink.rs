@@ -205,7 +205,8 @@ fn one_row(plan: &UpsertPlan) -> String {
     plan.upsert(1, MAX_BINDS).text(1).to_string()
 }
 
-/// InnoDB gives each row of an upsert a number, also where the row is there and keeps its own.
+/// Warns of an automatic number that runs out: InnoDB gives each row of an upsert a number, even where the row exists and keeps
+/// its own.
 fn warn_of_numbers(plan: &UpsertPlan, table: &Table) {
     let written = |name: &str| plan.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
     let Some(column) = table.columns.iter().find(|column| column.counts && !written(&column.name)) else { return };

@@ -88,7 +88,7 @@ fn letter_inserts(table: &str) -> Result<Inserts, SinkError> {
     plan.map(Inserts::new).map_err(SinkError::Mismatch)
 }
 
-/// A table of an engine without transactions would keep rows whose intervals were rolled back.
+/// Checks the table's engine. An engine without transactions would keep rows whose intervals were rolled back.
 async fn check_engine(server: &Server, connection: &mut MySqlConnection, plan: &UpsertPlan) -> Result<(), SinkError> {
     let (database, table) = plan.dialect.database_of(&plan.target.table);
     let query = sqlx::query_as(TRANSACTIONAL).bind(database).bind(table).persistent(false);

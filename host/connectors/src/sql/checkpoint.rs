@@ -307,7 +307,7 @@ mod tests {
         written
     }
 
-    /// The lines as a database has them that was told so.
+    /// Returns the lines of a database to which these intervals were written.
     fn lines(written: &Written, host: &str) -> Vec<Line> {
         let line = |(partition, interval)| Line {
             topic: "t".into(),

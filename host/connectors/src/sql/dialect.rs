@@ -77,7 +77,7 @@ impl Dialect {
         }
     }
 
-    /// The type of a key's texts of so many characters.
+    /// Returns the type of a key's text column of this length.
     pub(crate) fn key_text(self, chars: usize, exact: Option<&str>) -> String {
         match (self, exact) {
             (Dialect::Sqlite, _) => sqlite_type(Kind::Utf8).into(),

@@ -65,7 +65,8 @@ impl UpsertPlan {
         Ok(Constraint { nullable, end_space, ..takes })
     }
 
-    /// Keys that are rounded to the same are one row.
+    /// Returns true if the field's column may round. A key's column may only if the table decides which keys are the same: keys
+    /// that are rounded to the same value become one row.
     fn may_round(&self, field: &Field) -> bool {
         self.target.round && (!self.is_key(&field.name) || self.target.equality == KeyEquality::Table)
     }
@@ -151,7 +152,7 @@ impl UpsertPlan {
         table.unique.iter().filter(|index| index.whole && same_names(&index.columns, &self.target.key))
     }
 
-    /// The problems that make texts of the key the same that differ, where the target doesn't say that it may.
+    /// Returns the problems by which different texts of the key count as equal, unless the target allows it.
     fn equality_problems(&self, table: &Table) -> Vec<String> {
         let mut told: Vec<&str> = Vec::new();
         let mut problems = Vec::new();

@@ -16,7 +16,7 @@ pub(crate) struct UpsertPlan {
     pub(crate) dialect: Dialect,
     pub(crate) target: Target,
     pub(crate) fields: Vec<Field>,
-    /// The collation in which texts of a key are the same only if they are, as the server calls it; none where it has none.
+    /// Collation in which only equal texts of a key are the same, as the server calls it; none where the server has none.
     pub(crate) exact: Option<&'static str>,
 }
 
@@ -31,7 +31,7 @@ impl UpsertPlan {
         Err([plan.err().unwrap_or_default(), vec![no_key]].concat())
     }
 
-    /// The same for a table whose rows are written once, and which may then have no key: its rows are inserted.
+    /// Makes a plan for a table whose rows are written once. The table may then have no key: its rows are inserted.
     pub(crate) fn in_transactions(
         dialect: Dialect,
         target: &Target,
@@ -88,13 +88,13 @@ impl UpsertPlan {
         format!("CREATE TABLE {} ({}){options}", self.table(), parts.join(", "))
     }
 
-    /// The same, which leaves a table alone that somebody else made a moment before.
+    /// Returns the statement that makes the table if it is missing: another process may have made it a moment before.
     pub(crate) fn create_missing_table(&self) -> String {
         self.create_table().replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)
     }
 
-    /// The statements that make the table, or give one that is there the columns that it lacks, one each; or every problem of one
-    /// that doesn't fit in other ways, which isn't touched then.
+    /// Returns the statements that make the table, or add the columns that an existing table lacks, one each. If the table
+    /// doesn't fit in other ways, returns every problem instead; it isn't touched then.
     pub(crate) fn make(&self, there: Option<&Table>) -> Result<Vec<String>, Vec<String>> {
         let Some(table) = there else { return Ok(vec![self.create_missing_table()]) };
         self.check(table)?;
@@ -102,7 +102,8 @@ impl UpsertPlan {
         Ok(lacking.map(|field| self.add_column(field)).collect())
     }
 
-    /// A table that lacks the field's column may be given it. Rows that are there have null in it, which a key can't have.
+    /// Returns true if the field's column may be added to a table that lacks it. Existing rows have null in it, which a key can't
+    /// have.
     pub(super) fn may_add(&self, field: &Field) -> bool {
         self.target.create && !self.is_key(&field.name)
     }

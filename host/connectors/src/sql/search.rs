@@ -33,7 +33,7 @@ impl From<Words> for SinkError {
     }
 }
 
-/// The parts that are still to be tried, and what is known.
+/// Search for refused rows: the parts that are still to be tried, and the results so far.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     /// The next is the last.
@@ -55,7 +55,7 @@ impl Search {
         self.parts.pop()
     }
 
-    /// Hears what came of it.
+    /// Takes the result of inserting this part.
     pub(crate) fn heard(&mut self, part: Range<usize>, inserted: Inserted) {
         match inserted {
             Inserted::Taken => self.taken = true,

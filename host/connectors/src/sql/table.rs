@@ -60,7 +60,7 @@ pub(crate) struct UniqueIndex {
     /// True if the index covers every row by the whole values of its columns: not by a prefix or an expression, and not only some
     /// rows.
     pub(crate) whole: bool,
-    /// The columns of which it takes texts for the same that differ.
+    /// Columns in which the index takes different texts for the same.
     pub(crate) alike: Vec<Alike>,
 }
 

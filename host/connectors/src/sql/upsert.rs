@@ -52,7 +52,7 @@ impl Upsert {
         self.max_bytes = bytes.min(MAX_STATEMENT_BYTES);
     }
 
-    /// The statement for so many rows.
+    /// Returns the statement for this number of rows.
     pub(crate) fn text(&mut self, rows: usize) -> Arc<str> {
         let (head, row, tail) = (&self.head, &self.row, &self.tail);
         let text = self.texts.entry(rows).or_insert_with(|| {
@@ -73,7 +73,7 @@ impl Upsert {
         Some(start..start + size)
     }
 
-    /// The length of the statement for so many rows.
+    /// Returns the length of the statement for this number of rows.
     fn text_bytes(&self, rows: usize) -> usize {
         self.head.len() + rows * (self.row.len() + 1) + self.tail.len()
     }

@@ -36,7 +36,7 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// About how many bytes these rows take in a statement.
+    /// Returns the approximate bytes of these rows in a statement.
     pub(crate) fn bytes(&self, rows: Range<usize>) -> usize {
         let span = |offsets: &[i32]| (offsets[rows.end] - offsets[rows.start]) as usize;
         match self {

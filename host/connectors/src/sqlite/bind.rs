@@ -35,7 +35,7 @@ fn add(arguments: &mut SqliteArguments, column: &Values<'_>, row: usize) -> Resu
     }
 }
 
-/// SQLite would store null for what is no number.
+/// Refuses NaN, which SQLite would store as null.
 fn number(value: f64) -> Result<f64, BoxDynError> {
     if value.is_nan() {
         Err("NaN can't be stored: let the operator reject the row or answer null".into())

@@ -1,4 +1,4 @@
-//! SQLite's errors, as what they mean for the pipeline.
+//! Meaning of SQLite's errors for the pipeline.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub(super) fn plain(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |e| e.message().to_owned())
 }
 
-/// The low byte is the primary code; the others say more of it.
+/// Returns the primary code of an error: the low byte. The other bytes give details.
 fn primary(error: &dyn sqlx::error::DatabaseError) -> Option<i32> {
     error.code()?.parse::<i32>().ok().map(|code| code & 0xff)
 }

@@ -119,7 +119,8 @@ impl File {
         self.run(sqlx::query("BEGIN IMMEDIATE").execute(connection)).await.map(drop)
     }
 
-    /// The connection is still in the transaction that it began: a constraint can end it, and SQL has no other way to ask.
+    /// Returns true if the connection is still in the transaction that it began: a constraint can end it, and SQL has no other
+    /// way to ask.
     pub(super) async fn is_in_transaction(&self, connection: &mut sqlx::SqliteConnection) -> bool {
         let begun = sqlx::query("BEGIN").execute(connection).await;
         begun.is_err_and(|error| error.to_string().contains("within a transaction"))
@@ -140,7 +141,7 @@ impl File {
         error::sink_error(&self.path, error)
     }
 
-    /// Finds what is wrong with the place of a file that would be made.
+    /// Reports the fault of the place where the file would be made.
     pub(super) fn find_directory(&self) -> Result<(), SinkError> {
         match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(SinkError::Unusable(format!(
@@ -151,7 +152,7 @@ impl File {
         }
     }
 
-    /// Finds what keeps this user from writing the file, and those that SQLite makes beside it.
+    /// Reports what keeps this user from writing the file, and the files that SQLite makes beside it.
     pub(super) fn check_writable(&self) -> Result<(), SinkError> {
         let unusable = |what: String| SinkError::Unusable(format!("{what}: let the user that runs sluice write there"));
         let file = OpenOptions::new().write(true).open(&self.path);

@@ -8,7 +8,7 @@ use crate::found::{FoundTable, Watched};
 use crate::sink::SinkError;
 use crate::sql::UpsertPlan;
 
-/// Finds what is under the plan's name in the open file, which was opened when the path led to `file`.
+/// Finds the table that has the plan's name in the open file, which was opened when the path led to `file`.
 pub(super) async fn find(
     file: &File,
     connection: &mut Connection,

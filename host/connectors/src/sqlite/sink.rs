@@ -149,7 +149,7 @@ async fn create_what_is_missing(
     Ok(is_there && !statements.is_empty())
 }
 
-/// The statements that make what is missing; true before them if the table is there.
+/// Returns whether the table is there, and the statements that make the missing table or columns.
 async fn what_is_missing(
     file: &File,
     connection: &mut Connection,

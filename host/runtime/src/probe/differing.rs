@@ -1,4 +1,4 @@
-//! Answers that ought to be the same.
+//! Comparison of answers that must be the same.
 
 use arrow_array::{Array, ArrayRef};
 use sluice_core::operator::{OperatorError, Produced};

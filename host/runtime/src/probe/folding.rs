@@ -119,7 +119,7 @@ impl<'a> Folding<'a> {
         Columns { rows: self.groups, arrays: states }
     }
 
-    /// The states of all rows, added in batches of so many.
+    /// Returns the states of all rows, added in batches of `cut` rows.
     fn in_turn(&self, instance: &mut Instance, cut: usize) -> States {
         let rows = self.of_row.len();
         let parts = (0..rows).step_by(cut).map(|start| start..rows.min(start + cut));

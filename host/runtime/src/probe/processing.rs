@@ -80,7 +80,7 @@ impl<'a> Processing<'a> {
     }
 }
 
-/// The answer to all rows, given in batches of so many.
+/// Returns the answer to all rows, given in batches of `cut` rows.
 fn in_parts(instance: &mut Instance, rows: &[ArrayRef], cut: usize) -> Result<Produced, OperatorError> {
     let plan = instance.transform_plan().clone();
     let count = rows[0].len();
