@@ -1,4 +1,4 @@
-//! Rows that the table would refuse are left out before they hold up all others.
+//! Constraints of a table's columns: rows that break them are left out before they hold up all others.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use crate::port::Refused;
 use crate::schema::Field;
 
-/// The values that a table's column takes, so that a row that it would refuse can be refused before it holds up all others.
+/// Values that a table's column accepts. A row that breaks them can be refused before it holds up all others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constraint {
     /// True if the column accepts null.

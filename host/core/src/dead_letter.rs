@@ -94,7 +94,7 @@ pub struct DeadLetter {
     pub stage: Stage,
     /// Reason why the record was left out.
     pub reason: String,
-    /// The SHA-256 of the operator that refused it, in hexadecimal; none where no operator did.
+    /// SHA-256 of the operator that refused the record, in hexadecimal; none where no operator did.
     pub operator: Option<String>,
     /// Time when the record was left out, in microseconds since 1970-01-01T00:00:00 UTC.
     pub time: i64,
@@ -126,7 +126,7 @@ pub struct Cause<'a> {
     pub stage: Stage,
     /// Reason why the record was left out.
     pub reason: &'a str,
-    /// The SHA-256 of the operator that refused it.
+    /// SHA-256 of the operator that refused the record.
     pub operator: Option<&'a str>,
     /// Microseconds since 1970-01-01T00:00:00 UTC.
     pub time: i64,
@@ -272,8 +272,8 @@ pub fn columns(pipeline: &str, letters: &[DeadLetter]) -> Vec<ArrayRef> {
     ]
 }
 
-/// Letters of one topic as the records that they were, to be driven through again. They account for no offsets: those were
-/// consumed when the records were left out.
+/// Records of dead letters of one topic, to be processed again. They account for no offsets: those were consumed when the records
+/// were left out.
 #[derive(Debug)]
 pub struct RetriedRecords {
     letters: Vec<DeadLetter>,

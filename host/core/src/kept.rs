@@ -1,12 +1,12 @@
-//! Records that are kept for longer than their source keeps its buffers.
+//! Copies of records that must live longer than their source's buffers.
 
 use std::ops::Range;
 
 use crate::interval::{Interval, Offset, Partition};
 use crate::records::Records;
 
-/// Copies of some records of a batch, for as long as something may be found to be wrong with what they became. They account
-/// for no offsets.
+/// Copies of some records of a batch, kept for as long as a fault may still be found in the rows that were made of them. They
+/// account for no offsets.
 #[derive(Debug, Default)]
 pub struct KeptRecords {
     topic: String,

@@ -30,7 +30,7 @@ pub enum LookupError {
     /// The server can't be reached or broke off: ask again.
     #[error("{0}")]
     Unavailable(String),
-    /// The table or column isn't there, or what it holds isn't what was asked for: asking again won't help.
+    /// The table or column isn't there, or it holds something else than what was asked for: asking again won't help.
     #[error("{0}")]
     Unusable(String),
 }

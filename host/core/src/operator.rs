@@ -154,7 +154,7 @@ pub trait Operator: Send {
 /// Failure of a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
-    /// The operator itself said so.
+    /// The operator itself refused.
     #[error("the operator refuses: {0}")]
     Refused(String),
     /// The call ran longer, asked for more memory, or answered more bytes than its limit allows.
@@ -166,7 +166,7 @@ pub enum OperatorError {
     /// The answer breaks the contract.
     #[error("the operator broke the contract: {0}")]
     Contract(String),
-    /// The host had no memory left for it. Neither the operator nor a row is at fault.
+    /// The host had no memory left for the operator. Neither the operator nor a row is at fault.
     #[error("the host had no room for the operator: {0}")]
     NoRoom(String),
     /// The call was ended early, as its pipeline is to end: nobody is at fault.
@@ -184,7 +184,7 @@ impl OperatorError {
     }
 }
 
-/// Ends the call that is being made, and each that is begun while it is raised.
+/// Signal that ends operators' calls: the call that is being made, and each call that begins while the signal is raised.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 

@@ -25,11 +25,11 @@ pub enum SinkError {
     /// The table is missing, a column has another type, the credentials are wrong: somebody must change something.
     #[error("{0}")]
     Unusable(String),
-    /// The table isn't the one that was opened: it was dropped, made anew or emptied. Nothing was written; open it again, and
-    /// write again what it lacks.
+    /// The table isn't the one that was opened: it was dropped, made anew or emptied. Nothing was written. Open it again, and
+    /// write the rows that it lacks.
     #[error("{0}")]
     Replaced(String),
-    /// The server takes rows, and refuses some of these for what they hold: a search finds which.
+    /// The server accepts rows, but refuses some of these for their content: a search finds which.
     #[error("{0}")]
     Rows(String),
     /// Several things are wrong with the table at once; each is a sentence that says what to change.
@@ -46,7 +46,7 @@ pub enum SourceError {
     /// The topic isn't there, the credentials are wrong, the start is gone: somebody must change something.
     #[error("{0}")]
     Unusable(String),
-    /// The topic isn't the one that was read before, though it has its name.
+    /// The topic has the known name, but isn't the one that was read before.
     #[error("the topic `{topic}` is another one than was read so far: that was {was}, and this is {is}")]
     Another {
         /// The name of the topic.
@@ -79,6 +79,6 @@ pub struct Written {
     pub intervals: Intervals,
     /// The number of transactions that took in records of dead letters.
     pub retries: i64,
-    /// The letters of the last of these, if none came after it.
+    /// Letters of the last transaction with retries, if no other transaction came after it.
     pub retried: Vec<LetterId>,
 }

@@ -61,8 +61,8 @@ impl Spent {
     }
 }
 
-/// An operator that leaves out the rows it fails on: `process` rejects them, `accumulate` names them in
-/// [`OperatorError::Rows`] and keeps nothing. With any other error the operator itself is at fault.
+/// Wrapper of an operator that leaves out the rows on which the operator fails: `process` rejects them, `accumulate` names them
+/// in [`OperatorError::Rows`] and keeps nothing. With any other error the operator itself is at fault.
 pub(super) struct Halving<'a> {
     operator: &'a mut dyn Operator,
     spent: &'a mut Spent,

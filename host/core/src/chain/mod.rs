@@ -47,7 +47,7 @@ pub enum Step {
     Operator {
         /// The operator's name.
         name: String,
-        /// Opened with the fields that come before this step.
+        /// Instance of the operator, opened with the fields that come before this step.
         instance: Box<dyn Operator>,
     },
     /// Facts joined by key.
@@ -195,7 +195,7 @@ pub struct Chain {
     on_trial: bool,
 }
 
-/// The policies for a record that can't be decoded, and for one of which a row is at fault.
+/// Treatment of records that can't be decoded, and of records with a row at fault.
 #[derive(Debug, Clone, Copy)]
 struct WhenBad {
     record: AtFault,
@@ -228,7 +228,7 @@ struct StepState {
     joiner: Joiner,
     /// True for each output column of the step that a later step or a sink reads.
     needed: Vec<bool>,
-    /// The input column that goes past the step, after its output.
+    /// Input column that is carried past the step: it follows the step's outputs.
     carried: Option<usize>,
 }
 

@@ -23,11 +23,11 @@ pub struct FoldWindow {
     pub options: WindowOptions,
 }
 
-/// The column of times in what the last step makes.
+/// Column of times in the last step's result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeColumn {
     pub(super) column: usize,
-    /// The column of the step's input that it is, if the transform doesn't have it: it is carried past.
+    /// Column of the step's input that holds the times, if the transform doesn't output it: it is carried past the step.
     pub(super) carried: Option<usize>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Changes, Checkpoint, CheckpointStore, Group, StoreError};
 
-/// Keeps everything until it is dropped.
+/// Store that keeps everything in memory until it is dropped.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     pipelines: Mutex<BTreeMap<String, Kept>>,

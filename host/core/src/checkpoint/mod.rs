@@ -45,7 +45,7 @@ pub struct Checkpoint {
     /// and what the server said that it is. A checkpoint of an earlier version has none, and takes what it finds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub identities: BTreeMap<String, String>,
-    /// The operators that ran when it was committed: name and SHA-256 of the artifact, in hexadecimal.
+    /// Operators that ran when the checkpoint was committed: name and SHA-256 of the artifact, in hexadecimal.
     pub operators: BTreeMap<String, String>,
     /// Generation of the pipeline's operators; the first is 1.
     pub generation: u64,
@@ -60,8 +60,8 @@ pub struct Checkpoint {
     /// Times of the watermark, for a fold with windows.
     #[serde(default)]
     pub event_times: EventTimes,
-    /// The dead letters whose records this commit took in, and which are removed once it is durable: at the next start, if not
-    /// before. So a record that is driven through again counts once, whenever the host is killed.
+    /// Dead letters whose records this commit took in. They are removed once the commit is durable, at the next start if not
+    /// before. So a record that is processed again counts once, whenever the host is killed.
     #[serde(default)]
     pub retried: Vec<LetterId>,
     /// Commits so far.

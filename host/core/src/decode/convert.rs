@@ -32,7 +32,7 @@ const SURELY_MILLISECONDS: std::ops::RangeInclusive<i64> = 100_000_000_000_000..
 /// Reason why a value can't become its column's kind as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
-    /// Values of its kind never can, or this one says something else.
+    /// The value's kind never fits, or its text has another meaning.
     Kind,
     /// The number has a fraction.
     Fraction,
@@ -40,7 +40,7 @@ pub(super) enum Unfit {
     Range,
     /// The unit of the number isn't clear.
     Unit,
-    /// Half a surrogate pair is in it; what is staged has something else in its place.
+    /// The text has half of a surrogate pair, which the staged text replaces by another character.
     HalfPair,
     /// The value that should contain this one is not an object.
     Astray,

@@ -13,11 +13,11 @@ const REGISTRY_HEADER: usize = 5;
 pub enum Foreign {
     /// JSON behind the header of Confluent's Schema Registry, with this schema id.
     RegistryJson(u32),
-    /// The registry's header, and behind it no JSON: Avro or Protobuf.
+    /// The registry's header, followed by something else than JSON: Avro or Protobuf.
     RegistryBinary(u32),
     /// UTF-16.
     Utf16,
-    /// Compressed by its writer, beside what Kafka compresses by itself.
+    /// Data that their writer compressed, beside the compression of Kafka itself.
     Compressed(&'static str),
 }
 

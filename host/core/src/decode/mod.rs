@@ -176,7 +176,7 @@ pub enum Problem {
     /// A declared field isn't there and `fail_on_missing_field` is set.
     #[error("field `{0}` is missing")]
     MissingField(String),
-    /// A row of it is refused after decoding.
+    /// A row of the record was refused after decoding.
     #[error("{stage}: {reason}")]
     Rejected {
         /// Stage at which the row was refused.
@@ -212,7 +212,7 @@ pub struct Decoded {
     pub batch: Batch,
     /// The first record that is not yet decoded.
     pub next: usize,
-    /// Records that were left out because of `ignore_parse_errors`, or since there is no row in them.
+    /// Number of records that were left out because of `ignore_parse_errors`, or because they have no row.
     pub ignored: usize,
     /// Reasons for the ignored records and the dropped values, with how often each occurred.
     pub notes: Vec<Note>,
@@ -235,7 +235,7 @@ pub struct Decoder {
     facts: Vec<(Origin, usize)>,
     /// Builders of the declared columns; none for a column that nobody asked for.
     builders: Vec<Option<Builder>>,
-    /// Values of the row in hand that aren't taken as they are, with what stood there.
+    /// Values of the current row that don't fit as they are, with the slot of each.
     unfit: Vec<(usize, Slot, Unfit)>,
     tally: Tally,
 }

@@ -1,4 +1,4 @@
-//! Integers out of decimal text, however it writes them.
+//! Conversion of decimal text to integers, in any notation.
 
 /// Conversion of a decimal number to an int64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -86,9 +86,9 @@ pub(super) struct Scanner {
 struct Place {
     /// Bytes from the end of the value before, or from the record's start, to the value: `, "room_id": `.
     lead: Vec<u8>,
-    /// The lead is valid UTF-8 only if the record that it came from was.
+    /// True if the lead is ASCII. Otherwise it is valid UTF-8 only if the record that it came from was.
     ascii: bool,
-    /// The wanted field that it is.
+    /// Index of the wanted field; none if the field isn't wanted.
     field: Option<usize>,
 }
 

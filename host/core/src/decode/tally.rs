@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub enum Lost {
     /// A record.
     Record,
-    /// A value or a part of one: it has become null, or its text has something in its place.
+    /// A value or a part of one: it has become null, or another character stands in its text.
     Value,
 }
 
@@ -20,7 +20,7 @@ pub struct Note {
     pub reason: String,
     /// Number of times that it happened.
     pub times: usize,
-    /// The first record of them.
+    /// First record that it happened to.
     pub record: usize,
     /// Reason in the words of the first record.
     pub example: String,

@@ -27,7 +27,7 @@ const KEPT_FAILURES: usize = KEPT_DEPLOYMENTS / 2;
 /// The longest reason that is kept, in bytes: as long as an operator's own message.
 const MAX_REASON_BYTES: usize = 4 << 10;
 
-/// The last [`KEPT_DEPLOYMENTS`] of a pipeline, and whether it takes others.
+/// History of a pipeline: its last [`KEPT_DEPLOYMENTS`], and the operators that it is pinned to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The operators that the pipeline stays with, whatever else is deployed; none if it takes what is newest.

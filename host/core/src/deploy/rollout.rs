@@ -23,7 +23,7 @@ pub enum Event {
     Refused,
     /// The operators took over; their trial begins, if they have one.
     CutOver,
-    /// The trial of these is over, and durable.
+    /// The trial of these operators is over, and its result is durable.
     Passed(Operators),
     /// The run ended: as it was asked to or because there is nothing left to do, or at fault.
     Ended(Result<(), String>),
@@ -36,9 +36,9 @@ pub enum Event {
 /// Action that the caller must perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Open a run of these from the last checkpoint. Answered with `Opened` or `NotOpened`.
+    /// Open a run of these operators from the last checkpoint. Answered with `Opened` or `NotOpened`.
     Open(Operators),
-    /// Make these ready beside the run. Answered with `Prepared` or `Refused`.
+    /// Prepare these operators beside the run. Answered with `Prepared` or `Refused`.
     Prepare(Operators),
     /// Let the prepared operators take over at a batch boundary. Answered with `CutOver` or `Refused`.
     CutOver {
@@ -49,7 +49,7 @@ pub enum Effect {
     },
     /// The run is to end. Answered with `Ended`.
     Close,
-    /// Tell people what became of operators that ran.
+    /// Tell people about this outcome of a deployment.
     Say(Deployment),
 }
 

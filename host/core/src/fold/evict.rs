@@ -1,4 +1,4 @@
-//! Groups leave memory once their state is committed and others are needed more.
+//! Eviction: groups leave memory once their state is committed and others are needed more.
 
 use super::{Fold, Mark};
 

@@ -17,7 +17,7 @@ pub(super) const MIGRATE_ROWS: usize = 8_192;
 pub enum Fit {
     /// No work: the form is the same.
     Same,
-    /// The operator is asked to migrate them.
+    /// The operator is asked to migrate the states.
     Migrate,
 }
 

@@ -14,7 +14,7 @@ use crate::window::{Joined, Span, Window};
 pub(super) struct Move {
     /// The group of the session that there was.
     pub(super) from: u32,
-    /// The key of the session that it is part of now: of a group that the batch brings.
+    /// Key of the session that it is part of now, whose group the batch brings.
     to: Vec<u8>,
 }
 

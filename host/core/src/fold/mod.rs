@@ -120,7 +120,7 @@ struct Mark {
     held: bool,
     /// True if the stored state has an older form, or had one when it was read.
     older: bool,
-    /// The flush that its state was handed over with; 0: none since it is in memory.
+    /// Number of the flush that the state was handed over with; 0 if there was none since the group is in memory.
     sealed: u64,
     /// Time when the state was sealed, in the host's microseconds; 0 if it never was.
     touched: i64,

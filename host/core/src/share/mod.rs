@@ -62,7 +62,7 @@ pub enum Standing {
     GivingBack,
     /// Other hosts have the partitions that this host needs. The sentence names them.
     Held(String),
-    /// The group doesn't take it. A sentence that says what to change.
+    /// The group doesn't accept the host. The sentence says what to change.
     Refused(String),
 }
 

@@ -15,7 +15,7 @@ pub struct Sessions {
 pub struct Joined {
     /// The key's sessions from now on, the earliest first.
     pub sessions: Vec<Span>,
-    /// Sessions there were, and what each is part of now; those that stay as they are aren't listed.
+    /// Earlier sessions that changed, each with the session that it is part of now.
     pub moves: Vec<(Span, Span)>,
 }
 

@@ -1,4 +1,4 @@
-//! Stretches of time, and which of them a moment is in.
+//! Spans of time, and the spans that a moment is in.
 
 use std::fmt;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl Window {
 pub struct Span {
     /// The first moment inside.
     pub start: i64,
-    /// The first moment past it.
+    /// The first moment after the span.
     pub end: i64,
 }
 
