@@ -47,7 +47,7 @@ const PANELS: [Panel; 3] = [
     },
 ];
 
-/// Draws what pipelines say of themselves and what their tables hold.
+/// Board that shows the pipelines' status and the rows of their tables.
 pub struct Board {
     database: PathBuf,
     statuses: Statuses,

@@ -20,11 +20,11 @@ use crate::log;
 /// cut off while it reports that. Longer: people wait that much longer, although nothing more comes of it.
 const LATE: Duration = Duration::from_millis(500);
 
-/// A signal this soon after the first is the same request: a terminal that closes, or a service manager, may send two. Shorter: such
-/// a pair ends the host without a last flush. Longer: people have to ask a third time.
+/// Time after the first signal in which another one is the same request: a terminal that closes, or a service manager, may send
+/// two. Shorter: such a pair ends the host without a last flush. Longer: people have to ask a third time.
 const SAME_REQUEST: Duration = Duration::from_millis(250);
 
-/// SIGHUP among those in `/proc/self/status`.
+/// Bit of SIGHUP in the signals of `/proc/self/status`.
 const HANGUP_IGNORED: u64 = 1;
 
 /// Request to end: tells whether the process was asked to.

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::changes::{Changes, Stamp};
 use crate::config::{self, Config, Connection, MAX_PIPELINES, Pipeline, Problem, Problems};
 
-/// A file that isn't what runs, and all that is wrong with it.
+/// File with problems, which therefore doesn't run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The file, or the directory if that can't be listed.

@@ -1,4 +1,4 @@
-//! The pipelines that run, and how they become others.
+//! Running pipelines, and the change to other ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub struct Running {
     pipelines: BTreeMap<String, Member>,
     /// Pipelines that were asked to end and may not have ended yet.
     leaving: Vec<Leaving>,
-    /// Told when one of those has ended.
+    /// Notified when one of these pipelines has ended.
     left: Arc<Notify>,
 }
 
@@ -63,7 +63,7 @@ struct Member {
     handle: Handle,
     ending: watch::Sender<bool>,
     supervisor: JoinHandle<(Ended, f64)>,
-    /// Closed once supervisor and run have ended, however they did.
+    /// Channel that closes once supervisor and run have ended, in whatever way.
     gone: watch::Receiver<()>,
 }
 

@@ -23,7 +23,7 @@ pub fn fields() -> impl for<'a> FormatFields<'a> + Send + Sync + 'static {
     .delimited(" ")
 }
 
-/// Writes lines of the log without what a variable put into a connection. Each call is a line of its own.
+/// Writer of the log's lines that hides the values that variables put into connections. Each call is a line of its own.
 pub struct Unveiled<W>(pub W);
 
 impl<W: Write> Write for Unveiled<W> {

@@ -1,4 +1,4 @@
-//! The other end of the admin API: what `sluice status` and its like ask with.
+//! Client of the admin API, which `sluice status` and similar commands use.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -108,7 +108,7 @@ async fn serve(
     drop(place);
 }
 
-/// The connections that have no question, from the one that has had none for the longest.
+/// Idle connections, which have no request, from the longest idle one on.
 #[derive(Clone, Default)]
 struct Idle(Arc<Mutex<Waiting>>);
 

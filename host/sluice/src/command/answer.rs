@@ -1,4 +1,4 @@
-//! Standard output, as verbs answer on it.
+//! Standard output for the answers of verbs.
 
 use std::io::{self, ErrorKind, Stdout, Write};
 

@@ -18,9 +18,9 @@ const SELF: &str = "/proc/self/exe";
 pub struct Compile {
     /// The directory of the cache.
     cache: PathBuf,
-    /// The seconds of processor time that it may take.
+    /// Processor time that compiling may take, in seconds.
     seconds: u64,
-    /// The bytes of memory that it may take.
+    /// Memory that compiling may take, in bytes.
     memory: u64,
 }
 

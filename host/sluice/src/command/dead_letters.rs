@@ -62,10 +62,10 @@ struct Which {
     /// Text that the letters' reason contains.
     #[arg(long)]
     reason: Option<String>,
-    /// Left out at this time or later, UTC: `2026-01-31` or `2026-01-31 12:30:00`.
+    /// Earliest time at which the records were left out, UTC: `2026-01-31` or `2026-01-31 12:30:00`.
     #[arg(long, value_parser = moment)]
     since: Option<i64>,
-    /// Left out before this time.
+    /// Time before which the records were left out.
     #[arg(long, value_parser = moment)]
     until: Option<i64>,
     /// Topic of the letters' records.

@@ -21,7 +21,7 @@ pub struct History {
     file: ConfigFile,
     /// Name of the pipeline's file, without .toml.
     pipeline: String,
-    /// A JSON object, as the admin API answers it.
+    /// Print a JSON object, as the admin API answers it.
     #[arg(long)]
     json: bool,
 }

@@ -26,7 +26,8 @@ pub struct Inspect {
     /// The columns that come in, such as `user_id:int64,ip:utf8`.
     #[arg(long, value_delimiter = ',')]
     input: Vec<String>,
-    /// Try it on rows that are made up for the columns that come in: in other batches, by other instances, and by the fold's laws.
+    /// Try the operator on rows that are made up for the columns that come in: in other batches, by other instances, and by the
+    /// fold's laws.
     #[arg(long, requires = "input")]
     probe: bool,
     /// Seed that the rows are made from.

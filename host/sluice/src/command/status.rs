@@ -20,7 +20,7 @@ use crate::pipeline::deployments::{outcome, short, shown};
 pub struct Status {
     #[command(flatten)]
     file: ConfigFile,
-    /// A JSON object, as the admin API answers it.
+    /// Print a JSON object, as the admin API answers it.
     #[arg(long)]
     json: bool,
 }

@@ -65,7 +65,7 @@ pub const MAX_PIPELINES: usize = 256;
 /// Configuration: the content of all files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The sluice.toml that it came from.
+    /// The sluice.toml that the settings came from.
     pub file: PathBuf,
     /// The directory of operators.
     pub operators: PathBuf,
@@ -111,7 +111,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
 /// Settings that are needed to reach a running service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// The sluice.toml that it came from.
+    /// The sluice.toml that the settings came from.
     pub file: PathBuf,
     /// The directory of the service's state.
     pub state: PathBuf,

@@ -28,7 +28,7 @@ pub struct Pipeline {
     pub source: Source,
     /// Steps that the rows pass, in this order.
     pub steps: Vec<Step>,
-    /// The tables that it writes. At least one; no table twice.
+    /// Tables that the pipeline writes. At least one; no table twice.
     pub sinks: Vec<Sink>,
     /// Bounds of the fold's groups.
     pub state: State,

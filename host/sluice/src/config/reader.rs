@@ -23,7 +23,7 @@ const MAX_SHOWN: usize = 60;
 
 /// Result of reading a file.
 pub struct Reading<T> {
-    /// The value, as far as it could be had.
+    /// Value of the file, as far as it could be read.
     pub value: Option<T>,
     /// Problems, from top to bottom.
     pub problems: Vec<Problem>,
@@ -76,7 +76,7 @@ impl Sheet<'_> {
     }
 }
 
-/// A value and where it is.
+/// Value of the file with its place.
 #[derive(Clone)]
 pub struct Item<'a> {
     sheet: &'a Sheet<'a>,

@@ -11,7 +11,7 @@ use super::pipeline::Pipeline;
 use super::problem::Problem;
 use super::sink::Sink;
 
-/// A table, whatever its connection is called: its server and database, or its file, and its name.
+/// Table, independent of its connection's name: its server and database, or its file, and its own name.
 type Place = (String, String);
 
 /// A problem for each sink that writes a table which a sink before it writes, unless both say that they share it, or both only

@@ -1,4 +1,4 @@
-//! Lines on their way to where they are written.
+//! Queue of the log's lines, and the thread that writes them.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -14,7 +14,7 @@ const MAX_WAITING: usize = 1 << 20;
 /// Wait before another try at a destination that takes nothing at the moment, and says so instead of blocking.
 const WHILE_FULL: Duration = Duration::from_millis(10);
 
-/// Takes lines at once, and writes them in their order in a thread of its own.
+/// Queue of lines: takes them at once, and writes them in their order in a thread of its own.
 pub struct Lines(Arc<Shared>);
 
 #[derive(Default)]

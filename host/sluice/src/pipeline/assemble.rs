@@ -27,7 +27,7 @@ pub enum Trouble {
     /// A server is away: try again.
     #[error("{0}")]
     Away(String),
-    /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever the configuration says of it.
+    /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever its configuration is.
     #[error("{0}")]
     Operator(String),
     /// Other hosts have the partitions that are needed: wait until they have left.

@@ -1,4 +1,4 @@
-//! The clocks of the host, and chance, which only this file of the pipelines asks.
+//! Clocks of the host, and random numbers. No other file of the pipelines uses them.
 
 use std::time::{Duration, Instant, SystemTime};
 

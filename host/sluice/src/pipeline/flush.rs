@@ -30,7 +30,7 @@ const LOOK_AT_TABLES_EVERY: Duration = Duration::from_secs(5);
 /// Work that a lane hands over.
 pub struct Work {
     pub handover: Handover,
-    /// The sinks from here on, if others take over.
+    /// Sinks from this flush on, if other operators take over.
     pub sinks: Option<Vec<OpenSink>>,
 }
 

@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct GivingUp {
     ends: Arc<watch::Sender<bool>>,
     reason: Arc<Mutex<Option<String>>>,
-    /// Ends with this object.
+    /// Task that watches; it ends with this object.
     _watch: JoinSet<()>,
 }
 

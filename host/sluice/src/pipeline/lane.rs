@@ -22,7 +22,7 @@ use super::told::tell;
 pub enum Control {
     /// A chain is to take over at the next batch boundary; if it can't, the answer says why not.
     Swap(Swap),
-    /// Take these letters' records in.
+    /// Process the records of these letters again.
     Retry(Retry),
     /// No letter is to be retried.
     NothingToRetry,
@@ -34,7 +34,7 @@ pub enum Control {
 pub struct Swap {
     /// The chain.
     pub swap: Box<run::Swap>,
-    /// The sinks for its rows.
+    /// Sinks for the chain's rows.
     pub sinks: Vec<OpenSink>,
     /// Is told that the chain runs, and gets the rest of the chain before, which may take a while to drop; or is told why the
     /// chain doesn't run.

@@ -155,11 +155,11 @@ pub struct Retrier {
     pub letters: Box<dyn Letterbox>,
     pub control: Sender<Control>,
     pub status: Arc<Status>,
-    /// The topic and the partitions of it that this host has, if others have the rest and see to its letters.
+    /// Topic and partitions of this host, if other hosts have the remaining partitions and take care of their letters.
     pub share: Option<(String, BTreeSet<Partition>)>,
     pub ending: watch::Receiver<bool>,
     pub any: AnyLetters,
-    /// Hears what [`RetryState`] says.
+    /// Receiver of the changes of [`RetryState`].
     pub heard: watch::Receiver<(u64, u64)>,
     /// The number of retries that were asked for.
     pub asked: u64,

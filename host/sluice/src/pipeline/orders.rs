@@ -14,7 +14,7 @@ const QUEUE: usize = 4;
 /// Order to a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Go back to the operators of this generation, or to the last good ones before those that run, and stay with them.
+    /// Go back to the operators of this generation, or to the last good ones before the ones that run, and stay with them.
     RollBack { generation: Option<u64> },
     /// Stay with the operators that run, whatever else is deployed.
     Pin,
@@ -31,17 +31,17 @@ pub enum Order {
 /// Answer to an order: what was done, or why nothing was done; a sentence either way.
 pub type Answer = Result<String, String>;
 
-/// An order, and who waits for its answer.
+/// Order, with the receiver of its answer.
 pub struct Asked {
     pub order: Order,
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// A running pipeline, as others see it.
+/// Access to a running pipeline for the rest of the host.
 #[derive(Clone)]
 pub struct Handle {
     pub status: Arc<Status>,
-    /// The operators that it names.
+    /// Operators that the pipeline names.
     pub operators: Arc<BTreeSet<String>>,
     orders: mpsc::Sender<Asked>,
 }

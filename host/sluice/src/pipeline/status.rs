@@ -40,7 +40,7 @@ pub struct RunningOperator {
     pub name: String,
     /// The artifact's SHA-256.
     pub digest: String,
-    /// 1 for the first that the pipeline ran, one more for each that took over.
+    /// Number of the generation: 1 for the first operators that the pipeline ran, one more for each later take-over.
     pub generation: u64,
 }
 
@@ -152,7 +152,7 @@ struct Now {
     partitions: Vec<Partition>,
 }
 
-/// `lag` while nobody knows it.
+/// Value of `lag` while it isn't known.
 const UNKNOWN: i64 = -1;
 
 impl Status {

@@ -37,9 +37,9 @@ pub struct State {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// The pipelines that have a checkpoint: topic, commits, generation, where they are.
+    /// List the pipelines that have a checkpoint, with topic, commits, generation and offsets.
     List,
-    /// A pipeline's checkpoint, and groups in the order in which they are stored: a JSON object each.
+    /// Show a pipeline's checkpoint, and groups in the order in which they are stored: a JSON object each.
     Show {
         pipeline: String,
         /// Key of the only group to show, in the form that `show` prints: '{"room_id": 20210813}'.

@@ -21,7 +21,7 @@ const MAX_CACHE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The most rows that a cache may keep: gigabytes.
 const MAX_CACHE_ENTRIES: u32 = 10_000_000;
 
-/// Parts of the names of properties that hold what nobody else may know.
+/// Parts of the names of properties whose values are secret.
 const CONFIDENTIAL: [&str; 6] = ["password", "secret", "pem", "oauthbearer.config", "jaas", "kinit"];
 
 /// Reads all connections: those that are right, and all that are declared.
