@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// of. Longer: nobody knows why nothing happens.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A question on a thread of its own, which waits for ever if need be.
+/// Question that is asked on a thread of its own, which waits for ever if need be.
 pub struct Question<T>(Receiver<T>);
 
 impl<T: Send + 'static> Question<T> {
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Answers<T> {
     }
 }
 
-/// The end of a thread that asks, however it comes.
+/// Guard that reports the end of a thread that asks, in whatever way it ends.
 struct End {
     path: PathBuf,
     over: Arc<AtomicBool>,

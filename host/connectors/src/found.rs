@@ -1,13 +1,12 @@
 //! Identity of the table that a sink found under its name, so that another table of the same name isn't taken for it.
 
-/// A table as it is, beyond its name.
+/// Facts that identify a table beyond its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundTable {
     /// The server and its database; none where a file is all of it, or the server doesn't say.
     pub database: Option<String>,
-    /// The mark that the table has had since it was made and another of its name has not: when it was made, or which file
-    /// it is in. None where nobody says. A table that is rebuilt, moved or brought back may be another by this, with the
-    /// same rows.
+    /// Mark that only this table has had since it was made: the time when it was made, or the file that it is in. None where
+    /// nobody tells. A table that was rebuilt, moved or restored may have another mark although its rows are the same.
     pub table: Option<String>,
     /// True if the table has no row.
     pub is_empty: bool,

@@ -26,9 +26,9 @@ pub struct Filter {
     pub pipeline: Option<String>,
     /// A part of the reason.
     pub reason: Option<String>,
-    /// Left out at this time or later, in microseconds since 1970-01-01T00:00:00 UTC.
+    /// Earliest time at which the record was left out, in microseconds since 1970-01-01T00:00:00 UTC.
     pub since: Option<i64>,
-    /// Left out before this time.
+    /// Time before which the record was left out.
     pub until: Option<i64>,
     /// The record's topic.
     pub topic: Option<String>,
@@ -40,7 +40,7 @@ pub struct Filter {
     pub retry: Option<bool>,
 }
 
-/// A letter and whose it is.
+/// Letter with its pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
     /// The pipeline that left the record out.
@@ -62,7 +62,7 @@ impl Letter {
     }
 }
 
-/// A pipeline, and what a letter is known by within it.
+/// Pipeline, and the identity of a letter within it.
 pub type Place = (String, LetterId);
 
 /// Returns the letters; those that the place refuses whole lose the keys and values of their records.

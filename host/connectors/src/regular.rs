@@ -15,8 +15,8 @@ use rustix::fs::OFlags;
 
 use crate::asking::{Answers, PATIENCE};
 
-/// The bytes that are read before it is seen that the file system still answers. More: a slow one is taken for one that doesn't. Less: more
-/// to hand over.
+/// Number of bytes that are read between two checks that the file system still answers. More: a slow one is taken for one that
+/// doesn't. Less: more to hand over.
 const PART: u64 = 1 << 20;
 
 /// Opens a regular file for reading; anything else is an error that says so. Waits only where the file system itself doesn't
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(open(&place("nothing")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
-    /// Gives what it has, and then hangs.
+    /// Test file that gives its bytes, and then hangs.
     struct Hanging(&'static [u8], Receiver<()>);
 
     impl Read for Hanging {

@@ -7,7 +7,7 @@ pub use sluice_core::rows::Rows;
 
 pub use crate::found::FoundTable;
 
-/// A target says which table is written, and what identifies a row of it.
+/// Target of a sink: the table, and the columns that identify a row of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// The table's name.
@@ -18,11 +18,11 @@ pub struct Target {
     pub create: bool,
     /// True if columns may round the values that are written to them.
     pub round: bool,
-    /// The equality that says which keys are one row.
+    /// Equality of keys: it says which keys are one row.
     pub equality: KeyEquality,
 }
 
-/// The equality that says which keys are one row.
+/// Equality of keys: it says which keys are one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyEquality {
     /// Keys are the same if their values are. A table that compares otherwise is refused.

@@ -24,7 +24,7 @@ pub enum Start {
     At(BTreeMap<Partition, Offset>),
 }
 
-/// A subscription says what to read, and where to start.
+/// Subscription: the topic to read, and where to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// Topic to read: all its partitions, also those that are added later, or the partitions that this host has of it.

@@ -33,9 +33,9 @@ pub struct Ledger {
     pub target: Target,
     /// The pipeline.
     pub pipeline: String,
-    /// The topic that it reads.
+    /// Topic that the pipeline reads.
     pub topic: String,
-    /// The table of its dead letters, if that is in the same database.
+    /// Table of the pipeline's dead letters, if that is in the same database.
     pub letters: Option<String>,
     /// Name of the host that writes, shown to another host that finds somebody else's rows.
     pub host: String,
@@ -48,9 +48,9 @@ pub struct Transaction<'a> {
     pub rows: &'a Rows,
     /// Dead letters for the table of the [`Ledger`].
     pub letters: &'a [DeadLetter],
-    /// The point where the rows are.
+    /// Progress of the rows before this transaction.
     pub before: &'a Written,
-    /// The point where they are with these.
+    /// Progress of the rows with this transaction.
     pub after: &'a Written,
 }
 

@@ -20,7 +20,8 @@ pub(super) struct RowCache {
 
 #[derive(Clone)]
 struct ByBytes {
-    /// The bytes of the whole cache over its entries: so many bytes are never more than so many entries.
+    /// Least weight of an entry in bytes: the cache's bytes divided by its entries, so that the bound of bytes is never more than
+    /// that many entries.
     least: u64,
 }
 

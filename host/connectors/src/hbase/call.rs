@@ -1,4 +1,4 @@
-//! The calls, and what their failures mean.
+//! Calls of HBase, and the meaning of their failures.
 
 use std::collections::BTreeMap;
 

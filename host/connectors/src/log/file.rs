@@ -31,12 +31,13 @@ pub(super) struct PartitionFile {
     identity: (u64, u64),
     /// The bytes of the file that were read, into the blocks and `tail`.
     read: u64,
-    /// Whole lines, those from `at` on not handed out yet.
+    /// Block of whole lines; the lines from `at` on are not handed out yet.
     block: Arc<Vec<u8>>,
     at: usize,
     /// The beginning of a line whose end isn't read yet.
     tail: Vec<u8>,
-    /// The bytes of the tail that were handed out as a line, since it is whole but for its line feed; 0 while it waits.
+    /// Number of the tail's bytes that were handed out as a line although its line feed is missing, since the record is whole; 0
+    /// otherwise.
     taken: usize,
     /// Says whether the tail is to be handed out now.
     takes_tail: bool,

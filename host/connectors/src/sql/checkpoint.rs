@@ -42,7 +42,7 @@ pub(crate) struct Line {
 pub(crate) enum Found {
     /// The point where the transaction begins.
     Before,
-    /// The point where it ends, by this host: it was committed, and the answer was lost.
+    /// The rows are where this transaction ends, and this host wrote them: it was committed, and the answer was lost.
     After,
 }
 

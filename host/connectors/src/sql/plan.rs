@@ -1,4 +1,4 @@
-//! The plan says what a pipeline writes where: the one description that DDL, checks and statements are made from.
+//! Plan of a sink: the one description of the table and its columns, from which DDL, checks and statements are made.
 
 use sluice_core::{Field, Kind};
 

@@ -4,32 +4,32 @@ use sluice_core::Kind;
 
 use crate::sink::Constraint;
 
-/// A table, as far as it matters here.
+/// Table, with the facts that matter for a sink.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     /// The columns in the table's order.
     pub(crate) columns: Vec<Column>,
-    /// The primary key among them.
+    /// Unique indexes, with the primary key.
     pub(crate) unique: Vec<UniqueIndex>,
 }
 
-/// A column, and what may be written into it.
+/// Column, with the values that may be written into it.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
     /// Type of the column, as the server shows it.
     pub(crate) declared: String,
-    /// The kinds that it takes.
+    /// Kinds that the column accepts.
     pub(crate) kinds: &'static [Kind],
-    /// The one of them of which it keeps values less exactly than they are, and the type that would keep them.
+    /// Kind whose values the column may round, and the type that would keep them exactly.
     pub(crate) rounds: Option<(Kind, &'static str)>,
-    /// The values that it takes, of whichever kind.
+    /// Values that the column accepts, of any kind.
     pub(crate) takes: Constraint,
-    /// A row may be inserted without it: it has a default, counts by itself, or is null then.
+    /// True if a row may be inserted without the column: it has a default, counts by itself, or is null then.
     pub(crate) optional: bool,
-    /// The server counts it up, so that two inserts never clash in it.
+    /// True if the server counts the column up, so that two inserts never clash in it.
     pub(crate) counts: bool,
-    /// The server computes it and refuses to be given it.
+    /// True if the server computes the column and refuses values for it.
     pub(crate) generated: bool,
 }
 
