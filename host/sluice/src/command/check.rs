@@ -138,7 +138,7 @@ async fn check_servers(
         let checked = tokio::task::spawn_blocking(move || shared.check_lookup(&lookup).err().map(|e| e.to_string()));
         if let Ok(Some(reason)) = checked.await {
             let key = format!("step[{index}].lookup.table");
-            problems.push(problem(pipeline, key, reason, "a table that can be looked up in"));
+            problems.push(problem(pipeline, key, reason, "a table in which rows can be looked up"));
         }
     }
     if let Some(letters) = &pipeline.dead_letters {

@@ -205,7 +205,7 @@ async fn count(letters: &mut dyn Letterbox, filter: &Filter) -> anyhow::Result<u
 
 fn agreed(verb: &str, fit: u64) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("{verb} {fit} dead letters? Say so with --yes");
+        bail!("{verb} {fit} dead letters? Confirm with --yes");
     }
     let mut out = Answer::new();
     write!(out, "{verb} {fit} dead letters? [y/N] ")?;

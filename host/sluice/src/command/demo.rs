@@ -142,7 +142,7 @@ impl Places {
             }
         }
         let (Some((events_name, events)), Some((database_name, database))) = (log, sqlite) else {
-            bail!("{}: the demo wants a `log` and a `sqlite` connection", config.file.display());
+            bail!("{}: the demo needs a `log` and a `sqlite` connection", config.file.display());
         };
         Ok(Places { events_name, events, database_name, database })
     }

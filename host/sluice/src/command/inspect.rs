@@ -82,7 +82,7 @@ impl Inspect {
 /// Makes a runtime like the service's, so that a file which no service would compile is refused here too. The compiled code is
 /// removed with the directory.
 fn runtime() -> anyhow::Result<(Runtime, TempDir)> {
-    let cache = tempfile::tempdir().context("no directory for what is compiled")?;
+    let cache = tempfile::tempdir().context("a directory for the compiled code can't be made")?;
     let helper = compile::helper(cache.path(), CompileLimits::default());
     let config = RuntimeConfig { cache_dir: Some(cache.path().to_owned()), helper, ..RuntimeConfig::default() };
     Ok((Runtime::new(config)?, cache))

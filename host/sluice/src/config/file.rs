@@ -30,7 +30,7 @@ pub fn text(path: &Path, read: io::Result<Vec<u8>>) -> Result<String, Problem> {
         _ => Problem::of_file(path, format!("no readable file ({error})"), "a TOML file"),
     })?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Problem::of_file(path, "a larger file", "at most 1 MiB of TOML"));
+        return Err(Problem::of_file(path, "a file that is too large", "at most 1 MiB of TOML"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

@@ -159,7 +159,7 @@ fn read_probation(item: &Item<'_>, once: bool) -> Option<Bounds> {
     if once && bounds.is_some_and(|bounds| !bounds.is_none()) {
         item.problem(
             "a trial, with a sink of `delivery = \"transaction\"`",
-            "no `probation`: its rows can't be taken back",
+            "no `probation`: rows that are written only once can't be taken back",
         );
     }
     bounds

@@ -210,7 +210,7 @@ impl<'a> Item<'a> {
             return None;
         }
         if elements.len() > most {
-            self.problem(format!("{} of them", elements.len()), format!("at most {most}"));
+            self.problem(format!("{} elements", elements.len()), format!("at most {most}"));
             return None;
         }
         Some(self.elements())

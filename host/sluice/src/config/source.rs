@@ -223,8 +223,8 @@ fn column(name: &str, item: &Item<'_>) -> Option<SourceColumn> {
         let from = match (&field, &path) {
             (Some(_), Some(path)) => {
                 path.problem(
-                    "a path beside a field",
-                    "one of them: a field is of the row, a path leads from the record",
+                    "both a path and a field",
+                    "one of them: a field is looked up in the row, a path starts at the record",
                 );
                 None
             }

@@ -78,15 +78,17 @@ fn window(section: &Section<'_>, kinds: [Option<Item<'_>>; 3]) -> Option<Window>
     let hopping = hopping.map(|item| item.table(r#"a table such as { size = "1h", every = "10m" }"#, self::hopping));
     let session = session.map(|item| {
         item.table(r#"a table such as { gap = "30m" }"#, |section| {
-            Some(Window::Session { gap: section.required("gap", "how long nothing comes", |item| length(&item))? })
+            Some(Window::Session {
+                gap: section.required("gap", "the time without rows that ends a session", |item| length(&item))?,
+            })
         })
     });
     tumbling.or(hopping).or(session).flatten()
 }
 
 fn hopping(section: &Section<'_>) -> Option<Window> {
-    let size = section.required("size", "how long each window is", |item| length(&item));
-    let every = section.required("every", "how long after one the next begins", |item| length(&item));
+    let size = section.required("size", "the length of each window", |item| length(&item));
+    let every = section.required("every", "the time between the starts of two windows", |item| length(&item));
     let window = Window::hopping(size?, every?);
     window.map_err(|want| section.item().problem("sizes that don't fit", want)).ok()
 }

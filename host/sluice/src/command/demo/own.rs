@@ -67,8 +67,8 @@ impl Own<'_> {
         let foreign = all(false);
         if !foreign.is_empty() {
             bail!(
-                "a demo begins with nothing, and these aren't a demo's: {}. Nothing was removed: remove them yourself, or run the demo \
-                 with the file of a service of its own (--config)",
+                "a demo begins without data, but these data aren't a demo's: {}. Nothing was removed: remove them yourself, or run the \
+                 demo with the file of a service of its own (--config)",
                 foreign.join(", ")
             );
         }

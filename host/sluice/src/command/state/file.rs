@@ -60,7 +60,7 @@ pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl Bu
         if end.is_some() {
             continue;
         }
-        let Some(groups) = &groups else { bail!("line {number}: a group, and line 1 has no form of groups") };
+        let Some(groups) = &groups else { bail!("line {number}: it is a group, but line 1 has no form of groups") };
         let (key, state) = groups.read(&line).with_context(|| format!("line {number}"))?;
         changes.push(&key, Some(&state));
         count += 1;
@@ -71,7 +71,7 @@ pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl Bu
     match end {
         Some(End { groups }) if groups == count => {}
         Some(End { groups }) => bail!("it has {count} groups, and its last line says that there are {groups}"),
-        None => bail!("it ends after {count} groups without the line that is the last of an export: it was cut short"),
+        None => bail!("it ends after {count} groups without the last line of an export: it was cut short"),
     }
     store.commit(pipeline, &checkpoint, &changes)?;
     Ok(count)

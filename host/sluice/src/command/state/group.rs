@@ -61,7 +61,7 @@ impl<'a> Groups<'a> {
 
     fn form_of(&self, version: u32) -> anyhow::Result<&StateForm> {
         let form = std::iter::once(self.form).chain(self.older).find(|form| form.version == version);
-        form.ok_or_else(|| anyhow!("the checkpoint doesn't say what a state of version {version} is"))
+        form.ok_or_else(|| anyhow!("the checkpoint doesn't know the form of states of version {version}"))
     }
 
     /// Stored groups as JSON objects.
@@ -97,7 +97,7 @@ impl<'a> Groups<'a> {
         let columns = arrays(&form.columns, &line.state)?;
         let mut state = Vec::new();
         if !encode_stored(touched, form.version, &columns, 0, &mut state) {
-            bail!("a column of the state is of no kind");
+            bail!("a column of the state has a type that isn't supported");
         }
         Ok((self.encode_key(&line.key)?, state))
     }
@@ -105,7 +105,7 @@ impl<'a> Groups<'a> {
     fn encode_key(&self, columns: &Columns) -> anyhow::Result<Vec<u8>> {
         let mut key = Vec::new();
         if !row::encode_key(&arrays(&self.form.keys, columns)?, 0, &mut key) {
-            bail!("a column of the key is of no kind");
+            bail!("a column of the key has a type that isn't supported");
         }
         Ok(key)
     }

@@ -205,7 +205,7 @@ fn reset(config: &Config, store: &Store, pipeline: &str, yes: bool) -> anyhow::R
     }
     if !yes {
         if !std::io::stdin().is_terminal() {
-            bail!("there is nobody to ask whether the checkpoint of {pipeline} may be forgotten; say --yes");
+            bail!("there is no terminal to ask whether the checkpoint of {pipeline} may be deleted; add --yes");
         }
         let place = head.as_ref().ok().and_then(Option::as_ref).map(places);
         let place = place.unwrap_or_else(|| if head.is_ok() { "none here" } else { "damaged" }.to_owned());

@@ -17,9 +17,9 @@ pub(super) fn transfer(config: &Config, store: &Store, old: &str, new: &str) -> 
     let head = head_of(store, old)?;
     let names = |name: &str| config.pipelines.iter().find(|pipeline| pipeline.name == name);
     if old == new || names(old).is_some() {
-        bail!("the pipeline {old} still has its file: rename that first");
+        bail!("the pipeline {old} still has its file: rename the file first");
     }
-    let Some(pipeline) = names(new) else { bail!("there is no file of the pipeline {new}: rename that first") };
+    let Some(pipeline) = names(new) else { bail!("there is no file of the pipeline {new}: rename the file first") };
     if store.head(new)?.is_some_and(|head| !head.is_mark()) {
         bail!("the pipeline {new} has a checkpoint of its own; forget it first with `sluice state reset {new}`");
     }

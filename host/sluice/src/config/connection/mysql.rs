@@ -13,7 +13,7 @@ use crate::config::value;
 const URL: &str = "mysql://user:password@host:3306/database (or the password as it is, as the key `password`)";
 
 /// Message for a setting that is given both as a key and in the url.
-const ONE: &str = "one of both: the key, or its part of the url";
+const ONE: &str = "only one of them: the key, or the same setting in the url";
 
 /// The most connections to a MySQL server: as many as pipelines may be.
 const MAX_CONNECTIONS: u32 = 256;
@@ -73,7 +73,7 @@ fn put(into: &mut Option<String>, item: Option<Item<'_>>, want: &str) -> bool {
     let value = item.parse(want, |text| (!text.is_empty()).then(|| text.to_owned()));
     let twice = value.is_some() && into.is_some();
     if twice {
-        item.problem("this beside the url's own", ONE);
+        item.problem("this key although the url has the same setting", ONE);
     }
     let put = value.is_some() && !twice;
     *into = value;
@@ -92,7 +92,7 @@ fn encrypt(section: &Section<'_>, root: &Path, has_parameters: bool) -> Option<V
     let (mode, [ca, cert, key]) = (mode?, files);
     let (ca, cert, key) = (ca?, cert?, key?);
     if has_parameters && (mode.is_some() || ca.is_some() || cert.is_some()) {
-        section.item().problem("TLS by keys beside parameters of the url", ONE);
+        section.item().problem("keys for TLS although the url has parameters", ONE);
         return None;
     }
     if cert.is_some() != key.is_some() {
@@ -102,7 +102,7 @@ fn encrypt(section: &Section<'_>, root: &Path, has_parameters: bool) -> Option<V
     let mode = mode.or(ca.is_some().then_some("VERIFY_IDENTITY"));
     if let (Some(item), false) = (&keys[0], mode.is_some_and(|mode| mode.starts_with("VERIFY"))) {
         let want = "tls = \"verify-full\" or \"verify-ca\"";
-        item.problem("a certificate authority that nothing is checked against", want);
+        item.problem("a certificate authority that no certificate is checked against", want);
         return None;
     }
     let mode = mode.map(|mode| ("ssl-mode".to_owned(), mode.to_owned()));
