@@ -18,7 +18,7 @@ pub struct FoundTable {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watched {
     pub(crate) found: FoundTable,
-    /// True if the rights of the user don't allow to find out whether the table has rows.
+    /// True if the host can't find out whether the table has rows, because its user may not read them.
     pub(crate) is_blind: bool,
     pub(crate) expects_rows: bool,
     pub(crate) has_rows: bool,
@@ -40,7 +40,7 @@ impl Watched {
         self.has_rows
     }
 
-    /// Records that rows were written to the table.
+    /// Notes that rows were written to the table.
     pub(crate) fn has_written(&mut self) {
         self.has_rows = self.expects_rows;
     }

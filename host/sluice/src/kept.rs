@@ -10,7 +10,7 @@ use sluice_store::{Histories, Store};
 
 use crate::operators::Artifacts;
 
-/// Records about all pipelines of the service. Every call but `histories` blocks.
+/// Histories and kept operators of all pipelines of the service. Every call but `histories` blocks.
 #[derive(Clone)]
 pub struct Kept {
     store: Arc<Store>,

@@ -149,7 +149,7 @@ impl Shared {
         Next::End
     }
 
-    /// Records that other hosts have what this host needs.
+    /// Notes that other hosts have what this host needs.
     fn hold(&self, peers: &[Peer]) {
         let others: Vec<_> = peers.iter().filter(|peer| peer.client != self.me).collect();
         let (names, group, topic) = (listing(&others), &self.group, &self.topic);

@@ -249,7 +249,7 @@ impl Shared {
         now.expelled = false;
     }
 
-    /// Records that the group has already given all partitions to others.
+    /// Notes that the group has already given all partitions to others.
     pub fn lose(&self) {
         self.update(|now| {
             now.part.lost();

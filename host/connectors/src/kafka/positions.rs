@@ -45,7 +45,7 @@ impl Positions {
         }
     }
 
-    /// Records that the partition has no further record before `end`.
+    /// Notes that the partition has no further record before `end`.
     pub fn reach(&mut self, partition: Partition, end: Offset) {
         if let Some(next) = self.next_of(partition) {
             *next = end.max(*next);

@@ -41,7 +41,7 @@ pub enum Outcome {
     RolledBack,
 }
 
-/// Record of an attempt to run other operators, for the log, the status and the history.
+/// Entry about an attempt to run other operators, for the log, the status and the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     /// Outcome of the attempt.

@@ -31,7 +31,7 @@ impl Fold {
         self.is_over() || self.backing.is_some() && self.changed.len() * a_group > self.keeping.memory / CHANGED_PART
     }
 
-    /// Records that the changes of this flush, and of all flushes before it, are in the store.
+    /// Notes that the changes of this flush, and of all flushes before it, are in the store.
     pub fn set_committed(&mut self, flush: u64) {
         self.committed = flush;
     }

@@ -19,7 +19,7 @@ impl Lease {
         Lease { term: session / 2, confirmed: None }
     }
 
-    /// Records that the group confirmed the share; it was asked at the time `asked`.
+    /// Notes that the group confirmed the share; it was asked at the time `asked`.
     pub fn confirm(&mut self, asked: Duration) {
         self.confirmed = self.confirmed.max(Some(asked));
     }

@@ -107,7 +107,7 @@ impl Part {
         }
     }
 
-    /// Records that the group gave partitions, maybe none.
+    /// Notes that the group gave partitions, maybe none.
     pub fn given(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         let before = self.mine.len();
         self.mine.extend(partitions);
@@ -117,7 +117,7 @@ impl Part {
         self.uncounted = true;
     }
 
-    /// Records the number of partitions of the topic, as of the last change.
+    /// Notes the number of partitions of the topic, as of the last change.
     pub fn counted(&mut self, total: usize) {
         self.total = Some(total);
         self.uncounted = false;
@@ -127,7 +127,7 @@ impl Part {
         }
     }
 
-    /// Records that another host, or another consumer, is in the group.
+    /// Notes that another host, or another consumer, is in the group.
     pub fn saw_others(&mut self) {
         self.alone = false;
     }
@@ -137,7 +137,7 @@ impl Part {
         self.alone
     }
 
-    /// Records that the group asks for partitions back: runs end after a last flush.
+    /// Notes that the group asks for partitions back: runs end after a last flush.
     pub fn asked_back(&mut self) {
         self.giving_back = true;
     }
@@ -155,7 +155,7 @@ impl Part {
         self.giving_back = false;
     }
 
-    /// Records that the group has already given all partitions to others.
+    /// Notes that the group has already given all partitions to others.
     pub fn lost(&mut self) {
         let all = std::mem::take(&mut self.mine);
         self.gave_back(all);

@@ -69,7 +69,7 @@ impl Watermark {
         self.partitions.entry(partition).or_default();
     }
 
-    /// Records that a row of this time was read.
+    /// Notes that a row of this time was read.
     pub fn see(&mut self, partition: Partition, time: i64) {
         let heard = self.partitions.entry(partition).or_default();
         heard.greatest = heard.greatest.max(Some(time));

@@ -63,7 +63,8 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
 
 const LISTEN: &str = r#"a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070""#;
 
-/// The admin API can stop pipelines and asks nobody who they are, so only this machine may reach it.
+/// Reads the address of the admin API. It must be a loopback address, since only this machine may reach the API: it can stop
+/// pipelines, and reading needs no token.
 fn listen(item: &Item<'_>) -> Option<SocketAddr> {
     item.parse(LISTEN, |text| text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback()))
 }

@@ -33,7 +33,7 @@ pub struct Again {
 }
 
 impl Again {
-    /// Records that the pipeline stops. Returns true if this is news: the reason differs, or the place differs from that of the
+    /// Notes that the pipeline stops. Returns true if this is news: the reason differs, or the place differs from that of the
     /// last stop.
     pub fn stops(&mut self, reason: &str, same_place: bool) -> bool {
         let news = !same_place || self.stopped.as_deref() != Some(reason);
@@ -41,7 +41,7 @@ impl Again {
         news
     }
 
-    /// Records that these operators are refused, and plans another try if that may help. Returns true if the refusal is news.
+    /// Notes that these operators are refused, and plans another try if that may help. Returns true if the refusal is news.
     pub fn refused(&mut self, operators: &Operators, reason: &str, may_help: bool) -> bool {
         let same = self.refused.as_ref().is_some_and(|(before, _)| before == operators);
         let news = !same || self.refused.as_ref().is_none_or(|(_, before)| before != reason);

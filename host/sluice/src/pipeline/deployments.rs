@@ -49,7 +49,7 @@ impl Deployments {
         self.history.running()
     }
 
-    /// Records that these operators run now. The first time, keeps them and adds them to the history.
+    /// Notes that these operators run now. The first time, keeps them and adds them to the history.
     pub async fn started(&mut self, generation: u64, artifacts: &Artifacts) {
         let operators = restore::digests(artifacts);
         let before = self.history.running();
@@ -63,7 +63,7 @@ impl Deployments {
         self.applied(generation, artifacts, back.map(back_to)).await;
     }
 
-    /// Records that these operators run from now on, and keeps them. The reason says who asked for them, if somebody did.
+    /// Notes that these operators run from now on, and keeps them. The reason says who asked for them, if somebody did.
     pub async fn applied(&mut self, generation: u64, artifacts: &Artifacts, reason: Option<String>) {
         self.keep(generation, artifacts).await;
         self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;
@@ -82,7 +82,7 @@ impl Deployments {
         self.complain("the operators can't be kept for a roll-back", keeping);
     }
 
-    /// Records that these operators failed as this generation, and that the ones before run again.
+    /// Notes that these operators failed as this generation, and that the ones before run again.
     pub async fn rolled_back(&mut self, generation: u64, operators: Operators, reason: String) {
         self.record(Outcome::RolledBack, generation, operators, Some(reason)).await;
     }
@@ -93,15 +93,15 @@ impl Deployments {
         ran.next().filter(|deployment| deployment.outcome == Outcome::RolledBack)
     }
 
-    /// Records that these operators were refused as the next generation. `operators` is empty where the files can't be read as
+    /// Notes that these operators were refused as the next generation. `operators` is empty where the files can't be read as
     /// operators.
     pub async fn refused(&mut self, operators: Operators, reason: String) {
         let next = self.history.running().map_or(0, |running| running.generation) + 1;
         self.record(Outcome::Refused, next, operators, Some(reason)).await;
     }
 
-    /// Records a deployment that has already happened, so it can't fail: a history that can't be written is written with the next
-    /// line.
+    /// Adds a deployment to the history. It has already happened, so this can't fail: a history that can't be written is written
+    /// with the next deployment.
     async fn record(&mut self, outcome: Outcome, generation: u64, operators: Operators, reason: Option<String>) {
         let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let pipeline = self.status.name();

@@ -68,12 +68,12 @@ impl RetryState {
         (RetryState(Arc::new(state)), heard)
     }
 
-    /// Records that this retry is done: its letters are removed, or written anew.
+    /// Notes that this retry is done: its letters are removed, or written anew.
     pub fn done(&self, retry: u64) {
         self.0.send_modify(|(done, _)| *done = retry);
     }
 
-    /// Records that the lane couldn't take this retry now.
+    /// Notes that the lane couldn't take this retry now.
     pub fn later(&self, retry: u64) {
         self.0.send_modify(|(_, later)| *later = retry);
     }
