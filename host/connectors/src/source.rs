@@ -43,8 +43,7 @@ pub struct Subscription {
 /// answers join without gap or overlap, partition by partition. **Blocking**: `poll` waits at most `max_wait`, and never
 /// for a fuller batch once there is a record. **Memory**: while nobody polls, at most the connector's named bound is
 /// fetched ahead. **Share**: where several hosts may read a topic as the same group, a source is opened on the share that its
-/// host has then, and reads that alone, from the later of where the pipeline and where the group was (a fold: from where the
-/// pipeline was). The share is this host's until both the source and its committer are dropped, or until [`Committer::may_write`]
+/// host has then, and reads that alone, from where the group is (a fold: from where the pipeline is). The share is this host's until both the source and its committer are dropped, or until [`Committer::may_write`]
 /// says that it is lost.
 pub trait Source: Send {
     /// The records that are there, at most `max_records`; if there are none, those that come within `max_wait`;

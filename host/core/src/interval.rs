@@ -171,6 +171,15 @@ impl Intervals {
         }
     }
 
+    /// Lets reading of this partition go on at `at`, also before what was consumed: whoever has nothing but rows of single records may
+    /// read some again.
+    pub fn resume_again(&mut self, partition: Partition, at: Offset) {
+        let interval = self.by_partition.entry(partition).or_insert(Interval { start: at, end: at });
+        if interval.end != at {
+            *interval = Interval { start: at, end: at };
+        }
+    }
+
     /// Returns the offset at which reading continues in this partition; none if nothing of it was consumed.
     pub fn end(&self, partition: Partition) -> Option<Offset> {
         self.by_partition.get(&partition).map(|interval| interval.end)
@@ -223,6 +232,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_partition_that_is_resumed_again_goes_on_there_wherever_that_is(
+            start in 0i64..10, length in 0i64..10, at in 0i64..30, read in 0i64..10,
+        ) {
+            let mut consumed = Intervals::default();
+            consumed.extend(Partition(0), Interval::new(Offset(start), Offset(start + length)).unwrap()).unwrap();
+            let before = consumed.clone();
+            consumed.resume_again(Partition(0), Offset(at));
+            prop_assert_eq!(consumed.end(Partition(0)), Some(Offset(at)));
+            prop_assert_eq!(consumed == before, at == start + length, "what goes on keeps where it began");
+            let next = Interval::new(Offset(at), Offset(at + read)).unwrap();
+            prop_assert!(consumed.extend(Partition(0), next).is_ok());
+        }
+
         #[test]
         fn a_partition_that_came_back_goes_on_where_it_is_resumed_and_never_before_its_end(
             start in 0i64..20, length in 0i64..20, at in 0i64..60,

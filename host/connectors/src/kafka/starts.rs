@@ -28,7 +28,7 @@ impl Starts<'_> {
             (Start::At(ends), false) => self.resumed(&partitions, ends, "the checkpoint's offset"),
             (Start::Earliest, false) => self.topic.edges(&partitions, Edge::Beginning, PATIENCE),
             (Start::Latest, false) => self.topic.edges(&partitions, Edge::End, PATIENCE),
-            (start, true) => self.later(&partitions, start),
+            (start, true) => self.agreed(&partitions, start),
         }
     }
 
@@ -59,9 +59,9 @@ impl Starts<'_> {
         shared.is_some_and(|claim| matches!(start, Start::At(_)) || !claim.share().alone)
     }
 
-    /// Returns the later of the pipeline's checkpoint and the group's commit for each partition; the start where there is
+    /// Returns the group's commit for each partition, or the pipeline's checkpoint where there is none; the start where there is
     /// neither.
-    fn later(&self, partitions: &[Partition], start: &Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
+    fn agreed(&self, partitions: &[Partition], start: &Start) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         let committed = self.committed(partitions)?;
         let none = BTreeMap::new();
         let checkpoint = if let Start::At(ends) = start { ends } else { &none };

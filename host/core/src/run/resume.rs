@@ -117,9 +117,15 @@ impl Resumption {
         (head.operators, head.sinks) = (operators, self.sinks.clone());
         identity.keep_in(&mut head);
         head.transaction.clone_from(&self.transaction);
+        // Upserts of single records may come again; states, and rows of a transaction, have each record once.
+        let may_read_again = form.is_none() && self.transaction.is_none();
         for (partition, offset) in positions {
             if let Some(windows) = chain.fold_mut().and_then(Fold::windows) {
                 windows.watermark().expect(partition);
+            }
+            if may_read_again {
+                head.intervals.resume_again(partition, offset);
+                continue;
             }
             head.intervals.resume(partition, offset).map_err(|misfit| {
                 ResumeError::Wrong(format!("{misfit}; this is a defect of the source's connector"))

@@ -15,8 +15,8 @@
 //!   ([`Part::may_write`]).
 //! - **A fold wants all partitions, or none** ([`Want::Whole`]): its totals are of the whole topic, and each row is the work
 //!   of one host. Of several that joined at once the first stays and the others leave ([`verdict`]).
-//! - **A partition that comes back** is read from the later of the own checkpoint's end and the group's commit
-//!   ([`resume_at`]). Commits are made once rows are written, so that nothing before one is missing in the tables.
+//! - **A partition that comes back** is read from the group's commit ([`resume_at`]). Commits are made once rows are written, so that
+//!   nothing before one is missing in the tables; what comes after it, another host may have begun to write again.
 
 mod lease;
 mod verdict;
@@ -198,8 +198,9 @@ impl Part {
     }
 }
 
-/// Returns the offset at which to read a partition that other hosts may have read meanwhile: the later of both, since the rows of
-/// everything before either are written.
+/// Returns the offset at which to read a partition that other hosts may have read meanwhile: the group's commit, also where the own
+/// checkpoint is later. Between the two, another host may have written older rows again, and removed the letters of records that it
+/// was to read again.
 pub fn resume_at(checkpoint: Option<Offset>, committed: Option<Offset>) -> Option<Offset> {
-    checkpoint.max(committed)
+    committed.or(checkpoint)
 }
