@@ -114,6 +114,8 @@ struct Mark {
     listed: bool,
     /// True if the sinks' row for this group is out of date: the operator would make another one of its state.
     unshown: bool,
+    /// True if rows were added since the group was sealed. Showing or storing it again makes it no younger.
+    changed: bool,
     /// True if the state changed since it was last handed over for the store.
     unstored: bool,
     /// True if the group is listed in `held`.
@@ -122,10 +124,17 @@ struct Mark {
     older: bool,
     /// Number of the flush that the state was handed over with; 0 if there was none since the group is in memory.
     sealed: u64,
-    /// Time when the state was sealed, in the host's microseconds; 0 if it never was.
+    /// Time of the first seal after rows were added, in the host's microseconds; 0 if there was none.
     touched: i64,
     /// True if the group was dropped. Only its number remains.
     gone: bool,
+}
+
+impl Mark {
+    /// The time that its state is of, once it is sealed now.
+    fn touched_at(self, now: i64) -> i64 {
+        if self.changed || self.touched == 0 { now } else { self.touched }
+    }
 }
 
 /// The distinct groups of one batch. Buffers live as long as the fold.
@@ -208,8 +217,22 @@ impl Fold {
         let values = picked(columns, &self.plan.values)?;
         let known = self.groups.len();
         self.assign(&keys, rows, operator)
-            .and_then(|()| self.add(operator, rows, &values))
+            .and_then(|()| self.add_anew(operator, rows, &values))
             .inspect_err(|_| self.forget_from(known))
+    }
+
+    /// Adds rows; groups that nobody touched for too long begin anew with them.
+    fn add_anew(&mut self, operator: &mut dyn Operator, rows: usize, values: &[ArrayRef]) -> Result<(), FoldError> {
+        let expired = self.expired();
+        if expired.is_empty() {
+            return self.add(operator, rows, values);
+        }
+        let before = self.states.gather(&expired);
+        self.states.clear(&expired);
+        self.add(operator, rows, values).inspect_err(|_| {
+            // The states are of the columns that they were gathered from.
+            let _ = self.states.scatter(&expired, &before);
+        })
     }
 
     /// Adds rows to the groups that were assigned to them.
@@ -221,7 +244,9 @@ impl Fold {
             return Err(unplanned("accumulate", "states").into());
         }
         for index in 0..self.batch.distinct.len() {
-            self.change(self.batch.distinct[index], true, true);
+            let group = self.batch.distinct[index];
+            self.change(group, true, true);
+            self.marks[group as usize].changed = true;
         }
         Ok(())
     }
@@ -245,7 +270,6 @@ impl Fold {
         self.check_keys(known)?;
         self.admit(known, operator)?;
         self.batch.localize();
-        self.expire();
         Ok(())
     }
 
@@ -283,23 +307,12 @@ impl Fold {
         self.batch.place.resize(groups, (0, 0));
     }
 
-    /// Begins the groups of this batch anew that were not touched for too long.
-    fn expire(&mut self) {
-        let Some(ttl) = self.keeping.ttl else { return };
+    /// Returns the groups of this batch that were not touched for too long. A group that was never sealed is new.
+    fn expired(&self) -> Vec<u32> {
+        let Some(ttl) = self.keeping.ttl else { return Vec::new() };
         let limit = self.now.saturating_sub(ttl);
-        let expired: Vec<u32> = self
-            .batch
-            .distinct
-            .iter()
-            .copied()
-            .filter(|group| {
-                let mark = self.marks[*group as usize];
-                // A group that is neither changed nor sealed nor read from the store is new. One may be listed just to be shown.
-                let changed = mark.listed && mark.unstored;
-                !changed && mark.touched != 0 && mark.touched < limit
-            })
-            .collect();
-        self.states.clear(&expired);
+        let is_expired = |mark: Mark| !mark.changed && mark.touched != 0 && mark.touched < limit;
+        self.batch.distinct.iter().copied().filter(|group| is_expired(self.marks[*group as usize])).collect()
     }
 }
 

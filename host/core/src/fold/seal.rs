@@ -4,7 +4,7 @@ use arrow_array::{Array, ArrayRef};
 
 use super::stored::encode_state;
 use super::{Fold, FoldError, Mark, unplanned};
-use crate::checkpoint::Changes;
+use crate::checkpoint::{Changes, StoreError};
 use crate::operator::{Columns, Operator, OperatorError, on_a_fresh_one};
 use crate::row::RowColumn;
 use crate::rows::Rows;
@@ -48,8 +48,11 @@ impl Fold {
             }
         }
         if let Some(ttl) = self.keeping.ttl.filter(|_| !self.on_trial) {
-            for key in self.swept(self.now.saturating_sub(ttl))? {
-                sealed.changes.push(&key, None);
+            match self.swept(self.now.saturating_sub(ttl)) {
+                Ok(old) => old.iter().for_each(|key| sealed.changes.push(key, None)),
+                // They are found again in another round: no flush waits for a store that is away.
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         for group in std::mem::take(&mut self.changed) {
@@ -66,7 +69,7 @@ impl Fold {
         if !mark.unstored {
             return;
         }
-        mark.touched = self.now;
+        (mark.touched, mark.changed) = (mark.touched_at(self.now), false);
         if !self.on_trial {
             (mark.unstored, mark.older, mark.sealed) = (false, false, flush);
         } else if !std::mem::replace(&mut mark.held, true) {
@@ -127,7 +130,8 @@ impl Fold {
         let mut state = Vec::new();
         for (row, group) in groups.iter().enumerate() {
             state.clear();
-            encode_state(self.now, self.form.version, &columns, row, &mut state);
+            let touched = self.marks[*group as usize].touched_at(self.now);
+            encode_state(touched, self.form.version, &columns, row, &mut state);
             sealed.changes.push(self.groups.key(*group), Some(&state));
         }
         Ok(())

@@ -224,6 +224,9 @@ impl Lane {
 
     /// Answers what is to be done next.
     pub fn next_effect(&mut self, now: Now, place: Place) -> LaneEffect {
+        if let Some(fold) = self.chain.fold_mut() {
+            fold.set_time(now.micros);
+        }
         if matches!(self.ending, Ending::NotYet) {
             match self.turn(now, place) {
                 Ok(effect) => return effect,
@@ -237,7 +240,9 @@ impl Lane {
         if let Some(wait) = self.intake.held_for(now.since) {
             return Ok(LaneEffect::Listen(wait));
         }
-        self.tell_time(now);
+        if let Some(fold) = self.chain.fold_mut() {
+            fold.evict();
+        }
         let was_at_a_boundary = self.is_at_a_boundary();
         while let Some(hand) = self.intake.take() {
             self.process(hand, now)?;
@@ -278,14 +283,6 @@ impl Lane {
         let is_next = self.waiting() > 0 && place == Place::Free && self.progress.has_passed_rows();
         let wait = if is_next { LISTEN.min(self.outbox.pending.until_due(now.since)) } else { LISTEN };
         Ok(LaneEffect::Poll { max_records: self.settings.batch_rows, wait })
-    }
-
-    /// Tells the fold what it can't know. Groups may then leave memory.
-    fn tell_time(&mut self, now: Now) {
-        if let Some(fold) = self.chain.fold_mut() {
-            fold.set_time(now.micros);
-            fold.evict();
-        }
     }
 
     /// Takes some of the records in; while a server that the chain asks is away, none.
