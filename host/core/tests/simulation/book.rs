@@ -8,12 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use sluice_core::chain::Join;
 use sluice_core::window::{Late, Window, WindowOptions};
+use sluice_core::{Offset, Partition};
 
+use crate::dimension;
 use crate::operator::Version;
 use crate::rows::{Group, Row, Span};
 use crate::shape::{Pipeline, Shape};
-use crate::world::{REFUSED, Record, UNFIT};
+use crate::world::{REFUSED, Record, UNFIT, World};
 
 /// What the host has consumed, and what must come of it.
 #[derive(Debug, Clone)]
@@ -24,12 +27,27 @@ pub struct Book {
     pub letters: BTreeMap<(usize, usize), bool>,
     /// How many records of each partition.
     pub consumed: Vec<usize>,
+    /// The partitions that it is of, where hosts have partitions of their own.
+    pub partitions: Vec<usize>,
     /// The greatest time of each partition.
     greatest: Vec<Option<i64>>,
     /// The value of each record, once for each group that it counts in.
     counted: Vec<(Group, i64)>,
+    /// Of groups that live for a time only: when a flush had their last value, or none if no flush has had it yet.
+    touched: BTreeMap<Group, Option<i64>>,
+    /// How many values are counted no more, as their groups began anew.
+    forgotten: usize,
     /// Records that came after the end of one of their windows.
     pub late: usize,
+}
+
+/// What the host knew as a record came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Then {
+    /// The watermark had passed this moment.
+    pub passed: Option<i64>,
+    /// The calendar's time.
+    pub now: i64,
 }
 
 /// What must become of a record.
@@ -47,24 +65,76 @@ impl Book {
     pub fn new(pipeline: Pipeline, partitions: usize) -> Book {
         let (consumed, greatest) = (vec![0; partitions], vec![None; partitions]);
         let (windows, letters) = (pipeline.shape.windows(), BTreeMap::new());
-        Book { pipeline, windows, letters, consumed, greatest, counted: Vec::new(), late: 0 }
+        Book {
+            pipeline,
+            windows,
+            letters,
+            consumed,
+            partitions: (0..partitions).collect(),
+            greatest,
+            counted: Vec::new(),
+            touched: BTreeMap::new(),
+            forgotten: 0,
+            late: 0,
+        }
     }
 
-    /// The partition's next record is consumed; the watermark had passed this moment.
-    pub fn take(&mut self, partition: usize, record: Record, version: Version, passed: Option<i64>) -> Fate {
+    /// The book of whoever begins in the midst of these partitions, where rows are of single records: whoever read what comes before has
+    /// written of it what anybody would write.
+    pub fn of_others(world: &World, positions: &BTreeMap<Partition, Offset>) -> Book {
+        let mut book = Book::new(world.pipeline, world.topic.len());
+        book.partitions.clear();
+        for (partition, position) in positions {
+            let partition = usize::try_from(partition.0).unwrap();
+            book.partitions.push(partition);
+            for record in &world.topic[partition][..usize::try_from(position.0).unwrap()] {
+                book.take(partition, *record, Version::FIRST, Then::default());
+            }
+        }
+        book
+    }
+
+    /// The partition's next record is consumed.
+    pub fn take(&mut self, partition: usize, record: Record, version: Version, then: Then) -> Fate {
         let offset = self.consumed[partition];
         self.consumed[partition] += 1;
-        self.come((partition, offset), record, version, passed)
+        self.come((partition, offset), record, version, then)
+    }
+
+    /// A flush has all that was counted.
+    pub fn flushed(&mut self, now: i64) {
+        self.touched.values_mut().for_each(|touched| *touched = touched.or(Some(now)));
+    }
+
+    /// Whether the group began so long ago that its state may be gone.
+    pub fn is_expired(&self, group: Group, now: i64) -> bool {
+        let ttl = self.pipeline.ttl.unwrap_or(i64::MAX);
+        self.touched.get(&group).copied().flatten().is_some_and(|touched| touched < now.saturating_sub(ttl))
+    }
+
+    /// A value counts in these groups.
+    fn count(&mut self, groups: impl IntoIterator<Item = Group>, value: i64, now: i64) {
+        for group in groups {
+            if self.is_expired(group, now) {
+                let before = self.counted.len();
+                self.counted.retain(|(counted, _)| *counted != group);
+                self.forgotten += before - self.counted.len();
+            }
+            if self.pipeline.ttl.is_some() {
+                self.touched.insert(group, None);
+            }
+            self.counted.push((group, value));
+        }
     }
 
     /// A record that was left out is driven through again.
-    pub fn take_again(&mut self, place: (usize, usize), record: Record, version: Version, passed: Option<i64>) -> Fate {
+    pub fn take_again(&mut self, place: (usize, usize), record: Record, version: Version, then: Then) -> Fate {
         assert!(self.letters.contains_key(&place), "{place:?} was taken in, and comes again");
-        self.come(place, record, version, passed)
+        self.come(place, record, version, then)
     }
 
-    fn come(&mut self, place: (usize, usize), record: Record, version: Version, passed: Option<i64>) -> Fate {
-        let fate = self.fate(place.0, record, version, passed);
+    fn come(&mut self, place: (usize, usize), record: Record, version: Version, then: Then) -> Fate {
+        let fate = self.fate(place.0, record, version, then);
         match fate {
             Fate::Passes => drop(self.letters.remove(&place)),
             Fate::IsLeftOut => drop(self.letters.insert(place, true)),
@@ -73,15 +143,20 @@ impl Book {
         fate
     }
 
-    fn fate(&mut self, partition: usize, record: Record, version: Version, passed: Option<i64>) -> Fate {
+    fn fate(&mut self, partition: usize, record: Record, version: Version, then: Then) -> Fate {
         let Some(value) = record.value else { return Fate::IsLeftOut };
+        match self.pipeline.join {
+            Some(Join::Required) if dimension::name(record.key).is_none() => return Fate::IsLeftOut,
+            Some(Join::Inner) if dimension::name(record.key).is_none() => return Fate::Passes,
+            _ => {}
+        }
         let Some(options) = self.windows else {
             return match self.pipeline.shape {
                 Shape::Rows if value >= UNFIT => Fate::IsLeftOut,
                 Shape::Rows if value == REFUSED && self.pipeline.has_refusals() => Fate::Refused,
                 Shape::Sums if !version.takes(value) => Fate::IsLeftOut,
                 _ => {
-                    self.counted.push(((record.key, None), value));
+                    self.count([(record.key, None)], value, then.now);
                     Fate::Passes
                 }
             };
@@ -92,7 +167,7 @@ impl Book {
         // A session could have ended without this record.
         let session = matches!(options.window, Window::Session { .. });
         let over = |span: &Span| if session { time + 1 } else { span.1 };
-        let moment = self.moment(partition).max(passed);
+        let moment = self.moment(partition).max(then.passed);
         let is_past = |end: i64| moment.is_some_and(|moment| end <= moment);
         let late = usize::from(spans.iter().any(|span| is_past(over(span))));
         let counts: Vec<Span> = spans.into_iter().filter(|span| !is_past(over(span) + keep_for(options))).collect();
@@ -105,7 +180,7 @@ impl Book {
         }
         self.late += late;
         self.greatest[partition] = self.greatest[partition].max(Some(time));
-        self.counted.extend(counts.into_iter().map(|span| ((record.key, Some(span)), value)));
+        self.count(counts.into_iter().map(|span| (record.key, Some(span))), value, then.now);
         Fate::Passes
     }
 
@@ -141,12 +216,12 @@ impl Book {
 
     /// How many values were counted.
     pub fn values(&self) -> usize {
-        self.counted.len()
+        self.forgotten + self.counted.len()
     }
 
     /// The groups that something was counted in since there were so many values; of sessions, the spans that records opened.
     pub fn changed_since(&self, values: usize) -> BTreeSet<Group> {
-        self.counted[values..].iter().map(|(group, _)| *group).collect()
+        self.counted[values.saturating_sub(self.forgotten)..].iter().map(|(group, _)| *group).collect()
     }
 
     /// By when this partition's records are judged if it is never idle.

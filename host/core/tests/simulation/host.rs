@@ -1,4 +1,4 @@
-//! The host: a supervisor that has the product's rollout, and the run that it opens, ends and opens again.
+//! A host: a supervisor that has the product's rollout, and the run that it opens, ends and opens again.
 
 use sluice_core::deploy::{Effect, Event, Outcome, Rollout};
 use sluice_core::run::End;
@@ -9,22 +9,20 @@ use crate::world::World;
 
 /// All of a process.
 pub struct Host {
-    pub run: Run,
+    /// None while the group gives it nothing that it can work with.
+    pub run: Option<Run>,
     rollout: Rollout,
+    /// The newest file of the operator that it has seen.
+    seen: Version,
 }
 
 impl Host {
     /// A process begins, with what is stored.
     pub fn start(world: &mut World) -> Host {
         world.change_sink();
-        if world.head().is_none() && !world.newest.is_good() {
-            // The first of all has no trial.
-            world.deploy(Version::FIRST);
-        }
-        let mut rollout = Rollout::default();
-        let run = open(world, &mut rollout);
-        let mut host = Host { run, rollout };
-        host.opened(world);
+        world.group.joins(world.me);
+        let mut host = Host { run: None, rollout: Rollout::default(), seen: world.newest };
+        host.open(world);
         host
     }
 
@@ -37,21 +35,38 @@ impl Host {
         }
         if world.happens(8) {
             let away = world.rng.u8(0..3) == 0;
-            world.disk.set_away(away);
+            world.mine().disk.set_away(away);
+            let away = world.rng.u8(0..3) == 0;
+            world.dimension.set_away(away);
+        }
+        let Some(run) = &mut self.run else {
+            self.open(world);
+            return;
+        };
+        if run.is_moved_from(world) {
+            run.stop(world);
+        }
+        if self.seen != world.newest {
+            self.wanted(world);
         }
         if self.is_seen_to_be_bad(world) {
             self.roll_back(world);
         }
+        self.work(world);
+    }
+
+    fn work(&mut self, world: &mut World) {
+        let Some(run) = &mut self.run else { return };
         match world.rng.u8(0..12) {
-            0..5 => self.run.step_lane(world),
+            0..5 => run.step_lane(world),
             5..10 => {
-                if let Some(end) = self.run.step_flusher(world) {
+                if let Some(end) = run.step_flusher(world) {
                     self.ended(world, end);
                     return;
                 }
             }
             10 => self.people(world),
-            _ => self.run.retry(world),
+            _ => run.retry(world),
         }
         self.hear(world);
     }
@@ -59,7 +74,8 @@ impl Host {
     /// What people do now and then.
     fn people(&mut self, world: &mut World) {
         // What takes its trial over goes on with what it has counted: it is rolled back first.
-        if world.newest.habit == Habit::Doubles && world.shunned != Some(world.newest) {
+        let newest = world.newest;
+        if newest.habit == Habit::Doubles && world.mine().shunned != Some(newest) {
             return;
         }
         if world.calm {
@@ -76,21 +92,15 @@ impl Host {
                 self.wanted(world);
             }
             1 if !world.pipeline.steady => world.mark_letters(),
-            2 if world.happens(4) => self.run.stop(world),
+            2 if world.happens(4) => self.run.iter_mut().for_each(|run| run.stop(world)),
+            3 if world.happens(20) => world.stops = true,
             _ => {}
         }
     }
 
     fn wanted(&mut self, world: &mut World) {
+        self.seen = world.newest;
         let effects = self.rollout.on(Event::Wanted(world.newest.operators()), 0);
-        self.follow(world, effects);
-    }
-
-    /// A run is open.
-    fn opened(&mut self, world: &mut World) {
-        let generation = self.run.lane.head().generation;
-        let mut effects = self.rollout.on(Event::Opened(generation), 0);
-        effects.extend(self.rollout.on(Event::Wanted(world.newest.operators()), 0));
         self.follow(world, effects);
     }
 
@@ -103,13 +113,15 @@ impl Host {
                 }
                 Effect::Prepare(_) => effects.extend(self.rollout.on(Event::Prepared, 0)),
                 Effect::CutOver { operators, trial } => {
-                    self.run.swap(world, &operators, trial && !world.pipeline.transaction);
+                    if let Some(run) = &mut self.run {
+                        run.swap(world, &operators, trial && !world.pipeline.transaction);
+                    }
                 }
-                Effect::Close => self.run.stop(world),
+                Effect::Close => self.run.iter_mut().for_each(|run| run.stop(world)),
                 Effect::Say(deployment) => {
                     world.note(&format!("{:?} {:?}", deployment.outcome, deployment.operators));
                     if deployment.outcome == Outcome::RolledBack {
-                        world.shunned = Version::of(&deployment.operators);
+                        world.mine().shunned = Version::of(&deployment.operators);
                     }
                 }
                 Effect::Open(_) => {}
@@ -118,12 +130,14 @@ impl Host {
     }
 
     fn hear(&mut self, world: &mut World) {
-        while let Some(said) = self.run.said.pop_front() {
+        while let Some((said, on_trial)) =
+            self.run.as_mut().and_then(|run| Some((run.said.pop_front()?, run.lane.is_on_trial())))
+        {
             world.note(&format!("{said:?}"));
             let effects = match said {
                 Said::TookOver(version) => {
                     let mut effects = self.rollout.on(Event::CutOver, 0);
-                    if !self.run.lane.is_on_trial() {
+                    if !on_trial {
                         effects.extend(self.rollout.on(Event::Passed(version.operators()), 0));
                     }
                     effects
@@ -135,10 +149,14 @@ impl Host {
         }
     }
 
+    fn is_on_trial(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.lane.is_on_trial())
+    }
+
     /// Whether a person sees that what is on trial counts twice.
     fn is_seen_to_be_bad(&self, world: &mut World) -> bool {
-        let bad = self.run.lane.is_on_trial() && self.run.version.habit == Habit::Doubles;
-        bad && (world.calm || world.happens(15))
+        let doubles = self.run.as_ref().is_some_and(|run| run.version.habit == Habit::Doubles);
+        self.is_on_trial() && doubles && (world.calm || world.happens(15))
     }
 
     fn roll_back(&mut self, world: &mut World) {
@@ -161,11 +179,15 @@ impl Host {
         {
             world.raise_memory();
         }
-        let untried =
-            how.is_err() && !(self.rollout.is_on_trial() && self.run.lane.is_on_trial()) || world.head().is_none();
+        // Whoever sees that a record stops it lets it be left out, sooner or later.
+        if how.is_err() && world.rng.bool() {
+            world.stops = false;
+        }
+        let untried = how.is_err() && !(self.rollout.is_on_trial() && self.is_on_trial()) || world.head().is_none();
         if untried && !world.newest.is_good() {
             // What stopped, or never began, is opened as its newest, without a trial: whoever mends it mends that, too.
             world.deploy(Version::FIRST);
+            self.seen = world.newest;
             self.rollout.on(Event::Wanted(world.newest.operators()), 0);
         }
         if let Some(head) = world.head() {
@@ -174,21 +196,34 @@ impl Host {
         }
         let effects = self.rollout.on(Event::Ended(how), 0);
         self.follow(world, effects);
-        self.run = open(world, &mut self.rollout);
-        self.opened(world);
+        self.run = None;
+        world.mine().leased = false;
+        self.open(world);
     }
-}
 
-/// A run of what is to run: what the checkpoint is of, or the newest where there is none or that stopped at a fault.
-fn open(world: &mut World, rollout: &mut Rollout) -> Run {
-    let good = world.head().filter(|head| !head.operators.is_empty()).map(|head| (head.generation, head.operators));
-    if rollout.opening().is_none() {
-        rollout.resume(good);
-        rollout.shun(world.shunned.map(Version::operators));
-        let wanted = world.newest.operators();
-        rollout.on(Event::Wanted(wanted), 0);
-        rollout.on(Event::Start, 0);
+    /// A run of what is to run, if the group gives anything: what the checkpoint is of, or the newest where there is none or that stopped at
+    /// a fault.
+    fn open(&mut self, world: &mut World) {
+        let Some(share) = world.group.share(world.me) else { return };
+        if world.head().is_none() && !world.newest.is_good() {
+            // The first of all has no trial.
+            world.deploy(Version::FIRST);
+        }
+        let good = world.head().filter(|head| !head.operators.is_empty()).map(|head| (head.generation, head.operators));
+        if self.rollout.opening().is_none() {
+            self.rollout.resume(good);
+            self.rollout.shun(world.mine().shunned.map(Version::operators));
+            let wanted = world.newest.operators();
+            self.rollout.on(Event::Wanted(wanted), 0);
+            self.rollout.on(Event::Start, 0);
+        }
+        let operators = self.rollout.opening().cloned().unwrap();
+        let run = Run::start(world, &operators, share);
+        let generation = run.lane.head().generation;
+        self.run = Some(run);
+        self.seen = world.newest;
+        let mut effects = self.rollout.on(Event::Opened(generation), 0);
+        effects.extend(self.rollout.on(Event::Wanted(world.newest.operators()), 0));
+        self.follow(world, effects);
     }
-    let operators = rollout.opening().cloned().unwrap();
-    Run::start(world, &operators)
 }

@@ -6,7 +6,7 @@
 //!          each arrow may fail before or after it took effect; at any point all may die       letters to be retried
 //! ```
 //!
-//! In some worlds the fold has windows, records come out of their order and late, and a clock moves for those who write them and for
+//! In some worlds two hosts share the topic as one group, or wait for each other, while partitions move. In some, the fold has windows, records come out of their order and late, and a clock moves for those who write them and for
 //! the host, which hears of silent partitions. In some, rows and intervals are one transaction.
 //!
 //! An auditor looks at every batch, seal and step (see `audit.rs`). A seed that fails is printed with the command that repeats it.
@@ -14,7 +14,9 @@
 
 mod audit;
 mod book;
+mod dimension;
 mod disk;
+mod group;
 mod host;
 mod operator;
 mod polled;
@@ -40,38 +42,68 @@ const PEACE: usize = 30_000;
 fn run(seed: u64) -> Vec<String> {
     let mut world = Last(World::new(seed));
     let world = &mut world.0;
-    let mut host = Host::start(world);
-    let mut auditor = Auditor::default();
+    let mut hosts: Vec<Host> = Vec::new();
+    for host in 0..world.kept.len() {
+        world.me = host;
+        hosts.push(Host::start(world));
+    }
+    let mut auditors = vec![Auditor::default(); hosts.len()];
     for _ in 0..STEPS {
         world.grow();
-        step(world, &mut host, &mut auditor);
+        step(world, &mut hosts, &mut auditors);
     }
     world.calm_down();
     for _ in 0..PEACE {
-        if host.run.is_done(world) {
+        if what_is_left(world, &hosts).is_empty() {
+            world.me = world.group.owner();
             audit::at_the_end(world);
             return std::mem::take(&mut world.trace);
         }
-        step(world, &mut host, &mut auditor);
+        step(world, &mut hosts, &mut auditors);
     }
-    panic!("a world in peace comes to its end, and not to {}", host.run.what_is_left(world));
+    panic!("a world in peace comes to its end, and not to {}", what_is_left(world, &hosts));
 }
 
-/// A world that says its last words if a test fails in it.
+/// What the hosts have to do until everything is consumed.
+fn what_is_left(world: &mut World, hosts: &[Host]) -> String {
+    let mut left = String::new();
+    let shares = (0..hosts.len()).filter_map(|host| world.group.share(host));
+    if shares.map(|share| share.partitions.len()).sum::<usize>() < world.topic.len() {
+        left += "partitions have no host";
+    }
+    for (number, host) in hosts.iter().enumerate() {
+        world.me = number;
+        match &host.run {
+            Some(run) => left += &run.what_is_left(world),
+            None if world.group.share(number).is_some() => left += "a run",
+            None => {}
+        }
+    }
+    left
+}
+
+/// A world that says its last words if a test fails in it; all that happened, if the seed was asked for.
 struct Last(World);
 
 impl Drop for Last {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{:#?}", self.0.last_words());
+            let all = std::env::var_os("SLUICE_SEED").is_some();
+            eprintln!("{:#?}", if all { &self.0.trace } else { self.0.last_words() });
         }
     }
 }
 
-fn step(world: &mut World, host: &mut Host, auditor: &mut Auditor) {
+/// One of the hosts does something.
+fn step(world: &mut World, hosts: &mut [Host], auditors: &mut [Auditor]) {
     world.tick();
+    world.move_partitions(|host| hosts[host].run.is_some());
+    world.me = world.rng.usize(0..hosts.len());
+    let host = &mut hosts[world.me];
     host.step(world);
-    auditor.look(world, &host.run);
+    if let Some(run) = &host.run {
+        auditors[world.me].look(world, run);
+    }
 }
 
 /// Runs one seed; a failure ends in what happened last.

@@ -15,6 +15,7 @@ use sluice_core::deploy::Operators;
 use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan};
 use sluice_core::{Field, Kind};
 
+use crate::dimension::Dimension;
 use crate::shape::Pipeline;
 use crate::world::UNFIT;
 
@@ -42,12 +43,12 @@ pub enum Habit {
 impl Version {
     pub const FIRST: Version = Version { number: 1, habit: Habit::Good };
 
-    /// Any that may be deployed: without trials only those that mean no harm, and with little memory none that a person would have to
-    /// roll back in time.
+    /// Any that may be deployed: without trials only those that mean no harm; with little memory, or where a run may end by itself, none
+    /// that a person would have to roll back in time.
     pub fn any(rng: &mut Rng, pipeline: Pipeline, watched: bool) -> Version {
         let trials = !pipeline.transaction;
         let habit = match rng.u8(0..8) {
-            0 if trials && watched => Habit::Doubles,
+            0 if trials && watched && !pipeline.ends => Habit::Doubles,
             1 if trials => Habit::Traps,
             2..4 if !pipeline.steady => Habit::Picky,
             _ => Habit::Good,
@@ -88,22 +89,30 @@ struct Sum {
 
 /// A chain from `{"k": …, "v": …}` to the sum of `v` for each `k`, of each window if there are any, or without a fold to the
 /// rows as they are.
-pub fn chain(pipeline: Pipeline, version: Version) -> Chain {
+pub fn chain(pipeline: Pipeline, version: Version, dimension: &Dimension, at_fault: AtFault) -> Chain {
     let column = |name: &str, kind, origin| SourceColumn { field: Field::new(name, kind), origin };
     let number = |name: &str| column(name, Kind::Int64, Origin::Field(name.to_owned()));
     let mut columns = vec![number("k"), number("v")];
-    let step = || Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) };
-    let steps = if pipeline.shape.folds() { vec![step()] } else { Vec::new() };
+    let mut steps = Vec::new();
+    if let Some(join) = pipeline.join {
+        let (columns, lookup) = (vec![Field::new("name", Kind::Utf8)], Box::new(dimension.clone()));
+        steps.push(Step::Lookup { key: 0, columns, join, lookup });
+    }
+    if pipeline.shape.folds() {
+        steps.push(Step::Operator { name: "sum".to_owned(), instance: Box::new(sum(version)) });
+    }
     let window = pipeline.shape.windows().map(|options| FoldWindow { time: "t".to_owned(), options });
     if window.is_some() {
         columns.push(column("t", Kind::Timestamp, Origin::Timestamp));
     }
     let mut chain = Chain::windowed(&columns, JsonOptions::default(), steps, window.as_ref()).unwrap();
     // A time beyond the calendar is at fault before any window looks at it.
-    chain.when_bad(AtFault::IsLeftOut, AtFault::IsLeftOut);
+    chain.when_bad(at_fault, at_fault);
     if !pipeline.shape.folds() {
         let value = Constraint { range: Some((i64::MIN, UNFIT - 1)), ..Constraint::ANY };
-        chain.constrain(Constraints::new(chain.output_fields(), &[&[Constraint::ANY, value]]));
+        let columns = [Constraint::ANY, value, Constraint::ANY];
+        let output = chain.output_fields();
+        chain.constrain(Constraints::new(output, &[&columns[..output.len()]]));
     }
     chain
 }

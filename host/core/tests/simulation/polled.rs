@@ -18,9 +18,9 @@ impl Polled {
     /// Some records from each partition's position on, at most so many; and the positions after them.
     pub fn poll(world: &mut World, positions: &mut BTreeMap<Partition, Offset>, max: usize) -> Polled {
         let mut polled = Polled { records: Vec::new(), intervals: Vec::new() };
-        for number in 0..world.topic.len() {
-            let partition = Partition(i32::try_from(number).unwrap());
-            let start = positions.get(&partition).copied().unwrap_or(Offset(0));
+        for (partition, position) in positions {
+            let (partition, start) = (*partition, *position);
+            let number = usize::try_from(partition.0).unwrap();
             let first = usize::try_from(start.0).unwrap();
             let there = world.topic[number].len().saturating_sub(first).min(max - polled.records.len());
             let taken = if world.calm { there } else { world.rng.usize(0..=there) };
@@ -31,7 +31,7 @@ impl Polled {
             }
             if let Some(interval) = Interval::new(start, offset).filter(|interval| !interval.is_empty()) {
                 polled.intervals.push((partition, interval));
-                positions.insert(partition, offset);
+                *position = offset;
             }
         }
         world.note(&format!("poll {} records", polled.records.len()));

@@ -4,6 +4,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
 
+use crate::dimension;
+
 /// Start and end of a window: the end is outside.
 pub type Span = (i64, i64);
 
@@ -15,9 +17,23 @@ pub type Row = (Group, i64);
 
 /// Rows of a group's columns, and one more.
 pub fn rows(columns: &[ArrayRef]) -> Vec<Row> {
-    // Of no batches there are no columns.
-    let Some((value, key)) = columns.split_last() else { return Vec::new() };
+    let (key, value) = match columns {
+        // Of no batches there are no columns.
+        [] => return Vec::new(),
+        [key, value, names] => {
+            are_the_names_of(names, key);
+            (std::slice::from_ref(key), value)
+        }
+        [key @ .., value] => (key, value),
+    };
     groups(key).into_iter().zip(numbers(value)).collect()
+}
+
+/// Holds what was looked up against the table.
+fn are_the_names_of(names: &ArrayRef, keys: &ArrayRef) {
+    for (name, key) in names.as_string::<i32>().iter().zip(numbers(keys)) {
+        assert_eq!(name.map(str::to_owned), dimension::name(key), "the name of {key}");
+    }
 }
 
 /// Groups of a key, and the bounds of a window if there are any.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore};
-use sluice_core::dead_letter::LetterId;
+use sluice_core::dead_letter::{DeadLetter, LetterId};
+use sluice_core::decode::AtFault;
 use sluice_core::deploy::{Bounds, Operators};
 use sluice_core::fold::{Fold, Keeping};
 use sluice_core::identity::Identity;
@@ -18,10 +19,11 @@ use sluice_core::run::{
     End, FlushError, FlushPolicy, Flusher, FlusherEffect, FlusherEvent, FlusherStart, Handover, Lane, LaneEffect,
     LaneEvent, LaneSettings, Place, Progress, Report, Resumption, Retry, SinkForm, Swap, SwapId, TransactionForm,
 };
+use sluice_core::share::{Share, resume_at};
 use sluice_core::{Offset, Partition};
 
 use crate::audit;
-use crate::book::{Book, Fate};
+use crate::book::{Book, Fate, Then};
 use crate::operator::{Version, chain};
 use crate::polled::Polled;
 use crate::rows::{Row, rows};
@@ -57,6 +59,15 @@ pub struct Run {
     next_id: u64,
     /// How the lane ended.
     lane_end: Option<End>,
+    /// What it reads.
+    share: Share,
+    /// What the group was told last: where reading began, at first.
+    told: BTreeMap<Partition, Offset>,
+    /// A record at fault ends it.
+    stops: bool,
+    /// Where it is to end by itself, if it is.
+    until: Option<BTreeMap<Partition, Offset>>,
+    is_told_to_end: bool,
     /// What the supervisor has to hear of.
     pub said: VecDeque<Said>,
 }
@@ -64,6 +75,8 @@ pub struct Run {
 /// As of the last seal, or the start.
 pub struct LastSeal {
     pub watermark: Option<i64>,
+    /// The calendar's time.
+    pub now: i64,
     /// How many values the book had.
     pub values: usize,
     /// Groups become rows again that haven't changed since.
@@ -85,8 +98,8 @@ pub enum Said {
 }
 
 impl Run {
-    /// From the checkpoint, or from nothing.
-    pub fn start(world: &mut World, operators: &Operators) -> Run {
+    /// From the checkpoint, or from nothing, on these partitions.
+    pub fn start(world: &mut World, operators: &Operators, share: Share) -> Run {
         let version = Version::of(operators).unwrap();
         let resumption = resumption(world);
         let mut head = resumption.reconcile(world.head(), &world.written.clone());
@@ -99,37 +112,46 @@ impl Run {
             head.refreshing |= !tables.iter().all(known);
         }
         let ends = head.as_ref().map(|head| head.intervals.ends()).unwrap_or_default();
-        let positions: BTreeMap<Partition, Offset> = world
-            .ends()
-            .into_keys()
-            .map(|partition| (partition, *ends.get(&partition).unwrap_or(&Offset(0))))
-            .collect();
-        let mut chain = chain(world.pipeline, version);
-        let store = Arc::clone(&world.disk) as Arc<dyn CheckpointStore>;
-        world.disk.set_away(false);
+        let position = |partition: &Partition| {
+            let committed = world.group.committed(*partition).filter(|_| world.shares_partitions());
+            (*partition, resume_at(ends.get(partition).copied(), committed).unwrap_or(Offset(0)))
+        };
+        let told: BTreeMap<Partition, Offset> = share.partitions.iter().map(position).collect();
+        let positions = told.clone();
+        world.note(&format!("reads on at {positions:?}"));
+        let mut chain = chain(world.pipeline, version, &world.dimension, at_fault(world.stops));
+        let store = Arc::clone(&world.mine().disk) as Arc<dyn CheckpointStore>;
+        world.mine().disk.set_away(false);
+        world.mine().leased = false;
         let place = (positions.clone(), &Identity::default());
         let mut head = resumption.resume(&store, head, &mut chain, operators.clone(), place).unwrap();
         head.identities.extend(tables);
-        clear_letters(world, &head);
+        clear_letters(world, &head, &share);
         let shows_again = chain.fold().is_some_and(Fold::is_showing);
-        let book = world.book.clone();
-        let last = LastSeal { watermark: head.event_times.watermark, values: book.values(), shows_again };
+        let book = match world.shares_partitions() {
+            true => Book::of_others(world, &positions),
+            false => world.book().clone(),
+        };
+        let last =
+            LastSeal { watermark: head.event_times.watermark, now: world.micros(), values: book.values(), shows_again };
         let batch_rows = world.rng.usize(4..24);
         let flush =
             FlushPolicy { rows: world.rng.usize(1..60), interval: Duration::from_millis(world.rng.u64(0..2_000)) };
         let seed = world.rng.u64(..);
-        let settings = LaneSettings { flush, batch_rows, stops: false, keeps_letters: true, seed };
+        let settings = LaneSettings { flush, batch_rows, stops: world.stops, keeps_letters: true, seed };
         let flusher = Flusher::new(FlusherStart {
             sinks: sinks(world),
             written: world.written.clone(),
             letters: Some("letters".to_owned()),
-            stops: false,
-            told: head.intervals.ends(),
+            stops: world.stops,
+            told: BTreeMap::new(),
             seed,
         });
         let ahead = rows_ahead(&head, &world.written);
+        let until = (world.pipeline.ends && world.rng.bool()).then(|| world.ends_of(&share));
+        let progress = Progress::from(head, ahead, until.clone());
         Run {
-            lane: Lane::new(chain, Progress::from(head, ahead, None), settings, Interrupt::default()),
+            lane: Lane::new(chain, progress, settings, Interrupt::default()),
             flusher,
             book,
             last,
@@ -147,6 +169,11 @@ impl Run {
             retry: None,
             next_id: 0,
             lane_end: None,
+            share,
+            told,
+            stops: world.stops,
+            until,
+            is_told_to_end: false,
             said: VecDeque::new(),
         }
     }
@@ -156,15 +183,10 @@ impl Run {
         self.lane.chain().fold().and_then(|fold| fold.event_times().watermark)
     }
 
-    /// Nothing is left to be done.
-    pub fn is_done(&self, world: &World) -> bool {
-        self.what_is_left(world).is_empty()
-    }
-
     /// What is left to be done.
     pub fn what_is_left(&self, world: &World) -> String {
         let is_refreshing = self.lane.chain().fold().is_some_and(Fold::is_refreshing);
-        let has_read_all = world.head().is_some_and(|head| head.intervals.reaches(&world.ends()));
+        let has_read_all = world.head().is_some_and(|head| head.intervals.reaches(&world.ends_of(&self.share)));
         let left = [
             ("rows wait", self.lane.waiting() > 0),
             ("a flush waits", !self.queue.is_empty()),
@@ -172,14 +194,26 @@ impl Run {
             ("a trial", self.lane.is_on_trial()),
             ("groups are written again", is_refreshing),
             ("letters are retried", self.retry.is_some()),
-            ("letters are to be retried", world.letters.values().any(|letter| letter.retry)),
+            ("letters are to be retried", world.letters.values().any(|letter| letter.retry && self.reads(letter))),
             ("records are not consumed", !has_read_all),
         ];
         left.iter().filter(|(_, is_left)| *is_left).map(|(what, _)| *what).collect::<Vec<_>>().join(", ")
     }
 
+    fn reads(&self, letter: &DeadLetter) -> bool {
+        self.share.partitions.contains(&letter.id.partition)
+    }
+
+    /// Whether the group gives its host other partitions than it began with.
+    pub fn is_moved_from(&self, world: &World) -> bool {
+        !world.group.is_of(world.me, self.share.epoch)
+    }
+
     /// Asks the lane to flush what there is, and to end.
     pub fn stop(&mut self, world: &mut World) {
+        if std::mem::replace(&mut self.is_told_to_end, true) {
+            return;
+        }
         world.note("the run is to end");
         self.lane.on(LaneEvent::Stop, world.now(self.begun));
         self.flusher.on(FlusherEvent::Ending, world.now(self.begun)).unwrap();
@@ -199,18 +233,22 @@ impl Run {
         };
         world.note(&format!("swap {} to {version:?}, {probation:?}", self.next_id));
         self.swaps.insert(self.next_id, version);
-        let swap =
-            Swap { id: self.next_id, chain: chain(world.pipeline, version), operators: operators.clone(), probation };
+        let chain = chain(world.pipeline, version, &world.dimension, at_fault(self.stops));
+        let swap = Swap { id: self.next_id, chain, operators: operators.clone(), probation };
         self.lane.on(LaneEvent::Swap(Box::new(swap)), world.now(self.begun));
     }
 
     /// Looks for letters that somebody wants to be driven through again.
     pub fn retry(&mut self, world: &mut World) {
-        let marked = world.letters.values().filter(|letter| letter.retry).take(RETRIED).cloned();
+        let marked = world.letters.values().filter(|letter| letter.retry && self.reads(letter)).take(RETRIED).cloned();
         let letters: Vec<_> = marked.collect();
         // Where silence has a say in what is late, the auditor has to know the watermark at each call.
         let unsure = world.pipeline.shape.idles() && !self.in_hand.is_empty();
-        if letters.is_empty() || self.retry.is_some() || self.lane_end.is_some() || unsure {
+        if self.retry.is_some() || self.lane_end.is_some() || unsure {
+            return;
+        }
+        if letters.is_empty() {
+            self.lane.on(LaneEvent::NothingToRetry, world.now(self.begun));
             return;
         }
         self.next_id += 1;
@@ -221,7 +259,12 @@ impl Run {
             self.in_hand.push_back(InHand::Retried(places));
         }
         self.lane.on(LaneEvent::Retry(Retry { id: self.next_id, letters }), world.now(self.begun));
-        self.hear_lane(world, self.version, self.passed());
+        self.hear_lane(world, self.version, self.then(world));
+    }
+
+    /// What the lane knows.
+    fn then(&self, world: &World) -> Then {
+        Then { passed: self.passed(), now: world.now(self.begun).micros }
     }
 
     /// The lane's next effect. Says how it ended, if it has.
@@ -234,26 +277,32 @@ impl Run {
         }
         let now = world.now(self.begun);
         let place = if self.queue.is_empty() { Place::Free } else { Place::Taken };
-        let (version, passed) = (self.version, self.passed());
+        let (version, then) = (self.version, self.then(world));
         let effect = self.lane.next_effect(now, place);
-        self.hear_lane(world, version, passed);
+        self.hear_lane(world, version, then);
         match effect {
             LaneEffect::Poll { max_records, .. } => {
                 let polled = world.source().map(|()| self.poll(world, max_records));
                 self.lane.on(LaneEvent::Polled(polled), world.now(self.begun));
             }
             LaneEffect::AskEnds => {
-                let ends = world.source().map(|()| world.ends());
+                let ends = world.source().map(|()| world.ends_of(&self.share));
                 self.lane.on(LaneEvent::Ends(ends), world.now(self.begun));
             }
             LaneEffect::Listen(wait) => world.clock += wait.mul_f64(world.rng.f64()),
-            LaneEffect::HandOver(handover) => self.hand_over(world, handover),
+            LaneEffect::HandOver(handover) => self.hand_over(world, handover, now.micros),
             LaneEffect::End(end) => {
                 world.note(&format!("the lane ended: {end:?}"));
+                if let Some(until) = self.until.as_ref().filter(|_| end == End::Done && !self.is_told_to_end) {
+                    assert!(
+                        self.lane.head().intervals.reaches(until),
+                        "a run that ends by itself has read all that it was to read"
+                    );
+                }
                 self.lane_end = Some(end);
             }
         }
-        self.hear_lane(world, self.version, self.passed());
+        self.hear_lane(world, self.version, self.then(world));
     }
 
     fn poll(&mut self, world: &mut World, max: usize) -> (Option<Box<dyn Records>>, Identity) {
@@ -265,8 +314,8 @@ impl Run {
         (Some(Box::new(polled)), Identity::default())
     }
 
-    /// Books what the lane has processed, when the watermark had passed this moment.
-    fn hear_lane(&mut self, world: &mut World, version: Version, passed: Option<i64>) {
+    /// Books what the lane has processed, when it knew this.
+    fn hear_lane(&mut self, world: &mut World, version: Version, then: Then) {
         let (mut left_out, mut late, mut records) = (0, 0, 0);
         for report in self.lane.reports() {
             match report {
@@ -290,7 +339,7 @@ impl Run {
             }
         }
         let was_late = self.book.late;
-        let expected = self.book_what_was_processed(world, records, (version, passed));
+        let expected = self.book_what_was_processed(world, records, (version, then));
         assert_eq!(
             (left_out, late),
             (expected, self.book.late - was_late),
@@ -299,30 +348,28 @@ impl Run {
     }
 
     /// Answers how many are left out of these.
-    fn book_what_was_processed(
-        &mut self,
-        world: &World,
-        records: usize,
-        (version, passed): (Version, Option<i64>),
-    ) -> usize {
+    fn book_what_was_processed(&mut self, world: &World, records: usize, (version, then): (Version, Then)) -> usize {
         let (mut fates, mut left) = (Vec::new(), records);
         while left > 0 {
             match self.in_hand.pop_front().expect("only what is in hand is processed") {
                 InHand::Polled(polled) => {
-                    left = left.checked_sub(polled.len()).expect("one call takes all");
-                    for i in 0..polled.len() {
+                    // One call takes all, or those before the record that stops it.
+                    let taken = left.min(polled.len());
+                    assert!(taken == polled.len() || self.stops, "{taken} of {}", polled.len());
+                    left -= taken;
+                    for i in 0..taken {
                         let (partition, offset) = polled.position(i);
                         let partition = usize::try_from(partition.0).unwrap();
                         let next = self.book.consumed[partition];
                         assert_eq!(usize::try_from(offset.0), Ok(next), "each record once, in its order");
-                        fates.push(self.book.take(partition, polled.record(i), version, passed));
+                        fates.push(self.book.take(partition, polled.record(i), version, then));
                     }
                 }
                 InHand::Retried(places) => {
                     left = left.checked_sub(places.len()).expect("one call takes all");
                     for (partition, offset) in places {
                         let place = (usize::try_from(partition.0).unwrap(), usize::try_from(offset.0).unwrap());
-                        fates.push(self.book.take_again(place, record(world, place), version, passed));
+                        fates.push(self.book.take_again(place, record(world, place), version, then));
                     }
                 }
             }
@@ -330,7 +377,7 @@ impl Run {
         fates.into_iter().filter(|fate| *fate == Fate::IsLeftOut).count()
     }
 
-    fn hand_over(&mut self, world: &mut World, handover: Handover) {
+    fn hand_over(&mut self, world: &mut World, handover: Handover, now: i64) {
         let shape = world.pipeline.shape;
         let flush = &handover.flush;
         assert!(
@@ -343,8 +390,9 @@ impl Run {
             let version = if handover.cut_over.is_some() { self.before } else { self.version };
             audit::sealed(world, self, version, &sealed);
         }
+        self.book.flushed(now);
         let shows_again = handover.cut_over.is_some() || self.lane.chain().fold().is_some_and(Fold::is_showing);
-        self.last = LastSeal { watermark: self.passed(), values: self.book.values(), shows_again };
+        self.last = LastSeal { watermark: self.passed(), now, values: self.book.values(), shows_again };
         self.queue.push_back((handover, self.book.clone()));
     }
 
@@ -388,10 +436,13 @@ impl Run {
     }
 
     fn perform(&mut self, world: &mut World, effect: FlusherEffect) -> FlusherEvent {
+        world.mine().leased = false;
         match effect {
             FlusherEffect::Idle => FlusherEvent::Waited,
             FlusherEffect::CheckStore => FlusherEvent::Store(Ok(())),
-            FlusherEffect::AskTopic | FlusherEffect::AskLease => FlusherEvent::Lease(world.lease()),
+            FlusherEffect::AskTopic | FlusherEffect::AskLease => {
+                FlusherEvent::Lease(world.lease(self.share.epoch, &self.told))
+            }
             FlusherEffect::Upsert { sink, rows } => FlusherEvent::Wrote(world.upsert(sink, &rows)),
             FlusherEffect::Search { sink, rows } => FlusherEvent::Found(self.search(world, sink, &rows)),
             FlusherEffect::Transact { sink, rows, letters, before, after } => {
@@ -408,9 +459,14 @@ impl Run {
                 FlusherEvent::Store(answer)
             }
             FlusherEffect::RemoveLetters(ids) => FlusherEvent::Wrote(world.remove_letters(&ids)),
-            FlusherEffect::CommitOffsets(ends, _) => {
-                if world.luck() != Luck::Before {
-                    world.group = ends;
+            FlusherEffect::CommitOffsets(mut ends, _) => {
+                ends.retain(|partition, _| self.share.partitions.contains(partition));
+                let luck = world.luck();
+                if luck != Luck::Before && world.group.may_write(world.me, self.share.epoch) {
+                    world.group.commit(&ends);
+                }
+                if luck == Luck::Good {
+                    self.told = ends;
                 }
                 FlusherEvent::Told
             }
@@ -448,7 +504,7 @@ fn resumption(world: &World) -> Resumption {
         topic: "topic".to_owned(),
         sinks: world.tables.iter().map(|table| table.name.clone()).collect(),
         transaction: world.pipeline.transaction.then(|| "database".to_owned()),
-        keeping: Keeping { memory: world.memory, ttl: None },
+        keeping: Keeping { memory: world.memory, ttl: world.pipeline.ttl },
     }
 }
 
@@ -474,10 +530,14 @@ fn key(world: &World) -> Vec<usize> {
 }
 
 /// As a host does before a run begins.
-fn clear_letters(world: &mut World, head: &Checkpoint) {
-    let (retried, from) = stale_letters(head, |_| true);
+fn clear_letters(world: &mut World, head: &Checkpoint, share: &Share) {
+    let (retried, from) = stale_letters(head, |partition| share.partitions.contains(&partition));
     let stale = |id: &LetterId| from.get(&id.partition).is_some_and(|from| id.offset >= *from) || retried.contains(id);
     world.letters.retain(|id, _| !stale(id));
+}
+
+fn at_fault(stops: bool) -> AtFault {
+    if stops { AtFault::Stops } else { AtFault::IsLeftOut }
 }
 
 fn record(world: &World, (partition, offset): (usize, usize)) -> Record {

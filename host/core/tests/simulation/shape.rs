@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use sluice_core::chain::Join;
+use sluice_core::share::Want;
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 
 use crate::world::UNIT;
@@ -30,19 +32,41 @@ pub struct Pipeline {
     pub letters_in_transaction: bool,
     /// Every version takes the same rows, and nobody retries letters: what a window holds when it closes is the same after a crash.
     pub steady: bool,
+    /// Rows are joined with a table by their key, before all else.
+    pub join: Option<Join>,
+    /// The time that groups live after their last row, in microseconds.
+    pub ttl: Option<i64>,
+    /// Runs may be told to end where the topic ends as they begin.
+    pub ends: bool,
+    /// The number of hosts that have its file.
+    pub hosts: usize,
 }
 
 impl Pipeline {
     pub fn any(rng: &mut Rng) -> Pipeline {
         let shape = Shape::any(rng);
         let transaction = shape.windows().is_none() && rng.u8(0..3) == 0;
+        let may_have_hosts = shape == Shape::Rows || shape == Shape::Sums && !transaction;
+        let hosts = if may_have_hosts && rng.u8(0..3) == 0 { 2 } else { 1 };
+        let joins = [Join::Inner, Join::Left, Join::Required];
         Pipeline {
             shape,
             sinks: rng.usize(1..=2),
             transaction,
             letters_in_transaction: transaction && rng.bool(),
-            steady: rng.u8(0..3) == 0,
+            // A fold that takes over goes on from its own checkpoint: what others took in again meanwhile isn't in it.
+            steady: rng.u8(0..3) == 0 || hosts > 1 && shape.folds(),
+            // What has no time that a window can have is at fault, even if it would be left out as nobody knows its key.
+            join: (rng.u8(0..4) == 0).then(|| *pick(rng, if shape.windows().is_some() { &joins[1..] } else { &joins })),
+            ttl: (shape == Shape::Sums && hosts == 1 && rng.u8(0..3) == 0).then(|| rng.i64(100..1_500)),
+            ends: rng.u8(0..4) == 0,
+            hosts,
         }
+    }
+
+    /// What a host needs of the topic.
+    pub fn want(self) -> Want {
+        if self.shape.folds() || self.transaction { Want::Whole } else { Want::Any }
     }
 
     /// Whether the first table's server refuses rows that nobody else does. Not where two tables have other rows of a flush: the second

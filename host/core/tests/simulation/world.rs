@@ -10,12 +10,15 @@ use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::port::{LeaseError, Refused, SinkError, SourceError, Written};
 use sluice_core::rows::Rows;
 use sluice_core::run::Now;
+use sluice_core::share::{Share, Want};
 use sluice_core::{Offset, Partition};
 
 use crate::book::Book;
+use crate::dimension::Dimension;
 use crate::disk::Disk;
+use crate::group::Group;
 use crate::operator::Version;
-use crate::rows::{Group, Row, rows};
+use crate::rows::{self, Row, rows};
 use crate::shape::{Pipeline, Shape};
 
 /// The pipeline's name in the store.
@@ -55,22 +58,36 @@ pub struct World {
     /// How far the rows are of a table with transactions.
     pub written: Written,
     /// What good operators have written of windows that are closed for good.
-    pub closed: BTreeMap<Group, i64>,
-    pub disk: Arc<Disk>,
-    /// The auditor's book as of the last commit.
-    pub book: Book,
+    pub closed: BTreeMap<rows::Group, i64>,
+    /// What each host keeps for itself.
+    pub kept: Vec<Kept>,
+    /// The host that does something.
+    pub me: usize,
     pub letters: BTreeMap<LetterId, DeadLetter>,
-    /// Where the group is.
-    pub group: BTreeMap<Partition, Offset>,
+    pub group: Group,
+    /// Where rows are looked up.
+    pub dimension: Dimension,
     pub pipeline: Pipeline,
-    /// The newest file of the operator, and one that was rolled back and is not to be tried again.
+    /// A record at fault stops the pipeline, until somebody changes that.
+    pub stops: bool,
+    /// The newest file of the operator.
     pub newest: Version,
-    pub shunned: Option<Version>,
     /// How much the fold may keep in memory.
     pub memory: usize,
     /// Nothing fails any more.
     pub calm: bool,
     pub trace: Vec<String>,
+}
+
+/// What a host keeps for itself, whatever becomes of its process.
+pub struct Kept {
+    pub disk: Arc<Disk>,
+    /// The auditor's book as of the last commit.
+    pub book: Book,
+    /// An operator that was rolled back and is not to be tried again.
+    pub shunned: Option<Version>,
+    /// The group has said that it may write, and it hasn't written since.
+    pub leased: bool,
 }
 
 /// A table of the database.
@@ -79,7 +96,7 @@ pub struct Table {
     pub name: String,
     /// How often it was made.
     pub made: u64,
-    pub rows: BTreeMap<Group, i64>,
+    pub rows: BTreeMap<rows::Group, i64>,
     /// Of one without a key: all that was ever inserted.
     pub inserted: Vec<Row>,
     /// Where the watermark was when it was made: what was over by then is in no state any more.
@@ -96,6 +113,13 @@ pub enum Luck {
     After,
 }
 
+impl Kept {
+    fn new(pipeline: Pipeline, partitions: usize) -> Kept {
+        let book = Book::new(pipeline, partitions);
+        Kept { disk: Arc::new(Disk::default()), book, shunned: None, leased: false }
+    }
+}
+
 impl World {
     pub fn new(seed: u64) -> World {
         let mut rng = Rng::with_seed(seed);
@@ -109,13 +133,14 @@ impl World {
             tables: (0..pipeline.sinks).map(table).collect(),
             written: Written::default(),
             closed: BTreeMap::new(),
-            disk: Arc::new(Disk::default()),
-            book: Book::new(pipeline, partitions),
+            kept: (0..pipeline.hosts).map(|_| Kept::new(pipeline, partitions)).collect(),
+            me: 0,
             letters: BTreeMap::new(),
-            group: BTreeMap::new(),
+            group: Group::new(&mut rng, pipeline.hosts, partitions, pipeline.want()),
+            dimension: Dimension::default(),
             pipeline,
+            stops: rng.u8(0..4) == 0,
             newest: Version::FIRST,
-            shunned: None,
             // From "every committed group leaves", or "no window has room", to "all stay".
             memory: *rng.choice([1, 2_000, usize::MAX].iter()).unwrap_or(&1),
             calm: false,
@@ -134,7 +159,8 @@ impl World {
         Now { since: self.clock - begun, micros: self.micros() }
     }
 
-    fn micros(&self) -> i64 {
+    /// The calendar's time.
+    pub fn micros(&self) -> i64 {
         i64::try_from(self.clock.as_micros() / UNIT.as_micros()).unwrap()
     }
 
@@ -176,11 +202,46 @@ impl World {
         }
     }
 
+    /// What the host keeps that does something.
+    pub fn mine(&mut self) -> &mut Kept {
+        &mut self.kept[self.me]
+    }
+
+    /// The auditor's book as of the last commit, of this host or, where all hosts go on from the rows, of all.
+    pub fn book(&self) -> &Book {
+        &self.kept[self.book_of()].book
+    }
+
+    fn book_of(&self) -> usize {
+        if self.goes_on_from_rows() { 0 } else { self.me }
+    }
+
+    fn keep_book(&mut self, book: &Book) {
+        let host = self.book_of();
+        self.kept[host].book.clone_from(book);
+    }
+
+    /// The coordinator of the group moves partitions, and forgets hosts that it doesn't hear from for too long. Not one that was just told
+    /// that it may write: that holds for as long as a write takes.
+    pub fn move_partitions(&mut self, has_run: impl Fn(usize) -> bool) {
+        if self.happens(30) {
+            self.group.rebalance(&mut self.rng);
+        }
+        let host = self.rng.usize(0..self.kept.len());
+        if self.kept.len() > 1 && self.happens(60) && !self.kept[host].leased {
+            self.note(&format!("host {host} is expelled"));
+            self.group.lose(host);
+        }
+        let impatient = self.happens(40);
+        let kept = &self.kept;
+        self.group.hand_on(|host| !has_run(host) || impatient && !kept[host].leased);
+    }
+
     /// Now and then somebody names another table, which is empty; a fold has to write all of its groups there.
     pub fn change_sink(&mut self) {
         // What windows that are over have shown is gone for good: there the auditor would soon have little to compare.
         let odds = if self.pipeline.shape.windows().is_some() { 12 } else { 3 };
-        if self.pipeline.shape.folds() && !self.pipeline.transaction && self.happens(odds) {
+        if self.pipeline.shape.folds() && !self.pipeline.transaction && self.kept.len() == 1 && self.happens(odds) {
             let name = format!("table {}", self.trace.len());
             self.tables[0] = Table { name, shown_since: self.watermark(), ..Table::default() };
             self.note("another sink");
@@ -191,14 +252,12 @@ impl World {
     pub fn deploy(&mut self, version: Version) {
         self.note(&format!("deploys {version:?}"));
         self.newest = version;
-        if self.shunned.is_some_and(|shunned| shunned != version) {
-            self.shunned = None;
-        }
+        self.kept.iter_mut().for_each(|kept| kept.shunned = kept.shunned.filter(|shunned| *shunned == version));
     }
 
     /// The checkpoint, as a host reads it that begins.
     pub fn head(&self) -> Option<Checkpoint> {
-        self.disk.head(PIPELINE).ok().flatten()
+        self.kept[self.me].disk.head(PIPELINE).ok().flatten()
     }
 
     /// Where the watermark was at the last commit.
@@ -214,12 +273,14 @@ impl World {
 
     pub fn calm_down(&mut self) {
         self.calm = true;
-        self.disk.set_away(false);
+        self.stops = false;
+        self.dimension.set_away(false);
+        self.kept.iter().for_each(|kept| kept.disk.set_away(false));
         self.note("peace");
     }
 
     pub fn note(&mut self, what: &str) {
-        self.trace.push(what.to_owned());
+        self.trace.push(format!("{}: {what}", self.me));
     }
 
     /// What happened last.
@@ -245,12 +306,18 @@ impl World {
         if self.happens(12) { Err(SourceError::Unavailable("the broker is away".to_owned())) } else { Ok(()) }
     }
 
-    /// Whether this host may write: mostly; now and then nobody says, and sometimes others have the partitions.
-    pub fn lease(&mut self) -> Result<(), LeaseError> {
-        if self.happens(60) {
+    /// Whether this host may write of the share of this epoch: mostly, while that is its own; now and then nobody says.
+    /// The question is to commit again what the group was told.
+    pub fn lease(&mut self, epoch: u64, told: &BTreeMap<Partition, Offset>) -> Result<(), LeaseError> {
+        if self.happens(60) || !self.group.may_write(self.me, epoch) {
             return Err(LeaseError::Lost("others have the partitions".to_owned()));
         }
-        if self.happens(12) { Err(LeaseError::Unknown("no coordinator".to_owned())) } else { Ok(()) }
+        if self.happens(12) {
+            return Err(LeaseError::Unknown("no coordinator".to_owned()));
+        }
+        self.mine().leased = true;
+        self.group.commit(told);
+        Ok(())
     }
 
     /// Writes rows as absolute values; after bad luck only some of them are there. A server refuses all of them for one.
@@ -317,7 +384,7 @@ impl World {
             }
             self.written = after.clone();
             if self.goes_on_from_rows() {
-                self.book.clone_from(book);
+                self.keep_book(book);
             }
             self.keep(letters);
         }
@@ -355,6 +422,11 @@ impl World {
         answer(luck)
     }
 
+    /// Whether hosts read partitions of their own, of which others have read what comes before.
+    pub fn shares_partitions(&self) -> bool {
+        self.pipeline.want() == Want::Any && self.kept.len() > 1
+    }
+
     /// Somebody wants some letters to be driven through again.
     pub fn mark_letters(&mut self) {
         for letter in self.letters.values_mut() {
@@ -371,9 +443,9 @@ impl World {
     ) -> Result<(), sluice_core::checkpoint::StoreError> {
         let luck = self.luck();
         if luck != Luck::Before {
-            self.disk.kept.commit(PIPELINE, head, changes)?;
+            self.mine().disk.kept.commit(PIPELINE, head, changes)?;
             if !self.goes_on_from_rows() {
-                self.book.clone_from(book);
+                self.keep_book(book);
             }
         }
         self.note(&format!("commit {} of {} groups, {luck:?}", head.commits, changes.len()));
@@ -384,6 +456,13 @@ impl World {
     pub fn ends(&self) -> BTreeMap<Partition, Offset> {
         let end = |(number, records): (i32, &Vec<Record>)| (Partition(number), Offset(0).advanced(records.len()));
         (0..).zip(&self.topic).map(end).collect()
+    }
+
+    /// Where each partition of a share ends.
+    pub fn ends_of(&self, share: &Share) -> BTreeMap<Partition, Offset> {
+        let mut ends = self.ends();
+        ends.retain(|partition, _| share.partitions.contains(partition));
+        ends
     }
 }
 
