@@ -270,6 +270,39 @@ proptest! {
 }
 
 #[test]
+fn a_group_that_is_only_written_in_a_newer_form_gets_no_younger() {
+    let store = Arc::new(MemoryStore::default());
+    let ttl = Some(100);
+    let mut operator = version(1);
+    let mut fold = open(&store, 1, usize::MAX);
+    for number in [1, 2] {
+        fold.keeping.ttl = ttl;
+        fold.set_time(999 + i64::from(number));
+        if number == 1 {
+            let row = |value| Some(Arc::new(Int64Array::from(vec![value])) as ArrayRef);
+            fold.accumulate(&mut operator, 1, &[row(7), row(5)]).unwrap();
+        }
+        while fold.is_refreshing() {
+            fold.refresh(&mut operator).unwrap();
+        }
+        // The first refresh finds that the store has an older form.
+        fold.refresh(&mut operator).unwrap();
+        while fold.is_refreshing() {
+            fold.refresh(&mut operator).unwrap();
+        }
+        let sealed = fold.seal(&mut operator, u64::from(number)).unwrap();
+        assert_eq!(sealed.changes.len(), 1, "version {number}");
+        let head = Checkpoint { commits: u64::from(number), form: Some(fold.form().clone()), ..Checkpoint::default() };
+        store.commit("p", &head, &sealed.changes).unwrap();
+        let (_, state) = store.scan("p", None, 1).unwrap().remove(0);
+        assert_eq!(stored_version(&state), Some(number));
+        assert_eq!(stored::touched_at(&state), Some(1_000));
+        operator = version(number + 1);
+        fold = open(&store, number + 1, usize::MAX);
+    }
+}
+
+#[test]
 fn a_migration_is_tried_on_all_that_is_stored_and_changes_nothing() {
     let mut world = World::new(usize::MAX);
     world.add(&(0..20).map(|key| (key, 1)).collect::<Vec<_>>());

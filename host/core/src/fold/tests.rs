@@ -253,6 +253,39 @@ fn a_group_that_is_listed_just_to_be_shown_again_begins_anew_after_its_time_to_l
     assert_eq!(changed(&mut fold), Totals::from([((Some(1), None), 1)]));
 }
 
+#[test]
+fn an_expired_group_whose_rows_are_refused_stays_as_it_was() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5)]).unwrap();
+    flush(&mut fold, &store, &mut Totals::new());
+    fold.set_time(1_101);
+    add(&mut fold, &[(Some(1), None, i64::MAX), (Some(1), None, 1)]).unwrap_err();
+    fold.touch_all();
+    while fold.is_refreshing() {
+        fold.refresh(&mut sum()).unwrap();
+    }
+    assert_eq!(changed(&mut fold), Totals::from([((Some(1), None), 5)]));
+}
+
+#[test]
+fn a_store_that_is_away_at_a_seal_is_swept_at_another() {
+    let store = Arc::new(Away(false.into(), MemoryStore::default()));
+    let mut fold = fold();
+    let backing = Backing::new(Arc::clone(&store) as Arc<dyn CheckpointStore>, "p", true);
+    fold.keep(Keeping { ttl: Some(100), ..Keeping::default() }, backing);
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5)]).unwrap();
+    flush(&mut fold, &store.1, &mut Totals::new());
+    fold.set_time(1_101);
+    for (is_away, left) in [(true, 1), (false, 0)] {
+        store.0.store(is_away, std::sync::atomic::Ordering::Relaxed);
+        flush(&mut fold, &store.1, &mut Totals::new());
+        assert_eq!(store.1.scan("p", None, 10).unwrap().len(), left, "away: {is_away}");
+    }
+}
+
 /// A disk that is away while it says so.
 struct Away(std::sync::atomic::AtomicBool, MemoryStore);
 
@@ -267,6 +300,9 @@ impl CheckpointStore for Away {
         self.1.states(pipeline, keys)
     }
     fn scan(&self, pipeline: &str, after: Option<&[u8]>, limit: usize) -> Result<Vec<Group>, StoreError> {
+        if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("away".to_owned()));
+        }
         self.1.scan(pipeline, after, limit)
     }
     fn commit(&self, pipeline: &str, head: &Checkpoint, changes: &Changes) -> Result<(), StoreError> {
