@@ -43,12 +43,14 @@ plugins: host
 test: build test-without-host
 	tests/services/with cargo test --release
 
-# The oracle's, the SDK's and the operators', which are linked natively.
+# The oracle's, the check for circles', the SDK's and the operators', which are linked natively.
 test-without-host: setup
 	python3 tests/oracle/test_oracle.py
+	python3 tests/circles/test_circles.py
 	cargo test --release --workspace $(IN_PLUGINS)
 
 lint: setup
+	python3 tests/circles/circles.py host/{connectors,runtime,store}/src
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path plugins/Cargo.toml
 	cargo fmt --check --manifest-path tests/e2e/guests/Cargo.toml

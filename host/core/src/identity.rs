@@ -4,11 +4,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::checkpoint::Checkpoint;
-
-/// The key of a source's identity in [`Checkpoint::identities`].
-pub const SOURCE: &str = "source";
-
 /// Named parts, such as a cluster's id and a topic's. A part that only one of two identities knows says nothing about whether
 /// they are of the same thing: older servers don't know all, and an empty file has no first line yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,24 +27,10 @@ impl Identity {
         Identity { parts: parts.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
-    /// Returns the identity of a checkpoint's source; empty if the checkpoint has none.
-    pub fn of_source(head: &Checkpoint) -> Identity {
-        head.identities.get(SOURCE).map(|text| Identity::read(text)).unwrap_or_default()
-    }
-
     /// Adds the parts that were found since.
     pub fn with(mut self, found: Identity) -> Identity {
         self.parts.extend(found.parts);
         self
-    }
-
-    /// Stores this identity as that of a checkpoint's source. Parts that the checkpoint knew before and this identity doesn't
-    /// know stay.
-    pub fn keep_in(&self, head: &mut Checkpoint) {
-        let kept = Identity::of_source(head).with(self.clone());
-        if !kept.is_empty() {
-            head.identities.insert(SOURCE.to_owned(), kept.to_string());
-        }
     }
 
     /// Returns true if no part is known.
@@ -112,16 +93,6 @@ mod tests {
                 prop_assert!(mine.parts.keys().eq(theirs.parts.keys()));
             }
             prop_assert_eq!(one.differs(&one), None);
-        }
-
-        #[test]
-        fn what_a_checkpoint_knows_grows_and_the_newest_counts(before in identities(), after in identities()) {
-            let mut head = Checkpoint::default();
-            before.keep_in(&mut head);
-            after.keep_in(&mut head);
-            let kept = Identity::of_source(&head);
-            prop_assert_eq!(kept.differs(&after), None);
-            prop_assert!(before.parts.keys().chain(after.parts.keys()).all(|name| kept.part(name).is_some()));
         }
     }
 }

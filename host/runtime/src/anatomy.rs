@@ -4,11 +4,13 @@
 //! before the compiler sees it. What is inside functions is the compiler's to judge.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use serde::Serialize;
 use wasmparser::{Encoding, KnownCustom, Parser, Payload, ProducersSectionReader};
 
-use crate::artifact::{ArtifactError, World};
 use crate::limits::{MAX_ARTIFACT_BYTES, MAX_NAME_BYTES, truncated};
+use crate::reasons::ArtifactError;
 
 /// The contract's package.
 const PACKAGE: &str = "sluice:operator";
@@ -24,6 +26,25 @@ const MAX_NAMES: usize = 512;
 
 /// The tools that are read of a file's metadata. Each module inside names one to three.
 const MAX_TOOLS: usize = 64;
+
+/// The one of the contract's worlds that a component is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum World {
+    /// A transform alone.
+    Transformer,
+    /// A transform, then a fold over its result.
+    Aggregator,
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            World::Transformer => "transformer",
+            World::Aggregator => "aggregator",
+        })
+    }
+}
 
 /// The outermost layer of a file.
 #[derive(Debug, Default)]

@@ -9,34 +9,19 @@ use sluice_core::{Field, Kind};
 use wasmtime::component::{HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use crate::artifact::World;
+use crate::anatomy::World;
 use crate::buffers::{Answered, Lent, group_bytes};
+use crate::generated::Aggregator;
+use crate::generated::exports::sluice::operator::{fold, transform};
+use crate::generated::sluice::operator::types;
 use crate::guest::Guest;
-
-mod generated {
-    #![allow(missing_docs, unsafe_code, reason = "generated from the contract, which has the documentation")]
-
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        world: "aggregator",
-        // Buffers are lent to the guest as slices, not copied into vectors first.
-        ownership: Borrowing { duplicate_if_necessary: true },
-        // A host function may trap on what it is given.
-        imports: { default: trappable },
-    });
-}
-
-pub(crate) use generated::sluice::operator::log::Level;
-pub(crate) use generated::sluice::operator::{log, text, types};
-
-use generated::exports::sluice::operator::{fold, transform};
 
 type Answer<T> = wasmtime::Result<Result<T, String>>;
 
 /// The linker of what operators may import: everything of the contract, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    generated::Aggregator::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
+    Aggregator::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest)?;
     Ok(linker)
 }
 

@@ -16,7 +16,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::artifact::Digest;
+use crate::digest::Digest;
+use crate::reasons::RuntimeError;
 
 /// The most bytes that the files together may have. An interpreter's code has some 70 MB: less would compile it again and again where
 /// ten are in use.
@@ -37,11 +38,11 @@ pub(crate) struct Code {
 
 impl Code {
     /// Opens the code that is kept in a directory, which is made if it isn't there.
-    pub(crate) fn open(cache: &Path) -> io::Result<Code> {
+    pub(crate) fn open(cache: &Path) -> Result<Code, RuntimeError> {
         let directory = cache.join("native");
-        fs::create_dir_all(&directory)?;
         // Else each start would compile everything without a word.
-        tempfile::tempfile_in(&directory)?;
+        let written = fs::create_dir_all(&directory).and_then(|()| tempfile::tempfile_in(&directory));
+        written.map_err(|error| RuntimeError::Cache { path: cache.to_owned(), reason: error.to_string() })?;
         let _ = fs::remove_dir_all(cache.join(BEFORE));
         Ok(Code { directory, hits: AtomicUsize::new(0) })
     }

@@ -11,26 +11,25 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, WasmBacktraceDetails};
 
-use crate::artifact::{ArtifactError, Digest};
-use crate::engine::{compiler_config, open_cache};
-use crate::limits::{MAX_ARTIFACT_BYTES, MAX_MESSAGE_BYTES, truncated};
+use crate::code::Code;
+use crate::digest::Digest;
+use crate::limits::{CompileLimits, MAX_ARTIFACT_BYTES, MAX_MESSAGE_BYTES, truncated};
+use crate::reasons::ArtifactError;
 
-/// The processor time that compiling one artifact may take, all cores together. CPython's 18 MB take 8 s; much more is no program
-/// but a trap for compilers, and the next file waits for it.
-pub const DEFAULT_COMPILE_TIME: Duration = Duration::from_secs(60);
+/// The host's stack that one call may use. Lanes have 2 MiB; the rest is for the host's own frames.
+const MAX_WASM_STACK: usize = 512 << 10;
 
-/// The memory that compiling one artifact may take, in bytes. Less: a large interpreter doesn't compile on many cores. More: a small
-/// machine's other processes pay for one file.
-pub const DEFAULT_COMPILE_MEMORY: u64 = 2 << 30;
+/// Frames that a trap's report names. The innermost say what was being done; more is noise in one sentence.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// Multiple of its processor time after which the helper is killed: it may have to wait for a core, but not for ever.
 const CLOCK_FACTOR: u32 = 4;
@@ -40,21 +39,6 @@ const NICENESS: i32 = 10;
 
 /// The most bytes that the helper's last words may have.
 const MAX_WORDS: u64 = 64 << 10;
-
-/// The limits of compiling one artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompileLimits {
-    /// Processor time, to within a second.
-    pub time: Duration,
-    /// Bytes of memory.
-    pub memory: u64,
-}
-
-impl Default for CompileLimits {
-    fn default() -> CompileLimits {
-        CompileLimits { time: DEFAULT_COMPILE_TIME, memory: DEFAULT_COMPILE_MEMORY }
-    }
-}
 
 /// A program that reads a component from its standard input and calls [`compile_within`] with it. It ends with 0 once the code is in
 /// the cache; else it says why not on its standard error.
@@ -171,12 +155,27 @@ pub fn compile_within(cache_dir: &Path, limits: CompileLimits, component: impl R
     let mut bytes = Vec::new();
     let most = MAX_ARTIFACT_BYTES as u64 + 1;
     component.take(most).read_to_end(&mut bytes).map_err(|error| format!("it can't be read: {error}"))?;
-    let cache = open_cache(cache_dir).map_err(|error| error.to_string())?;
+    let cache = Code::open(cache_dir).map_err(|error| error.to_string())?;
     let mut config = compiler_config();
     // Nothing runs here.
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
     let component = compile(&config, &bytes).map_err(|error| format!("{error:#}"))?;
     cache.keep(&component, Digest::of(&bytes)).map_err(|error| format!("the code can't be kept: {error}"))
+}
+
+/// Returns the configuration that the code depends on: the same for the host and for the helper that compiles.
+pub(crate) fn compiler_config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // Without it every call would go through a scheduler, at four times the cost; no export is async.
+        .concurrency_support(false)
+        .max_wasm_stack(MAX_WASM_STACK)
+        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
+        // Names of functions are enough for a sentence; lines would need the debug information parsed in the host.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .generate_address_map(false);
+    config
 }
 
 fn compile(config: &Config, bytes: &[u8]) -> wasmtime::Result<Component> {

@@ -3,7 +3,7 @@
 use wit_component::ComponentEncoder;
 
 use crate::anatomy::Anatomy;
-use crate::artifact::ArtifactError;
+use crate::reasons::ArtifactError;
 
 /// The section where wit-bindgen leaves the world that a core module was written for.
 const WORLD_SECTION: &str = "component-type";

@@ -1,33 +1,30 @@
 //! The engine that all operators share: how code is compiled, where instances live, what they are linked to.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sluice_core::operator::Interrupt;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::artifact::{Artifact, ArtifactError, Digest};
+use crate::artifact::Artifact;
 use crate::boundary;
 use crate::code::Code;
-use crate::compiling::Helper as CompileHelper;
+use crate::compiling::{Helper as CompileHelper, compiler_config};
+use crate::digest::Digest;
 use crate::guest::Guest;
-use crate::limits::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::limits::{Limits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 use crate::loaded::{Gate, Loaded};
+use crate::reasons::{ArtifactError, RuntimeError};
 use crate::refusals::Refusals;
+use crate::running::{Running, StartError};
 use crate::ticker::Ticker;
 use crate::together::{Together, default_host_memory};
 
 /// Instances at one time, unless the configuration says otherwise: one for each operator of each lane, and one more
 /// while a swap opens the next. A slot reserves 4 GiB of addresses, of which 128 TiB exist, and no memory.
 pub const DEFAULT_INSTANCES: u32 = 256;
-
-/// The host's stack that one call may use. Lanes have 2 MiB; the rest is for the host's own frames.
-const MAX_WASM_STACK: usize = 512 << 10;
-
-/// Frames that a trap's report names. The innermost say what was being done; more is noise in one sentence.
-const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// Slots whose memory image stays mapped after their instance went, so that a renewed instance finds it. Each costs
 /// the pages that the image shares with its artifact, none of its own.
@@ -36,6 +33,10 @@ const WARM_SLOTS: u32 = 16;
 /// The artifacts that are known to compile within their limits. Fewer: a host that swaps all day asks the helper again. More: a
 /// directory full of empty files.
 const MAX_KNOWN: usize = 1_024;
+
+/// The memory that an artifact's trial instance may have: more than any interpreter begins with, since a pipeline may
+/// raise its own limit, and little enough for a hostile start not to fill the machine.
+const TRIAL_MEMORY: usize = 256 << 20;
 
 /// The settings of a runtime.
 #[derive(Debug, Clone)]
@@ -68,28 +69,6 @@ impl Default for RuntimeConfig {
     }
 }
 
-/// The reason why a runtime can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
-    /// The directory for compiled code can't be used.
-    #[error("the compile cache `{}` can't be used: {reason}; name a directory that this user may write to", path.display())]
-    Cache {
-        /// The path as configured.
-        path: PathBuf,
-        /// The words of the system or of wasmtime.
-        reason: String,
-    },
-    /// The engine refuses its configuration or the machine.
-    #[error(
-        "the WebAssembly engine can't start: {0}; it reserves some GiB of addresses for each instance: raise the \
-         process's limit of virtual memory (`ulimit -v`), or allow fewer instances"
-    )]
-    Engine(String),
-    /// The thread that ends runaway calls can't start.
-    #[error("the thread that ends runaway calls can't start: {0}; raise the process's limit of threads")]
-    Ticker(#[from] std::io::Error),
-}
-
 /// Compiles operators, and holds what their instances share. One for each process: its pool is sized for the host.
 pub struct Runtime {
     linker: Linker<Guest>,
@@ -111,7 +90,7 @@ struct Helper {
 impl Runtime {
     /// An engine with its clock, its pool of instances and its compile cache.
     pub fn new(config: RuntimeConfig) -> Result<Runtime, RuntimeError> {
-        let cache = config.cache_dir.as_deref().map(open_cache).transpose()?;
+        let cache = config.cache_dir.as_deref().map(Code::open).transpose()?;
         let engine =
             Engine::new(&engine_config(&config)).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
         let linker = boundary::linker(&engine).map_err(|error| RuntimeError::Engine(format!("{error:#}")))?;
@@ -131,7 +110,9 @@ impl Runtime {
     pub fn compile(&self, bytes: &[u8]) -> Result<Artifact, ArtifactError> {
         self.loaded.get_or(Digest::of(bytes), || {
             let compile = |digest| self.component(digest, bytes);
-            Artifact::compile(&self.linker, &self.ticker, &self.together, bytes, compile)
+            let artifact = Artifact::compile(&self.linker, &self.ticker, &self.together, bytes, compile)?;
+            try_out(&artifact)?;
+            Ok(artifact)
         })
     }
 
@@ -232,30 +213,24 @@ impl Known {
     }
 }
 
-/// The cache in this directory.
-pub(crate) fn open_cache(path: &Path) -> Result<Code, RuntimeError> {
-    Code::open(path).map_err(|error| RuntimeError::Cache { path: path.to_owned(), reason: error.to_string() })
+/// The types of exports are known only to an instance, and a broken one is better refused now than when a pipeline
+/// opens it.
+fn try_out(artifact: &Artifact) -> Result<(), ArtifactError> {
+    let limits = Limits { memory: TRIAL_MEMORY, ..Limits::default() };
+    // A moment's memory, whatever the others have: that the host is full says nothing of the file.
+    let together = Arc::new(Together::new(TRIAL_MEMORY));
+    match Running::start(artifact.compiled(), "", &limits, &together, &Interrupt::default()) {
+        Ok(_) => Ok(()),
+        Err(StartError::OtherTypes(reason)) => Err(ArtifactError::OtherTypes(reason)),
+        Err(StartError::NoRoom(reason)) => Err(ArtifactError::Unstartable(reason)),
+        Err(StartError::Failed(error)) => Err(ArtifactError::Unstartable(error.to_string())),
+    }
 }
 
 fn engine_config(runtime: &RuntimeConfig) -> Config {
     let mut config = compiler_config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(runtime.instances)));
     config.epoch_interruption(runtime.deadlines);
-    config
-}
-
-/// Returns the configuration that the code depends on: the same for the host and for the helper that compiles.
-pub(crate) fn compiler_config() -> Config {
-    let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        // Without it every call would go through a scheduler, at four times the cost; no export is async.
-        .concurrency_support(false)
-        .max_wasm_stack(MAX_WASM_STACK)
-        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
-        // Names of functions are enough for a sentence; lines would need the debug information parsed in the host.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .generate_address_map(false);
     config
 }
 

@@ -6,7 +6,6 @@ use sluice_core::operator::OperatorError;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::limits::{Exceeded, Limits, MAX_MESSAGE_BYTES, truncated};
-use crate::running::Interrupted;
 
 /// The functions that a trap's sentence names, innermost first. They say what was being done; the rest is callers.
 const NAMED_FRAMES: usize = 3;
@@ -14,6 +13,11 @@ const NAMED_FRAMES: usize = 3;
 /// The functions that a panic in Rust runs between the one that panicked and the trap: true of every panic, and so of no use.
 const PANIC_MACHINERY: [&str; 6] =
     ["__rustc::", "core::panicking::", "std::panicking::", "std::sys::backtrace::", "alloc::alloc::", "std::alloc::"];
+
+/// The call was ended, as the pipeline is to end.
+#[derive(Debug, thiserror::Error)]
+#[error("the call was ended early, as the pipeline ends")]
+pub(crate) struct Interrupted;
 
 /// `time` is the limit that the call ran under.
 pub(crate) fn fault(error: &wasmtime::Error, time: Duration, limits: &Limits) -> OperatorError {

@@ -9,7 +9,8 @@ use sluice_core::operator::Interrupt;
 use sluice_core::printable;
 use tracing::{debug, error, info, warn};
 
-use crate::boundary::{Level, log, text, types};
+use crate::generated::sluice::operator::log::{self, Level};
+use crate::generated::sluice::operator::{text, types};
 use crate::limits::{Limits, MAX_DECODED, MAX_LOG_BYTES, MemoryGuard, truncated};
 use crate::together::Together;
 

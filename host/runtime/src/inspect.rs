@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::anatomy::Anatomy;
-use crate::artifact::{ArtifactError, Digest, World};
+use crate::anatomy::{Anatomy, World};
+use crate::digest::Digest;
+use crate::reasons::ArtifactError;
 
 /// A file's outside, read without running or compiling it.
 #[derive(Debug, Clone, Serialize)]

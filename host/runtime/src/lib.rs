@@ -17,9 +17,11 @@ mod buffers;
 mod code;
 mod compiling;
 mod componentize;
+mod digest;
 mod engine;
 mod exchange;
 mod fault;
+mod generated;
 mod guest;
 pub mod inspect;
 mod instance;
@@ -27,21 +29,23 @@ mod limits;
 mod loaded;
 mod plan;
 mod probe;
+mod reasons;
 mod refusals;
 mod running;
 mod ticker;
 mod together;
 
-pub use artifact::{Artifact, ArtifactError, Digest, World};
-pub use compiling::{
-    CompileLimits, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, Helper as CompileHelper, compile_within,
-};
+pub use anatomy::World;
+pub use artifact::Artifact;
+pub use compiling::{Helper as CompileHelper, compile_within};
 pub use componentize::{ComponentizeError, componentize};
-pub use engine::{DEFAULT_INSTANCES, Runtime, RuntimeConfig, RuntimeError};
+pub use digest::Digest;
+pub use engine::{DEFAULT_INSTANCES, Runtime, RuntimeConfig};
 pub use instance::{Instance, OpenError};
 pub use limits::{
-    DEFAULT_CALL_TIME, DEFAULT_LOG_LINES, DEFAULT_MEMORY, DEFAULT_OPEN_TIME, DEFAULT_OUTPUT_BYTES, DEFAULT_ROWS_OUT,
-    DEFAULT_STATE_BYTES, Limits, MAX_ARTIFACT_BYTES,
+    CompileLimits, DEFAULT_CALL_TIME, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, DEFAULT_LOG_LINES, DEFAULT_MEMORY,
+    DEFAULT_OPEN_TIME, DEFAULT_OUTPUT_BYTES, DEFAULT_ROWS_OUT, DEFAULT_STATE_BYTES, Limits, MAX_ARTIFACT_BYTES,
 };
 pub use probe::{PROBE_ROWS, probe};
+pub use reasons::{ArtifactError, RuntimeError};
 pub use together::default_host_memory;

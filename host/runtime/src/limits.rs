@@ -75,6 +75,14 @@ pub(crate) const MAX_MEMORIES: usize = 2;
 /// The tables inside one component: the program's own and the adapters'.
 pub(crate) const MAX_TABLES: usize = 8;
 
+/// The processor time that compiling one artifact may take, all cores together. CPython's 18 MB take 8 s; much more is no program
+/// but a trap for compilers, and the next file waits for it.
+pub const DEFAULT_COMPILE_TIME: Duration = Duration::from_secs(60);
+
+/// The memory that compiling one artifact may take, in bytes. Less: a large interpreter doesn't compile on many cores. More: a small
+/// machine's other processes pay for one file.
+pub const DEFAULT_COMPILE_MEMORY: u64 = 2 << 30;
+
 /// The limits of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -105,6 +113,21 @@ impl Default for Limits {
             state_bytes: DEFAULT_STATE_BYTES,
             log_lines: DEFAULT_LOG_LINES,
         }
+    }
+}
+
+/// The limits of compiling one artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Processor time, to within a second.
+    pub time: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> CompileLimits {
+        CompileLimits { time: DEFAULT_COMPILE_TIME, memory: DEFAULT_COMPILE_MEMORY }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::artifact::{Artifact, ArtifactError, Compiled, Digest};
+use crate::artifact::{Artifact, Compiled};
+use crate::digest::Digest;
+use crate::reasons::ArtifactError;
 
 /// The number of helpers that compile at one time. Fewer: a few heavy artifacts keep all others waiting. More: each may take
 /// [`CompileLimits::memory`](crate::CompileLimits), and all of them share the cores.

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::artifact::{ArtifactError, Digest};
-use crate::compiling::CompileLimits;
+use crate::digest::Digest;
+use crate::limits::CompileLimits;
+use crate::reasons::ArtifactError;
 
 /// The refusals that are remembered. Fewer: a host that is given many such files pays again. More: a directory full of empty files.
 const MAX_REFUSALS: usize = 1_024;

@@ -8,7 +8,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline
 
 use crate::artifact::Compiled;
 use crate::boundary::Exports;
-use crate::fault::fault;
+use crate::fault::{Interrupted, fault};
 use crate::guest::Guest;
 use crate::limits::{Limits, MAX_MESSAGE_BYTES, truncated};
 use crate::ticker::Ticker;
@@ -124,8 +124,3 @@ fn at_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline
     let over = guest.until.is_some_and(|until| Instant::now() >= until);
     Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(Ticker::NEXT) })
 }
-
-/// The call was ended, as the pipeline is to end.
-#[derive(Debug, thiserror::Error)]
-#[error("the call was ended early, as the pipeline ends")]
-pub(crate) struct Interrupted;

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 use sluice_core::checkpoint::StoreError;
 
-use crate::store::Store;
 use crate::{disk, names};
 
 /// The number of generations whose artifacts are kept for each pipeline: the last good one is needed for a roll-back, a few
@@ -26,7 +25,16 @@ impl Artifacts {
         Artifacts { directory, changing: Mutex::new(()) }
     }
 
-    fn keep(&self, marks: &Path, generation: u64, digest: &str, bytes: &[u8]) -> io::Result<()> {
+    /// Keeps an artifact of the pipeline as this generation's.
+    pub(crate) fn keep(&self, pipeline: &str, generation: u64, digest: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(marks) = self.marks(pipeline).filter(|_| sha256(bytes) == digest) else {
+            return Err(StoreError::Unusable(format!("{pipeline}: {digest} is not the SHA-256 of this artifact")));
+        };
+        let added = self.add(&marks, generation, digest, bytes);
+        added.map_err(|error| disk::failed("keep an artifact", &self.directory, &error))
+    }
+
+    fn add(&self, marks: &Path, generation: u64, digest: &str, bytes: &[u8]) -> io::Result<()> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         disk::create_directory(marks)?;
         let file = self.directory.join(digest);
@@ -40,12 +48,36 @@ impl Artifacts {
         self.drop_unmarked()
     }
 
+    /// The generations of the pipeline that are kept, the newest first: generation and digest.
+    pub(crate) fn kept(&self, pipeline: &str) -> Result<Vec<(u64, String)>, StoreError> {
+        let Some(marks) = self.marks(pipeline) else { return Ok(Vec::new()) };
+        marks_of(&marks).map_err(|error| disk::failed("read it", &self.directory, &error))
+    }
+
+    /// The artifact with this digest; none if it isn't kept.
+    pub(crate) fn read(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        if !is_digest(digest) {
+            return Ok(None);
+        }
+        let path = self.directory.join(digest);
+        match std::fs::read(&path) {
+            Ok(bytes) if sha256(&bytes) == digest => Ok(Some(bytes)),
+            Ok(_) => Err(StoreError::Damaged(format!("{}: is not what its name says; remove it", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(disk::failed("read it", &path, &error)),
+        }
+    }
+
     /// Gives a pipeline's marks another name.
     pub(crate) fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = |name| names::directory(name).map(|name| self.directory.join(format!("of-{name}")));
-        let (Some(old), Some(new)) = (marks(old), marks(new)) else { return Ok(()) };
+        let (Some(old), Some(new)) = (self.marks(old), self.marks(new)) else { return Ok(()) };
         disk::rename_if_there(&old, &new)
+    }
+
+    /// Returns the directory of the pipeline's marks; none if the name is too long for a directory's.
+    fn marks(&self, pipeline: &str) -> Option<PathBuf> {
+        names::directory(pipeline).map(|name| self.directory.join(format!("of-{name}")))
     }
 
     /// Removes the artifacts that no pipeline keeps.
@@ -63,40 +95,6 @@ impl Artifacts {
             .iter()
             .filter(|name| !kept.contains(*name))
             .try_for_each(|name| std::fs::remove_file(self.directory.join(name)))
-    }
-}
-
-impl Store {
-    /// Keeps what the pipeline runs as this generation, for a roll-back: the last [`KEPT_ARTIFACTS`] generations of each.
-    pub fn keep_artifact(&self, pipeline: &str, generation: u64, digest: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let directory = &self.artifacts.directory;
-        let marks = names::directory(pipeline).map(|name| directory.join(format!("of-{name}")));
-        let Some(marks) = marks.filter(|_| sha256(bytes) == digest) else {
-            return Err(StoreError::Unusable(format!("{pipeline}: {digest} is not the SHA-256 of this artifact")));
-        };
-        let kept = self.artifacts.keep(&marks, generation, digest, bytes);
-        kept.map_err(|error| disk::failed("keep an artifact", directory, &error))
-    }
-
-    /// The generations of the pipeline that are kept, the newest first: generation and digest.
-    pub fn kept_artifacts(&self, pipeline: &str) -> Result<Vec<(u64, String)>, StoreError> {
-        let directory = &self.artifacts.directory;
-        let Some(name) = names::directory(pipeline) else { return Ok(Vec::new()) };
-        marks_of(&directory.join(format!("of-{name}"))).map_err(|error| disk::failed("read it", directory, &error))
-    }
-
-    /// The artifact with this digest; none if it isn't kept.
-    pub fn artifact(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        if !is_digest(digest) {
-            return Ok(None);
-        }
-        let path = self.artifacts.directory.join(digest);
-        match std::fs::read(&path) {
-            Ok(bytes) if sha256(&bytes) == digest => Ok(Some(bytes)),
-            Ok(_) => Err(StoreError::Damaged(format!("{}: is not what its name says; remove it", path.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(disk::failed("read it", &path, &error)),
-        }
     }
 }
 

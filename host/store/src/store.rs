@@ -21,7 +21,7 @@ const REMOVED: &str = ".removed-";
 
 /// Checkpoints in a directory.
 pub struct Store {
-    pub(crate) artifacts: Artifacts,
+    artifacts: Artifacts,
     histories: Histories,
     directory: PathBuf,
     shared: Shared,
@@ -86,6 +86,22 @@ impl Store {
     /// The histories of what ran in the pipelines.
     pub fn histories(&self) -> &Histories {
         &self.histories
+    }
+
+    /// Keeps what the pipeline runs as this generation, for a roll-back: the last [`KEPT_ARTIFACTS`](crate::KEPT_ARTIFACTS)
+    /// generations of each.
+    pub fn keep_artifact(&self, pipeline: &str, generation: u64, digest: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.artifacts.keep(pipeline, generation, digest, bytes)
+    }
+
+    /// The generations of the pipeline that are kept, the newest first: generation and digest.
+    pub fn kept_artifacts(&self, pipeline: &str) -> Result<Vec<(u64, String)>, StoreError> {
+        self.artifacts.kept(pipeline)
+    }
+
+    /// The artifact with this digest; none if it isn't kept.
+    pub fn artifact(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.artifacts.read(digest)
     }
 
     /// The bytes that the pipeline's checkpoint takes on the disk; none while nobody has asked for it. Reads no file.

@@ -29,7 +29,7 @@ const COMPACT: u8 = 0x82;
 const COMPACT_CALL: &[u8] = b"\x82\x21\x00\x0dgetTableNames\x00";
 
 /// The calls.
-pub(super) type Client = HbaseSyncClient<BoundedProtocol<Answers>, TBinaryOutputProtocol<Calls>>;
+pub(super) type Client = HbaseSyncClient<BoundedProtocol<Answers<Socket>>, TBinaryOutputProtocol<Calls<Socket>>>;
 
 /// A connected client.
 pub(super) struct Connection {

@@ -4,7 +4,6 @@ use std::io::{self, BufReader, ErrorKind, Read, Write};
 
 use thrift::transport::{TBufferedWriteTransport, TFramedWriteTransport};
 
-use super::client::Socket;
 use super::protocol::MAX_ANSWER_BYTES;
 
 /// The socket's buffers: a call of a thousand keys is some tens of kilobytes.
@@ -33,20 +32,20 @@ impl Framing {
 }
 
 /// The server's bytes without what frames them.
-pub(super) struct Answers {
-    stream: BufReader<Socket>,
+pub(super) struct Answers<S> {
+    stream: BufReader<S>,
     /// The bytes that are left of a frame; none without frames.
     frame: Option<usize>,
 }
 
-impl Answers {
-    pub(super) fn new(stream: Socket, framing: Framing) -> Answers {
+impl<S: Read> Answers<S> {
+    pub(super) fn new(stream: S, framing: Framing) -> Answers<S> {
         let frame = (framing == Framing::Framed).then_some(0);
         Answers { stream: BufReader::with_capacity(BUFFER_BYTES, stream), frame }
     }
 }
 
-impl Read for Answers {
+impl<S: Read> Read for Answers<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(left) = &mut self.frame else { return self.stream.read(buffer) };
         if *left == 0 {
@@ -66,13 +65,13 @@ impl Read for Answers {
 }
 
 /// Calls on their way to the server.
-pub(super) enum Calls {
-    Plain(TBufferedWriteTransport<Socket>),
-    Framed(TFramedWriteTransport<Socket>),
+pub(super) enum Calls<S: Write> {
+    Plain(TBufferedWriteTransport<S>),
+    Framed(TFramedWriteTransport<S>),
 }
 
-impl Calls {
-    pub(super) fn new(stream: Socket, framing: Framing) -> Calls {
+impl<S: Write> Calls<S> {
+    pub(super) fn new(stream: S, framing: Framing) -> Calls<S> {
         match framing {
             Framing::Plain => Calls::Plain(TBufferedWriteTransport::with_capacity(BUFFER_BYTES, stream)),
             Framing::Framed => Calls::Framed(TFramedWriteTransport::with_capacity(BUFFER_BYTES, stream)),
@@ -80,7 +79,7 @@ impl Calls {
     }
 }
 
-impl Write for Calls {
+impl<S: Write> Write for Calls<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Calls::Plain(calls) => calls.write(bytes),

@@ -8,8 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use sluice_core::share::{Lease, Share, Want};
 
-use super::member::MemberClient;
-use super::membership::Shared;
+use super::standing::{MemberClient, Shared};
 use super::topic::code_of;
 use crate::source::{LeaseError, SourceError};
 

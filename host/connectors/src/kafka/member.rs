@@ -1,21 +1,18 @@
 //! The thread and the client that are a member of a group.
 
-use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
-use sluice_core::Partition;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use sluice_core::share::{Peer, Standing, Verdict, Want, verdict};
 
-use super::membership::Shared;
 use super::peers::{listing, peers};
-use super::reports::{Reports, is_refusal};
+use super::reports::is_refusal;
+use super::standing::{Callbacks, MemberClient, Shared};
 use super::topic::{code_of, partitions, refused};
 
 /// The time that a poll waits for the group's events; the end of the membership is heard after it.
@@ -38,9 +35,6 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 /// The interval at which it is asked whether the group knows that this member left.
 const LEFT_EVERY: Duration = Duration::from_millis(10);
 
-/// A client that is a member.
-pub(super) type MemberClient = BaseConsumer<Callbacks>;
-
 /// The step that a member's client takes next.
 enum Next {
     /// Join again as a new member, once other hosts no longer have what this host needs.
@@ -49,13 +43,22 @@ enum Next {
     End,
 }
 
-/// Keeps this host a member until the membership is dropped.
+/// Keeps this host a member until the membership is dropped. If it dies, nobody is left to report about the group: a run with a
+/// share is told that the share is lost, and later callers are told why. A pipeline that is told joins anew.
 pub(super) fn attend(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>) {
-    while let Next::Watch = attend_once(shared, config, ended) {}
+    let attend = || while let Next::Watch = attend_once(shared, config, ended) {};
+    if catch_unwind(AssertUnwindSafe(attend)).is_err() {
+        let reason = "the thread that is a member of the group died; this is a defect of the host, which joins anew";
+        shared.update(|now| {
+            now.part.lost();
+            now.expelled = true;
+            now.notice = Some(Standing::Refused(reason.to_owned()));
+        });
+    }
 }
 
 fn attend_once(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>) -> Next {
-    let callbacks = Callbacks { shared: Arc::clone(shared), reports: Reports::default() };
+    let callbacks = Callbacks::new(Arc::clone(shared));
     let client: Arc<MemberClient> = match config.create_with_context(callbacks) {
         Ok(client) => Arc::new(client),
         Err(error) => return shared.refuse(super::config::refusal(&error)),
@@ -216,62 +219,4 @@ impl Shared {
 /// Says whether the group has another member of the same instance.
 fn is_fenced(client: &MemberClient) -> bool {
     client.client().fatal_error().is_some_and(|(code, _)| code == RDKafkaErrorCode::FencedInstanceId)
-}
-
-/// Callbacks take what the group asks of this member.
-pub(super) struct Callbacks {
-    shared: Arc<Shared>,
-    reports: Reports,
-}
-
-impl ClientContext for Callbacks {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.reports.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.reports.error(error, reason);
-    }
-}
-
-impl ConsumerContext for Callbacks {
-    /// Blocks the member's thread, not its heartbeats, until what is asked back is written. Partitions are paused, since this
-    /// client only has them.
-    fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions: BTreeSet<_> = list.elements().iter().map(|element| Partition(element.partition())).collect();
-        let answer = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let answer = assign(client, list);
-            tracing::info!(target: "kafka", group = self.shared.group, "given {}", listed(&partitions));
-            self.shared.update(|now| now.part.given(partitions));
-            answer
-        } else {
-            if client.assignment_lost() {
-                // A fold that is back disturbs nobody who took over: it looks first, as at its start.
-                if self.shared.want == Want::Whole {
-                    client.unsubscribe();
-                }
-                tracing::warn!(target: "kafka", group = self.shared.group, "lost {}", listed(&partitions));
-                self.shared.lose();
-            } else {
-                tracing::info!(target: "kafka", group = self.shared.group, "asked to give back {}", listed(&partitions));
-                self.shared.give_back(partitions);
-            }
-            client.incremental_unassign(list)
-        };
-        if let Err(error) = answer {
-            tracing::error!(target: "kafka", group = self.shared.group, "{error}");
-        }
-    }
-}
-
-/// The partitions of a list, for the log.
-fn listed(partitions: &BTreeSet<Partition>) -> String {
-    let numbers: Vec<_> = partitions.iter().map(ToString::to_string).collect();
-    if numbers.is_empty() { "no partition".to_owned() } else { format!("partitions {}", numbers.join(", ")) }
-}
-
-fn assign(client: &MemberClient, list: &mut TopicPartitionList) -> KafkaResult<()> {
-    list.set_all_offsets(Offset::End)?;
-    client.incremental_assign(list)?;
-    if list.count() == 0 { Ok(()) } else { client.pause(list) }
 }

@@ -33,6 +33,7 @@ mod records;
 mod reports;
 mod sameness;
 mod source;
+mod standing;
 mod starts;
 mod topic;
 mod watch;

@@ -19,7 +19,7 @@ use super::positions::Positions;
 use super::records::KafkaRecords;
 use super::reports::is_refusal;
 use super::starts::{Starts, gone};
-use super::topic::{Edge, Topic, refused};
+use super::topic::{Edge, PATIENCE, Topic, refused};
 use super::watch::{Found, Watch};
 use super::{KafkaConnection, config, sameness};
 use crate::source::{Committer, Source, SourceError, Subscription, check_identity};
@@ -29,9 +29,6 @@ const MAX_RECORDS: usize = 16_384;
 
 /// The time that `poll` waits without looking at the client's events and at new partitions.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The time that a question about offsets waits for its answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest that the question where the topic ends may take, which a lane asks about once a second. Shorter: a slow
 /// broker's topics have no lag. Longer: a lane hears nothing else meanwhile, a wish to end among it, while brokers are

@@ -6,8 +6,7 @@ use sluice_core::share::{Want, resume_at};
 use sluice_core::{Offset, Partition};
 
 use super::claim::Claim;
-use super::source::PATIENCE;
-use super::topic::{Edge, Topic};
+use super::topic::{Edge, PATIENCE, Topic};
 use crate::source::{SourceError, Start};
 
 /// Finds where to start.

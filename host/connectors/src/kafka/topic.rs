@@ -17,6 +17,9 @@ use super::batch_queue::Consumer;
 use super::reports::{Reports, is_refusal};
 use crate::source::SourceError;
 
+/// The time that a question about offsets waits for its answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The time that one question waits before credentials are looked at: a broker that refuses them never answers.
 const ATTEMPT: Duration = Duration::from_millis(500);
 

@@ -1,10 +1,10 @@
 //! Meaning of the server's and the driver's errors for the pipeline.
 
 use std::error::Error;
+use std::fmt::Display;
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use super::session::Server;
 use crate::sink::SinkError;
 
 /// The error of `SET time_zone` for a name that the server doesn't know.
@@ -107,8 +107,8 @@ pub(super) fn about_rows(error: &sqlx::Error) -> Option<bool> {
     Some(OF_A_ROW.contains(&number) || CLASSES_OF_A_ROW.contains(&class))
 }
 
-/// The error in words, and whether it passes.
-pub(super) fn sink_error(server: &Server, error: &sqlx::Error) -> SinkError {
+/// The error in words, and whether it passes. `server` says which server it is of.
+pub(super) fn sink_error(server: &dyn Display, error: &sqlx::Error) -> SinkError {
     match (number(error), error) {
         (Some(number), _) => server_error(server, number, error),
         (None, sqlx::Error::Io(e)) => SinkError::Unavailable(format!("{server} can't be reached: {e}")),
@@ -146,11 +146,11 @@ fn broke_off(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// The error of a file of TLS that can't be read, which for the driver is a server that can't be reached.
-pub(super) fn unreadable(server: &Server, file: &str, error: &std::io::Error) -> SinkError {
+pub(super) fn unreadable(server: &dyn Display, file: &str, error: &std::io::Error) -> SinkError {
     SinkError::Unusable(format!("{server}: {file} can't be read ({error}): {TLS_KEYS}"))
 }
 
-fn server_error(server: &Server, number: u16, error: &sqlx::Error) -> SinkError {
+fn server_error(server: &dyn Display, number: u16, error: &sqlx::Error) -> SinkError {
     if PASSING.contains(&number) || number == ENGINE {
         return SinkError::Unavailable(format!("{server} can't take rows now: {}", plain(error)));
     }

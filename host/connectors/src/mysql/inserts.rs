@@ -46,7 +46,7 @@ pub(super) struct Inserts {
 
 impl Inserts {
     pub(super) fn new(plan: UpsertPlan) -> Inserts {
-        Inserts { statements: plan.upsert(MAX_ROWS, MAX_BINDS), plan, limit: None }
+        Inserts { statements: Upsert::new(&plan, MAX_ROWS, MAX_BINDS), plan, limit: None }
     }
 
     /// Writes the rows; commits nothing.

@@ -13,7 +13,7 @@ use super::session::Server;
 use super::{MysqlConnection, error, identity};
 use crate::found::Watched;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError, Target};
-use crate::sql::{Dialect, Table, UpsertPlan};
+use crate::sql::{Dialect, Table, Upsert, UpsertPlan};
 
 /// The rights that a sink needs on a table that is there.
 const RIGHTS: &str = "SELECT, INSERT, UPDATE";
@@ -202,7 +202,7 @@ async fn inspect(
 }
 
 fn one_row(plan: &UpsertPlan) -> String {
-    plan.upsert(1, MAX_BINDS).text(1).to_string()
+    Upsert::new(plan, 1, MAX_BINDS).text(1).to_string()
 }
 
 /// Warns of an automatic number that runs out: InnoDB gives each row of an upsert a number, even where the row exists and keeps

@@ -3,7 +3,7 @@
 //! ```text
 //! Target + fields ──▶ UpsertPlan ──create_table──▶ DDL
 //!                        │  check(Table, as the server describes it) ──▶ constraints, or every problem as a sentence
-//!                        └─ upsert ──▶ Upsert: statement texts; chunks(values) ──▶ ranges of rows, one statement each
+//!                        └───────────▶ Upsert: statement texts; chunks(values) ──▶ ranges of rows, one statement each
 //! ```
 //!
 //! No I/O here: the folders `mysql` and `sqlite` ask the server and bind the values.

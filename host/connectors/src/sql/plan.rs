@@ -4,7 +4,6 @@ use sluice_core::{Field, Kind};
 
 use super::dialect::{Dialect, name_problem};
 use super::table::Table;
-use super::upsert::Upsert;
 use crate::sink::Target;
 
 /// The collation of texts in keys, until the server has said what it has: MariaDB's.
@@ -110,11 +109,6 @@ impl UpsertPlan {
 
     pub(super) fn add_column(&self, field: &Field) -> String {
         format!("ALTER TABLE {} ADD COLUMN {}", self.table(), self.column_ddl(field))
-    }
-
-    /// The statements that write rows, of at most `max_rows` each and with at most `max_binds` placeholders.
-    pub(crate) fn upsert(&self, max_rows: usize, max_binds: usize) -> Upsert {
-        Upsert::new(self, max_rows, max_binds)
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) struct Upsert {
 }
 
 impl Upsert {
-    pub(super) fn new(plan: &UpsertPlan, max_rows: usize, max_binds: usize) -> Upsert {
+    /// The statements of a plan, of at most `max_rows` each and with at most `max_binds` placeholders.
+    pub(crate) fn new(plan: &UpsertPlan, max_rows: usize, max_binds: usize) -> Upsert {
         let columns = plan.dialect.quote_all(plan.fields.iter().map(|field| field.name.as_str()));
         let row = format!("({})", vec!["?"; plan.fields.len()].join(","));
         Upsert {
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn mysql_replaces_every_column_but_the_key() {
-        let mut upsert = plan(Dialect::Mysql, &["a", "b", "c"], &["a"]).upsert(1000, 65_535);
+        let mut upsert = Upsert::new(&plan(Dialect::Mysql, &["a", "b", "c"], &["a"]), 1000, 65_535);
         assert_eq!(
             &*upsert.text(2),
             "INSERT INTO `t` (`a`, `b`, `c`) VALUES (?,?,?),(?,?,?) ON DUPLICATE KEY UPDATE `b`=VALUES(`b`),`c`=VALUES(`c`)"
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn sqlite_replaces_every_column_but_the_key() {
-        let mut upsert = plan(Dialect::Sqlite, &["a", "b"], &["a"]).upsert(1000, 65_535);
+        let mut upsert = Upsert::new(&plan(Dialect::Sqlite, &["a", "b"], &["a"]), 1000, 65_535);
         assert_eq!(
             &*upsert.text(1),
             "INSERT INTO \"t\" (\"a\", \"b\") VALUES (?,?) ON CONFLICT (\"a\") DO UPDATE SET \"b\"=excluded.\"b\""
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_all_key_stays_as_it_is() {
-        let text = |dialect| plan(dialect, &["a"], &["a"]).upsert(1, 10).text(1);
+        let text = |dialect| Upsert::new(&plan(dialect, &["a"], &["a"]), 1, 10).text(1);
         assert!(text(Dialect::Mysql).ends_with(" ON DUPLICATE KEY UPDATE `a`=`a`"));
         assert!(text(Dialect::Sqlite).ends_with(" ON CONFLICT (\"a\") DO NOTHING"));
     }
@@ -164,7 +165,7 @@ mod tests {
         for dialect in [Dialect::Mysql, Dialect::Sqlite] {
             let target = Target { table: "t".into(), key: vec![], create: false, ..Target::default() };
             let plan = UpsertPlan::in_transactions(dialect, &target, &[Field::new("a", Kind::Int64)]).unwrap();
-            assert!(plan.upsert(1, 10).text(1).ends_with(" VALUES (?)"));
+            assert!(Upsert::new(&plan, 1, 10).text(1).ends_with(" VALUES (?)"));
             assert!(!plan.create_table().contains("KEY") && !plan.create_table().contains("ROWID"));
         }
     }
@@ -178,7 +179,7 @@ mod tests {
         ) {
             let names: Vec<_> = (0..columns).map(|i| format!("c{i}")).collect();
             let names: Vec<_> = names.iter().map(String::as_str).collect();
-            let upsert = plan(Dialect::Mysql, &names, &["c0"]).upsert(max_rows, 500);
+            let upsert = Upsert::new(&plan(Dialect::Mysql, &names, &["c0"]), max_rows, 500);
             let texts: ArrayRef = Arc::new(StringArray::from_iter_values(lengths.iter().map(|n| "x".repeat(*n))));
             let values = [Values::of(&texts, Kind::Utf8).unwrap()];
             let (mut at, mut sizes) = (0, BTreeSet::new());

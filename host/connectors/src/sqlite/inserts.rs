@@ -26,7 +26,7 @@ pub(super) struct Inserts {
 
 impl Inserts {
     pub(super) fn new(plan: UpsertPlan) -> Inserts {
-        Inserts { statements: plan.upsert(MAX_ROWS, MAX_BINDS), plan }
+        Inserts { statements: Upsert::new(&plan, MAX_ROWS, MAX_BINDS), plan }
     }
 
     /// Writes the rows; commits nothing.

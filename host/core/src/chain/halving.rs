@@ -14,7 +14,7 @@ use std::ops::Range;
 use arrow_array::ArrayRef;
 use arrow_select::concat::concat;
 
-use super::transform;
+use super::answer::check;
 use crate::operator::{
     Columns, FoldPlan, Interrupt, Operator, OperatorError, Produced, Rejection, TransformPlan, on_a_fresh_one,
 };
@@ -131,7 +131,7 @@ impl Operator for Halving<'_> {
         let at_fault = self.by_halves(input.rows, |operator, part| {
             let arrays = sliced(input, &part);
             let produced = operator.process(Columns { rows: part.len(), arrays: &arrays })?;
-            transform::check(operator.transform_plan(), &produced, part.len())?;
+            check(operator.transform_plan(), &produced, part.len())?;
             made.push((part, produced));
             Ok(())
         })?;

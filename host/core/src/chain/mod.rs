@@ -4,6 +4,7 @@
 //! fold's groups, and knows nothing of sources and time, and of sinks just what their tables take.
 
 mod adopt;
+mod answer;
 mod halving;
 mod join;
 mod needs;

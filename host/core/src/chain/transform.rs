@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::take::take;
 
+use super::answer::selected;
 use super::halving::Halving;
 use crate::batch::{Batch, RowOrigins};
-use crate::operator::{Columns, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
+use crate::operator::{Columns, Operator, OperatorError, Origin, Rejection, TransformPlan};
 use crate::rejected::{RejectedRow, Stage};
 
 /// Marks of the plan's outputs that are read, and the input column that follows them.
@@ -43,45 +44,6 @@ pub(super) fn apply(
 pub(super) fn rejected_row(rejection: Rejection, origins: &RowOrigins, step: usize) -> RejectedRow {
     let record = origins.record(rejection.row as usize);
     RejectedRow { record, stage: Stage::Step(step), reason: rejection.reason }
-}
-
-/// Checks that an answer to `rows` rows keeps to the plan and the contract.
-pub(super) fn check(plan: &TransformPlan, produced: &Produced, rows: usize) -> Result<(), OperatorError> {
-    let kinds = plan.outputs.iter().filter_map(|(_, origin)| match origin {
-        Origin::Computed(kind) => Some(kind.data_type()),
-        Origin::Input(_) => None,
-    });
-    if !kinds.eq(produced.columns.iter().map(|array| array.data_type().clone())) {
-        return Err(contract("`process` answered other columns than planned".to_owned()));
-    }
-    if produced.columns.iter().any(|array| array.len() != produced.rows) {
-        return Err(contract(format!("`process` said {} rows, but a column has another length", produced.rows)));
-    }
-    if let Some(rejection) = produced.rejected.iter().find(|rejection| rejection.row as usize >= rows) {
-        return Err(contract(format!("`process` rejected row {} of {rows}", rejection.row)));
-    }
-    match &produced.selection {
-        None if produced.rows != rows => {
-            Err(contract(format!("`process` made {} rows out of {rows} without a selection", produced.rows)))
-        }
-        None if !produced.rejected.is_empty() => {
-            Err(contract("`process` rejected rows without a selection of the others".to_owned()))
-        }
-        Some(selection) if selection.len() != produced.rows => {
-            Err(contract(format!("the selection has {} rows, the result {}", selection.len(), produced.rows)))
-        }
-        Some(selection) => selected(selection, rows).map(drop),
-        None => Ok(()),
-    }
-}
-
-fn selected(selection: &[i32], rows: usize) -> Result<UInt32Array, OperatorError> {
-    selection
-        .iter()
-        .map(|row| u32::try_from(*row).ok().filter(|row| (*row as usize) < rows))
-        .collect::<Option<Vec<u32>>>()
-        .map(UInt32Array::from)
-        .ok_or_else(|| contract(format!("the selection names a row outside of 0..{rows}")))
 }
 
 fn outputs(

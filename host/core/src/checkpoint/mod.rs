@@ -68,6 +68,9 @@ pub struct Checkpoint {
     pub commits: u64,
 }
 
+/// The key of a source's identity in [`Checkpoint::identities`].
+pub const SOURCE: &str = "source";
+
 /// The topic of a mark: no topic has this name.
 const BEGINS_ANEW: &str = "(begins anew)";
 
@@ -81,6 +84,22 @@ impl Checkpoint {
     /// Returns true if this is such a mark, and not a checkpoint.
     pub fn is_mark(&self) -> bool {
         self.topic == BEGINS_ANEW
+    }
+}
+
+impl Identity {
+    /// Returns the identity of a checkpoint's source; empty if the checkpoint has none.
+    pub fn of_source(head: &Checkpoint) -> Identity {
+        head.identities.get(SOURCE).map(|text| Identity::read(text)).unwrap_or_default()
+    }
+
+    /// Stores this identity as that of a checkpoint's source. Parts that the checkpoint knew before and this identity doesn't
+    /// know stay.
+    pub fn keep_in(&self, head: &mut Checkpoint) {
+        let kept = Identity::of_source(head).with(self.clone());
+        if !kept.is_empty() {
+            head.identities.insert(SOURCE.to_owned(), kept.to_string());
+        }
     }
 }
 
@@ -198,6 +217,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn identities() -> impl Strategy<Value = Identity> {
+        prop::collection::btree_map("[a-c=]{1,2}", "[xy= ]{1,2}", 0..4).prop_map(Identity::of)
+    }
+
     proptest! {
         #[test]
         fn changes_come_back_as_they_were_added(
@@ -208,6 +231,16 @@ mod tests {
             let back: Vec<_> = packed.iter().map(|(key, state)| (key.to_vec(), state.map(<[u8]>::to_vec))).collect();
             prop_assert_eq!(packed.len(), changes.len());
             prop_assert_eq!(back, changes);
+        }
+
+        #[test]
+        fn what_a_checkpoint_knows_grows_and_the_newest_counts(before in identities(), after in identities()) {
+            let mut head = Checkpoint::default();
+            before.keep_in(&mut head);
+            after.keep_in(&mut head);
+            let kept = Identity::of_source(&head);
+            prop_assert_eq!(kept.differs(&after), None);
+            prop_assert!(before.parts().chain(after.parts()).all(|(name, _)| kept.part(name).is_some()));
         }
     }
 }

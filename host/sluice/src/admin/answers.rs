@@ -1,8 +1,13 @@
 //! Answers of the API, for both of its ends.
 
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sluice_core::deploy::{Deployment, History};
 
+use crate::config::unveiled;
 use crate::pipeline::Snapshot;
 use crate::pipelines::Refused;
 
@@ -48,4 +53,9 @@ impl PipelineHistory {
         let deployments = history.deployments().rev().cloned().collect();
         PipelineHistory { pipeline, pinned: history.pinned().is_some(), deployments }
     }
+}
+
+/// Makes the answer for an error, in the form that all errors have.
+pub fn refusal(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": unveiled(why) }))).into_response()
 }

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::routes::refusal;
+use super::answers::refusal;
 use super::token::Token;
 
 /// Names of this machine that no name server is asked for.

@@ -16,7 +16,7 @@ use serde_json::json;
 use sluice_store::Store;
 use tokio::sync::watch;
 
-use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus};
+use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus, refusal};
 use super::guard::guard;
 use super::token::Token;
 use crate::config::unveiled;
@@ -66,11 +66,6 @@ pub fn all(service: Service, token: Token) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(Arc::new(token), guard))
         .layer(from_fn(in_time))
-}
-
-/// Makes the answer for an error, in the form that all errors have.
-pub fn refusal(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({ "error": unveiled(why) }))).into_response()
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

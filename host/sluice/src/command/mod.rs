@@ -18,10 +18,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use sluice_connectors::regular;
 
 use crate::config::{self, Config};
+use crate::log;
 use crate::pipelines::Directory;
 
 /// Stream metrics whose logic is WebAssembly.
@@ -30,7 +31,7 @@ use crate::pipelines::Directory;
 pub struct Arguments {
     /// Format of the log (on standard error); `SLUICE_LOG` sets the levels, such as `sluice=debug`.
     #[arg(long, global = true, default_value = "human")]
-    pub log: LogFormat,
+    pub log: log::Format,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -40,15 +41,6 @@ impl Arguments {
     pub fn logs(&self) -> bool {
         !matches!(self.verb, Verb::Compile(_))
     }
-}
-
-/// Format of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// A line for people.
-    Human,
-    /// A JSON object a line.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

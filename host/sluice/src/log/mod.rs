@@ -15,11 +15,20 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::bail;
+use clap::ValueEnum;
 
-use crate::command::LogFormat;
 use crate::config::unveiled;
 use crate::shown::{self, Unveiled};
 use lines::{Line, Lines};
+
+/// Format of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line for people.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
 
 /// Longest wait at the process's end for lines that nobody has read yet. Shorter: a slow reader misses the last lines. Longer: a
 /// reader that is stuck holds up the end.
@@ -29,7 +38,7 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Begins the log: with the levels of `SLUICE_LOG`, or those that are the default if these can't be read, so that the error can.
-pub fn start(format: LogFormat) -> anyhow::Result<()> {
+pub fn start(format: Format) -> anyhow::Result<()> {
     let lines = LINES.get_or_init(|| Lines::written_to(std::io::stderr()));
     let (levels, wrong) = match levels::of_environment() {
         Ok(levels) => (levels, None),
@@ -41,11 +50,11 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
         .log_internal_errors(false)
         .with_writer(|| Unveiled(Line::of(lines)));
     let begun = match format {
-        LogFormat::Human => {
+        Format::Human => {
             let log = log.with_ansi(std::io::stderr().is_terminal()).with_target(false);
             log.fmt_fields(shown::fields()).try_init()
         }
-        LogFormat::Json => log.json().try_init(),
+        Format::Json => log.json().try_init(),
     };
     begun.map_err(|error| anyhow::anyhow!("there is no log: {error}"))?;
     std::panic::set_hook(Box::new(say_panic));

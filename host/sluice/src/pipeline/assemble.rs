@@ -18,31 +18,9 @@ use super::flush::{OpenSink, Table};
 use super::keys;
 use super::provenance;
 use super::transaction;
+pub use super::trouble::Trouble;
 use crate::config;
 use crate::connections::Connections;
-
-/// Reason why a pipeline can't begin.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// A server is away: try again.
-    #[error("{0}")]
-    Away(String),
-    /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever its configuration is.
-    #[error("{0}")]
-    Operator(String),
-    /// Other hosts have the partitions that are needed: wait until they have left.
-    #[error("{0}")]
-    Held(String),
-    /// A person must change something. Each text is a sentence.
-    #[error("{}", .0.join("; "))]
-    Wrong(Vec<String>),
-}
-
-impl Trouble {
-    pub fn wrong(reason: impl Into<String>) -> Trouble {
-        Trouble::Wrong(vec![reason.into()])
-    }
-}
 
 /// The columns that a source declares, for the core.
 pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {

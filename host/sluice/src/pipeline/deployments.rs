@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sluice_core::checkpoint::StoreError;
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};
 
-use super::assemble::Trouble;
 use super::clock::now_micros;
 use super::restore;
 use super::status::Status;
 use super::supervisor::blocking;
+use super::trouble::Trouble;
 use crate::config::unveiled;
 use crate::kept::Kept;
 use crate::operators::Artifacts;

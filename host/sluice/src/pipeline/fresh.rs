@@ -17,7 +17,7 @@ use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StoreError};
 use sluice_core::identity::Identity;
 use sluice_core::{Offset, Partition};
 
-use super::assemble::Trouble;
+use super::trouble::Trouble;
 use crate::config::{Pipeline, Start};
 use crate::connections::Connections;
 

@@ -2,7 +2,7 @@
 
 use sluice_connectors::source::SourceError;
 
-use super::assemble::Trouble;
+use super::trouble::Trouble;
 
 /// Converts the error of a source that can't be opened to the pipeline's trouble. If the topic is another one than the
 /// checkpoint's, the text names the commands that say which of the two is right.

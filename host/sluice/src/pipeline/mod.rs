@@ -34,6 +34,7 @@ mod supervisor;
 pub mod tables;
 mod told;
 pub mod transaction;
+mod trouble;
 
 pub use again::Again;
 pub use orders::{Handle, Order};

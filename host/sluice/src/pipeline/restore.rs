@@ -9,7 +9,7 @@ use sluice_core::fold::Keeping;
 use sluice_core::run::{ResumeError, Resumption};
 use sluice_runtime::Artifact;
 
-use super::assemble::Trouble;
+use super::trouble::Trouble;
 use crate::config::Pipeline;
 
 /// The pipeline's last checkpoint. Blocks.

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
 
-use super::assemble::Trouble;
 use super::flush::{OpenSink, Table};
+use super::trouble::Trouble;
 use crate::config::Pipeline;
 
 /// Prefix of the names under which the checkpoint keeps the identities of sinks.

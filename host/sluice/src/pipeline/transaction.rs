@@ -12,7 +12,7 @@ use sluice_core::run::Resumption;
 use sluice_core::run::resume::{rows_ahead, rows_without_states};
 use sluice_core::{Offset, Partition};
 
-use super::assemble::Trouble;
+use super::trouble::Trouble;
 use crate::config::{Delivery, Pipeline, Sink};
 use crate::connections::Connections;
 

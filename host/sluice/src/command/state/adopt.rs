@@ -3,8 +3,8 @@
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
 use sluice_connectors::source::{Source, Start};
-use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore};
-use sluice_core::identity::{Identity, SOURCE};
+use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, SOURCE};
+use sluice_core::identity::Identity;
 use sluice_core::interval::Intervals;
 use sluice_core::{Interval, Offset, Partition};
 
