@@ -441,42 +441,8 @@ impl Chain {
         if batch.rows == 0 {
             return Ok(End::Output(None));
         }
-        let last = self.steps.len().saturating_sub(1);
-        if let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
-            (&mut self.fold, self.steps.last_mut())
-        {
-            let at_fault = |error| fold_error(name, error);
-            let placed = match self.time {
-                Some(time) => time.place(fold, records, batch).map_err(|error| at_fault(error.into()))?,
-                None => None,
-            };
-            if let Some(placed) = placed.as_ref().filter(|placed| !placed.unplaced.is_empty()) {
-                // What has no place doesn't move time: the others are placed as if it hadn't been there.
-                *late += placed.unplaced.iter().filter(|(_, reason)| *reason == Unplaced::Late).count();
-                return Ok(End::Unplaced(window::rejected(placed, batch, last).collect()));
-            }
-            let places = placed.as_ref().map(|placed| (placed.rows.clone(), placed.late));
-            let mut operator = Halving::new(instance.as_mut(), spent);
-            let added = match placed {
-                Some(placed) => fold.accumulate_placed(&mut operator, &batch.columns, placed),
-                None => fold.accumulate(&mut operator, batch.rows, &batch.columns),
-            };
-            return match added {
-                Ok(()) => {
-                    *late += places.map_or(0, |(_, late)| late);
-                    Ok(End::Output(None))
-                }
-                Err(FoldError::Operator(OperatorError::Rows(rows))) => {
-                    // A row that counts in several windows is several rows to the fold.
-                    let row = |row: u32| places.as_ref().map_or(row, |(places, _)| places[row as usize]);
-                    let rejected = rows.into_iter().map(|rejection| {
-                        let rejection = Rejection { row: row(rejection.row), ..rejection };
-                        transform::rejected_row(rejection, &batch.origins, last)
-                    });
-                    Ok(End::AtFault(rejected.collect()))
-                }
-                Err(error) => Err(at_fault(error)),
-            };
+        if self.fold.is_some() {
+            return self.end_in_fold(records, batch, late, spent);
         }
         // Without a fold every column of the result is needed, so that none is missing here.
         let columns: Vec<ArrayRef> = batch.columns.iter().flatten().cloned().collect();
@@ -491,6 +457,54 @@ impl Chain {
         }
         let rows = Rows { rows: batch.rows, columns };
         Ok(End::Output(Some(OutputRows { rows, origins: batch.origins.clone() })))
+    }
+
+    /// Adds the rows to the groups of the fold; does nothing without one.
+    fn end_in_fold(
+        &mut self,
+        records: &dyn Records,
+        batch: &Batch,
+        late: &mut usize,
+        spent: &mut Spent,
+    ) -> Result<End, ProcessError> {
+        let last = self.steps.len().saturating_sub(1);
+        let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
+            (&mut self.fold, self.steps.last_mut())
+        else {
+            return Ok(End::Output(None));
+        };
+        let at_fault = |error| fold_error(name, error);
+        let placed = match self.time {
+            Some(time) => time.place(fold, records, batch).map_err(|error| at_fault(error.into()))?,
+            None => None,
+        };
+        if let Some(placed) = placed.as_ref().filter(|placed| !placed.unplaced.is_empty()) {
+            // What has no place doesn't move time: the others are placed as if it hadn't been there.
+            *late += placed.unplaced.iter().filter(|(_, reason)| *reason == Unplaced::Late).count();
+            return Ok(End::Unplaced(window::rejected(placed, batch, last).collect()));
+        }
+        let places = placed.as_ref().map(|placed| (placed.rows.clone(), placed.late));
+        let mut operator = Halving::new(instance.as_mut(), spent);
+        let added = match placed {
+            Some(placed) => fold.accumulate_placed(&mut operator, &batch.columns, placed),
+            None => fold.accumulate(&mut operator, batch.rows, &batch.columns),
+        };
+        match added {
+            Ok(()) => {
+                *late += places.map_or(0, |(_, late)| late);
+                Ok(End::Output(None))
+            }
+            Err(FoldError::Operator(OperatorError::Rows(rows))) => {
+                // A row that counts in several windows is several rows to the fold.
+                let row = |row: u32| places.as_ref().map_or(row, |(places, _)| places[row as usize]);
+                let rejected = rows.into_iter().map(|rejection| {
+                    let rejection = Rejection { row: row(rejection.row), ..rejection };
+                    transform::rejected_row(rejection, &batch.origins, last)
+                });
+                Ok(End::AtFault(rejected.collect()))
+            }
+            Err(error) => Err(at_fault(error)),
+        }
     }
 }
 

@@ -81,7 +81,8 @@ impl Default for Keeping {
     }
 }
 
-/// The groups of a pipeline and their states.
+/// The groups of a pipeline and their states. It is whole in spite of its many fields: what is known of a group is spread over columns
+/// (`groups`, `states`, `marks`, `batch.place`) that number the groups alike, and every call keeps all of them in step.
 pub struct Fold {
     plan: FoldPlan,
     form: StateForm,

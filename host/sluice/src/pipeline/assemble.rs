@@ -166,44 +166,10 @@ pub async fn sinks(
     let mut open = Vec::with_capacity(pipeline.sinks.len());
     let mut wrong = Vec::new();
     for settings in &pipeline.sinks {
-        let key = match key_columns(settings, fields) {
-            Ok(key) => key,
-            Err(reason) => {
-                wrong.push(reason);
-                continue;
-            }
-        };
-        let written = match provenance::written(settings, fields) {
-            Ok(written) => written,
-            Err(reason) => {
-                wrong.push(reason);
-                continue;
-            }
-        };
-        // Before a table is made for it.
-        if let Some(reason) = key_problem(settings, groups) {
-            wrong.push(reason);
-            continue;
-        }
-        let folds = groups.is_some();
-        let table = match settings.delivery {
-            config::Delivery::Upsert => connections.open_sink(settings, &written, folds).await.map(Table::Upserts),
-            config::Delivery::Transaction => {
-                connections.open_transactions(pipeline, settings, &written, folds).await.map(Table::Transactions)
-            }
-        };
-        match table {
-            Ok(mut table) => {
-                if folds && !shows_closed_windows(pipeline) {
-                    table.expect_rows();
-                }
-                let name = format!("{}.{}", settings.connection, settings.table);
-                let (generation, retries) = (settings.generation, settings.flush.retries);
-                open.push(OpenSink { table, name, key, generation, retries });
-            }
-            Err(SinkError::Unavailable(reason) | SinkError::Replaced(reason)) => return Err(Trouble::Away(reason)),
-            Err(SinkError::Unusable(reason) | SinkError::Rows(reason)) => wrong.push(reason),
-            Err(SinkError::Mismatch(reasons)) => wrong.extend(reasons),
+        match sink(pipeline, connections, settings, (fields, groups)).await {
+            Ok(sink) => open.push(sink),
+            Err(Trouble::Wrong(reasons)) => wrong.extend(reasons),
+            Err(trouble) => return Err(trouble),
         }
     }
     if !wrong.is_empty() {
@@ -212,6 +178,37 @@ pub async fn sinks(
     let each: Vec<_> = open.iter().map(|open| open.table.constraints()).collect();
     let constraints = Constraints::new(fields, &each);
     Ok((open, constraints))
+}
+
+async fn sink(
+    pipeline: &config::Pipeline,
+    connections: &Arc<Connections>,
+    settings: &config::Sink,
+    (fields, groups): (&[Field], Option<&StateForm>),
+) -> Result<OpenSink, Trouble> {
+    let key = key_columns(settings, fields).map_err(Trouble::wrong)?;
+    let written = provenance::written(settings, fields).map_err(Trouble::wrong)?;
+    // Before a table is made for it.
+    if let Some(reason) = key_problem(settings, groups) {
+        return Err(Trouble::wrong(reason));
+    }
+    let folds = groups.is_some();
+    let table = match settings.delivery {
+        config::Delivery::Upsert => connections.open_sink(settings, &written, folds).await.map(Table::Upserts),
+        config::Delivery::Transaction => {
+            connections.open_transactions(pipeline, settings, &written, folds).await.map(Table::Transactions)
+        }
+    };
+    let mut table = table.map_err(|error| match error {
+        SinkError::Unavailable(reason) | SinkError::Replaced(reason) => Trouble::Away(reason),
+        SinkError::Unusable(reason) | SinkError::Rows(reason) => Trouble::wrong(reason),
+        SinkError::Mismatch(reasons) => Trouble::Wrong(reasons),
+    })?;
+    if folds && !shows_closed_windows(pipeline) {
+        table.expect_rows();
+    }
+    let name = format!("{}.{}", settings.connection, settings.table);
+    Ok(OpenSink { table, name, key, generation: settings.generation, retries: settings.flush.retries })
 }
 
 /// Returns the positions of the key's columns in the result.

@@ -61,21 +61,7 @@ impl Own<'_> {
                 there.contains(MARK_TABLE),
             ),
         ];
-        let all = |marked: bool| -> Vec<&str> {
-            found.iter().filter(|(_, is)| *is == marked).flat_map(|(names, _)| names).map(String::as_str).collect()
-        };
-        let foreign = all(false);
-        if !foreign.is_empty() {
-            bail!(
-                "a demo begins without data, but these data aren't a demo's: {}. Nothing was removed: remove them yourself, or run the \
-                 demo with the file of a service of its own (--config)",
-                foreign.join(", ")
-            );
-        }
-        let own_data = all(true);
-        if !own_data.is_empty() {
-            tracing::info!("the demo begins with nothing: it removes what the last one made: {}", own_data.join(", "));
-        }
+        may_be_removed(&found)?;
         for topic in &topics {
             std::fs::remove_dir_all(topic).with_context(|| format!("{} can't be removed", topic.display()))?;
         }
@@ -129,6 +115,26 @@ impl Own<'_> {
         let options = SqliteConnectOptions::new().filename(self.database);
         SqliteConnection::connect_with(&options).await.with_context(|| self.database.display().to_string())
     }
+}
+
+/// Refuses where there are data that no demo has marked as its own; says what is to be removed where all are marked.
+fn may_be_removed(found: &[(Vec<String>, bool)]) -> anyhow::Result<()> {
+    let all = |marked: bool| -> Vec<&str> {
+        found.iter().filter(|(_, is)| *is == marked).flat_map(|(names, _)| names).map(String::as_str).collect()
+    };
+    let foreign = all(false);
+    if !foreign.is_empty() {
+        bail!(
+            "a demo begins without data, but these data aren't a demo's: {}. Nothing was removed: remove them yourself, or run the \
+             demo with the file of a service of its own (--config)",
+            foreign.join(", ")
+        );
+    }
+    let own = all(true);
+    if !own.is_empty() {
+        tracing::info!("the demo begins with nothing: it removes what the last one made: {}", own.join(", "));
+    }
+    Ok(())
 }
 
 /// The names of all tables, in small letters, as SQLite compares them.
