@@ -1,6 +1,6 @@
 //! A host: a supervisor that has the product's rollout, and the run that it opens, ends and opens again.
 
-use sluice_core::deploy::{Effect, Event, Outcome, Rollout};
+use sluice_core::deploy::{Effect, Event, Operators, Outcome, Rollout};
 use sluice_core::run::End;
 
 use crate::operator::{Habit, Version};
@@ -209,6 +209,24 @@ impl Host {
             // The first of all has no trial.
             world.deploy(Version::FIRST);
         }
+        let mut operators = self.opening(world);
+        let is_known = world.head().is_some_and(|head| head.operators == operators);
+        if !is_known && !Version::of(&operators).unwrap().is_good() {
+            // What stopped is opened as its newest, without a trial: whoever mends it mends that, too, and starts the host anew.
+            world.deploy(Version::FIRST);
+            self.rollout = Rollout::default();
+            operators = self.opening(world);
+        }
+        let run = Run::start(world, &operators, share);
+        let generation = run.lane.head().generation;
+        self.run = Some(run);
+        self.seen = world.newest;
+        let mut effects = self.rollout.on(Event::Opened(generation), 0);
+        effects.extend(self.rollout.on(Event::Wanted(world.newest.operators()), 0));
+        self.follow(world, effects);
+    }
+    /// What the rollout says that is to be opened.
+    fn opening(&mut self, world: &mut World) -> Operators {
         let good = world.head().filter(|head| !head.operators.is_empty()).map(|head| (head.generation, head.operators));
         if self.rollout.opening().is_none() {
             self.rollout.resume(good);
@@ -217,13 +235,6 @@ impl Host {
             self.rollout.on(Event::Wanted(wanted), 0);
             self.rollout.on(Event::Start, 0);
         }
-        let operators = self.rollout.opening().cloned().unwrap();
-        let run = Run::start(world, &operators, share);
-        let generation = run.lane.head().generation;
-        self.run = Some(run);
-        self.seen = world.newest;
-        let mut effects = self.rollout.on(Event::Opened(generation), 0);
-        effects.extend(self.rollout.on(Event::Wanted(world.newest.operators()), 0));
-        self.follow(world, effects);
+        self.rollout.opening().cloned().unwrap()
     }
 }
