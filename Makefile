@@ -50,7 +50,7 @@ test-without-host: setup
 	cargo test --release --workspace $(IN_PLUGINS)
 
 lint: setup
-	python3 tests/circles/circles.py host/{connectors,runtime,store}/src
+	python3 tests/circles/circles.py host/*/src
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path plugins/Cargo.toml
 	cargo fmt --check --manifest-path tests/e2e/guests/Cargo.toml

@@ -196,7 +196,8 @@ impl Lane {
             LaneEvent::Polled(Err(error)) => self.source_failed(error, now),
             LaneEvent::Ends(answer) => self.on_ends(answer, now),
             LaneEvent::Swap(swap) => {
-                self.reports.extend(self.swaps.ask(swap));
+                let not_taken = |id| Report::NotTaken(id, "others were to take over before it could".to_owned());
+                self.reports.extend(self.swaps.ask(swap).map(not_taken));
                 Ok(())
             }
             LaneEvent::Retry(retry) => {

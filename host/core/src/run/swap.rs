@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use super::report::Report;
 use crate::chain::Chain;
 use crate::deploy::{Bounds, Operators, Probation, Rate};
 
@@ -55,10 +54,9 @@ pub(super) enum Verdict {
 }
 
 impl Swaps {
-    /// Keeps a swap until a batch boundary with a place for its flush; one that waits already is overtaken.
-    pub(super) fn ask(&mut self, swap: Box<Swap>) -> Option<Report> {
-        let before = self.next.replace(swap)?;
-        Some(Report::NotTaken(before.id, "others were to take over before it could".to_owned()))
+    /// Keeps a swap until a batch boundary with a place for its flush; answers the one that waited already, which is overtaken.
+    pub(super) fn ask(&mut self, swap: Box<Swap>) -> Option<SwapId> {
+        self.next.replace(swap).map(|before| before.id)
     }
 
     /// Counts records that were taken in.

@@ -18,7 +18,7 @@ use super::flush::{OpenSink, Table};
 use super::keys;
 use super::provenance;
 use super::transaction;
-pub use super::trouble::Trouble;
+use super::trouble::Trouble;
 use crate::config;
 use crate::connections::Connections;
 

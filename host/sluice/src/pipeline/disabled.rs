@@ -9,9 +9,10 @@ use sluice_core::interval::Intervals;
 use tokio::sync::mpsc;
 
 use super::assemble;
+use super::giving_up::asked_to_end;
 use super::orders::Asked;
 use super::status::State;
-use super::supervisor::{Ended, Supervisor, asked_to_end};
+use super::supervisor::{Ended, Supervisor};
 
 impl Supervisor {
     /// Waits with the operator disabled; answers how the pipeline ended, if it is not to go on.

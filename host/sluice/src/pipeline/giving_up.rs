@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::status::Status;
-use super::supervisor::asked_to_end;
 
 /// Time between two checks whether a pipeline has waited for too long.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -65,4 +64,10 @@ async fn until_the_end(
         }
     }
     ends.send_replace(true);
+}
+
+/// Returns once the host is asked to end.
+pub async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
+    // The sender outlives every supervisor.
+    let _ = ending.wait_for(|ending| *ending).await;
 }

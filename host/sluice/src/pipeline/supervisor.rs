@@ -12,12 +12,12 @@ use sluice_core::run::{Backoff, End};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::again::Again;
-use super::assemble::{self, Trouble};
+use super::assemble;
 use super::clock::{chance, now_micros};
 use super::deployments::Deployments;
 use super::flush::OpenSink;
 use super::fresh::{self, Begins};
-use super::giving_up::{GivingUp, out_of_patience};
+use super::giving_up::{GivingUp, asked_to_end, out_of_patience};
 use super::identity;
 use super::letters;
 use super::orders::{Answer, Asked};
@@ -25,6 +25,7 @@ use super::place::Place;
 use super::restore;
 use super::run::{Opened, Prepared, Run, Said, Settings, Works};
 use super::status::{RunningOperator, State, Status};
+use super::trouble::{Trouble, blocking};
 use super::{tables, transaction};
 use crate::config::{OnError, Pipeline};
 use crate::connections::Connections;
@@ -503,12 +504,6 @@ impl Supervisor {
     }
 }
 
-/// Returns once the host is asked to end.
-pub(super) async fn asked_to_end(ending: &mut watch::Receiver<bool>) {
-    // The sender outlives every supervisor.
-    let _ = ending.wait_for(|ending| *ending).await;
-}
-
 /// Returns once the checkpoints were taken away under the host, with what to do.
 async fn lost(store: &Arc<dyn CheckpointStore>) -> String {
     loop {
@@ -553,8 +548,4 @@ async fn prepare(
     let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), groups).await?;
     chain.constrain(constraints);
     Ok(Prepared { chain, sinks })
-}
-
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::wrong(format!("{error}; this is a defect")))
 }

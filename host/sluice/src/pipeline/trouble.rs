@@ -22,3 +22,8 @@ impl Trouble {
         Trouble::Wrong(vec![reason.into()])
     }
 }
+
+/// Does what blocks on a thread for it; trouble is a panic in there.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Trouble::wrong(format!("{error}; this is a defect")))
+}

@@ -6,12 +6,13 @@ use sluice_core::deploy::Operators;
 use sluice_runtime::World;
 use tokio::sync::oneshot;
 
-use super::{Current, Supervisor, blocking, needed};
+use super::{Current, Supervisor, needed};
 use crate::operators::{Artifacts, Deployed};
 use crate::pipeline::clock::now_micros;
 use crate::pipeline::deployments::{back_to, short, shown};
 use crate::pipeline::orders::{Answer, Asked, Order};
 use crate::pipeline::run::Run;
+use crate::pipeline::trouble::blocking;
 use crate::pipeline::{assemble, restore, tables};
 
 impl Supervisor {

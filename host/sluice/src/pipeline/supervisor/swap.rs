@@ -8,13 +8,15 @@ use sluice_core::fold::{FoldError, try_migration};
 use sluice_core::run::End;
 use sluice_core::run::resume::check_forms;
 
-use super::{Current, Supervisor, asked_to_end, blocking, prepare};
+use super::{Current, Supervisor, prepare};
 use crate::config::OnIncompatible;
 use crate::operators::{Artifacts, Deployed};
-use crate::pipeline::assemble::{self, Trouble};
+use crate::pipeline::assemble;
 use crate::pipeline::clock::now_micros;
+use crate::pipeline::giving_up::asked_to_end;
 use crate::pipeline::restore;
 use crate::pipeline::run::{Prepared, Run};
+use crate::pipeline::trouble::{Trouble, blocking};
 
 /// Why operators don't take over.
 struct Refusal {
