@@ -15,7 +15,7 @@ use sluice_core::{Offset, Partition};
 pub enum Start {
     /// The oldest record that is still there.
     Earliest,
-    /// Notes that come after the opening.
+    /// Records that come after the opening.
     Latest,
     /// The consumer group's last commit; the oldest record where it has none.
     Committed,

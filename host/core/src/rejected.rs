@@ -1,4 +1,4 @@
-//! Notes that a pipeline leaves out because they are at fault.
+//! Records that a pipeline leaves out because they are at fault.
 //!
 //! A record is taken whole or not at all: where one of its rows is at fault, none of them goes on. So a record that was
 //! left out has left nothing behind, and can be taken in later without counting any of it twice.

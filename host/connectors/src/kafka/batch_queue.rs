@@ -40,7 +40,7 @@ impl Deref for Consumer {
     }
 }
 
-/// Notes that wait in the queue hold the broker's thread, and librdkafka waits for that thread before it empties the queue:
+/// Records that wait in the queue hold the broker's thread, and librdkafka waits for that thread before it empties the queue:
 /// it would hang. So they, and those that still come, go to a queue that is destroyed before the client is closed.
 impl Drop for Consumer {
     fn drop(&mut self) {

@@ -29,7 +29,7 @@ enum Sort {
 
 const SORTS: [Sort; 5] = [Sort::Good, Sort::Malformed, Sort::Rejected, Sort::Trap, Sort::Unfoldable];
 
-/// Notes that hold a number, and a code of what they are.
+/// Records that hold a number, and a code of what they are.
 struct Mixed(Vec<(i64, Sort, Vec<u8>)>);
 
 impl Mixed {

@@ -170,11 +170,11 @@ pub struct SealedRows {
 pub struct Outcome {
     /// The rows of a chain without a fold.
     pub output: Option<OutputRows>,
-    /// Notes that were left out because a row of them is at fault: each once, in their order.
+    /// Records that were left out because a row of them is at fault: each once, in their order.
     pub rejected: Vec<RejectedRow>,
     /// The first record that is not yet processed.
     pub next: usize,
-    /// Notes that were left out because of `ignore_parse_errors` or have no row, and values that were dropped, by reason.
+    /// Records that were left out because of `ignore_parse_errors` or have no row, and values that were dropped, by reason.
     pub notes: Vec<Note>,
     /// Rows that came after the end of one of their windows, whatever became of them.
     pub late: usize,

@@ -216,7 +216,7 @@ pub struct Decoded {
     pub ignored: usize,
     /// Reasons for the ignored records and the dropped values, with how often each occurred.
     pub notes: Vec<Note>,
-    /// Notes that can't be decoded and were left out, since [`AtFault::IsLeftOut`].
+    /// Records that can't be decoded and were left out, since [`AtFault::IsLeftOut`].
     pub rejected: Vec<RejectedRow>,
     /// The record that ended the decoding early, with `next` pointing at it.
     pub stopped: Option<BadRecord>,

@@ -43,7 +43,7 @@ pub struct Source {
 pub enum Start {
     /// The oldest record that is still there.
     Earliest,
-    /// Notes that come after the start.
+    /// Records that come after the start.
     Latest,
     /// The group's last commit; the oldest record where it has none.
     Committed,

@@ -79,7 +79,7 @@ pub struct Snapshot {
     /// Values that were dropped, or changed, on their way into columns: how many for each field and reason. Their records went on.
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,
-    /// Notes that are in the topic and not yet processed; none while that isn't known.
+    /// Records that are in the topic and not yet processed; none while that isn't known.
     pub lag: Option<u64>,
     /// Time that records waited for the last cut-over to other operators since the start, in microseconds.
     #[serde(default)]
