@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Int64Array, StringArray};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chain::{Join, Step as ChainStep};
+use crate::chain::{FoldWindow, Join, Step as ChainStep};
 use crate::checkpoint::{Changes, CheckpointStore, Group};
 use crate::constraint::{Constraint, Constraints};
 use crate::decode::{AtFault, JsonOptions, Origin as From, SourceColumn};
@@ -16,21 +16,26 @@ use crate::deploy::{Bounds, Operators};
 use crate::fold::{Backing, Keeping};
 use crate::interval::Interval;
 use crate::lookup::{Found, Lookup};
-use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Origin, Produced, TransformPlan};
+use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
 use crate::schema::{Field, Kind};
+use crate::window::{Emit, Late, Length, Window, WindowOptions};
 
 /// A number that the table doesn't take, nor a larger one.
 const UNFIT: i64 = 1_000_000;
+
+/// A number that the operator doesn't take.
+const REFUSED: i64 = 777;
 
 const P: Partition = Partition(0);
 
 /// A trial that tests don't outlast by chance.
 const LONG: Bounds = Bounds { time: Duration::from_secs(60), rows: 10_000 };
 
-/// Records of partition 0 that each hold a number. One below zero is no JSON.
+/// Records of partition 0 that each hold a number, which is their time too. One below zero is no JSON.
 struct Numbers {
     first: i64,
     texts: Vec<String>,
+    times: Vec<i64>,
     interval: [(Partition, Interval); 1],
 }
 
@@ -50,8 +55,8 @@ impl Records for Numbers {
     fn position(&self, i: usize) -> (Partition, Offset) {
         (P, Offset(self.first).advanced(i))
     }
-    fn timestamp(&self, _: usize) -> Option<i64> {
-        None
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        Some(self.times[i])
     }
     fn intervals(&self) -> &[(Partition, Interval)] {
         &self.interval
@@ -63,9 +68,10 @@ fn text(number: i64) -> String {
 }
 
 fn numbers(first: i64, numbers: impl IntoIterator<Item = i64>) -> Box<dyn Records> {
-    let texts: Vec<String> = numbers.into_iter().map(text).collect();
+    let times: Vec<i64> = numbers.into_iter().collect();
+    let texts: Vec<String> = times.iter().copied().map(text).collect();
     let interval = Interval::new(Offset(first), Offset(first).advanced(texts.len())).unwrap();
-    Box::new(Numbers { first, texts, interval: [(P, interval)] })
+    Box::new(Numbers { first, texts, times, interval: [(P, interval)] })
 }
 
 fn letter(offset: i64, number: i64) -> DeadLetter {
@@ -165,6 +171,12 @@ impl Operator for Sum {
         if self.added.is_away() {
             return Err(OperatorError::Interrupted);
         }
+        let values_of = values.arrays[0].as_primitive::<Int64Type>().values();
+        let refused = (0u32..).zip(values_of).filter(|(_, value)| **value == REFUSED);
+        let refused: Vec<_> = refused.map(|(row, _)| Rejection { row, reason: "no".to_owned() }).collect();
+        if !refused.is_empty() {
+            return Err(OperatorError::Rows(refused));
+        }
         let mut sums: Vec<i64> =
             states.arrays[0].as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect();
         for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>().values()) {
@@ -188,7 +200,7 @@ fn chain(steps: Vec<ChainStep>) -> Chain {
 }
 
 /// The records' numbers as rows.
-fn rows() -> Chain {
+pub fn rows() -> Chain {
     chain(Vec::new())
 }
 
@@ -198,17 +210,35 @@ fn looked_up(server: &Server) -> Chain {
     chain(vec![ChainStep::Lookup { key: 0, columns, join: Join::Left, lookup: Box::new(server.clone()) }])
 }
 
-/// A sum for each number, by an operator whose calls end early.
-fn interrupted(added: &Server, emitted: &Server) -> Chain {
+/// The operator of the sums, whose calls end early.
+fn sum(added: &Server, emitted: &Server) -> ChainStep {
     let transform = TransformPlan { reads: vec![], outputs: vec![("v".to_owned(), Origin::Input(0))] };
     let sum = vec![Field::new("sum", Kind::Int64)];
     let fold = FoldPlan { keys: vec![0], values: vec![0], state: sum.clone(), state_version: 1, outputs: sum };
     let operator = Sum { transform, fold, added: added.clone(), emitted: emitted.clone() };
-    chain(vec![ChainStep::Operator { name: "sum".to_owned(), instance: Box::new(operator) }])
+    ChainStep::Operator { name: "sum".to_owned(), instance: Box::new(operator) }
+}
+
+/// A sum for each number, by an operator whose calls end early.
+fn interrupted(added: &Server, emitted: &Server) -> Chain {
+    chain(vec![sum(added, emitted)])
+}
+
+/// A sum for each number and each 100 µs of the records' times, written once they are over.
+fn windows() -> Chain {
+    let column = |name: &str, kind, origin| SourceColumn { field: Field::new(name, kind), origin };
+    let columns =
+        [column("v", Kind::Int64, From::Field("v".to_owned())), column("t", Kind::Timestamp, From::Timestamp)];
+    let window = Window::Tumbling { size: Length::try_from(100).unwrap() };
+    let (lateness, idle_after) = (Duration::ZERO, Duration::from_secs(2));
+    let options = WindowOptions { window, lateness, idle_after, emit: Emit::Closed, late: Late::Drop };
+    let window = FoldWindow { time: "t".to_owned(), options };
+    let steps = vec![sum(&Server::well(), &Server::well())];
+    Chain::windowed(&columns, JsonOptions::default(), steps, Some(&window)).unwrap()
 }
 
 /// A sum for each number.
-fn sums() -> Chain {
+pub fn sums() -> Chain {
     interrupted(&Server::well(), &Server::well())
 }
 
@@ -802,4 +832,112 @@ fn a_trial_outlasts_groups_that_filled_the_memory_before_it_and_is_passed_once_i
     take(&mut lane, numbers(300, 1_000..1_300));
     let flush = handed_over(next(&mut lane, 0, Place::Free)).flush;
     assert!(!lane.is_on_trial() && flush.durable && flush.passed.is_some());
+}
+
+#[test]
+fn rows_of_a_trial_are_handed_over_as_of_the_generation_that_the_checkpoint_after_it_is_of() {
+    let mut lane = begun(sums(), SETTINGS);
+    for (id, generation) in [(1, 1), (2, 2)] {
+        let clock = 200_000 * id;
+        lane.on(swap(id, sums(), LONG), now(clock));
+        let last = handed_over(next(&mut lane, clock, Place::Free)).flush;
+        assert_eq!((last.head.generation, last.passed), (generation - 1, None));
+        take(&mut lane, numbers(id as i64 - 1, [5]));
+        next(&mut lane, clock, Place::Taken);
+        let trial = handed_over(next(&mut lane, clock + 1_000, Place::Free)).flush;
+        assert_eq!((shown(&trial), trial.durable), (vec![(5, 5 * id as i64)], false));
+        assert_eq!(trial.head, Checkpoint { generation, ..Checkpoint::default() });
+        let passed = handed_over(next(&mut lane, clock + 100_000, Place::Free)).flush;
+        assert_eq!((passed.head.generation, passed.durable, lane.head().generation), (generation, true, generation));
+        assert_eq!(passed.passed, Some(Operators::from([("sum".to_owned(), id.to_string())])));
+        lane.on(LaneEvent::Committed(lane.head().commits), now(clock + 100_000));
+    }
+}
+
+#[test]
+fn a_poll_waits_no_longer_than_what_waits_for_a_flush_may() {
+    let mut lane = begun(rows(), SETTINGS);
+    take(&mut lane, numbers(0, [1]));
+    handed_over(next(&mut lane, 0, Place::Free));
+    let waits = |lane: &mut Lane, millis, place| match next(lane, millis, place) {
+        LaneEffect::Poll { wait, .. } => wait.as_millis(),
+        _ => panic!("it polls"),
+    };
+    assert_eq!(waits(&mut lane, 995, Place::Free), LISTEN.as_millis(), "nothing waits");
+    take(&mut lane, numbers(1, [2]));
+    assert_eq!(waits(&mut lane, 900, Place::Free), LISTEN.as_millis());
+    assert_eq!(waits(&mut lane, 995, Place::Free), 5);
+    assert_eq!(waits(&mut lane, 995, Place::Taken), LISTEN.as_millis(), "without a place it isn't due any sooner");
+}
+
+#[test]
+fn the_source_is_asked_once_a_second_where_it_ends() {
+    let mut lane = Lane::new(rows(), Progress::default(), SETTINGS, Interrupt::default());
+    handed_over(lane.next_effect(now(0), Place::Free));
+    let mut asks = |millis| {
+        let asks = matches!(lane.next_effect(now(millis), Place::Free), LaneEffect::AskEnds);
+        if asks {
+            lane.on(LaneEvent::Ends(Ok(Ends::new())), now(millis));
+        }
+        asks
+    };
+    assert_eq!([0, 1, 999, 1_000, 1_001, 1_999, 2_000].map(&mut asks), [true, false, false, true, false, false, true]);
+}
+
+#[test]
+fn a_letter_names_the_operator_that_refused_its_record_also_where_that_is_on_trial() {
+    let mut lane = begun(sums(), SETTINGS);
+    let operators = |lane: &mut Lane, millis| {
+        let letters = handed_over(next(lane, millis, Place::Free)).flush.letters;
+        letters.into_iter().map(|letter| letter.operator).collect::<Vec<_>>()
+    };
+    take(&mut lane, numbers(0, [1, REFUSED]));
+    assert_eq!(operators(&mut lane, 0), [None], "the first checkpoint knows of none");
+    for id in [1, 2] {
+        let clock = 200_000 * id;
+        lane.on(swap(id, sums(), LONG), now(clock));
+        assert_eq!(operators(&mut lane, clock), []);
+        take(&mut lane, numbers(2 * id as i64, [1, REFUSED]));
+        assert_eq!(operators(&mut lane, clock + 1_000), [], "letters of a trial go with the first flush after it");
+        assert_eq!(operators(&mut lane, clock + 100_000), [Some(id.to_string())]);
+    }
+}
+
+#[test]
+fn rows_that_come_after_their_windows_are_said_and_nothing_of_none() {
+    let mut lane = begun(windows(), SETTINGS);
+    let late = |lane: &mut Lane| -> Vec<usize> {
+        next(lane, 0, Place::Taken);
+        let late = |report| if let Report::Late(rows) = report { Some(rows) } else { None };
+        lane.reports().into_iter().filter_map(late).collect()
+    };
+    take(&mut lane, numbers(0, [10, 20, 1_000]));
+    assert_eq!(late(&mut lane), [0; 0]);
+    take(&mut lane, numbers(3, [30, 1_010, 40]));
+    assert_eq!(late(&mut lane), [2]);
+}
+
+#[test]
+fn windows_end_without_a_partition_that_has_had_nothing_to_read_for_long_enough_and_only_without_such_a_one() {
+    const SILENT: Partition = Partition(1);
+    for (end, closes) in [(Offset(0), true), (Offset(1), false)] {
+        let mut chain = windows();
+        chain.fold_mut().and_then(Fold::windows).unwrap().watermark().expect(SILENT);
+        let mut lane = begun(chain, SETTINGS);
+        take(&mut lane, numbers(0, [10, 250]));
+        let mut rows = Vec::new();
+        for millis in (0..5_000).step_by(500) {
+            match lane.next_effect(now(millis), Place::Free) {
+                LaneEffect::AskEnds => {
+                    lane.on(LaneEvent::Ends(Ok(Ends::from([(P, Offset(2)), (SILENT, end)]))), now(millis))
+                }
+                LaneEffect::HandOver(handover) if handover.flush.rows() > 0 => {
+                    rows.push((millis, handover.flush.rows()))
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(rows.len(), usize::from(closes), "{rows:?}");
+        assert!(rows.iter().all(|(millis, rows)| *millis >= 2_000 && *rows == 1), "{rows:?}");
+    }
 }
