@@ -58,7 +58,7 @@ impl<T: Send + 'static> Answers<T> {
         }
         let (give, answers) = sync_channel(1);
         let begun = Answers { path: path.to_owned(), answers, over: Arc::default() };
-        let end = End { path: path.to_owned(), over: Arc::clone(&begun.over) };
+        let end = EndOfAsking { path: path.to_owned(), over: Arc::clone(&begun.over) };
         std::thread::Builder::new().name("file system".to_owned()).spawn(move || {
             let _end = end;
             work(&give);
@@ -86,12 +86,12 @@ impl<T: Send + 'static> Answers<T> {
 }
 
 /// Guard that reports the end of a thread that asks, in whatever way it ends.
-struct End {
+struct EndOfAsking {
     path: PathBuf,
     over: Arc<AtomicBool>,
 }
 
-impl Drop for End {
+impl Drop for EndOfAsking {
     fn drop(&mut self) {
         // Under the lock, so that nobody says that it hangs after this.
         let mut hanging = hanging();

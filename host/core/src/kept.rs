@@ -11,13 +11,13 @@ use crate::records::Records;
 pub struct KeptRecords {
     topic: String,
     letter_topic: String,
-    records: Vec<Kept>,
+    records: Vec<KeptRecord>,
     /// The keys and values, one after the other.
     bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptRecord {
     position: (Partition, Offset),
     timestamp: Option<i64>,
     key: Option<Range<usize>>,
@@ -46,7 +46,7 @@ impl KeptRecords {
                 (key, value) = (kept.copy(records.key(*record)), kept.copy(records.value(*record)));
                 timestamp = records.timestamp(*record);
             }
-            kept.records.push(Kept { position, timestamp, key, value });
+            kept.records.push(KeptRecord { position, timestamp, key, value });
         }
         kept
     }
@@ -76,7 +76,7 @@ impl Records for KeptRecords {
     }
 
     fn memory(&self) -> usize {
-        self.bytes.capacity() + self.records.capacity() * size_of::<Kept>()
+        self.bytes.capacity() + self.records.capacity() * size_of::<KeptRecord>()
     }
 
     fn value(&self, i: usize) -> Option<&[u8]> {

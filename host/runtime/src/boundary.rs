@@ -16,7 +16,7 @@ use crate::generated::exports::sluice::operator::{fold, transform};
 use crate::generated::sluice::operator::types;
 use crate::guest::Guest;
 
-type Answer<T> = wasmtime::Result<Result<T, String>>;
+type GuestResult<T> = wasmtime::Result<Result<T, String>>;
 
 /// The linker of what operators may import: everything of the contract, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
@@ -77,7 +77,7 @@ impl Exports {
         store: &mut Store<Guest>,
         config: &str,
         input: &[Field],
-    ) -> Answer<TransformPlan> {
+    ) -> GuestResult<TransformPlan> {
         let answer = self.transform.call_open(store, config, &lent_fields(input))?;
         Ok(answer.map(|plan| TransformPlan {
             reads: plan.reads.into_iter().map(index).collect(),
@@ -85,7 +85,7 @@ impl Exports {
         }))
     }
 
-    pub(crate) fn open_fold(&self, store: &mut Store<Guest>, config: &str, input: &[Field]) -> Answer<FoldPlan> {
+    pub(crate) fn open_fold(&self, store: &mut Store<Guest>, config: &str, input: &[Field]) -> GuestResult<FoldPlan> {
         let answer = self.fold()?.call_open(store, config, &lent_fields(input))?;
         Ok(answer.map(|plan| FoldPlan {
             keys: plan.keys.into_iter().map(index).collect(),
@@ -96,7 +96,7 @@ impl Exports {
         }))
     }
 
-    pub(crate) fn process(&self, store: &mut Store<Guest>, input: &LentBatch) -> Answer<Processed> {
+    pub(crate) fn process(&self, store: &mut Store<Guest>, input: &LentBatch) -> GuestResult<Processed> {
         let answer = self.transform.call_process(store, batch(input.rows, &columns(input)))?;
         Ok(answer.map(|produced| Processed {
             rows: produced.rows,
@@ -112,19 +112,24 @@ impl Exports {
         groups: &[i32],
         values: &LentBatch,
         states: &LentBatch,
-    ) -> Answer<Vec<Answered>> {
+    ) -> GuestResult<Vec<Answered>> {
         let (value_columns, state_columns) = (columns(values), columns(states));
         let (values, states) = (batch(values.rows, &value_columns), batch(states.rows, &state_columns));
         converted(self.fold()?.call_accumulate(store, group_bytes(groups), values, states))
     }
 
-    pub(crate) fn merge(&self, store: &mut Store<Guest>, left: &LentBatch, right: &LentBatch) -> Answer<Vec<Answered>> {
+    pub(crate) fn merge(
+        &self,
+        store: &mut Store<Guest>,
+        left: &LentBatch,
+        right: &LentBatch,
+    ) -> GuestResult<Vec<Answered>> {
         let (left_columns, right_columns) = (columns(left), columns(right));
         let (left, right) = (batch(left.rows, &left_columns), batch(right.rows, &right_columns));
         converted(self.fold()?.call_merge(store, left, right))
     }
 
-    pub(crate) fn emit(&self, store: &mut Store<Guest>, states: &LentBatch) -> Answer<Vec<Answered>> {
+    pub(crate) fn emit(&self, store: &mut Store<Guest>, states: &LentBatch) -> GuestResult<Vec<Answered>> {
         converted(self.fold()?.call_emit(store, batch(states.rows, &columns(states))))
     }
 
@@ -134,7 +139,7 @@ impl Exports {
         version: u32,
         state: &[Field],
         states: &LentBatch,
-    ) -> Answer<Vec<Answered>> {
+    ) -> GuestResult<Vec<Answered>> {
         let columns = columns(states);
         let states = batch(states.rows, &columns);
         converted(self.fold()?.call_migrate(store, version, &lent_fields(state), states))
@@ -195,7 +200,7 @@ fn batch<'a>(rows: u32, columns: &'a [types::ColumnParam<'a>]) -> types::Batch<'
     types::Batch { rows, columns }
 }
 
-fn converted(answer: Answer<Vec<types::ColumnResult>>) -> Answer<Vec<Answered>> {
+fn converted(answer: GuestResult<Vec<types::ColumnResult>>) -> GuestResult<Vec<Answered>> {
     answer.map(|answer| answer.map(answered))
 }
 

@@ -56,13 +56,13 @@ impl Gate {
         let full = |through: &mut usize| *through >= COMPILED_AT_ONCE;
         let through = self.left.wait_while(lock(&self.through), full);
         *through.unwrap_or_else(PoisonError::into_inner) += 1;
-        Place(self)
+        Admission(self)
     }
 }
 
-struct Place<'a>(&'a Gate);
+struct Admission<'a>(&'a Gate);
 
-impl Drop for Place<'_> {
+impl Drop for Admission<'_> {
     fn drop(&mut self) {
         *lock(&self.0.through) -= 1;
         self.0.left.notify_one();

@@ -85,7 +85,7 @@ pub struct Directory {
     files: BTreeMap<String, File>,
     deployed: Deployed,
     at_once: Arc<Semaphore>,
-    answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+    answers: (mpsc::UnboundedSender<TaskReport>, mpsc::UnboundedReceiver<TaskReport>),
     asked: Vec<Asked>,
 }
 
@@ -122,7 +122,7 @@ enum Look {
 }
 
 /// Report of a task.
-enum Answer {
+enum TaskReport {
     Unchanged(String, Option<Seen>),
     /// The file system doesn't answer; the task waits on.
     Hangs(String),
@@ -212,9 +212,9 @@ impl Directory {
     }
 
     /// Takes a task's report; returns true if the result should be published.
-    fn hear(&mut self, answer: Answer) -> bool {
+    fn hear(&mut self, answer: TaskReport) -> bool {
         match answer {
-            Answer::Hangs(name) => {
+            TaskReport::Hangs(name) => {
                 self.is_asked_no_more(&name);
                 if let Some(file) = self.files.get_mut(&name) {
                     file.hung = true;
@@ -223,7 +223,7 @@ impl Directory {
                 let reason = format!("{}: {}", path.display(), no_answer());
                 self.files.contains_key(&name) && self.refuse(&name, reason)
             }
-            Answer::Unchanged(name, seen) => {
+            TaskReport::Unchanged(name, seen) => {
                 let Some(file) = self.ended(&name) else { return false };
                 if std::mem::take(&mut file.hung) {
                     // What it is was no longer said.
@@ -234,12 +234,12 @@ impl Directory {
                 }
                 false
             }
-            Answer::Unreadable(name, reason) => {
+            TaskReport::Unreadable(name, reason) => {
                 let Some(file) = self.ended(&name) else { return false };
                 (file.seen, file.again, file.hung) = (None, None, false);
                 self.refuse(&name, reason)
             }
-            Answer::Compiled(name, seen, compiled) => {
+            TaskReport::Compiled(name, seen, compiled) => {
                 let Some(file) = self.ended(&name) else { return false };
                 let put_again = file.seen.as_ref().is_none_or(|before| before.stamp != seen.stamp);
                 (file.seen, file.hung) = (Some(seen), false);
@@ -321,7 +321,7 @@ struct Task {
     before: Option<Seen>,
     runtime: Arc<Runtime>,
     at_once: Arc<Semaphore>,
-    answers: mpsc::UnboundedSender<Answer>,
+    answers: mpsc::UnboundedSender<TaskReport>,
 }
 
 impl Task {
@@ -331,20 +331,20 @@ impl Task {
         let _ = self.answers.send(answer);
     }
 
-    async fn answer(&self) -> Answer {
-        let defect = |error| Answer::Unreadable(self.name.clone(), format!("{error}; this is a defect"));
+    async fn answer(&self) -> TaskReport {
+        let defect = |error| TaskReport::Unreadable(self.name.clone(), format!("{error}; this is a defect"));
         let (path, before) = (self.path.clone(), self.before.clone().filter(|_| self.look == Look::IfChanged));
         let unchanged = tokio::task::spawn_blocking(move || {
             before.is_some_and(|seen| seen.settled && Stamp::of(&path).is_ok_and(|stamp| stamp == seen.stamp))
         });
         match self.patiently(unchanged).await {
-            Ok(true) => return Answer::Unchanged(self.name.clone(), None),
+            Ok(true) => return TaskReport::Unchanged(self.name.clone(), None),
             Ok(false) => {}
             Err(error) => return defect(error),
         }
         // What is read is in memory until it is compiled. One that hangs has nothing there, and gives its place to others.
         let Ok(place) = self.at_once.acquire().await else {
-            return Answer::Unchanged(self.name.clone(), None);
+            return TaskReport::Unchanged(self.name.clone(), None);
         };
         let path = self.path.clone();
         let mut reading = tokio::task::spawn_blocking(move || read(&path));
@@ -353,21 +353,21 @@ impl Task {
             Ok(read) => (read, Some(place)),
             Err(_) => {
                 drop(place);
-                let _ = self.answers.send(Answer::Hangs(self.name.clone()));
+                let _ = self.answers.send(TaskReport::Hangs(self.name.clone()));
                 (reading.await, self.at_once.acquire().await.ok())
             }
         };
         let (seen, bytes) = match read {
             Ok(Ok(read)) => read,
             Ok(Err(reason)) => {
-                return Answer::Unreadable(self.name.clone(), format!("{}: {reason}", self.path.display()));
+                return TaskReport::Unreadable(self.name.clone(), format!("{}: {reason}", self.path.display()));
             }
             Err(error) => return defect(error),
         };
         if self.look == Look::IfChanged
             && self.before.as_ref().is_some_and(|before| (before.stamp, before.digest) == (seen.stamp, seen.digest))
         {
-            return Answer::Unchanged(self.name.clone(), Some(seen));
+            return TaskReport::Unchanged(self.name.clone(), Some(seen));
         }
         let (runtime, asked) = (Arc::clone(&self.runtime), self.look == Look::Asked);
         let compiled = tokio::task::spawn_blocking(move || {
@@ -377,7 +377,7 @@ impl Task {
             runtime.compile(&bytes)
         });
         match compiled.await {
-            Ok(compiled) => Answer::Compiled(self.name.clone(), seen, compiled),
+            Ok(compiled) => TaskReport::Compiled(self.name.clone(), seen, compiled),
             Err(error) => defect(error),
         }
     }
@@ -387,7 +387,7 @@ impl Task {
         match tokio::time::timeout(PATIENCE, &mut work).await {
             Ok(done) => done,
             Err(_) => {
-                let _ = self.answers.send(Answer::Hangs(self.name.clone()));
+                let _ = self.answers.send(TaskReport::Hangs(self.name.clone()));
                 work.await
             }
         }

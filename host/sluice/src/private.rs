@@ -13,7 +13,7 @@ const OTHERS_WRITE: u32 = 0o022;
 
 /// State in which a directory was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum Privacy {
     /// Only this user could write to the directory.
     Ours,
     /// Other users could write to the directory: anybody may have put its content there.
@@ -21,7 +21,7 @@ pub enum Found {
 }
 
 /// Makes the directory, or closes it to others; an error if it is another user's.
-pub fn directory(path: &Path) -> Result<Found, Error> {
+pub fn directory(path: &Path) -> Result<Privacy, Error> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_dir() => Err(Error::new(ErrorKind::NotADirectory, "it is not a directory")),
         Ok(metadata) => {
@@ -40,10 +40,10 @@ pub fn directory(path: &Path) -> Result<Found, Error> {
                 fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
                 tracing::info!("{}: closed to other users: its mode was {mode:o}, and is {PRIVATE:o}", path.display());
             }
-            Ok(if mode & OTHERS_WRITE == 0 { Found::Ours } else { Found::Open })
+            Ok(if mode & OTHERS_WRITE == 0 { Privacy::Ours } else { Privacy::Open })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(PRIVATE).create(path).map(|()| Found::Ours)
+            DirBuilder::new().recursive(true).mode(PRIVATE).create(path).map(|()| Privacy::Ours)
         }
         Err(error) => Err(error),
     }
@@ -51,7 +51,7 @@ pub fn directory(path: &Path) -> Result<Found, Error> {
 
 /// Makes the directory of a cache private. If others could have written to it, its content is removed, since it can be made anew.
 pub fn cache(path: &Path) -> Result<(), Error> {
-    if directory(path)? == Found::Open {
+    if directory(path)? == Privacy::Open {
         tracing::warn!("{}: others could write to it; what is in it is removed, and made anew", path.display());
         fs::remove_dir_all(path)?;
         directory(path)?;
@@ -71,9 +71,9 @@ mod tests {
     fn a_directory_is_made_for_its_owner_and_one_that_is_there_is_closed() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a/b");
-        assert_eq!(directory(&path).unwrap(), Found::Ours);
+        assert_eq!(directory(&path).unwrap(), Privacy::Ours);
         assert_eq!(mode(&path), PRIVATE);
-        for (open, found) in [(0o755, Found::Ours), (0o770, Found::Open), (0o777, Found::Open)] {
+        for (open, found) in [(0o755, Privacy::Ours), (0o770, Privacy::Open), (0o777, Privacy::Open)] {
             fs::set_permissions(&path, Permissions::from_mode(open)).unwrap();
             assert_eq!(directory(&path).unwrap(), found);
             assert_eq!(mode(&path), PRIVATE);

@@ -19,7 +19,7 @@ mod record;
 use std::num::NonZeroU32;
 
 use noise::Noise;
-use random::{Random, Share};
+use random::{Probability, Random};
 use record::{Provinces, Record, USERS};
 
 pub use noise::FIRST_UNKNOWN_ROOM;
@@ -92,7 +92,7 @@ pub struct Generator {
     rooms: NonZeroU32,
     random: Random,
     noise: Noise,
-    malformed: Share,
+    malformed: Probability,
     provinces: Provinces,
     record: Record,
     made: u64,
@@ -105,8 +105,8 @@ impl Generator {
             users: options.users,
             rooms: options.rooms,
             random: Random::new(options.seed),
-            noise: Noise::new(Share::of(options.noise), options.surprise_after),
-            malformed: Share::of(options.malformed),
+            noise: Noise::new(Probability::of(options.noise), options.surprise_after),
+            malformed: Probability::of(options.malformed),
             provinces: Provinces::escaped(),
             record: Record::default(),
             made: 0,

@@ -1,7 +1,7 @@
 //! Noise makes what real topics hold besides: the records that pipelines get wrong.
 
 use super::Stream;
-use super::random::{Random, Share};
+use super::random::{Probability, Random};
 use super::record::{Record, Value};
 
 /// Rooms from here up are in no dimension.
@@ -41,14 +41,14 @@ const OF_GIFT: [Disturbance; 5] =
 
 /// Disturbs some records, each in one way.
 pub(super) struct Noise {
-    share: Share,
+    share: Probability,
     surprise_after: u64,
     entries: Memory,
     gifts: Memory,
 }
 
 impl Noise {
-    pub fn new(share: Share, surprise_after: u64) -> Noise {
+    pub fn new(share: Probability, surprise_after: u64) -> Noise {
         Noise { share, surprise_after, entries: Memory::default(), gifts: Memory::default() }
     }
 

@@ -13,12 +13,12 @@ pub(super) struct Random {
 
 /// The share of times that something happens: a part of 2³².
 #[derive(Clone, Copy)]
-pub(super) struct Share(u64);
+pub(super) struct Probability(u64);
 
-impl Share {
+impl Probability {
     /// Makes a share, from 0, never, to 1, always; what lies outside is taken for the nearer of the two, and a number that is none for 0.
-    pub fn of(share: f64) -> Share {
-        Share((share.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64)
+    pub fn of(share: f64) -> Probability {
+        Probability((share.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64)
     }
 
     /// Says whether it never happens.
@@ -44,7 +44,7 @@ impl Random {
     }
 
     /// Draws nothing for a share of zero, so that noise that is off changes no record.
-    pub fn chance(&mut self, share: Share) -> bool {
+    pub fn chance(&mut self, share: Probability) -> bool {
         !share.is_zero() && u64::from(self.pcg.next_u32()) < share.0
     }
 

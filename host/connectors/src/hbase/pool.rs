@@ -36,11 +36,11 @@ pub(super) enum Fault {
 /// Connections to one server.
 pub(super) struct Pool {
     address: String,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     returned: Condvar,
 }
 
-struct State {
+struct PoolState {
     /// The number of further calls that may be under way.
     free: usize,
     /// Connections that nobody uses, at most as many as may be under way: each was under way once.
@@ -61,7 +61,7 @@ struct Lease<'a> {
 impl Pool {
     pub(super) fn new(address: String, connections: usize) -> Pool {
         let (framing, idle) = (Framing::Plain, Vec::new());
-        let state = State { free: connections, idle, framing, answered: false, closed: None };
+        let state = PoolState { free: connections, idle, framing, answered: false, closed: None };
         Pool { address, state: Mutex::new(state), returned: Condvar::new() }
     }
 
@@ -127,7 +127,7 @@ impl Pool {
         Ok(Lease { pool: self })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

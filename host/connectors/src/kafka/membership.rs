@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::claim::Claim;
 use super::peers::Name;
-use super::standing::{Now, Shared};
+use super::standing::{MemberState, Shared};
 use super::{KafkaConnection, config, member};
 use crate::source::SourceError;
 
@@ -71,7 +71,7 @@ impl Membership {
             me: me.host,
             want,
             session: config::session(&config),
-            now: Mutex::new(Now::new(part)),
+            now: Mutex::new(MemberState::new(part)),
             changed: Condvar::new(),
             published: watch::Sender::new(Standing::Joining),
         });
@@ -96,7 +96,7 @@ impl Membership {
     pub(super) fn claim(&self) -> Result<Claim, SourceError> {
         let shared = &self.shared;
         let undecided =
-            |now: &mut Now| !now.leaving && matches!(now.standing(), Standing::Joining | Standing::GivingBack);
+            |now: &mut MemberState| !now.leaving && matches!(now.standing(), Standing::Joining | Standing::GivingBack);
         let waited = shared.changed.wait_timeout_while(shared.now(), JOIN_PATIENCE, undecided);
         let (mut now, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match now.standing() {

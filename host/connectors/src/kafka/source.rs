@@ -21,7 +21,7 @@ use super::records::KafkaRecords;
 use super::reports::is_refusal;
 use super::starts::{Starts, gone};
 use super::topic::{Edge, PATIENCE, Topic, refused};
-use super::watch::{Found, Watch};
+use super::watch::{TopicChange, Watch};
 use super::{KafkaConnection, config, sameness};
 use crate::source::{Committer, Source, SourceError, Subscription, check_identity};
 
@@ -118,10 +118,10 @@ impl KafkaSource {
     fn take_up_found(&mut self) -> Result<(), SourceError> {
         match self.watch.as_ref().and_then(Watch::found) {
             None => {}
-            Some(Found::Trouble(why)) => self.waiting = Some(why),
+            Some(TopicChange::Trouble(why)) => self.waiting = Some(why),
             // The group gives them to somebody.
-            Some(Found::Partitions(_)) if self.claim.is_some() => {}
-            Some(Found::Partitions(starts)) => {
+            Some(TopicChange::Partitions(_)) if self.claim.is_some() => {}
+            Some(TopicChange::Partitions(starts)) => {
                 tracing::info!(target: "kafka", topic = %self.topic.name, partitions = starts.len(), "partitions added");
                 self.assign(&starts)?;
                 self.starts.extend(starts);

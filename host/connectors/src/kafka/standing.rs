@@ -33,12 +33,12 @@ pub(super) struct Shared {
     pub me: String,
     pub want: Want,
     pub session: Duration,
-    pub now: Mutex<Now>,
+    pub now: Mutex<MemberState>,
     pub changed: Condvar,
     pub published: watch::Sender<Standing>,
 }
 
-pub(super) struct Now {
+pub(super) struct MemberState {
     pub part: Part,
     /// Standing that explains why no partitions are given.
     pub notice: Option<Standing>,
@@ -51,9 +51,9 @@ pub(super) struct Now {
     client: Weak<MemberClient>,
 }
 
-impl Now {
-    pub fn new(part: Part) -> Now {
-        Now { part, notice: None, claims: 0, leaving: false, expelled: false, client: Weak::new() }
+impl MemberState {
+    pub fn new(part: Part) -> MemberState {
+        MemberState { part, notice: None, claims: 0, leaving: false, expelled: false, client: Weak::new() }
     }
 
     pub fn standing(&self) -> Standing {
@@ -65,16 +65,16 @@ impl Now {
 }
 
 impl Shared {
-    pub fn now(&self) -> MutexGuard<'_, Now> {
+    pub fn now(&self) -> MutexGuard<'_, MemberState> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn look<T>(&self, look: impl FnOnce(&Now) -> T) -> T {
+    pub fn look<T>(&self, look: impl FnOnce(&MemberState) -> T) -> T {
         look(&self.now())
     }
 
     /// Changes something, and says what follows.
-    pub fn update(&self, change: impl FnOnce(&mut Now)) {
+    pub fn update(&self, change: impl FnOnce(&mut MemberState)) {
         let mut now = self.now();
         change(&mut now);
         let standing = now.standing();
@@ -95,7 +95,7 @@ impl Shared {
         }
         let asked = Stopwatch::start();
         self.update(|now| now.part.asked_back());
-        let busy = |now: &mut Now| now.claims > 0 && !now.leaving;
+        let busy = |now: &mut MemberState| now.claims > 0 && !now.leaving;
         let waited = self.changed.wait_timeout_while(self.now(), GIVE_BACK_PATIENCE, busy);
         let over = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
         if over {

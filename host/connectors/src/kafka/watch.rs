@@ -20,14 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Dropping this waits until the thread is gone, after the question that is under way if there is one: the client must be
 /// closed by somebody who waits for it, not by a thread that the process's exit overtakes.
 pub(super) struct Watch {
-    found: Receiver<Found>,
+    found: Receiver<TopicChange>,
     /// Sender that ends the thread when it is dropped. It and the thread are there until the drop.
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Change that a look found.
-pub(super) enum Found {
+pub(super) enum TopicChange {
     /// New partitions and their beginnings.
     Partitions(BTreeMap<Partition, Offset>),
     /// The topic doesn't exist any more, or may not be read; librdkafka says nothing of it.
@@ -45,7 +45,7 @@ impl Watch {
     }
 
     /// Returns the change that was found since the last call, if there is one.
-    pub fn found(&self) -> Option<Found> {
+    pub fn found(&self) -> Option<TopicChange> {
         self.found.try_recv().ok()
     }
 }
@@ -58,7 +58,7 @@ impl Drop for Watch {
     }
 }
 
-fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<Found>, ended: &Receiver<()>) {
+fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<TopicChange>, ended: &Receiver<()>) {
     while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
         // A panic in there was logged: the next look may do better.
         let Ok(added) = catch_unwind(AssertUnwindSafe(|| added(topic, known))) else { continue };
@@ -66,10 +66,10 @@ fn watch(topic: &Topic, mut known: i32, interval: Duration, report: &SyncSender<
             Ok(starts) if starts.is_empty() => continue,
             Ok(starts) => {
                 let count = i32::try_from(starts.len()).unwrap_or(0);
-                (Found::Partitions(starts), count)
+                (TopicChange::Partitions(starts), count)
             }
             Err(error @ (SourceError::Unusable(_) | SourceError::Another { .. })) => {
-                (Found::Trouble(error.to_string()), 0)
+                (TopicChange::Trouble(error.to_string()), 0)
             }
             // The cluster is away, and librdkafka says so itself.
             Err(SourceError::Unavailable(_) | SourceError::Held(_)) => continue,

@@ -8,7 +8,7 @@ use super::{Letter, Place};
 
 /// Letter as a line of JSON. Bytes that are no text are hexadecimal, under another name.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct LetterLine {
     pipeline: String,
     topic: String,
     record_partition: i32,
@@ -45,7 +45,7 @@ struct Known {
 pub(super) fn written(pipeline: &str, letter: &DeadLetter) -> Result<Vec<u8>, serde_json::Error> {
     let (record_key, record_key_hex) = text_or_hex(letter.key.as_deref());
     let (record_value, record_value_hex) = text_or_hex(letter.value.as_deref());
-    serde_json::to_vec(&Line {
+    serde_json::to_vec(&LetterLine {
         pipeline: pipeline.to_owned(),
         topic: letter.id.topic.clone(),
         record_partition: letter.id.partition.0,
@@ -65,7 +65,7 @@ pub(super) fn written(pipeline: &str, letter: &DeadLetter) -> Result<Vec<u8>, se
 
 /// The letter of a line, or why it is none.
 pub(super) fn read(line: &[u8]) -> Result<Letter, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let line: LetterLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let bytes = |text: Option<String>, digits: Option<String>| match digits {
         Some(digits) => hex_bytes(&digits).map(Some).ok_or("hexadecimal digits that are none"),
         None => Ok(text.map(String::into_bytes)),

@@ -6,7 +6,7 @@ use sluice_core::records::Records;
 use sluice_core::{Interval, Offset, Partition};
 
 /// The place of a line: `start..end` of its run's block. Blocks are far smaller than 4 GiB.
-struct Line {
+struct LineSpan {
     run: u32,
     start: u32,
     end: u32,
@@ -24,7 +24,7 @@ struct Run {
 pub(super) struct LogRecords {
     topic: Arc<str>,
     runs: Vec<Run>,
-    lines: Vec<Line>,
+    lines: Vec<LineSpan>,
     intervals: Vec<(Partition, Interval)>,
 }
 
@@ -48,7 +48,7 @@ impl LogRecords {
         let mut start = at;
         for end in memchr::memchr_iter(b'\n', &block[at..]).take(max) {
             let end = at + end;
-            self.lines.push(Line { run, start: start as u32, end: end as u32 });
+            self.lines.push(LineSpan { run, start: start as u32, end: end as u32 });
             start = end + 1;
         }
         let added = self.lines.len() - first_line;

@@ -49,13 +49,13 @@ struct MysqlSession {
 }
 
 /// The answer that a transaction came to.
-struct Answer {
+struct Answered {
     rows: Vec<MySqlRow>,
     changed: u64,
 }
 
 impl MysqlSession {
-    async fn run(&mut self, statements: &[Statement]) -> Result<Answer, SinkError> {
+    async fn run(&mut self, statements: &[Statement]) -> Result<Answered, SinkError> {
         let lease = self.server.lease().await?;
         let was_idle = lease.was_idle;
         match self.transaction(lease, statements).await {
@@ -66,9 +66,9 @@ impl MysqlSession {
         self.transaction(lease, statements).await.map_err(|e| error::sink_error(&self.server, &e))
     }
 
-    async fn transaction(&mut self, mut lease: Lease, statements: &[Statement]) -> Result<Answer, sqlx::Error> {
+    async fn transaction(&mut self, mut lease: Lease, statements: &[Statement]) -> Result<Answered, sqlx::Error> {
         let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        let mut answer = Answer { rows: Vec::new(), changed: 0 };
+        let mut answer = Answered { rows: Vec::new(), changed: 0 };
         for statement in statements {
             let arguments = arguments(statement).map_err(sqlx::Error::Encode)?;
             let query = sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), arguments);

@@ -32,12 +32,12 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     /// Fair: who waits longest comes next.
     free: Arc<Semaphore>,
-    places: Mutex<Vec<Place>>,
+    places: Mutex<Vec<Vacancy>>,
     users: AtomicUsize,
 }
 
 /// The place where a connection may be.
-enum Place {
+enum Vacancy {
     Empty,
     Idle(Box<MySqlConnection>),
     Taken,
@@ -48,7 +48,7 @@ impl Pool {
     pub fn new(connections: u32) -> Pool {
         let places = connections.max(1) as usize;
         let free = Arc::new(Semaphore::new(places));
-        let places = Mutex::new((0..places).map(|_| Place::Empty).collect());
+        let places = Mutex::new((0..places).map(|_| Vacancy::Empty).collect());
         Pool(Arc::new(Shared { free, places, users: AtomicUsize::default() }))
     }
 
@@ -69,9 +69,9 @@ impl Pool {
         let permit = tokio::time::timeout(LEASE_TIMEOUT, free).await.ok()?.ok()?;
         let mut places = self.0.places();
         let index = choose(&places, home)?;
-        let idle = match std::mem::replace(&mut places[index], Place::Taken) {
-            Place::Idle(connection) => Some(connection),
-            Place::Empty | Place::Taken => None,
+        let idle = match std::mem::replace(&mut places[index], Vacancy::Taken) {
+            Vacancy::Idle(connection) => Some(connection),
+            Vacancy::Empty | Vacancy::Taken => None,
         };
         drop(places);
         Some((Slot { pool: Arc::clone(&self.0), index, _permit: permit }, idle))
@@ -79,18 +79,18 @@ impl Pool {
 }
 
 impl Shared {
-    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+    fn places(&self) -> MutexGuard<'_, Vec<Vacancy>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Chooses a place: the home place unless it is taken, then one with a connection, then one that may get a connection.
-fn choose(places: &[Place], home: usize) -> Option<usize> {
-    if !matches!(places.get(home), None | Some(Place::Taken)) {
+fn choose(places: &[Vacancy], home: usize) -> Option<usize> {
+    if !matches!(places.get(home), None | Some(Vacancy::Taken)) {
         return Some(home);
     }
-    let idle = places.iter().position(|place| matches!(place, Place::Idle(_)));
-    idle.or_else(|| places.iter().position(|place| matches!(place, Place::Empty)))
+    let idle = places.iter().position(|place| matches!(place, Vacancy::Idle(_)));
+    idle.or_else(|| places.iter().position(|place| matches!(place, Vacancy::Empty)))
 }
 
 impl Default for Pool {
@@ -116,8 +116,8 @@ pub(super) struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let place = &mut self.pool.places()[self.index];
-        if matches!(place, Place::Taken) {
-            *place = Place::Empty;
+        if matches!(place, Vacancy::Taken) {
+            *place = Vacancy::Empty;
         }
     }
 }
@@ -140,7 +140,7 @@ impl Lease {
     /// Gives the connection back for the next user; no transaction may be open.
     pub(super) fn give_back(self) {
         let Lease { connection, slot, .. } = self;
-        slot.pool.places()[slot.index] = Place::Idle(connection);
+        slot.pool.places()[slot.index] = Vacancy::Idle(connection);
     }
 }
 

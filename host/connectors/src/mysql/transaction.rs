@@ -14,7 +14,9 @@ use super::session::Server;
 use super::{MysqlConnection, error, identity, sink};
 use crate::found::Watched;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
-use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
+use crate::sql::{
+    CheckpointRow, CheckpointSql, Dialect, Statement, TransactionPoint, UpsertPlan, letter_target, line, written,
+};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
 /// The question whether the engine of a table takes part in transactions.
@@ -115,7 +117,7 @@ async fn create_checkpoint(server: &Server, connection: &mut MySqlConnection) ->
     })
 }
 
-async fn lines(connection: &mut MySqlConnection, statement: &Statement) -> Result<Vec<Line>, sqlx::Error> {
+async fn lines(connection: &mut MySqlConnection, statement: &Statement) -> Result<Vec<CheckpointRow>, sqlx::Error> {
     let rows = query(statement)?.fetch_all(connection).await?;
     rows.iter().map(line).collect()
 }
@@ -145,8 +147,8 @@ impl MysqlTransactions {
         let lock = self.sql.lock(before, after);
         let lines = self.inserts.run(&self.server, lines(&mut lease, &lock)).await?;
         match self.sql.compare(&lines, before, after) {
-            Ok(Found::Before) => self.write(&mut lease, transaction).await?,
-            Ok(Found::After) => {}
+            Ok(TransactionPoint::Before) => self.write(&mut lease, transaction).await?,
+            Ok(TransactionPoint::After) => {}
             Err(misfit) => {
                 return Err(Failure::Other(SinkError::Unusable(format!("{}, `{TABLE}`: {misfit}", self.server))));
             }

@@ -28,7 +28,7 @@ pub(crate) struct CheckpointSql {
 
 /// A line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct CheckpointRow {
     topic: String,
     partition: Partition,
     interval: Interval,
@@ -39,7 +39,7 @@ pub(crate) struct Line {
 
 /// The point that the database is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum TransactionPoint {
     /// The point where the transaction begins.
     Before,
     /// The rows are where this transaction ends, and this host wrote them: it was committed, and the answer was lost.
@@ -114,28 +114,34 @@ impl CheckpointSql {
     }
 
     /// Says whether a transaction fits on these lines; else a sentence with both numbers.
-    pub(crate) fn compare(&self, lines: &[Line], before: &Written, after: &Written) -> Result<Found, String> {
+    pub(crate) fn compare(
+        &self,
+        lines: &[CheckpointRow],
+        before: &Written,
+        after: &Written,
+    ) -> Result<TransactionPoint, String> {
         let asked = asked(before, after);
         let line = |partition| lines.iter().find(|line| line.partition == partition);
-        let is_at = |end: fn(&Step) -> Option<Offset>| {
+        let is_at = |end: fn(&Movement) -> Option<Offset>| {
             asked.iter().all(|(partition, step)| line(*partition).map(|line| line.interval.end()) == end(step))
         };
         if is_at(|step| step.before) {
-            return Ok(Found::Before);
+            return Ok(TransactionPoint::Before);
         }
         // Another host that reads the same may be as far; and its retries count as many, but of other letters.
         let ours = asked.keys().all(|partition| line(*partition).is_none_or(|line| line.host == self.host))
             && line(RETRIES).is_none_or(|line| line.retried == retried_text(&after.retried));
         if is_at(|step| step.after) && ours {
-            return Ok(Found::After);
+            return Ok(TransactionPoint::After);
         }
-        let is_wrong =
-            |(partition, step): &(&Partition, &Step)| line(**partition).map(|line| line.interval.end()) != step.before;
+        let is_wrong = |(partition, step): &(&Partition, &Movement)| {
+            line(**partition).map(|line| line.interval.end()) != step.before
+        };
         let wrong = asked.iter().find(is_wrong);
         Err(wrong.map_or_else(String::new, |(partition, step)| self.misfit(*partition, step, line(*partition))))
     }
 
-    fn misfit(&self, partition: Partition, step: &Step, line: Option<&Line>) -> String {
+    fn misfit(&self, partition: Partition, step: &Movement, line: Option<&CheckpointRow>) -> String {
         let shown = |offset: Option<Offset>| offset.map_or_else(|| "the beginning".to_owned(), |end| end.to_string());
         let (has, begins) = (shown(line.map(|line| line.interval.end())), shown(step.before));
         let who = line.map_or_else(
@@ -207,19 +213,19 @@ impl CheckpointSql {
 
 /// A step says where a line is before and after a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Step {
+struct Movement {
     before: Option<Offset>,
     after: Option<Offset>,
 }
 
 /// The lines that a transaction hangs on: those that it changes. Where it changes none, all: a fold that writes its groups
 /// again must still be the one that wrote them.
-fn asked(before: &Written, after: &Written) -> BTreeMap<Partition, Step> {
+fn asked(before: &Written, after: &Written) -> BTreeMap<Partition, Movement> {
     let partitions = after.intervals.iter().map(|(partition, interval)| {
-        (partition, Step { before: before.intervals.end(partition), after: Some(interval.end()) })
+        (partition, Movement { before: before.intervals.end(partition), after: Some(interval.end()) })
     });
     let count = |retries: i64| Some(Offset(retries)).filter(|count| count.0 > 0);
-    let retries = (RETRIES, Step { before: count(before.retries), after: count(after.retries) });
+    let retries = (RETRIES, Movement { before: count(before.retries), after: count(after.retries) });
     let all: BTreeMap<_, _> = partitions.chain([retries]).collect();
     let changed: BTreeMap<_, _> =
         all.iter().filter(|(_, step)| step.before != step.after).map(|(p, step)| (*p, *step)).collect();
@@ -235,7 +241,7 @@ fn retried_text(retried: &[LetterId]) -> String {
 ///
 /// # Errors
 /// The pipeline's lines are of another topic only, or a line isn't ours.
-pub(crate) fn written(lines: &[Line], pipeline: &str, topic: &str) -> Result<Written, SinkError> {
+pub(crate) fn written(lines: &[CheckpointRow], pipeline: &str, topic: &str) -> Result<Written, SinkError> {
     let mut written = Written::default();
     if let Some(other) = lines.first().filter(|_| lines.iter().all(|line| line.topic != topic)) {
         return Err(SinkError::Unusable(format!(
@@ -263,7 +269,7 @@ pub(crate) fn written(lines: &[Line], pipeline: &str, topic: &str) -> Result<Wri
 }
 
 /// A row of the statements that select.
-pub(crate) fn line<'r, R>(row: &'r R) -> Result<Line, sqlx::Error>
+pub(crate) fn line<'r, R>(row: &'r R) -> Result<CheckpointRow, sqlx::Error>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -275,7 +281,7 @@ where
     let partition = i32::try_from(number).map_err(|_| unfit(format!("{number} is no partition")))?;
     let interval = Interval::new(Offset(start), Offset(end))
         .ok_or_else(|| unfit(format!("partition {partition} ends at {end}, before it starts at {start}")))?;
-    Ok(Line {
+    Ok(CheckpointRow {
         topic: row.try_get(0)?,
         partition: Partition(partition),
         interval,
@@ -308,8 +314,8 @@ mod tests {
     }
 
     /// Returns the lines of a database to which these intervals were written.
-    fn lines(written: &Written, host: &str) -> Vec<Line> {
-        let line = |(partition, interval)| Line {
+    fn lines(written: &Written, host: &str) -> Vec<CheckpointRow> {
+        let line = |(partition, interval)| CheckpointRow {
             topic: "t".into(),
             partition,
             interval,
@@ -331,9 +337,9 @@ mod tests {
             let before: Vec<i64> = steps.iter().map(|(start, _)| *start).collect();
             let after: Vec<i64> = steps.iter().map(|(start, more)| start + more).collect();
             let (before, after) = (written(&before, retries.0), written(&after, retries.0 + retries.1));
-            prop_assert_eq!(sql().compare(&lines(&before, host), &before, &after), Ok(Found::Before));
+            prop_assert_eq!(sql().compare(&lines(&before, host), &before, &after), Ok(TransactionPoint::Before));
             match sql().compare(&lines(&after, host), &before, &after) {
-                Ok(found) => prop_assert_eq!(found, if before == after { Found::Before } else { Found::After }),
+                Ok(found) => prop_assert_eq!(found, if before == after { TransactionPoint::Before } else { TransactionPoint::After }),
                 Err(misfit) => prop_assert!(!mine && before != after && misfit.contains(host), "{misfit}"),
             }
             // Of partitions that the transaction doesn't change nothing is asked: they may be another host's.

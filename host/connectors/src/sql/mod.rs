@@ -19,7 +19,7 @@ mod table;
 mod upsert;
 mod values;
 
-pub(crate) use checkpoint::{CheckpointSql, Found, Line, line, written};
+pub(crate) use checkpoint::{CheckpointRow, CheckpointSql, TransactionPoint, line, written};
 pub(crate) use dialect::Dialect;
 pub(crate) use letterbox::{Session, TableLetters};
 pub(crate) use letters::{Argument, LetterSql, Statement, letter, target as letter_target};

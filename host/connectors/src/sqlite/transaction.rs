@@ -12,7 +12,9 @@ use super::letters::arguments;
 use super::{SqliteConnection, identity, sink};
 use crate::found::Watched;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
-use crate::sql::{CheckpointSql, Dialect, Found, Line, Statement, UpsertPlan, letter_target, line, written};
+use crate::sql::{
+    CheckpointRow, CheckpointSql, Dialect, Statement, TransactionPoint, UpsertPlan, letter_target, line, written,
+};
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
 impl SqliteConnection {
@@ -69,7 +71,7 @@ fn letter_inserts(table: &str) -> Result<Inserts, SinkError> {
     plan.map(Inserts::new).map_err(SinkError::Mismatch)
 }
 
-async fn lines(connection: &mut Connection, statement: &Statement) -> Result<Vec<Line>, sqlx::Error> {
+async fn lines(connection: &mut Connection, statement: &Statement) -> Result<Vec<CheckpointRow>, sqlx::Error> {
     let rows = query(statement)?.fetch_all(connection).await?;
     rows.iter().map(line).collect()
 }
@@ -97,8 +99,8 @@ impl SqliteTransactions {
         self.file.begin(connection).await?;
         let lines = self.file.run(lines(connection, &self.sql.lock(before, after))).await?;
         match self.sql.compare(&lines, before, after) {
-            Ok(Found::Before) => self.write(connection, transaction).await?,
-            Ok(Found::After) => {}
+            Ok(TransactionPoint::Before) => self.write(connection, transaction).await?,
+            Ok(TransactionPoint::After) => {}
             Err(misfit) => {
                 return Err(SinkError::Unusable(format!("SQLite at {}, `{TABLE}`: {misfit}", self.file.path())));
             }

@@ -216,7 +216,7 @@ enum Attempt {
 }
 
 /// Result of a batch at the end of the chain.
-enum End {
+enum ChainEnd {
     Output(Option<OutputRows>),
     /// The rows are at fault, whatever the other rows are. Nothing of the batch was kept.
     AtFault(Vec<RejectedRow>),
@@ -384,9 +384,9 @@ impl Chain {
             let batch = rejected::without_rejected(whole.clone(), &rejected);
             let batch = rejected::without_rejected(batch, &unplaced);
             match self.end(records, &batch, &mut late, spent)? {
-                End::Output(output) => break output,
-                End::Unplaced(more) => unplaced.extend(more),
-                End::AtFault(more) => {
+                ChainEnd::Output(output) => break output,
+                ChainEnd::Unplaced(more) => unplaced.extend(more),
+                ChainEnd::AtFault(more) => {
                     rejected.extend(more);
                     // They have not moved time: what was late by their time alone is not.
                     (late, unplaced) = (0, Vec::new());
@@ -437,9 +437,9 @@ impl Chain {
         batch: &Batch,
         late: &mut usize,
         spent: &mut Spent,
-    ) -> Result<End, ProcessError> {
+    ) -> Result<ChainEnd, ProcessError> {
         if batch.rows == 0 {
-            return Ok(End::Output(None));
+            return Ok(ChainEnd::Output(None));
         }
         if self.fold.is_some() {
             return self.end_in_fold(records, batch, late, spent);
@@ -453,10 +453,10 @@ impl Chain {
                 stage: Stage::Sink,
                 reason: refused.reason,
             });
-            return Ok(End::AtFault(rejected.collect()));
+            return Ok(ChainEnd::AtFault(rejected.collect()));
         }
         let rows = Rows { rows: batch.rows, columns };
-        Ok(End::Output(Some(OutputRows { rows, origins: batch.origins.clone() })))
+        Ok(ChainEnd::Output(Some(OutputRows { rows, origins: batch.origins.clone() })))
     }
 
     /// Adds the rows to the groups of the fold; does nothing without one.
@@ -466,12 +466,12 @@ impl Chain {
         batch: &Batch,
         late: &mut usize,
         spent: &mut Spent,
-    ) -> Result<End, ProcessError> {
+    ) -> Result<ChainEnd, ProcessError> {
         let last = self.steps.len().saturating_sub(1);
         let (Some(fold), Some(StepState { step: Step::Operator { name, instance }, .. })) =
             (&mut self.fold, self.steps.last_mut())
         else {
-            return Ok(End::Output(None));
+            return Ok(ChainEnd::Output(None));
         };
         let at_fault = |error| fold_error(name, error);
         let placed = match self.time {
@@ -481,7 +481,7 @@ impl Chain {
         if let Some(placed) = placed.as_ref().filter(|placed| !placed.unplaced.is_empty()) {
             // What has no place doesn't move time: the others are placed as if it hadn't been there.
             *late += placed.unplaced.iter().filter(|(_, reason)| *reason == Unplaced::Late).count();
-            return Ok(End::Unplaced(window::rejected(placed, batch, last).collect()));
+            return Ok(ChainEnd::Unplaced(window::rejected(placed, batch, last).collect()));
         }
         let places = placed.as_ref().map(|placed| (placed.rows.clone(), placed.late));
         let mut operator = Halving::new(instance.as_mut(), spent);
@@ -492,7 +492,7 @@ impl Chain {
         match added {
             Ok(()) => {
                 *late += places.map_or(0, |(_, late)| late);
-                Ok(End::Output(None))
+                Ok(ChainEnd::Output(None))
             }
             Err(FoldError::Operator(OperatorError::Rows(rows))) => {
                 // A row that counts in several windows is several rows to the fold.
@@ -501,7 +501,7 @@ impl Chain {
                     let rejection = Rejection { row: row(rejection.row), ..rejection };
                     transform::rejected_row(rejection, &batch.origins, last)
                 });
-                Ok(End::AtFault(rejected.collect()))
+                Ok(ChainEnd::AtFault(rejected.collect()))
             }
             Err(error) => Err(at_fault(error)),
         }

@@ -12,14 +12,14 @@ use crate::operator::{Columns, Operator, OperatorError, Origin, Rejection, Trans
 use crate::rejected::{RejectedRow, Stage};
 
 /// Marks of the plan's outputs that are read, and the input column that follows them.
-pub(super) type Kept<'a> = (&'a [bool], Option<usize>);
+pub(super) type Carried<'a> = (&'a [bool], Option<usize>);
 
 /// Calls `process` if the plan computes anything, and puts its columns together with the untouched ones.
 pub(super) fn apply(
     operator: &mut Halving<'_>,
     step: usize,
     batch: Batch,
-    kept: Kept<'_>,
+    kept: Carried<'_>,
     rejected: &mut Vec<RejectedRow>,
 ) -> Result<Batch, OperatorError> {
     let plan = operator.transform_plan();
@@ -50,7 +50,7 @@ fn outputs(
     plan: &TransformPlan,
     batch: &Batch,
     computed: Vec<ArrayRef>,
-    (needed, carried): Kept<'_>,
+    (needed, carried): Carried<'_>,
     selection: Option<&UInt32Array>,
 ) -> Result<Vec<Option<ArrayRef>>, OperatorError> {
     let mut computed = computed.into_iter();

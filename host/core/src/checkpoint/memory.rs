@@ -9,17 +9,17 @@ use super::{Changes, Checkpoint, CheckpointStore, Group, StoreError};
 /// Store that keeps everything in memory until it is dropped.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    pipelines: Mutex<BTreeMap<String, Kept>>,
+    pipelines: Mutex<BTreeMap<String, StoredPipeline>>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Kept {
+struct StoredPipeline {
     head: Checkpoint,
     groups: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemoryStore {
-    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<String, Kept>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<String, StoredPipeline>) -> T) -> T {
         work(&mut self.pipelines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

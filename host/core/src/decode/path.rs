@@ -15,10 +15,10 @@ const MAX_INDEX: usize = 999;
 
 /// A way into a record: `payload.after`, `data[0].id`; `.` is the record itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(Vec<Step>);
+pub struct Path(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum Segment {
     /// Step into the field of an object.
     Field(String),
     /// Step into the element of an array.
@@ -33,7 +33,7 @@ pub struct NoPath;
 impl Path {
     /// The path to a field of the record, whatever its name.
     pub(super) fn field(name: &str) -> Path {
-        Path(vec![Step::Field(name.to_owned())])
+        Path(vec![Segment::Field(name.to_owned())])
     }
 
     /// Returns true if the path is `.`.
@@ -55,12 +55,12 @@ impl FromStr for Path {
             if name.is_empty() || name.contains(']') {
                 return Err(NoPath);
             }
-            steps.push(Step::Field(name.to_owned()));
+            steps.push(Segment::Field(name.to_owned()));
             let Some(indices) = indices.strip_prefix('[') else { continue };
             for index in indices.strip_suffix(']').ok_or(NoPath)?.split("][") {
                 let digits = index.bytes().all(|byte| byte.is_ascii_digit());
                 let index = index.parse().ok().filter(|index| digits && *index <= MAX_INDEX);
-                steps.push(Step::Element(index.ok_or(NoPath)?));
+                steps.push(Segment::Element(index.ok_or(NoPath)?));
             }
         }
         if steps.len() > MAX_STEPS { Err(NoPath) } else { Ok(Path(steps)) }
@@ -74,9 +74,9 @@ impl fmt::Display for Path {
         }
         for (at, step) in self.0.iter().enumerate() {
             match step {
-                Step::Field(name) if at == 0 => f.write_str(name)?,
-                Step::Field(name) => write!(f, ".{name}")?,
-                Step::Element(index) => write!(f, "[{index}]")?,
+                Segment::Field(name) if at == 0 => f.write_str(name)?,
+                Segment::Field(name) => write!(f, ".{name}")?,
+                Segment::Element(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())
@@ -125,24 +125,26 @@ impl Finder {
         self.slots
     }
 
-    fn look_into(&mut self, at: Option<usize>, paths: Vec<(usize, &[Step])>, places: &mut [usize]) {
+    fn look_into(&mut self, at: Option<usize>, paths: Vec<(usize, &[Segment])>, places: &mut [usize]) {
         let (mut names, mut indices) = (Vec::<String>::new(), Vec::new());
         for (path, steps) in &paths {
             match steps.first() {
                 None => places[*path] = at.unwrap_or_default(),
-                Some(Step::Field(name)) if !names.contains(name) => names.push(name.clone()),
-                Some(Step::Element(index)) if !indices.contains(index) => indices.push(*index),
+                Some(Segment::Field(name)) if !names.contains(name) => names.push(name.clone()),
+                Some(Segment::Element(index)) if !indices.contains(index) => indices.push(*index),
                 Some(_) => {}
             }
         }
         let first = self.slots;
         let first_index = first + names.len();
         self.slots = first_index + indices.len();
-        let slot = |step: &Step| match step {
-            Step::Field(name) => first + names.iter().position(|known| known == name).unwrap_or_default(),
-            Step::Element(index) => first_index + indices.iter().position(|known| known == index).unwrap_or_default(),
+        let slot = |step: &Segment| match step {
+            Segment::Field(name) => first + names.iter().position(|known| known == name).unwrap_or_default(),
+            Segment::Element(index) => {
+                first_index + indices.iter().position(|known| known == index).unwrap_or_default()
+            }
         };
-        let mut inner: BTreeMap<usize, Vec<(usize, &[Step])>> = BTreeMap::new();
+        let mut inner: BTreeMap<usize, Vec<(usize, &[Segment])>> = BTreeMap::new();
         for (path, steps) in paths {
             if let Some((step, rest)) = steps.split_first() {
                 inner.entry(slot(step)).or_default().push((path, rest));
@@ -220,15 +222,15 @@ mod tests {
     }
 
     fn path() -> impl Strategy<Value = Path> {
-        let step = prop_oneof![3 => "[a-c]".prop_map(Step::Field), 1 => (0usize..3).prop_map(Step::Element)];
+        let step = prop_oneof![3 => "[a-c]".prop_map(Segment::Field), 1 => (0usize..3).prop_map(Segment::Element)];
         ("[a-c]", prop::collection::vec(step, 0..4))
-            .prop_map(|(first, rest)| Path([Step::Field(first)].into_iter().chain(rest).collect()))
+            .prop_map(|(first, rest)| Path([Segment::Field(first)].into_iter().chain(rest).collect()))
     }
 
     fn expected<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
         path.0.iter().try_fold(value, |value, step| match step {
-            Step::Field(name) => value.get(name),
-            Step::Element(index) => value.get(index),
+            Segment::Field(name) => value.get(name),
+            Segment::Element(index) => value.get(index),
         })
     }
 

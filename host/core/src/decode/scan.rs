@@ -78,12 +78,12 @@ pub(super) enum ScanError {
 pub(super) struct Scanner {
     names: Vec<String>,
     /// The last record's fields in their order.
-    shape: Vec<Place>,
+    shape: Vec<Remembered>,
 }
 
 /// A field at its place in the last record.
 #[derive(Debug)]
-struct Place {
+struct Remembered {
     /// Bytes from the end of the value before, or from the record's start, to the value: `, "room_id": `.
     lead: Vec<u8>,
     /// True if the lead is ASCII. Otherwise it is valid UTF-8 only if the record that it came from was.
@@ -175,7 +175,7 @@ impl Scanner {
         if place < MAX_SHAPE {
             self.shape.truncate(place);
             let lead = cursor.json[start..cursor.at].to_vec();
-            self.shape.push(Place { ascii: lead.is_ascii(), lead, field });
+            self.shape.push(Remembered { ascii: lead.is_ascii(), lead, field });
         }
         Ok(Next::Value(field))
     }

@@ -62,7 +62,7 @@ pub struct Rollout {
     good: Option<(u64, Operators)>,
     /// Operators that run on trial.
     trial: Option<Operators>,
-    step: Step,
+    step: Phase,
     /// Newest valid operators.
     wanted: Option<Operators>,
     /// Operators that a person asked for and that are not yet prepared.
@@ -78,7 +78,7 @@ pub struct Rollout {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Step {
+enum Phase {
     /// No run is open.
     #[default]
     Closed,
@@ -110,7 +110,7 @@ impl Rollout {
     /// Updates the generation that the checkpoint is of, since another host may have committed between two runs. Does nothing
     /// while a run is open.
     pub fn resume(&mut self, good: Option<(u64, Operators)>) {
-        if self.step == Step::Closed {
+        if self.step == Phase::Closed {
             self.good = good;
         }
     }
@@ -130,7 +130,7 @@ impl Rollout {
     /// Marks operators that must not be tried again without a person's order. Works only between runs, before the newest
     /// artifacts are known.
     pub fn shun(&mut self, operators: Option<Operators>) {
-        if self.step == Step::Closed && self.wanted.is_none() {
+        if self.step == Phase::Closed && self.wanted.is_none() {
             self.shunned = operators;
         }
     }
@@ -153,7 +153,7 @@ impl Rollout {
     /// Returns the operators of the run that is being opened.
     pub fn opening(&self) -> Option<&Operators> {
         match &self.step {
-            Step::Opening { operators, .. } => Some(operators),
+            Phase::Opening { operators, .. } => Some(operators),
             _ => None,
         }
     }
@@ -173,7 +173,7 @@ impl Rollout {
 
     /// Returns true if no run is open or being opened: an event must come before there is one.
     pub fn is_closed(&self) -> bool {
-        self.step == Step::Closed
+        self.step == Phase::Closed
     }
 
     /// Returns the operators that are not tried although they may be the newest valid ones.
@@ -212,7 +212,7 @@ impl Rollout {
         }
         self.wanted = Some(operators);
         match self.step {
-            Step::Closed => self.open(),
+            Phase::Closed => self.open(),
             _ => self.go_on(),
         }
     }
@@ -225,7 +225,7 @@ impl Rollout {
         }
         self.asked = Some(operators);
         match self.step {
-            Step::Closed => self.open(),
+            Phase::Closed => self.open(),
             _ => self.go_on(),
         }
     }
@@ -233,7 +233,7 @@ impl Rollout {
     /// Opens what a person asked for, else the good ones, or else the newest; where the good ones stopped at a fault, the newest
     /// before them.
     fn open(&mut self) -> Vec<Effect> {
-        if self.step != Step::Closed || self.stopping {
+        if self.step != Phase::Closed || self.stopping {
             return Vec::new();
         }
         self.refused = None;
@@ -242,7 +242,7 @@ impl Rollout {
         let (first, second) = if self.faulty { (newest, good) } else { (good, newest) };
         let mut order = [asked, first, second].into_iter().flatten();
         let Some(operators) = order.next() else { return Vec::new() };
-        self.step = Step::Opening { operators: operators.clone(), otherwise: order.next() };
+        self.step = Phase::Opening { operators: operators.clone(), otherwise: order.next() };
         vec![Effect::Open(operators)]
     }
 
@@ -257,12 +257,12 @@ impl Rollout {
     }
 
     fn on_opened(&mut self, generation: u64) -> Vec<Effect> {
-        let Step::Opening { operators, .. } = std::mem::replace(&mut self.step, Step::Open) else {
+        let Phase::Opening { operators, .. } = std::mem::replace(&mut self.step, Phase::Open) else {
             return Vec::new();
         };
         self.faulty = false;
         if self.stopping {
-            self.step = Step::Closing(None);
+            self.step = Phase::Closing(None);
             return vec![Effect::Close];
         }
         // Where those before could not be opened, or there were none, there is nothing to go back to, and no trial.
@@ -271,12 +271,12 @@ impl Rollout {
     }
 
     fn on_not_opened(&mut self) -> Vec<Effect> {
-        let Step::Opening { otherwise, .. } = std::mem::replace(&mut self.step, Step::Closed) else {
+        let Phase::Opening { otherwise, .. } = std::mem::replace(&mut self.step, Phase::Closed) else {
             return Vec::new();
         };
         match otherwise.filter(|_| !self.stopping) {
             Some(operators) => {
-                self.step = Step::Opening { operators: operators.clone(), otherwise: None };
+                self.step = Phase::Opening { operators: operators.clone(), otherwise: None };
                 vec![Effect::Open(operators)]
             }
             None => Vec::new(),
@@ -285,7 +285,7 @@ impl Rollout {
 
     /// Prepares the next operators, if an open run isn't busy with others.
     fn go_on(&mut self) -> Vec<Effect> {
-        if self.step != Step::Open || self.stopping {
+        if self.step != Phase::Open || self.stopping {
             return Vec::new();
         }
         let asked = self.asked.take();
@@ -302,23 +302,23 @@ impl Rollout {
         if self.trial.is_some() && (is_good || asked) {
             // What those on trial have counted is forgotten: whoever goes back doesn't want that either.
             let why = if is_good { "the one before it is wanted again" } else { "another one is wanted" };
-            self.step = Step::Closing(Some(why.to_owned()));
+            self.step = Phase::Closing(Some(why.to_owned()));
             self.asked = asked.then_some(operators);
             return vec![Effect::Close];
         }
-        self.step = Step::Preparing { operators: operators.clone(), asked };
+        self.step = Phase::Preparing { operators: operators.clone(), asked };
         vec![Effect::Prepare(operators)]
     }
 
     fn on_prepared(&mut self) -> Vec<Effect> {
-        match std::mem::replace(&mut self.step, Step::Open) {
-            Step::Preparing { operators, asked } => {
+        match std::mem::replace(&mut self.step, Phase::Open) {
+            Phase::Preparing { operators, asked } => {
                 // Those that are no longer the newest needn't run for a moment.
                 let current = asked || self.asked.is_none() && !self.pinned && self.wanted.as_ref() == Some(&operators);
                 if !current || self.stopping {
                     return self.go_on();
                 }
-                self.step = Step::CuttingOver { operators: operators.clone(), asked };
+                self.step = Phase::CuttingOver { operators: operators.clone(), asked };
                 vec![Effect::CutOver { operators, trial: !asked }]
             }
             step => self.unchanged(step),
@@ -326,8 +326,8 @@ impl Rollout {
     }
 
     fn on_refused(&mut self) -> Vec<Effect> {
-        match std::mem::replace(&mut self.step, Step::Open) {
-            Step::Preparing { operators, .. } | Step::CuttingOver { operators, .. } => {
+        match std::mem::replace(&mut self.step, Phase::Open) {
+            Phase::Preparing { operators, .. } | Phase::CuttingOver { operators, .. } => {
                 self.refused = Some(operators);
                 self.go_on()
             }
@@ -336,8 +336,8 @@ impl Rollout {
     }
 
     fn on_cut_over(&mut self) -> Vec<Effect> {
-        match std::mem::replace(&mut self.step, Step::Open) {
-            Step::CuttingOver { operators, .. } => {
+        match std::mem::replace(&mut self.step, Phase::Open) {
+            Phase::CuttingOver { operators, .. } => {
                 // On top of others on trial, these take the trial over; the way back stays the same.
                 self.trial = Some(operators);
                 self.go_on()
@@ -357,12 +357,12 @@ impl Rollout {
     }
 
     fn on_ended(&mut self, end: Result<(), String>, now: i64) -> Vec<Effect> {
-        let step = std::mem::replace(&mut self.step, Step::Closed);
-        if matches!(step, Step::Closed | Step::Opening { .. }) {
+        let step = std::mem::replace(&mut self.step, Phase::Closed);
+        if matches!(step, Phase::Closed | Phase::Opening { .. }) {
             return self.unchanged(step);
         }
         match (self.trial.take(), step, end) {
-            (Some(operators), Step::Closing(Some(reason)), _) if !self.stopping => {
+            (Some(operators), Phase::Closing(Some(reason)), _) if !self.stopping => {
                 self.roll_back(operators, reason, true, now)
             }
             (Some(operators), _, Err(reason)) if !self.stopping => self.roll_back(operators, reason, false, now),
@@ -389,9 +389,9 @@ impl Rollout {
     fn on_stop(&mut self) -> Vec<Effect> {
         self.stopping = true;
         match self.step {
-            Step::Closed | Step::Opening { .. } | Step::Closing(_) => Vec::new(),
+            Phase::Closed | Phase::Opening { .. } | Phase::Closing(_) => Vec::new(),
             _ => {
-                self.step = Step::Closing(None);
+                self.step = Phase::Closing(None);
                 vec![Effect::Close]
             }
         }
@@ -411,7 +411,7 @@ impl Rollout {
         self.good.as_ref().map_or(0, |(generation, _)| *generation) + 1
     }
 
-    fn unchanged(&mut self, step: Step) -> Vec<Effect> {
+    fn unchanged(&mut self, step: Phase) -> Vec<Effect> {
         self.step = step;
         Vec::new()
     }

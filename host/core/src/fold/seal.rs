@@ -23,7 +23,7 @@ pub struct Sealed {
 
 /// Work of a seal on some groups.
 #[derive(Debug)]
-struct Share {
+struct SealedPart {
     groups: Vec<u32>,
     /// True if the groups become rows.
     shown: bool,
@@ -78,8 +78,8 @@ impl Fold {
     }
 
     /// Returns the groups to seal, sorted by whether they are shown and whether they are stored.
-    fn shares(&self) -> Vec<Share> {
-        let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| Share {
+    fn shares(&self) -> Vec<SealedPart> {
+        let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| SealedPart {
             groups: Vec::new(),
             shown,
             stored,
@@ -112,7 +112,7 @@ impl Fold {
         &self,
         operator: &mut dyn Operator,
         groups: &[u32],
-        share: &Share,
+        share: &SealedPart,
         sealed: &mut Sealed,
     ) -> Result<(), FoldError> {
         let states = self.states.gather(groups);

@@ -16,7 +16,7 @@ pub(super) const WALK_GROUPS: usize = 8_192;
 #[derive(Debug)]
 pub(super) struct Walk {
     purpose: Purpose,
-    at: Place,
+    at: WalkPosition,
 }
 
 /// Purpose of a walk.
@@ -30,7 +30,7 @@ enum Purpose {
 
 /// Place at which the walk goes on.
 #[derive(Debug)]
-enum Place {
+enum WalkPosition {
     /// This group in memory is the next.
     Memory(u32),
     /// The first key after this one in the store is the next.
@@ -40,7 +40,7 @@ enum Place {
 impl Walk {
     /// Adapts the walk to new numbers of the groups in memory: the groups `kept` stay, in this order.
     pub(super) fn renumber(&mut self, kept: &[u32]) {
-        if let Place::Memory(next) = &mut self.at {
+        if let WalkPosition::Memory(next) = &mut self.at {
             *next = u32::try_from(kept.partition_point(|group| *group < *next)).unwrap_or(u32::MAX);
         }
     }
@@ -49,7 +49,7 @@ impl Walk {
 impl Fold {
     /// Begins to turn every group into rows again, some at a time: see [`Fold::refresh`].
     pub fn touch_all(&mut self) {
-        self.walk = Some(Walk { purpose: Purpose::Show, at: Place::Memory(0) });
+        self.walk = Some(Walk { purpose: Purpose::Show, at: WalkPosition::Memory(0) });
     }
 
     /// Returns true if groups are still to be shown or stored again.
@@ -64,7 +64,7 @@ impl Fold {
 
     /// Returns true if a walk has yet to reach this group in memory, and will show it.
     pub(super) fn is_to_be_shown(&self, group: u32) -> bool {
-        matches!(self.walk, Some(Walk { purpose: Purpose::Show, at: Place::Memory(next) }) if group >= next)
+        matches!(self.walk, Some(Walk { purpose: Purpose::Show, at: WalkPosition::Memory(next) }) if group >= next)
     }
 
     /// Returns true if the store has states of older forms that may be rewritten now.
@@ -75,12 +75,12 @@ impl Fold {
     /// Marks the next groups of the walk as changed, so that they are shown or stored again.
     pub fn refresh(&mut self, operator: &mut dyn Operator) -> Result<(), FoldError> {
         if self.walk.is_none() && self.must_rewrite() {
-            self.walk = Some(Walk { purpose: Purpose::Store, at: Place::Memory(0) });
+            self.walk = Some(Walk { purpose: Purpose::Store, at: WalkPosition::Memory(0) });
         }
         let Some(Walk { purpose, at }) = self.walk.take() else { return Ok(()) };
         let next = match &at {
-            Place::Memory(next) => Ok(self.walk_memory(purpose, *next)),
-            Place::Store(after) => self.walk_store(purpose, after.as_deref(), operator),
+            WalkPosition::Memory(next) => Ok(self.walk_memory(purpose, *next)),
+            WalkPosition::Store(after) => self.walk_store(purpose, after.as_deref(), operator),
         };
         match next {
             Ok(at) => {
@@ -98,16 +98,16 @@ impl Fold {
         }
     }
 
-    fn walk_memory(&mut self, purpose: Purpose, next: u32) -> Option<Place> {
+    fn walk_memory(&mut self, purpose: Purpose, next: u32) -> Option<WalkPosition> {
         let end = next.saturating_add(WALK_GROUPS as u32).min(u32::try_from(self.marks.len()).unwrap_or(u32::MAX));
         for group in next..end {
             self.walk_over(purpose, group);
         }
         if (end as usize) < self.marks.len() {
-            return Some(Place::Memory(end));
+            return Some(WalkPosition::Memory(end));
         }
         let stored = self.backing.as_ref().is_some_and(|backing| !backing.complete);
-        stored.then_some(Place::Store(None))
+        stored.then_some(WalkPosition::Store(None))
     }
 
     fn walk_store(
@@ -115,11 +115,11 @@ impl Fold {
         purpose: Purpose,
         after: Option<&[u8]>,
         operator: &mut dyn Operator,
-    ) -> Result<Option<Place>, FoldError> {
+    ) -> Result<Option<WalkPosition>, FoldError> {
         let Some(backing) = &self.backing else { return Ok(None) };
         let mut found = backing.scan(after, WALK_GROUPS)?;
         let Some((last, _)) = found.last() else { return Ok(None) };
-        let next = Place::Store(Some(last.clone()));
+        let next = WalkPosition::Store(Some(last.clone()));
         if purpose == Purpose::Store {
             found.retain(|(_, state)| super::stored_version(state) != Some(self.form.version));
         }

@@ -12,12 +12,12 @@ use super::problem::Problem;
 use super::sink::Sink;
 
 /// Table, independent of its connection's name: its server and database, or its file, and its own name.
-type Place = (String, String);
+type TableName = (String, String);
 
 /// A problem for each sink that writes a table which a sink before it writes, unless both say that they share it, or both only
 /// add rows.
 pub fn shared_tables(pipelines: &[Pipeline], connections: &BTreeMap<String, Connection>) -> Vec<Problem> {
-    let mut first: BTreeMap<Place, (&Pipeline, &Sink)> = BTreeMap::new();
+    let mut first: BTreeMap<TableName, (&Pipeline, &Sink)> = BTreeMap::new();
     let mut problems = Vec::new();
     for pipeline in pipelines {
         for (index, sink) in pipeline.sinks.iter().enumerate() {
@@ -51,7 +51,7 @@ fn problem(pipeline: &Pipeline, index: usize, other: &Pipeline) -> Problem {
 }
 
 /// Returns the server's database and the table, in a form to compare; none for a connection that isn't a database.
-fn place(connection: &Connection, table: &str) -> Option<Place> {
+fn place(connection: &Connection, table: &str) -> Option<TableName> {
     match connection {
         Connection::Mysql { url, .. } => {
             let (server, database) = mysql_place(url.expose());
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::config::secret::Secret;
 
-    fn mysql(url: &str, table: &str) -> Option<Place> {
+    fn mysql(url: &str, table: &str) -> Option<TableName> {
         place(&Connection::Mysql { url: Secret::new(url), time_zone: None, connections: 8 }, table)
     }
 

@@ -130,15 +130,15 @@ fn write(out: &mut impl Write, line: &[u8]) -> Result<(), usize> {
 }
 
 /// Writer for one event: each call writes a line.
-pub struct Line<'a>(&'a Shared);
+pub struct EventWriter<'a>(&'a Shared);
 
-impl<'a> Line<'a> {
-    pub fn of(lines: &'a Lines) -> Line<'a> {
-        Line(&lines.0)
+impl<'a> EventWriter<'a> {
+    pub fn of(lines: &'a Lines) -> EventWriter<'a> {
+        EventWriter(&lines.0)
     }
 }
 
-impl Write for Line<'_> {
+impl Write for EventWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);
         Ok(line.len())
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn say(lines: &Lines, line: &str) {
-        Line::of(lines).write_all(line.as_bytes()).unwrap();
+        EventWriter::of(lines).write_all(line.as_bytes()).unwrap();
     }
 
     #[test]

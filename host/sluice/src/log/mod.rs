@@ -19,7 +19,7 @@ use clap::ValueEnum;
 
 use crate::config::unveiled;
 use crate::shown::{self, Unveiled};
-use lines::{Line, Lines};
+use lines::{EventWriter, Lines};
 
 /// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,7 +48,7 @@ pub fn start(format: Format) -> anyhow::Result<()> {
         .with_env_filter(levels)
         // It would say these to standard error itself, and panic where that fails.
         .log_internal_errors(false)
-        .with_writer(|| Unveiled(Line::of(lines)));
+        .with_writer(|| Unveiled(EventWriter::of(lines)));
     let begun = match format {
         Format::Human => {
             let log = log.with_ansi(std::io::stderr().is_terminal()).with_target(false);
