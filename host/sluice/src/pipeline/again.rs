@@ -1,13 +1,10 @@
-//! What a supervisor tries again by itself, and what it has said of it: a try that fails as the one before is no news.
+//! Operators that were refused, and are tried again by themselves: a try that fails as the one before is no news.
 
 use std::future::pending;
 use std::time::Duration;
 
 use sluice_core::deploy::Operators;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
-
-use super::orders::Answer;
 
 /// How long after operators were refused for what may be mended outside their files, as a column that a table lacks, they are tried
 /// again: so long at first. Shorter: each try costs a server some questions. Longer: whoever mends it waits.
@@ -16,29 +13,18 @@ const FIRST: Duration = Duration::from_secs(1);
 /// And twice as long each time, up to this.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A supervisor's memory of what failed.
+/// A supervisor's memory of what was refused.
 #[derive(Default)]
 pub struct Again {
-    /// Why it stopped last.
-    stopped: Option<String>,
     /// Who was refused last, and why.
     refused: Option<(Operators, String)>,
     /// How often files of its operators had been put there.
     puts: u64,
     /// When they are tried again, and how long that wait is.
     next: Option<(Instant, Duration)>,
-    /// Who waits until the run has ended, and what they are then told.
-    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl Again {
-    /// It stops; whether that is news: another reason, or not at the place of the last stop.
-    pub fn stops(&mut self, reason: &str, same_place: bool) -> bool {
-        let news = !same_place || self.stopped.as_deref() != Some(reason);
-        self.stopped = Some(reason.to_owned());
-        news
-    }
-
     /// These are refused, and tried again if that may help; whether it is news.
     pub fn refused(&mut self, operators: &Operators, reason: &str, may_help: bool) -> bool {
         let same = self.refused.as_ref().is_some_and(|(before, _)| before == operators);
@@ -67,19 +53,6 @@ impl Again {
             None => pending().await,
         }
     }
-
-    /// Tells this once the run has ended.
-    pub fn answer_later(&mut self, to: oneshot::Sender<Answer>, answer: Answer) {
-        self.answers.push((to, answer));
-    }
-
-    /// The run has ended, and what came of it is recorded.
-    pub fn answer(&mut self) {
-        for (to, answer) in self.answers.drain(..) {
-            // Who asked may have gone.
-            let _ = to.send(answer);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -88,14 +61,6 @@ mod tests {
 
     fn operators(digest: &str) -> Operators {
         [("gift_sum".to_owned(), digest.to_owned())].into()
-    }
-
-    #[test]
-    fn a_stop_is_news_for_another_reason_or_at_another_place() {
-        let mut again = Again::default();
-        let stops = [("no table", false), ("no table", true), ("no column", true), ("no column", false)];
-        let news: Vec<bool> = stops.into_iter().map(|(reason, same)| again.stops(reason, same)).collect();
-        assert_eq!(news, [true, false, true, true]);
     }
 
     #[test]

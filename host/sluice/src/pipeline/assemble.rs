@@ -10,6 +10,7 @@ use sluice_core::constraint::Constraints;
 use sluice_core::decode::{AtFault, Origin, SourceColumn};
 use sluice_core::lookup::LookupError;
 use sluice_core::run::FlushPolicy;
+pub use sluice_core::run::life::Trouble;
 use sluice_core::window::Emit;
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, OpenError};
@@ -20,29 +21,6 @@ use super::provenance;
 use super::transaction;
 use crate::config;
 use crate::connections::Connections;
-
-/// Why a pipeline can't begin.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// A server is away: try again.
-    #[error("{0}")]
-    Away(String),
-    /// An operator traps, exceeds a limit or breaks the contract when it is opened, whatever the configuration says of it.
-    #[error("{0}")]
-    Operator(String),
-    /// Other hosts have what is needed: wait until they are gone.
-    #[error("{0}")]
-    Held(String),
-    /// Somebody must change something. Each is a sentence.
-    #[error("{}", .0.join("; "))]
-    Wrong(Vec<String>),
-}
-
-impl Trouble {
-    pub fn wrong(reason: impl Into<String>) -> Trouble {
-        Trouble::Wrong(vec![reason.into()])
-    }
-}
 
 /// The columns that a source declares, for the core.
 pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {

@@ -1,30 +1,44 @@
-//! What ran in this pipeline and what it stays with: made durable, and shown.
+//! What ran in this pipeline and what it stays with, made durable, and shown; and what is deployed for it.
 
 use std::sync::Arc;
 
 use sluice_core::checkpoint::StoreError;
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};
 
-use super::assemble::Trouble;
+use tokio::sync::watch;
+
+use super::assemble::{self, Trouble};
 use super::clock::now_micros;
+use super::opener::blocking;
 use super::restore;
 use super::status::Status;
-use super::supervisor::blocking;
-use crate::config::unveiled;
+use crate::config::{Pipeline, unveiled};
 use crate::kept::Kept;
-use crate::operators::Artifacts;
+use crate::operators::{Artifacts, Deployed};
 
-/// A pipeline's history, and the operators in it.
+mod newest;
+mod pins;
+
+/// A pipeline's history with the operators in it, and the operators that are deployed.
 pub struct Deployments {
     kept: Kept,
     status: Arc<Status>,
     history: History,
+    /// The operators that the pipeline's file names.
+    names: Vec<String>,
+    deployed: watch::Receiver<Deployed>,
 }
 
 impl Deployments {
     /// Of a pipeline whose history isn't read yet.
-    pub fn new(kept: Kept, status: Arc<Status>) -> Deployments {
-        Deployments { kept, status, history: History::default() }
+    pub fn new(
+        kept: Kept,
+        status: Arc<Status>,
+        pipeline: &Pipeline,
+        deployed: watch::Receiver<Deployed>,
+    ) -> Deployments {
+        let names = assemble::operator_names(pipeline).map(str::to_owned).collect();
+        Deployments { kept, status, history: History::default(), names, deployed }
     }
 
     /// Reads what is durable.
@@ -142,13 +156,15 @@ impl Deployments {
         wanted: Option<u64>,
     ) -> Result<(Deployment, Artifacts), String> {
         let (kept, name, history) = (self.kept.clone(), self.name(), self.history.clone());
-        let found = blocking(move || {
+        let found = blocking(move || -> Result<(Deployment, Artifacts), String> {
             let digests = kept.digests(&name).map_err(|error| error.to_string())?;
             let all_kept = |operators: &Operators| operators.values().all(|digest| digests.contains(digest));
             let back = history.roll_back_to(&running, wanted, all_kept).map_err(|error| error.to_string())?;
             Ok((back.clone(), kept.open(&back.operators)?))
         });
-        found.await.map_err(|trouble| trouble.to_string())?
+        let (back, artifacts) = found.await.map_err(|trouble| trouble.to_string())??;
+        self.check_names(&back.operators)?;
+        Ok((back, artifacts))
     }
 
     /// The artifacts that the pipeline stays with, of which it runs those that its file names.

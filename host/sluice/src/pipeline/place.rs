@@ -10,7 +10,6 @@ use sluice_connectors::source::SourceError;
 use sluice_core::share::{Share, Standing, Want};
 use sluice_runtime::{Artifact, World};
 
-use super::status::State;
 use crate::config;
 use crate::connections::Connections;
 
@@ -22,14 +21,14 @@ pub struct Place {
     host: String,
     membership: Option<(Want, Arc<Membership>)>,
     saw_others: bool,
-    /// It ran, until partitions moved.
-    moved: bool,
+    /// The share that the run, or the last one, is on; none if its partitions aren't shared.
+    share: Option<Share>,
 }
 
 impl Place {
     /// Of this host, which has not joined yet.
     pub fn of(host: &str) -> Place {
-        Place { host: host.to_owned(), membership: None, saw_others: false, moved: false }
+        Place { host: host.to_owned(), membership: None, saw_others: false, share: None }
     }
 
     /// Joins the group for what the pipeline needs with these operators, unless it has; none if the source's partitions aren't
@@ -59,27 +58,22 @@ impl Place {
         let _ = tokio::task::spawn_blocking(move || membership.leave()).await;
     }
 
-    /// The last run ended as partitions moved, or began.
-    pub fn set_moved(&mut self, moved: bool) {
-        self.moved = moved;
+    /// A run on this share begins.
+    pub fn work_on(&mut self, share: Option<Share>) {
+        self.share = share;
     }
 
-    /// What a pipeline does while a server is away: one that ran holds.
-    pub fn without_server(&self) -> State {
-        if self.moved { State::Holding } else { State::Waiting }
-    }
-
-    /// Returns once this host no longer has exactly this share.
-    pub async fn moved_from(&self, share: Option<&Share>) {
-        let (Some((_, membership)), Some(share)) = (&self.membership, share) else { return pending().await };
+    /// Returns once this host no longer has exactly the share that the run is on.
+    pub async fn moved(&self) {
+        let (Some((_, membership)), Some(share)) = (&self.membership, &self.share) else { return pending().await };
         // The membership is there, and so is who tells of it.
         let _ = membership.standing().wait_for(|standing| !standing.is_of(share.epoch)).await;
     }
 
     /// The same, but not for long.
-    pub async fn settle(&self, share: Option<&Share>) {
+    pub async fn settle(&self) {
         // Either way it is asked anew.
-        let _ = tokio::time::timeout(SETTLE, self.moved_from(share)).await;
+        let _ = tokio::time::timeout(SETTLE, self.moved()).await;
     }
 
     /// Returns once others no longer have what this host needs, or others than those do.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sluice_core::deploy::{Deployment, History};
+pub use sluice_core::run::life::State;
 use sluice_core::{Partition, time};
 
 use super::rate::Rate;
@@ -14,24 +15,6 @@ use crate::config::unveiled;
 
 /// How many of the last deployments are shown with a pipeline; `sluice history` has all.
 const SHOWN_DEPLOYMENTS: usize = 3;
-
-/// What a pipeline is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Something that it needs isn't there yet: an operator's file, a server at the start.
-    Waiting,
-    /// Records flow, or would if there were any.
-    Running,
-    /// A server is away; everything is kept until it is back.
-    Holding,
-    /// It can't go on until somebody changes something.
-    Stopped,
-    /// Its operator fails whatever the records; it is tried again after a while, or with another file.
-    Disabled,
-    /// It did what it was asked to do and ended.
-    Finished,
-}
 
 /// The operator that a pipeline runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,12 +292,8 @@ impl Status {
         let news = now.state != state || now.reason != reason;
         now.state = state;
         now.reason = reason;
-        now.waits_since = match state {
-            // Without a reason it waits for nobody.
-            State::Waiting if now.reason.is_none() => None,
-            State::Waiting | State::Holding => now.waits_since.or_else(|| Some(Instant::now())),
-            State::Running | State::Stopped | State::Disabled | State::Finished => None,
-        };
+        let waits = state.waits(now.reason.is_some());
+        now.waits_since = now.waits_since.or_else(|| Some(Instant::now())).filter(|_| waits);
         news
     }
 
