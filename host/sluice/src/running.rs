@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use sluice_clock::Stopwatch;
 use sluice_core::checkpoint::CheckpointStore;
-use sluice_core::deploy::Rollout;
-use sluice_core::disabled::Disablings;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Pipeline;
@@ -17,7 +15,7 @@ use crate::kept::Kept;
 use crate::operators::Deployed;
 use crate::pipeline::deployments::Deployments;
 use crate::pipeline::status::State;
-use crate::pipeline::{Again, Ended, Handle, Place, Status, Supervisor, assemble};
+use crate::pipeline::{Ended, Handle, Opener, Place, Status, Supervisor, SupervisorStart, assemble};
 
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
@@ -38,11 +36,10 @@ pub struct Shared {
     pub store: Arc<dyn CheckpointStore>,
     pub kept: Kept,
     pub operators: watch::Receiver<Deployed>,
-    pub until_caught_up: bool,
-    /// Longest time that a backfill waits for a server that is away.
-    pub patience: Option<Duration>,
+    /// For pipelines that read up to where their topic ends, and then end: how long they wait for a server that is away.
+    pub backfill: Option<Duration>,
     pub started: Stopwatch,
-    /// Time within which the service must end once it is asked to.
+    /// How long the service has to end once it is asked to.
     pub stop_within: Duration,
 }
 
@@ -82,25 +79,27 @@ impl Member {
         let (handle, orders) = Handle::new(&pipeline.name, operator_names(std::slice::from_ref(pipeline)));
         let (ending, mut ended) = watch::channel(false);
         let (working, gone) = watch::channel(());
-        let supervisor = Supervisor {
-            pipeline: pipeline.clone(),
+        let opener = Opener {
+            pipeline: Arc::new(pipeline.clone()),
             connections: Arc::clone(&shared.connections),
             store: Arc::clone(&shared.store),
-            operators: shared.operators.clone(),
             status: Arc::clone(&handle.status),
-            deployments: Deployments::new(shared.kept.clone(), Arc::clone(&handle.status)),
-            ending: ended.clone(),
-            until_caught_up: shared.until_caught_up,
-            patience: shared.patience,
-            rollout: Rollout::default(),
-            begins_anew: false,
-            resyncs: Vec::new(),
-            disablings: Disablings::default(),
-            again: Again::default(),
-            place: Place::of(&shared.host),
-            alone: Arc::new(Mutex::new(working)),
-            stop_within: shared.stop_within,
+            until_caught_up: shared.backfill.is_some(),
         };
+        let supervisor = Supervisor::new(SupervisorStart {
+            deployments: Deployments::new(
+                shared.kept.clone(),
+                Arc::clone(&handle.status),
+                pipeline,
+                shared.operators.clone(),
+            ),
+            opener,
+            place: Place::of(&shared.host),
+            ending: ended.clone(),
+            stop_within: shared.stop_within,
+            backfill: shared.backfill,
+            works: working,
+        });
         let (started, status) = (shared.started, Arc::clone(&handle.status));
         let supervisor = tokio::spawn(async move {
             let ended = tokio::select! {

@@ -53,10 +53,9 @@ async fn store(config: &Config) -> anyhow::Result<Arc<Store>> {
 
 impl Service {
     /// Starts every pipeline whose file is good, and from then on what the directory of pipelines holds; those of `config` don't
-    /// count. With `until_caught_up` those that are there now, and each ends by itself where its topic ends now, or once a server
+    /// count. With `backfill` those that are there now, and each ends by itself where its topic ends now, or once a server
     /// was away for so long.
-    pub async fn start(config: &Config, until_caught_up: Option<Duration>) -> anyhow::Result<Service> {
-        let (patience, until_caught_up) = (until_caught_up, until_caught_up.is_some());
+    pub async fn start(config: &Config, backfill: Option<Duration>) -> anyhow::Result<Service> {
         let started = Stopwatch::start();
         let directory = pipelines(config).await?;
         let wanted = directory.pipelines();
@@ -71,8 +70,7 @@ impl Service {
             store: Arc::clone(&store) as Arc<dyn CheckpointStore>,
             kept: Kept::new(Arc::clone(&store), runtime),
             host,
-            until_caught_up,
-            patience,
+            backfill,
             started,
             stop_within: config.stop_within,
         };
@@ -81,7 +79,7 @@ impl Service {
         let statuses = running.statuses();
         let (ending, ended) = watch::channel(false);
         let (publish_refused, refused) = watch::channel(directory.refused());
-        let pipelines = if until_caught_up {
+        let pipelines = if backfill.is_some() {
             tokio::spawn(running.finish(ended))
         } else {
             let (publish, wanted) = watch::channel(wanted);

@@ -14,6 +14,7 @@
 //! | [`Flusher`] | the order in which a flush becomes durable, what is tried again, what a server refuses                     |
 //! | [`Rollout`](crate::deploy::Rollout) | which operators run, what is on trial, what is gone back to                     |
 //! | [`resume`]  | where a run begins                                                                                       |
+//! | [`Life`]    | what a pipeline waits for, when a run of it is opened, what follows the end of one                        |
 //!
 //! Whoever drives a machine asks it for the next effect, performs that, and tells it the answer: a thread and a task of the host
 //! with real servers, or a test with a world that fails wherever a seed says. A crash is to drop both machines at any point.
@@ -24,6 +25,7 @@ mod flusher;
 mod intake;
 mod lane;
 mod latest;
+pub mod life;
 mod made;
 mod outbox;
 mod pending;
@@ -40,6 +42,7 @@ pub use backoff::Backoff;
 pub use flush::{Flush, FlushError, Handover};
 pub use flusher::{Flusher, FlusherEffect, FlusherEvent, FlusherStart, SinkForm, TransactionForm};
 pub use lane::{Lane, LaneEffect, LaneEvent, LaneSettings, Place, Retry};
+pub use life::{Life, LifeEffect, LifeEvent, LifeReport, LifeSettings};
 pub use pending::FlushPolicy;
 pub use progress::Progress;
 pub use report::{Line, Report};
@@ -51,7 +54,7 @@ use crate::chain::ProcessError;
 /// A moment, as the host's two clocks tell it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Now {
-    /// The time since the run began, by a clock that never goes back.
+    /// The time since the run, or the life of a pipeline, began, by a clock that never goes back.
     pub since: Duration,
     /// The calendar's time, in microseconds since 1970-01-01T00:00:00 UTC.
     pub micros: i64,
@@ -72,6 +75,16 @@ pub enum End {
     Replaced(String),
     /// Something in it panicked, which is a defect: it can begin anew.
     Died(String),
+}
+
+impl End {
+    /// The reason of an end that is at fault.
+    pub fn fault(&self) -> Option<&str> {
+        match self {
+            End::Done | End::Moved(_) | End::Replaced(_) => None,
+            End::Fault(reason) | End::Disabled(reason) | End::Died(reason) => Some(reason),
+        }
+    }
 }
 
 /// An operator that fails whatever the records is disabled; one whose call was ended as the run is to end has done nothing; anything

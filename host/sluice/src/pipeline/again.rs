@@ -5,49 +5,34 @@ use std::future::pending;
 use std::time::Duration;
 
 use sluice_core::deploy::Operators;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::orders::Answer;
-
-/// First wait before operators are tried again that were refused for something outside their files, such as a column that a table
-/// lacks. Shorter: each try costs a server some questions. Longer: people who have mended it wait.
+/// How long after operators were refused for what may be mended outside their files, as a column that a table lacks, they are tried
+/// again: so long at first. Shorter: each try costs a server some questions. Longer: whoever mends it waits.
 const FIRST: Duration = Duration::from_secs(1);
 
 /// Longest wait; each wait is twice the one before.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A supervisor's memory of what failed.
+/// A supervisor's memory of what was refused.
 #[derive(Default)]
 pub struct Again {
-    /// Reason of the last stop.
-    stopped: Option<String>,
-    /// Operators that were refused last, and the reason.
+    /// Who was refused last, and why.
     refused: Option<(Operators, String)>,
     /// Number of times that files of the pipeline's operators had been put there.
     puts: u64,
     /// Time of the next try, and the wait that leads to it.
     next: Option<(Instant, Duration)>,
-    /// Callers that wait until the run has ended, with the answers for them.
-    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl Again {
-    /// Notes that the pipeline stops. Returns true if this is news: the reason differs, or the place differs from that of the
-    /// last stop.
-    pub fn stops(&mut self, reason: &str, same_place: bool) -> bool {
-        let news = !same_place || self.stopped.as_deref() != Some(reason);
-        self.stopped = Some(reason.to_owned());
-        news
-    }
-
-    /// Notes that these operators are refused, and plans another try if that may help. Returns true if the refusal is news.
+    /// These are refused, and tried again if that may help; whether it is news.
     pub fn refused(&mut self, operators: &Operators, reason: &str, may_help: bool) -> bool {
         let same = self.refused.as_ref().is_some_and(|(before, _)| before == operators);
         let news = !same || self.refused.as_ref().is_none_or(|(_, before)| before != reason);
         let before = self.next.filter(|_| same).map(|(_, wait)| wait);
         let wait = before.map_or(FIRST, |wait| (wait * 2).min(LONGEST));
-        self.next = may_help.then(|| (Instant::now() + wait, wait));
+        self.next = may_help.then(|| (Instant::from_std(sluice_clock::now() + wait), wait));
         self.refused = Some((operators.clone(), reason.to_owned()));
         news
     }
@@ -69,19 +54,6 @@ impl Again {
             None => pending().await,
         }
     }
-
-    /// Plans an answer that is sent once the run has ended.
-    pub fn answer_later(&mut self, to: oneshot::Sender<Answer>, answer: Answer) {
-        self.answers.push((to, answer));
-    }
-
-    /// Sends the planned answers: the run has ended, and its outcome is recorded.
-    pub fn answer(&mut self) {
-        for (to, answer) in self.answers.drain(..) {
-            // Who asked may have gone.
-            let _ = to.send(answer);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -90,14 +62,6 @@ mod tests {
 
     fn operators(digest: &str) -> Operators {
         [("gift_sum".to_owned(), digest.to_owned())].into()
-    }
-
-    #[test]
-    fn a_stop_is_news_for_another_reason_or_at_another_place() {
-        let mut again = Again::default();
-        let stops = [("no table", false), ("no table", true), ("no column", true), ("no column", false)];
-        let news: Vec<bool> = stops.into_iter().map(|(reason, same)| again.stops(reason, same)).collect();
-        assert_eq!(news, [true, false, true, true]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluice_clock::Stopwatch;
-pub use sluice_clock::{chance, now_micros};
+use sluice_clock::now_micros;
 use sluice_core::run::Now;
 
 /// The clocks of a run, since it began.

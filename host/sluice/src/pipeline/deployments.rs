@@ -6,24 +6,39 @@ use sluice_clock::now_micros;
 use sluice_core::checkpoint::StoreError;
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};
 
+use tokio::sync::watch;
+
+use super::assemble;
 use super::restore;
 use super::status::Status;
 use super::trouble::{Trouble, blocking};
-use crate::config::unveiled;
+use crate::config::{Pipeline, unveiled};
 use crate::kept::Kept;
-use crate::operators::Artifacts;
+use crate::operators::{Artifacts, Deployed};
 
-/// A pipeline's history, and the operators in it.
+mod newest;
+mod pins;
+
+/// A pipeline's history with the operators in it, and the operators that are deployed.
 pub struct Deployments {
     kept: Kept,
     status: Arc<Status>,
     history: History,
+    /// The operators that the pipeline's file names.
+    names: Vec<String>,
+    deployed: watch::Receiver<Deployed>,
 }
 
 impl Deployments {
-    /// Makes the deployments of a pipeline whose history isn't read yet.
-    pub fn new(kept: Kept, status: Arc<Status>) -> Deployments {
-        Deployments { kept, status, history: History::default() }
+    /// Of a pipeline whose history isn't read yet.
+    pub fn new(
+        kept: Kept,
+        status: Arc<Status>,
+        pipeline: &Pipeline,
+        deployed: watch::Receiver<Deployed>,
+    ) -> Deployments {
+        let names = assemble::operator_names(pipeline).map(str::to_owned).collect();
+        Deployments { kept, status, history: History::default(), names, deployed }
     }
 
     /// Reads the stored history.
@@ -144,13 +159,15 @@ impl Deployments {
         wanted: Option<u64>,
     ) -> Result<(Deployment, Artifacts), String> {
         let (kept, name, history) = (self.kept.clone(), self.name(), self.history.clone());
-        let found = blocking(move || {
+        let found = blocking(move || -> Result<(Deployment, Artifacts), String> {
             let digests = kept.digests(&name).map_err(|error| error.to_string())?;
             let all_kept = |operators: &Operators| operators.values().all(|digest| digests.contains(digest));
             let back = history.roll_back_to(&running, wanted, all_kept).map_err(|error| error.to_string())?;
             Ok((back.clone(), kept.open(&back.operators)?))
         });
-        found.await.map_err(|trouble| trouble.to_string())?
+        let (back, artifacts) = found.await.map_err(|trouble| trouble.to_string())??;
+        self.check_names(&back.operators)?;
+        Ok((back, artifacts))
     }
 
     /// Opens the artifacts that the pipeline is pinned to. It runs those of them that its file names.

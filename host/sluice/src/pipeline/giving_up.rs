@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sluice_core::run::life::given_up;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -39,11 +40,11 @@ impl GivingUp {
     }
 }
 
-/// Returns the reason of the wait, if the pipeline has waited for longer than `patience`.
-pub fn out_of_patience(status: &Status, patience: Option<Duration>) -> Option<String> {
+/// The reason of a pipeline that has waited for longer than this, if it has.
+fn out_of_patience(status: &Status, patience: Option<Duration>) -> Option<String> {
     let (waited, reason) = status.waits()?;
     let patience = patience.filter(|patience| waited >= *patience)?;
-    Some(format!("{reason}; given up after {patience:?}, as --patience says"))
+    Some(given_up(&reason, patience))
 }
 
 async fn until_the_end(
@@ -51,15 +52,15 @@ async fn until_the_end(
     mut ending: watch::Receiver<bool>,
     patience: Option<Duration>,
     ends: Arc<watch::Sender<bool>>,
-    given_up: Arc<Mutex<Option<String>>>,
+    reason: Arc<Mutex<Option<String>>>,
 ) {
     loop {
         tokio::select! {
             () = asked_to_end(&mut ending) => break,
             () = tokio::time::sleep(LOOK_EVERY), if patience.is_some() => {}
         }
-        if let Some(reason) = out_of_patience(&status, patience) {
-            *given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        if let Some(given_up) = out_of_patience(&status, patience) {
+            *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(given_up);
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! A pipeline's life: start, run, swap, stop.
 //!
 //! ```text
-//! supervisor (tokio task)
+//! supervisor (tokio task): performs what sluice_core::run::Life says
 //!   ├─ joins the source's group, and runs while it has the partitions (all of them, for a fold); again when they move
 //!   ├─ opens checkpoint, source, operators, lookups, sinks; again and again while a server is away
 //!   ├─ lane (thread): source → chain → queue
@@ -12,10 +12,10 @@
 //! ```
 
 mod again;
+mod answers;
 pub mod assemble;
 pub mod clock;
 pub mod deployments;
-mod disabled;
 mod flush;
 mod fresh;
 mod giving_up;
@@ -23,6 +23,7 @@ pub mod identity;
 pub mod keys;
 mod lane;
 pub mod letters;
+mod opener;
 mod orders;
 mod place;
 pub mod provenance;
@@ -36,8 +37,9 @@ mod told;
 pub mod transaction;
 mod trouble;
 
-pub use again::Again;
+pub use opener::Opener;
 pub use orders::{Handle, Order};
 pub use place::Place;
+pub use sluice_core::run::life::Ended;
 pub use status::{Snapshot, Status};
-pub use supervisor::{Ended, Supervisor};
+pub use supervisor::{Supervisor, SupervisorStart};

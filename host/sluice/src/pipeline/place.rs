@@ -10,7 +10,6 @@ use sluice_connectors::source::SourceError;
 use sluice_core::share::{Share, Standing, Want};
 use sluice_runtime::{Artifact, World};
 
-use super::status::State;
 use crate::config;
 use crate::connections::Connections;
 
@@ -23,14 +22,14 @@ pub struct Place {
     host: String,
     membership: Option<(Want, Arc<Membership>)>,
     saw_others: bool,
-    /// True if the pipeline ran until partitions moved.
-    moved: bool,
+    /// The share that the run, or the last one, is on; none if its partitions aren't shared.
+    share: Option<Share>,
 }
 
 impl Place {
     /// Makes the place of this host, which has not joined yet.
     pub fn of(host: &str) -> Place {
-        Place { host: host.to_owned(), membership: None, saw_others: false, moved: false }
+        Place { host: host.to_owned(), membership: None, saw_others: false, share: None }
     }
 
     /// Joins the group for what the pipeline needs with these operators, unless it has; none if the source's partitions aren't
@@ -60,27 +59,22 @@ impl Place {
         let _ = tokio::task::spawn_blocking(move || membership.leave()).await;
     }
 
-    /// Sets whether the last run ended because partitions moved; false when a run begins.
-    pub fn set_moved(&mut self, moved: bool) {
-        self.moved = moved;
+    /// A run on this share begins.
+    pub fn work_on(&mut self, share: Option<Share>) {
+        self.share = share;
     }
 
-    /// Returns the state of the pipeline while a server is away: holding if it ran before, otherwise waiting.
-    pub fn without_server(&self) -> State {
-        if self.moved { State::Holding } else { State::Waiting }
-    }
-
-    /// Returns once this host no longer has exactly this share.
-    pub async fn moved_from(&self, share: Option<&Share>) {
-        let (Some((_, membership)), Some(share)) = (&self.membership, share) else { return pending().await };
+    /// Returns once this host no longer has exactly the share that the run is on.
+    pub async fn moved(&self) {
+        let (Some((_, membership)), Some(share)) = (&self.membership, &self.share) else { return pending().await };
         // The membership is there, and so is who tells of it.
         let _ = membership.standing().wait_for(|standing| !standing.is_of(share.epoch)).await;
     }
 
-    /// Waits for a change of this share as [`Place::moved_from`] does, but not for long.
-    pub async fn settle(&self, share: Option<&Share>) {
+    /// The same, but not for long.
+    pub async fn settle(&self) {
         // Either way it is asked anew.
-        let _ = tokio::time::timeout(SETTLE, self.moved_from(share)).await;
+        let _ = tokio::time::timeout(SETTLE, self.moved()).await;
     }
 
     /// Returns once the partitions that this host needs are free, or other hosts than before have them.

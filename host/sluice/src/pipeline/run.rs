@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 
+use sluice_clock::chance;
 use sluice_connectors::letters::Letterbox;
 use sluice_connectors::source::Source;
 use sluice_connectors::transaction::Written;
@@ -18,8 +19,8 @@ use sluice_core::{Offset, Partition};
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use super::clock::{Clock, chance};
-use super::flush::{self, Flusher, OpenSink};
+use super::clock::Clock;
+use super::flush::{self, Flusher, OpenSink, Work};
 use super::giving_up::GivingUp;
 use super::lane::{Control, Lane, Swap, Waiting};
 use super::letters::{AnyLetters, OpenLetters, Retrier, RetryState};
@@ -103,68 +104,23 @@ impl Run {
         giving_up: &Arc<GivingUp>,
         alone: OwnedMutexGuard<Works>,
     ) -> std::io::Result<Run> {
-        let ending = giving_up.ending();
-        let (interrupt, clock) = (Interrupt::default(), Clock::begin());
-        opened.chain.interrupted_by(&interrupt);
         let (control, controlled) = std::sync::mpsc::channel();
         let (flushes, work) = mpsc::channel(flush::QUEUE);
-        let passed = mpsc::channel(PASSED);
-        let committed = Arc::new(AtomicU64::new(opened.head.commits));
-        let (letters, marked) = opened.letters.unzip();
         let (retry_state, heard) = RetryState::new();
-        let share = opened.source.share().map(|share| (opened.head.topic.clone(), share.partitions.clone()));
-        let retrier = marked.map(|letters| Retrier {
-            letters,
-            share,
-            control: control.clone(),
+        let passed = mpsc::channel(PASSED);
+        let shared = Shared {
+            settings,
             status: Arc::clone(status),
-            ending: ending.clone(),
-            any: AnyLetters::default(),
-            heard,
-            asked: 0,
-        });
-        let flusher = Flusher {
-            flusher: run::Flusher::new(FlusherStart {
-                sinks: opened.sinks.iter().map(OpenSink::form).collect(),
-                letters: letters.as_ref().map(|open| open.name.clone()),
-                stops: settings.stops,
-                // The next host of a partition looks where the group is, even if nothing was read of it here.
-                told: opened.source.share().map_or_else(|| opened.head.intervals.ends(), |_| BTreeMap::new()),
-                written: opened.written.clone(),
-                seed: chance(),
-            }),
-            sinks: opened.sinks,
-            next_sinks: None,
-            letters,
-            store: opened.store,
-            committed: Arc::clone(&committed),
-            committer: opened.source.committer(),
-            passed: passed.0.clone(),
-            retries: retry_state.clone(),
-            status: Arc::clone(status),
-            ending,
-            clock,
-        };
-        let ahead = rows_ahead(&opened.head, &opened.written);
-        let progress = Progress::from(opened.head, ahead, opened.until);
-        let lane_settings = LaneSettings {
-            flush: settings.flush,
-            batch_rows: settings.batch_rows,
-            stops: settings.stops,
-            keeps_letters: retrier.is_some(),
-            seed: chance(),
-        };
-        let lane = Lane {
-            lane: run::Lane::new(opened.chain, progress, lane_settings, interrupt.clone()),
-            source: opened.source,
-            status: Arc::clone(status),
-            control: controlled,
-            flushes,
-            committed,
+            ending: giving_up.ending(),
+            interrupt: Interrupt::default(),
+            clock: Clock::begin(),
+            committed: Arc::new(AtomicU64::new(opened.head.commits)),
             retries: retry_state,
-            clock,
-            waiting: Waiting::default(),
         };
+        let (letters, marked) = opened.letters.take().unzip();
+        let retrier = marked.map(|letters| shared.retrier(&opened, letters, control.clone(), heard));
+        let flusher = shared.flusher(&mut opened, letters, passed.0.clone());
+        let lane = shared.lane(opened, retrier.is_some(), controlled, flushes);
         let (retries, retrier) = begin_later(retrier);
         let alone = Arc::new(alone);
         let lane = spawn(lane, status.name(), Arc::clone(&alone))?;
@@ -180,7 +136,7 @@ impl Run {
             lane,
             flusher: tokio::spawn(flusher),
             flushed: None,
-            interrupt,
+            interrupt: shared.interrupt,
             swaps: AtomicU64::new(0),
             retries: Some(retries),
             retrier,
@@ -263,6 +219,84 @@ impl Run {
             passed = Some(operators);
         }
         (end, passed)
+    }
+}
+
+/// What lane, flusher and retrier have in common.
+struct Shared {
+    settings: Settings,
+    status: Arc<Status>,
+    ending: watch::Receiver<bool>,
+    interrupt: Interrupt,
+    clock: Clock,
+    committed: Arc<AtomicU64>,
+    retries: RetryState,
+}
+
+impl Shared {
+    fn retrier(
+        &self,
+        opened: &Opened,
+        letters: Box<dyn Letterbox>,
+        control: Sender<Control>,
+        heard: watch::Receiver<(u64, u64)>,
+    ) -> Retrier {
+        let share = opened.source.share().map(|share| (opened.head.topic.clone(), share.partitions.clone()));
+        let (status, ending) = (Arc::clone(&self.status), self.ending.clone());
+        Retrier { letters, share, control, status, ending, any: AnyLetters::default(), heard, asked: 0 }
+    }
+
+    /// Takes the sinks.
+    fn flusher(&self, opened: &mut Opened, letters: Option<OpenLetters>, passed: mpsc::Sender<Operators>) -> Flusher {
+        let sinks = std::mem::take(&mut opened.sinks);
+        let start = FlusherStart {
+            sinks: sinks.iter().map(OpenSink::form).collect(),
+            letters: letters.as_ref().map(|open| open.name.clone()),
+            stops: self.settings.stops,
+            // The next host of a partition looks where the group is, even if nothing was read of it here.
+            told: opened.source.share().map_or_else(|| opened.head.intervals.ends(), |_| BTreeMap::new()),
+            written: opened.written.clone(),
+            seed: chance(),
+        };
+        Flusher {
+            flusher: run::Flusher::new(start),
+            sinks,
+            next_sinks: None,
+            letters,
+            store: Arc::clone(&opened.store),
+            committed: Arc::clone(&self.committed),
+            committer: opened.source.committer(),
+            passed,
+            retries: self.retries.clone(),
+            status: Arc::clone(&self.status),
+            ending: self.ending.clone(),
+            clock: self.clock,
+        }
+    }
+
+    fn lane(
+        &self,
+        mut opened: Opened,
+        keeps_letters: bool,
+        control: Receiver<Control>,
+        flushes: mpsc::Sender<Work>,
+    ) -> Lane {
+        opened.chain.interrupted_by(&self.interrupt);
+        let ahead = rows_ahead(&opened.head, &opened.written);
+        let progress = Progress::from(opened.head, ahead, opened.until);
+        let Settings { flush, batch_rows, stops } = self.settings;
+        let settings = LaneSettings { flush, batch_rows, stops, keeps_letters, seed: chance() };
+        Lane {
+            lane: run::Lane::new(opened.chain, progress, settings, self.interrupt.clone()),
+            source: opened.source,
+            status: Arc::clone(&self.status),
+            control,
+            flushes,
+            committed: Arc::clone(&self.committed),
+            retries: self.retries.clone(),
+            clock: self.clock,
+            waiting: Waiting::default(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sluice_clock::Stopwatch;
 use sluice_core::deploy::{Deployment, History};
+pub use sluice_core::run::life::State;
 use sluice_core::{Partition, time};
 
 use super::rate::Rate;
@@ -15,24 +16,6 @@ use crate::config::unveiled;
 
 /// Number of deployments, the last ones, that are shown with a pipeline; `sluice history` has all.
 const SHOWN_DEPLOYMENTS: usize = 3;
-
-/// Activity of a pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// The pipeline lacks something that it needs: an operator's file, or a server at the start.
-    Waiting,
-    /// Records flow, or would if there were any.
-    Running,
-    /// A server is away; everything is kept until it is back.
-    Holding,
-    /// The pipeline can't go on until somebody changes something.
-    Stopped,
-    /// The operator fails whatever the records; it is tried again after a while, or with another file.
-    Disabled,
-    /// The pipeline did what it was asked to do and ended.
-    Finished,
-}
 
 /// The operator that a pipeline runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -310,12 +293,8 @@ impl Status {
         let news = now.state != state || now.reason != reason;
         now.state = state;
         now.reason = reason;
-        now.waits_since = match state {
-            // Without a reason it waits for nobody.
-            State::Waiting if now.reason.is_none() => None,
-            State::Waiting | State::Holding => now.waits_since.or_else(|| Some(Stopwatch::start())),
-            State::Running | State::Stopped | State::Disabled | State::Finished => None,
-        };
+        let waits = state.waits(now.reason.is_some());
+        now.waits_since = now.waits_since.or_else(|| Some(Stopwatch::start())).filter(|_| waits);
         news
     }
 

@@ -1,43 +1,40 @@
-//! Starts a pipeline, keeps it going, changes its operator, ends it.
+//! Performs what [`Life`] says of a pipeline between its runs, and what [`Rollout`](sluice_core::deploy::Rollout) says while one is
+//! open.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StoreError};
-use sluice_core::deploy::{self, Rollout};
-use sluice_core::disabled::{Disablings, FIRST_WAIT};
+use sluice_clock::chance;
+use sluice_core::checkpoint::{CheckpointStore, StoreError};
+use sluice_core::deploy::Operators;
 use sluice_core::fold::Fold;
-use sluice_core::identity::Identity;
-use sluice_core::run::{Backoff, End};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use sluice_core::run::life::{Awaited, Candidates, Ended, RunEnd, Wait};
+use sluice_core::run::{End, Life, LifeEffect, LifeEvent, LifeSettings};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::again::Again;
+use super::answers::Answers;
 use super::assemble;
-use super::clock::{chance, now_micros};
+use super::clock::Clock;
 use super::deployments::Deployments;
-use super::flush::OpenSink;
-use super::fresh::{self, Begins};
-use super::giving_up::{GivingUp, asked_to_end, out_of_patience};
+use super::giving_up::GivingUp;
+use super::giving_up::asked_to_end;
 use super::identity;
-use super::letters;
-use super::orders::{Answer, Asked};
+use super::opener::Opener;
+use super::orders::Asked;
 use super::place::Place;
 use super::restore;
-use super::run::{Opened, Prepared, Run, Said, Settings, Works};
+use super::run::{Opened, Run, Said, Settings, Works};
 use super::status::{RunningOperator, State, Status};
-use super::trouble::{Trouble, blocking};
-use super::{tables, transaction};
+use super::told::tell_life;
+use super::trouble::Trouble;
 use crate::config::{OnError, Pipeline};
-use crate::connections::Connections;
 use crate::died::caught_in;
-use crate::operators::{Artifacts, Deployed};
+use crate::operators::Artifacts;
 
 mod obey;
 mod swap;
-
-/// How long an operator may take to be compiled before the status says so. Shorter: a pipeline's first start shows it for nothing.
-/// Longer: nobody knows what it waits for.
-const COMPILING: Duration = Duration::from_secs(1);
 
 /// How often a pipeline looks whether the state directory is still there; a flush does so, too. Longer: an idle one says later that it
 /// was removed.
@@ -47,44 +44,40 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// group.
 const PARTS_OF_AN_END: u32 = 4;
 
-/// How a pipeline ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// As it was asked to; everything is flushed.
-    Well,
-    /// At fault, and nobody mended it.
-    Fault(String),
-}
-
-/// One pipeline's keeper.
-pub struct Supervisor {
-    pub pipeline: Pipeline,
-    pub connections: Arc<Connections>,
-    pub store: Arc<dyn CheckpointStore>,
-    pub operators: watch::Receiver<Deployed>,
-    pub status: Arc<Status>,
-    /// What ran, and what the pipeline stays with.
+/// What a supervisor is given.
+pub struct SupervisorStart {
+    pub opener: Opener,
     pub deployments: Deployments,
+    pub place: Place,
     /// True once the host is asked to end.
     pub ending: watch::Receiver<bool>,
-    /// Read up to where the topic ends at the start, then end.
-    pub until_caught_up: bool,
-    /// How long a server may be away before the pipeline is given up; none if it waits for ever.
-    pub patience: Option<Duration>,
-    /// Which operators run, and what is being done about others.
-    pub rollout: Rollout,
-    /// The checkpoint is to be forgotten, since the newest operators can't go on with its states.
-    pub begins_anew: bool,
-    /// Who asked that all groups be written again, which begins when the run has ended.
-    pub resyncs: Vec<oneshot::Sender<Answer>>,
-    /// How often its operator was at fault, or it stopped, at the same place.
-    pub disablings: Disablings,
-    pub again: Again,
-    pub place: Place,
-    /// Held by a run: there is one at a time.
-    pub alone: Arc<Mutex<Works>>,
     /// How long an end may take.
     pub stop_within: Duration,
+    /// For a pipeline that reads up to where the topic ends, and then ends: how long a server may be away before it is given up.
+    pub backfill: Option<Duration>,
+    /// Dropped once nobody works for the pipeline any more.
+    pub works: Works,
+}
+
+/// One pipeline's keeper. What is left here is one thing: it drives the machine, and everything that a run is told goes through it.
+pub struct Supervisor {
+    /// What happens between runs; and which operators run, and what is being done about others.
+    life: Life,
+    clock: Clock,
+    status: Arc<Status>,
+    opener: Opener,
+    /// What ran, what is deployed, and what the pipeline stays with.
+    deployments: Deployments,
+    again: Again,
+    answers: Answers,
+    place: Place,
+    /// What was to be run when that was last looked for.
+    newest: Option<Artifacts>,
+    ending: watch::Receiver<bool>,
+    stop_within: Duration,
+    backfill: Option<Duration>,
+    /// Held by a run: there is one at a time.
+    alone: Arc<Mutex<Works>>,
 }
 
 /// What a running pipeline hears.
@@ -101,6 +94,12 @@ enum Event {
     Lost(String),
 }
 
+/// What is open and not yet at work.
+struct Ready {
+    opened: Opened,
+    artifacts: Artifacts,
+}
+
 /// What runs.
 #[derive(Clone)]
 struct Current {
@@ -109,351 +108,251 @@ struct Current {
 }
 
 impl Supervisor {
-    /// Runs the pipeline until the host ends; with `until_caught_up` until it has caught up or is at fault.
+    /// Of a pipeline that has not begun.
+    pub fn new(start: SupervisorStart) -> Supervisor {
+        let SupervisorStart { opener, deployments, place, ending, stop_within, backfill, works } = start;
+        Supervisor {
+            life: Life::new(LifeSettings { backfill, seed: chance() }),
+            clock: Clock::begin(),
+            status: Arc::clone(&opener.status),
+            opener,
+            deployments,
+            again: Again::default(),
+            answers: Answers::default(),
+            place,
+            newest: None,
+            ending,
+            stop_within,
+            backfill,
+            alone: Arc::new(Mutex::new(works)),
+        }
+    }
+
+    /// Runs the pipeline until the host ends; a backfill until it has caught up or is at fault.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Asked>) -> Ended {
         loop {
-            let ended = caught_in(self.keep_going(&mut orders)).await;
-            self.place.leave().await;
-            let panic = match ended {
+            match caught_in(self.keep_going(&mut orders)).await {
                 Ok(ended) => return ended,
-                Err(panic) => panic,
-            };
-            // As if the host had begun just now.
-            (self.rollout, self.begins_anew) = (Rollout::default(), false);
-            if let Some(ended) = self.died(format!("its supervisor died: {panic}"), &mut orders).await {
-                return ended;
-            }
-            // Its run ends by itself, as nobody controls it any more; until then it may write.
-            tokio::select! {
-                _ = self.alone.lock() => {}
-                () = asked_to_end(&mut self.ending) => return Ended::Well,
+                Err(panic) => self.hear(LifeEvent::Died(panic)),
             }
         }
     }
 
     async fn keep_going(&mut self, orders: &mut mpsc::Receiver<Asked>) -> Ended {
+        let mut ready = None;
+        loop {
+            for report in self.life.reports() {
+                tell_life(&self.status, report);
+            }
+            let event = match self.life.next_effect() {
+                LifeEffect::End(ended) => return ended,
+                LifeEffect::Run => self.live(ready.take(), orders).await,
+                effect if effect.may_be_left() => self.perform_unless_called(effect, &mut ready, orders).await,
+                effect => self.perform(effect, &mut ready).await,
+            };
+            self.hear(event);
+        }
+    }
+
+    /// Tells the machine of it, and before that whether the host is asked to end.
+    fn hear(&mut self, event: LifeEvent) {
+        let now = self.clock.now();
+        if *self.ending.borrow() {
+            self.life.on(LifeEvent::Ending, now);
+        }
+        self.life.on(event, now);
+    }
+
+    /// Performs what may be left, unless the host is asked to end, or somebody gives an order.
+    async fn perform_unless_called(
+        &mut self,
+        effect: LifeEffect,
+        ready: &mut Option<Ready>,
+        orders: &mut mpsc::Receiver<Asked>,
+    ) -> LifeEvent {
+        let hears_orders = effect.hears_orders();
         let mut ending = self.ending.clone();
-        tokio::select! {
-            () = self.await_newest() => {}
-            () = asked_to_end(&mut ending) => return Ended::Well,
-        }
-        loop {
-            let opened = tokio::select! {
-                opened = self.open() => opened,
-                () = asked_to_end(&mut ending) => return Ended::Well,
-                Some(asked) = orders.recv() => {
-                    self.obey_at_rest(asked).await;
-                    continue;
-                }
-            };
-            let end = match opened {
-                Ok((opened, artifacts)) => self.live(opened, artifacts, orders).await,
-                Err(end) => end,
-            };
-            let resynced = self.begin_resyncs().await;
-            let reason = match end {
-                _ if resynced && !*self.ending.borrow() => continue,
-                End::Replaced(reason) if !*self.ending.borrow() => {
-                    tracing::warn!(pipeline = self.status.name(), "begins anew: {reason}");
-                    self.status.set(State::Waiting, Some(reason));
-                    // Whoever empties the table again and again is not to have it written at full speed.
-                    let wait = self.disablings.wait(&self.consumed().await);
-                    // A change of `ending` cuts the wait short.
-                    let _ = tokio::time::timeout(wait, asked_to_end(&mut ending)).await;
-                    continue;
-                }
-                End::Done => {
-                    self.status.set(State::Finished, None);
-                    return Ended::Well;
-                }
-                End::Moved(reason) => {
-                    tracing::info!(pipeline = self.status.name(), "begins anew: {reason}");
-                    self.place.set_moved(true);
-                    self.status.set(State::Holding, Some(reason));
-                    continue;
-                }
-                // Rolled back: the last good generation goes on from the checkpoint.
-                _ if self.goes_on() => continue,
-                End::Disabled(reason) => {
-                    self.place.leave().await;
-                    match self.disabled(reason, orders).await {
-                        Some(ended) => return ended,
-                        None => continue,
-                    }
-                }
-                End::Died(reason) => {
-                    self.place.leave().await;
-                    match self.died(reason, orders).await {
-                        Some(ended) => return ended,
-                        None => continue,
-                    }
-                }
-                End::Fault(reason) | End::Replaced(reason) => reason,
-            };
-            // What is mended meanwhile heals by itself, wherever it was found: the checkpoint is where all of it goes on.
-            let wait = self.disablings.wait(&self.consumed().await);
-            self.status.set(State::Stopped, Some(reason.clone()));
-            if self.again.stops(&reason, wait > FIRST_WAIT) {
-                tracing::error!(pipeline = self.status.name(), "stopped: {reason}");
-            }
-            let ends = self.until_caught_up || *self.ending.borrow();
-            // Others may do better than a host that stopped.
-            self.place.leave().await;
-            if ends {
-                return Ended::Fault(reason);
-            }
-            tokio::select! {
-                changed = self.operators.changed() => if changed.is_err() { return Ended::Fault(reason) },
-                () = tokio::time::sleep(wait) => {}
-                () = asked_to_end(&mut self.ending) => return Ended::Well,
-                Some(asked) = orders.recv() => self.obey_at_rest(asked).await,
-            }
-        }
-    }
-
-    /// Opens everything, waiting for what isn't there yet.
-    async fn open(&mut self) -> Result<(Opened, Artifacts), End> {
-        let mut backoff = Backoff::new(chance());
-        loop {
-            match self.deployments.load().await {
-                Ok(()) => {}
-                Err(Trouble::Away(reason)) => {
-                    self.wait_for_server(&reason, &mut backoff).await?;
-                    continue;
-                }
-                Err(wrong) => return Err(End::Fault(wrong.to_string())),
-            }
-            let deployed = self.operators.borrow_and_update().clone();
-            let unseen = deployed.unseen(assemble::operator_names(&self.pipeline)).map(str::to_owned);
-            // What runs is to be the newest, also if that is over before it is compiled.
-            if let Some(name) = unseen.as_ref().filter(|_| self.until_caught_up) {
-                self.await_look(name).await?;
-                continue;
-            }
-            let artifacts = match (self.first(&deployed).await, unseen) {
-                (Ok(artifacts), _) => artifacts,
-                (Err(_), Some(name)) => {
-                    self.await_look(&name).await?;
-                    continue;
-                }
-                (Err(reason), None) if self.until_caught_up => return Err(End::Fault(reason)),
-                (Err(reason), None) => {
-                    wait(&self.status, State::Waiting, &reason);
-                    self.operators.changed().await.map_err(|_| End::Fault(reason))?;
-                    continue;
-                }
-            };
-            match self.open_once(&artifacts).await {
-                Ok(opened) => return Ok((opened, artifacts)),
-                Err(Trouble::Held(reason)) if self.until_caught_up => {
-                    self.rollout.on(deploy::Event::NotOpened, now_micros());
-                    return Err(End::Fault(reason));
-                }
-                Err(Trouble::Held(reason)) => {
-                    self.hold(&reason).await;
-                    continue;
-                }
-                Err(Trouble::Away(reason)) => self.wait_for_server(&reason, &mut backoff).await?,
-                Err(wrong) if self.others_instead(&wrong) => continue,
-                Err(Trouble::Operator(reason)) => return Err(End::Disabled(reason)),
-                Err(wrong) => return Err(End::Fault(wrong.to_string())),
-            }
-        }
-    }
-
-    /// Until it may be asked again; or says that this took too long.
-    async fn wait_for_server(&mut self, reason: &str, backoff: &mut Backoff) -> Result<(), End> {
-        wait(&self.status, self.place.without_server(), reason);
-        if let Some(reason) = out_of_patience(&self.status, self.patience) {
-            self.rollout.on(deploy::Event::NotOpened, now_micros());
-            return Err(End::Fault(reason));
-        }
-        tokio::time::sleep(backoff.wait()).await;
-        Ok(())
-    }
-
-    /// Until the newest operators are known, if that is soon: their code is mostly kept from before. What was read since the checkpoint
-    /// is then read by those that read it last, and not by the ones before. Those that take long keep nobody waiting.
-    async fn await_newest(&mut self) {
-        let names: Vec<String> = assemble::operator_names(&self.pipeline).map(str::to_owned).collect();
-        let known = self.operators.wait_for(|deployed| deployed.unseen(names.iter().map(String::as_str)).is_none());
-        // The service that says it may be gone.
-        let _ = tokio::time::timeout(COMPILING, known).await;
-    }
-
-    /// Until more is known of the directory of operators, of which nothing is known of this one.
-    async fn await_look(&mut self, name: &str) -> Result<(), End> {
-        let looked = match tokio::time::timeout(COMPILING, self.operators.changed()).await {
-            Ok(looked) => looked,
-            Err(_) => {
-                self.status.set(State::Waiting, Some(format!("operator `{name}` is being read and compiled")));
-                let changed = self.operators.changed().await;
-                // That is no wait for a server.
-                self.status.set(State::Waiting, None);
-                changed
-            }
+        let asked = tokio::select! {
+            event = self.perform(effect, ready) => return event,
+            () = asked_to_end(&mut ending) => return LifeEvent::Ending,
+            Some(asked) = orders.recv(), if hears_orders => asked,
         };
-        looked.map_err(|_| End::Fault("nobody looks for operators any more".to_owned()))
+        self.obey_at_rest(asked).await;
+        LifeEvent::Obeyed
     }
 
-    /// Until this host's turn may have come, or an operator has.
-    async fn hold(&mut self, reason: &str) {
-        if self.status.set(State::Holding, Some(reason.to_owned())) {
-            tracing::warn!(pipeline = self.status.name(), "holding: {reason}");
+    async fn perform(&mut self, effect: LifeEffect, ready: &mut Option<Ready>) -> LifeEvent {
+        match effect {
+            LifeEffect::Wait(wait) => return self.wait(wait).await,
+            LifeEffect::Look => return LifeEvent::Looked(self.look().await),
+            LifeEffect::Open(operators) => match self.open(operators).await {
+                Ok(opened) => {
+                    *ready = Some(opened);
+                    return LifeEvent::Opened;
+                }
+                Err(event) => return event,
+            },
+            LifeEffect::Forget => return LifeEvent::Forgotten(self.opener.forget().await),
+            LifeEffect::Locate => return LifeEvent::Located(self.opener.consumed().await),
+            LifeEffect::Record { deployments, flushed } => {
+                for deployment in deployments {
+                    self.record(deployment).await;
+                }
+                self.show_ended(flushed);
+                self.answers.recorded();
+            }
+            LifeEffect::Settle => self.place.settle().await,
+            LifeEffect::Resync => {
+                let answer = self.begin_again().await;
+                self.answers.resynced(&answer);
+            }
+            LifeEffect::Leave => {
+                // What is open has a part in the group.
+                *ready = None;
+                self.place.leave().await;
+            }
+            // Whoever drives the machine sees to these.
+            LifeEffect::Run | LifeEffect::End(_) => {}
         }
-        tokio::select! {
-            () = self.place.changed_from(reason) => {}
-            // Nobody deploys any more: the host ends.
-            _ = self.operators.changed() => {}
-        }
+        LifeEvent::Done
     }
 
-    /// The source is opened beside the operators and sinks: a pipeline's first row is sooner by the shorter of the two.
-    async fn open_once(&mut self, artifacts: &Artifacts) -> Result<Opened, Trouble> {
-        let membership = self.place.join(&self.pipeline, artifacts, &self.connections).await;
-        let membership = membership.map_err(|error| identity::trouble(&self.pipeline.name, error))?;
-        let (pipeline, shared, store) = (self.pipeline.clone(), Arc::clone(&self.connections), Arc::clone(&self.store));
-        let until_caught_up = self.until_caught_up;
-        let written = transaction::written(&self.pipeline, &self.connections).await?;
-        let rows = written.clone();
-        let source = blocking(move || {
-            let begins = Begins::look(&pipeline, store.as_ref())?;
-            let head = restore::load(&pipeline, store.as_ref())?;
-            let head = transaction::reconcile(&pipeline, &restore::resumption(&pipeline), head, &rows);
-            let start = restore::start(head.as_ref());
-            let known = head.as_ref().map(Identity::of_source).unwrap_or_default();
-            let source = shared.open_source(&pipeline.source, start, known, membership.as_deref());
-            let mut source = source.map_err(|error| identity::trouble(&pipeline.name, error))?;
-            let trouble = |error| identity::trouble(&pipeline.name, error);
-            let begins = begins.ask_group(&pipeline, source.as_mut()).map_err(trouble)?;
-            transaction::check_topic(head.as_ref(), &rows, source.as_mut()).map_err(trouble)?;
-            let until = if until_caught_up { Some(source.last_ends().map_err(trouble)?) } else { None };
-            let groups = tables::has_groups(&pipeline.name, head.as_ref(), store.as_ref());
-            let groups = groups.map_err(fresh::store_trouble)?;
-            let groups = groups && !assemble::shows_closed_windows(&pipeline);
-            Ok((head, groups, source, until, begins))
-        });
-        let (source, prepared) = tokio::join!(source, prepare(&self.pipeline, &self.connections, artifacts));
-        let (mut head, groups, source, until, begins) = source??;
-        let Prepared { mut chain, sinks } = prepared?;
-        transaction::check_fold(&self.pipeline, head.as_ref(), chain.fold().is_some(), &written)?;
-        begins.check(&self.pipeline, &self.connections, chain.fold().is_some()).await?;
-        self.find_tables(head.as_mut(), &sinks, groups)?;
-        let operators = restore::digests(artifacts);
-        let place = (source.positions(), &source.identity());
-        let resumed = restore::resumption(&self.pipeline).resume(&self.store, head, &mut chain, operators, place);
-        let mut head = resumed.map_err(|error| restore::trouble(&self.pipeline, error))?;
-        fresh::keep_group(&self.pipeline, &mut head);
-        tables::note(&mut head, &self.pipeline, &sinks);
-        let read = source.positions().into_keys().collect();
-        let letters = letters::open(&self.pipeline, &self.connections, &head, &read, &begins.before()).await?;
-        let store = Arc::clone(&self.store);
-        Ok(Opened { source, chain, sinks, until, letters, head, written, store })
-    }
-
-    /// Sees to tables that lack rows; the checkpoint then says that all groups are to be written again.
-    fn find_tables(&self, head: Option<&mut Checkpoint>, sinks: &[OpenSink], groups: bool) -> Result<(), Trouble> {
-        let lacking = tables::compare(&self.pipeline, head.as_deref(), sinks, groups)?;
-        let Some(head) = head.filter(|_| !lacking.is_empty()) else { return Ok(()) };
-        let said = if head.form.is_some() {
-            head.refreshing = true;
-            format!("{}: all groups are written again", lacking.join("; "))
-        } else {
-            tables::lost(&self.pipeline, &lacking)
+    async fn wait(&mut self, wait: Wait) -> LifeEvent {
+        let came = self.come(&wait.awaited);
+        let came = match wait.at_most {
+            Some(at_most) => tokio::time::timeout(at_most, came).await,
+            None => Ok(came.await),
         };
-        tracing::warn!(pipeline = self.status.name(), "{said}");
-        self.status.set_tables(&said, now_micros());
-        Ok(())
+        match came {
+            Ok(true) => LifeEvent::Came,
+            Ok(false) => LifeEvent::Gone,
+            Err(_) => LifeEvent::Waited,
+        }
     }
 
-    /// Lets letters be driven through again, once the newest operators are known: whoever asked for that means those, and a run may
-    /// begin with the ones before.
-    fn begin_retries(&self, run: &mut Run) {
-        if self.operators.borrow().unseen(assemble::operator_names(&self.pipeline)).is_none() {
-            run.begin_retries();
+    /// Returns once this is there; false if nobody would tell.
+    async fn come(&mut self, awaited: &Awaited) -> bool {
+        match awaited {
+            Awaited::Time => pending().await,
+            Awaited::Known => self.deployments.known().await,
+            Awaited::Deployment => self.deployments.changed().await,
+            Awaited::OtherOperators => self.deployments.others().await,
+            Awaited::Turn(held) => tokio::select! {
+                () = self.place.changed_from(held) => true,
+                // Where nobody deploys any more, the host ends.
+                _ = self.deployments.changed() => true,
+            },
+            Awaited::OldRun => {
+                drop(self.alone.lock().await);
+                true
+            }
         }
+    }
+
+    /// Looks which operators may be opened.
+    async fn look(&mut self) -> Result<Candidates, Trouble> {
+        self.deployments.load().await?;
+        let deployed = self.deployments.look();
+        let unread = self.deployments.unread(&deployed);
+        let newest = self.deployments.wanted(&deployed).await;
+        self.newest = newest.as_ref().ok().cloned();
+        let good = self.good().await;
+        let shunned = self.deployments.shunned().map(|shunned| shunned.operators.clone());
+        Ok(Candidates { unread, newest: newest.map(|newest| restore::digests(&newest)), good, shunned })
+    }
+
+    /// Opens everything, with these operators; or says why not.
+    async fn open(&mut self, operators: Operators) -> Result<Ready, LifeEvent> {
+        let artifacts = match self.newest.clone().filter(|newest| restore::digests(newest) == operators) {
+            Some(newest) => newest,
+            None => self.deployments.open(operators).await.map_err(LifeEvent::NotKept)?,
+        };
+        let Opener { pipeline, connections, .. } = &self.opener;
+        let membership = self.place.join(pipeline, &artifacts, connections).await;
+        let trouble = |error| LifeEvent::NotOpened(identity::trouble(&pipeline.name, error));
+        let opened = self.opener.open(&artifacts, membership.map_err(trouble)?).await;
+        let opened = opened.map_err(LifeEvent::NotOpened)?;
+        Ok(Ready { opened, artifacts })
     }
 
     /// From the first record to the last flush.
-    async fn live(&mut self, opened: Opened, artifacts: Artifacts, orders: &mut mpsc::Receiver<Asked>) -> End {
-        let settings = Settings {
-            flush: assemble::flush_policy(&self.pipeline),
-            batch_rows: self.pipeline.source.batch.rows as usize,
-            stops: self.pipeline.on_error == Some(OnError::Stop),
+    async fn live(&mut self, ready: Option<Ready>, orders: &mut mpsc::Receiver<Asked>) -> LifeEvent {
+        let Some(Ready { opened, artifacts }) = ready else {
+            return LifeEvent::NotBegun("nothing is open; this is a defect".to_owned());
         };
         let mut current = Current { artifacts, generation: opened.head.generation };
-        self.show_operator(&current);
-        self.place.set_moved(false);
-        let share = opened.source.share().cloned();
-        self.status.set_partitions(opened.source.positions().into_keys());
-        self.status.set(State::Running, None);
-        self.status.set_refreshing(opened.chain.fold().is_some_and(Fold::is_showing));
-        let giving_up = Arc::new(GivingUp::watch(&self.status, self.ending.clone(), self.patience));
+        self.show_begun(&opened, &current);
+        self.place.work_on(opened.source.share().cloned());
+        let giving_up = Arc::new(GivingUp::watch(&self.status, self.ending.clone(), self.backfill));
         let mut ending = giving_up.ending();
         let alone = Arc::clone(&self.alone).lock_owned().await;
+        let settings = settings(&self.opener.pipeline);
         let mut run = match Run::start(opened, settings, &self.status, &giving_up, alone) {
             Ok(run) => run,
-            Err(error) => return End::Fault(format!("no thread for the lane: {error}")),
+            Err(error) => return LifeEvent::NotBegun(format!("no thread for the lane: {error}")),
         };
         self.deployments.started(current.generation, &current.artifacts).await;
         self.opened(&run, &mut current).await;
         self.begin_retries(&mut run);
         let end = loop {
-            let event = tokio::select! {
-                said = run.hear() => Event::Said(said),
-                () = asked_to_end(&mut ending) => Event::Stop,
-                () = self.place.moved_from(share.as_ref()) => Event::Moved,
-                changed = self.operators.changed() => if changed.is_ok() { Event::Operators } else { Event::Stop },
-                () = self.again.due() => Event::Again,
-                Some(asked) = orders.recv() => Event::Asked(asked),
-                reason = lost(&self.store) => Event::Lost(reason),
-            };
-            match event {
-                Event::Said(Said::Ended(end)) => break end,
-                Event::Stop | Event::Said(Said::Broken) => break self.stop(&mut run).await,
-                Event::Operators => {
-                    let puts = self.operators.borrow().puts(assemble::operator_names(&self.pipeline));
-                    if self.again.are_put_again(puts) {
-                        self.rollout.try_again();
-                    }
-                    self.swap(&run, &mut current).await;
-                    self.begin_retries(&mut run);
-                }
-                Event::Again => {
-                    self.rollout.try_again();
-                    self.swap(&run, &mut current).await;
-                }
-                Event::Said(Said::Passed(operators)) => self.passed(operators, &run, &mut current).await,
-                Event::Asked(asked) => self.obey(asked, &run, &mut current).await,
-                Event::Lost(reason) => {
-                    // The flusher sees the same, and writes nothing.
-                    self.stop(&mut run).await;
-                    break End::Fault(reason);
-                }
-                Event::Moved => {
-                    break match self.stop(&mut run).await {
-                        End::Done => End::Moved("the group moves partitions".to_owned()),
-                        fault => fault,
-                    };
-                }
+            let event = self.next_event(&mut run, &mut ending, orders).await;
+            if let Some(end) = self.on(event, &mut run, &mut current).await {
+                break end;
             }
         };
         let (end, passed) = run.finish(end).await;
-        let end = match (end, giving_up.reason()) {
-            (End::Done | End::Moved(_), Some(reason)) => End::Fault(reason),
-            (end, _) => end,
-        };
-        let end = self.ended(end, passed).await;
-        self.again.answer();
-        self.status.set_partitions([]);
-        if end != End::Done {
-            // What was read and not flushed is read again; how much that is, nobody has asked.
-            self.status.set_lag(None);
+        let head = self.opener.head().await.map(|head| (head.generation, head.operators));
+        let waited = self.status.waits().map(|(waited, _)| waited);
+        LifeEvent::Ended(RunEnd { end, given_up: giving_up.reason(), passed, head, waited })
+    }
+
+    async fn next_event(
+        &mut self,
+        run: &mut Run,
+        ending: &mut watch::Receiver<bool>,
+        orders: &mut mpsc::Receiver<Asked>,
+    ) -> Event {
+        tokio::select! {
+            said = run.hear() => Event::Said(said),
+            () = asked_to_end(ending) => Event::Stop,
+            () = self.place.moved() => Event::Moved,
+            changed = self.deployments.changed() => if changed { Event::Operators } else { Event::Stop },
+            () = self.again.due() => Event::Again,
+            Some(asked) = orders.recv() => Event::Asked(asked),
+            reason = lost(&self.opener.store) => Event::Lost(reason),
         }
-        if matches!(end, End::Moved(_)) {
-            self.place.settle(share.as_ref()).await;
+    }
+
+    /// Answers how the lane has ended, if it has.
+    async fn on(&mut self, event: Event, run: &mut Run, current: &mut Current) -> Option<End> {
+        match event {
+            Event::Said(Said::Ended(end)) => return Some(end),
+            Event::Stop | Event::Said(Said::Broken) => return Some(self.stop(run).await),
+            Event::Lost(reason) => {
+                // The flusher sees the same, and writes nothing.
+                self.stop(run).await;
+                return Some(End::Fault(reason));
+            }
+            Event::Moved => {
+                let end = self.stop(run).await;
+                let moved = || End::Moved("the group moves partitions".to_owned());
+                return Some(if end == End::Done { moved() } else { end });
+            }
+            Event::Operators => {
+                if self.again.are_put_again(self.deployments.puts()) {
+                    self.life.rollout.try_again();
+                }
+                self.swap(run, current).await;
+                self.begin_retries(run);
+            }
+            Event::Again => {
+                self.life.rollout.try_again();
+                self.swap(run, current).await;
+            }
+            Event::Said(Said::Passed(operators)) => self.passed(operators, run, current).await,
+            Event::Asked(asked) => self.obey(asked, run, current).await,
         }
-        end
+        None
     }
 
     /// Has the lane flush and end. Where an operator's call, or the search for rows at fault, takes more than a part of the time that there is,
@@ -468,39 +367,38 @@ impl Supervisor {
         }
     }
 
-    /// Lets a changed operator take over, unless the pipeline is pinned.
-    async fn swap(&mut self, run: &Run, current: &mut Current) {
-        let deployed = self.operators.borrow_and_update().clone();
-        if let Some(reason) = self.passed_over(&deployed) {
-            self.status.set_refused(Some(reason));
-            return;
+    /// Lets letters be driven through again, once the newest operators are known: whoever asked for that means those, and a run may
+    /// begin with the ones before.
+    fn begin_retries(&self, run: &mut Run) {
+        if self.deployments.are_known() {
+            run.begin_retries();
         }
-        let unread = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name));
-        if let Some(reason) = unread
-            && self.status.set_refused(Some(reason.clone()))
-        {
-            self.deployments.refused(Default::default(), reason.clone()).await;
+    }
+
+    fn show_begun(&self, opened: &Opened, current: &Current) {
+        self.show_operator(current);
+        self.status.set_partitions(opened.source.positions().into_keys());
+        self.status.set(State::Running, None);
+        self.status.set_refreshing(opened.chain.fold().is_some_and(Fold::is_showing));
+    }
+
+    fn show_ended(&self, flushed: bool) {
+        self.status.set_on_trial(false);
+        self.status.set_partitions([]);
+        if !flushed {
+            // What was read and not flushed is read again; how much that is, nobody has asked.
+            self.status.set_lag(None);
         }
-        let Ok(artifacts) = self.wanted(&deployed).await else { return };
-        let wanted = restore::digests(&artifacts);
-        let effects = self.rollout.on(deploy::Event::Wanted(wanted.clone()), now_micros());
-        // What is tried again stays refused until it isn't.
-        if unread.is_none() && effects.is_empty() && self.rollout.refused() != Some(&wanted) {
-            self.again.nothing_refused();
-            self.status.set_refused(None);
-        }
-        self.follow(effects, run, current, artifacts).await;
-        self.show_passed_over();
     }
 
     fn show_operator(&self, current: &Current) {
-        let operator = assemble::operator_names(&self.pipeline).last().and_then(|name| {
+        let operator = self.deployments.names().next_back().and_then(|name| {
             let digest = current.artifacts.get(name)?.digest().to_string();
             Some(RunningOperator { name: name.to_owned(), digest, generation: current.generation })
         });
         self.status.set_operator(operator);
-        self.status.set_on_trial(self.rollout.is_on_trial());
-        self.status.set_refused(self.passed_over(&self.operators.borrow()));
+        self.status.set_on_trial(self.life.rollout.is_on_trial());
+        self.status.set_refused(self.deployments.passed_over(&self.deployments.glance()));
     }
 }
 
@@ -515,37 +413,10 @@ async fn lost(store: &Arc<dyn CheckpointStore>) -> String {
     }
 }
 
-fn wait(status: &Status, state: State, reason: &str) {
-    if status.set(state, Some(reason.to_owned())) {
-        tracing::warn!(pipeline = status.name(), "waiting: {reason}");
+fn settings(pipeline: &Pipeline) -> Settings {
+    Settings {
+        flush: assemble::flush_policy(pipeline),
+        batch_rows: pipeline.source.batch.rows as usize,
+        stops: pipeline.on_error == Some(OnError::Stop),
     }
-}
-
-/// The artifacts that a pipeline's file names.
-pub(super) fn needed(pipeline: &Pipeline, deployed: &Deployed) -> Result<Artifacts, String> {
-    assemble::operator_names(pipeline)
-        .map(|name| match (deployed.artifacts.get(name), deployed.refused.get(name)) {
-            (Some(artifact), _) => Ok((name.to_owned(), artifact.clone())),
-            (None, Some(reason)) => Err(format!("operator `{name}` is refused: {reason}")),
-            (None, None) => Err(format!("operator `{name}` is being read and compiled")),
-        })
-        .collect()
-}
-
-/// A chain and the sinks for its rows.
-async fn prepare(
-    pipeline: &Pipeline,
-    connections: &Arc<Connections>,
-    artifacts: &Artifacts,
-) -> Result<Prepared, Trouble> {
-    let (settings, shared, operators) = (pipeline.clone(), Arc::clone(connections), artifacts.clone());
-    let chain = blocking(move || {
-        assemble::check_lookups(&settings, &shared)?;
-        assemble::chain(&settings, &operators, &shared)
-    });
-    let mut chain = chain.await??;
-    let groups = chain.fold().map(|fold| fold.form());
-    let (sinks, constraints) = assemble::sinks(pipeline, connections, chain.output_fields(), groups).await?;
-    chain.constrain(constraints);
-    Ok(Prepared { chain, sinks })
 }

@@ -1,7 +1,8 @@
-//! Reports of a run, in the status and in the log.
+//! What a run, and a pipeline between its runs, says of itself, in the status and in the log.
 
 use sluice_core::decode::Lost;
-use sluice_core::run::{Line, Report};
+use sluice_core::run::life::Culprit;
+use sluice_core::run::{LifeReport, Line, Report};
 
 use super::status::{State, Status};
 
@@ -48,6 +49,38 @@ pub fn tell(status: &Status, report: Report) {
         | Report::Passed(_)
         | Report::Retried(_)
         | Report::RetryLater(_) => {}
+    }
+}
+
+/// The same of what a pipeline says between its runs.
+pub fn tell_life(status: &Status, report: LifeReport) {
+    let pipeline = status.name();
+    let is_news = report.state().is_some_and(|(state, reason)| status.set(state, reason));
+    match report {
+        LifeReport::Waits(_, reason) if is_news => tracing::warn!(pipeline, "waiting: {reason}"),
+        LifeReport::Held(reason) if is_news => tracing::warn!(pipeline, "holding: {reason}"),
+        LifeReport::Moved(reason) => tracing::info!(pipeline, "begins anew: {reason}"),
+        LifeReport::Replaced(reason) => tracing::warn!(pipeline, "begins anew: {reason}"),
+        LifeReport::Disabled { culprit: Culprit::Operator, reason, wait } if is_news => {
+            tracing::error!(pipeline, ?wait, "operator disabled, tried again after the wait: {reason}");
+        }
+        LifeReport::Disabled { culprit: Culprit::Host, reason, wait } if is_news => {
+            tracing::error!(pipeline, ?wait, "disabled, goes on after the wait: {reason}");
+        }
+        LifeReport::Stopped { reason, news: true } => tracing::error!(pipeline, "stopped: {reason}"),
+        LifeReport::NotKept(reason) => {
+            tracing::warn!(pipeline, "the last good generation can't be run: {reason}");
+        }
+        LifeReport::OthersInstead(reason) => {
+            tracing::warn!(pipeline, "the last good generation can't be opened, the newest is tried: {reason}");
+        }
+        LifeReport::Waits(..)
+        | LifeReport::Held(_)
+        | LifeReport::Disabled { .. }
+        | LifeReport::Stopped { .. }
+        | LifeReport::Compiling(_)
+        | LifeReport::Compiled
+        | LifeReport::Finished => {}
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use sluice_core::checkpoint::{CheckpointStore, StateForm, begin_anew};
-use sluice_core::deploy::{Bounds, Deployment, Effect, Event, Operators, Outcome, Rollout};
+use sluice_clock::now_micros;
+use sluice_core::checkpoint::{CheckpointStore, StateForm};
+use sluice_core::deploy::{Bounds, Deployment, Effect, Event, Operators, Outcome};
 use sluice_core::fold::{FoldError, try_migration};
-use sluice_core::run::End;
+use sluice_core::run::LifeEvent;
 use sluice_core::run::resume::check_forms;
 
-use super::{Current, Supervisor, prepare};
+use super::{Current, Supervisor};
 use crate::config::OnIncompatible;
-use crate::operators::{Artifacts, Deployed};
-use crate::pipeline::assemble;
-use crate::pipeline::clock::now_micros;
+use crate::operators::Artifacts;
 use crate::pipeline::giving_up::asked_to_end;
 use crate::pipeline::restore;
 use crate::pipeline::run::{Prepared, Run};
@@ -43,77 +42,27 @@ impl From<String> for Refusal {
 }
 
 impl Supervisor {
-    /// What is opened first: the checkpoint's generation, or the newest where there is none or that one is at fault.
-    pub(super) async fn first(&mut self, deployed: &Deployed) -> Result<Artifacts, String> {
-        let newest = self.wanted(deployed).await;
-        let mut chosen = false;
-        loop {
-            let Some(operators) = self.rollout.opening().cloned() else {
-                if std::mem::replace(&mut chosen, true) {
-                    return Err(newest.err().unwrap_or_else(|| "no generation can be run".to_owned()));
-                }
-                self.choose(newest.as_ref().ok()).await?;
-                continue;
-            };
-            if let Ok(newest) = &newest
-                && restore::digests(newest) == operators
-            {
-                return Ok(newest.clone());
-            }
-            match self.deployments.open(operators).await {
-                Ok(artifacts) => return Ok(artifacts),
-                Err(reason) => {
-                    tracing::warn!(pipeline = self.status.name(), "the last good generation can't be run: {reason}");
-                    self.rollout.on(Event::NotOpened, now_micros());
-                }
-            }
-        }
-    }
-
-    async fn choose(&mut self, newest: Option<&Artifacts>) -> Result<(), String> {
-        let (pipeline, store) = (self.pipeline.clone(), Arc::clone(&self.store));
+    /// The generation and the operators that the checkpoint is of, if it is of some that the pipeline's file still names.
+    pub(super) async fn good(&self) -> Option<(u64, Operators)> {
+        let (pipeline, store) = (Arc::clone(&self.opener.pipeline), Arc::clone(&self.opener.store));
         // What is wrong with it is said by whoever opens the run.
-        let head = blocking(move || restore::load(&pipeline, store.as_ref()).ok().flatten()).await;
-        let head = head.map_err(|trouble| trouble.to_string())?;
-        let good = head.and_then(|head| {
-            let named = |name: &str| Some((name.to_owned(), head.operators.get(name)?.clone()));
-            let operators: Option<Operators> = assemble::operator_names(&self.pipeline).map(named).collect();
-            Some((head.generation, operators?))
-        });
-        self.rollout.resume(good);
-        self.rollout.shun(self.deployments.shunned().map(|shunned| shunned.operators.clone()));
-        let event = match newest {
-            Some(newest) => Event::Wanted(restore::digests(newest)),
-            None => Event::Again,
-        };
-        self.rollout.on(event, now_micros());
-        Ok(())
-    }
-
-    /// What was to be opened can't be; whether others are to be opened instead.
-    pub(super) fn others_instead(&mut self, trouble: &Trouble) -> bool {
-        self.rollout.on(Event::NotOpened, now_micros());
-        let others = self.rollout.opening().is_some();
-        if others {
-            tracing::warn!(
-                pipeline = self.status.name(),
-                "the last good generation can't be opened, the newest is tried: {trouble}"
-            );
-        }
-        others
+        let head = blocking(move || restore::load(&pipeline, store.as_ref()).ok().flatten()).await.ok()??;
+        let named = |name: &str| Some((name.to_owned(), head.operators.get(name)?.clone()));
+        let operators: Option<Operators> = self.deployments.names().map(named).collect();
+        Some((head.generation, operators?))
     }
 
     /// A run is open.
     pub(super) async fn opened(&mut self, run: &Run, current: &mut Current) {
-        let deployed = self.operators.borrow().clone();
-        let newest = self.wanted(&deployed).await;
+        let deployed = self.deployments.glance();
+        let newest = self.deployments.wanted(&deployed).await;
         if let Ok(newest) = &newest {
-            self.rollout.on(Event::Wanted(restore::digests(newest)), now_micros());
+            self.life.rollout.on(Event::Wanted(restore::digests(newest)), now_micros());
         }
-        let effects = self.rollout.on(Event::Opened(current.generation), now_micros());
-        let unread = assemble::operator_names(&self.pipeline).find_map(|name| deployed.refused.get(name)).cloned();
-        let unseen = deployed.unseen(assemble::operator_names(&self.pipeline)).is_some();
-        if let Some(reason) = unread.or_else(|| newest.as_ref().err().filter(|_| !unseen).cloned()) {
+        let effects = self.life.rollout.on(Event::Opened(current.generation), now_micros());
+        let unread = self.deployments.unread(&deployed).is_some();
+        let refused = || newest.as_ref().err().filter(|_| !unread).cloned();
+        if let Some(reason) = self.deployments.unusable(&deployed).or_else(refused) {
             self.status.set_refused(Some(reason));
         }
         if let Ok(newest) = newest {
@@ -122,10 +71,39 @@ impl Supervisor {
         self.show_passed_over();
     }
 
+    /// Lets a changed operator take over, unless the pipeline is pinned.
+    pub(super) async fn swap(&mut self, run: &Run, current: &mut Current) {
+        let deployed = self.deployments.look();
+        if let Some(reason) = self.deployments.passed_over(&deployed) {
+            self.status.set_refused(Some(reason));
+            return;
+        }
+        let unusable = self.deployments.unusable(&deployed);
+        if let Some(reason) = &unusable
+            && self.status.set_refused(Some(reason.clone()))
+        {
+            self.deployments.refused(Default::default(), reason.clone()).await;
+        }
+        let Ok(artifacts) = self.deployments.wanted(&deployed).await else { return };
+        let wanted = restore::digests(&artifacts);
+        let effects = self.life.rollout.on(Event::Wanted(wanted.clone()), now_micros());
+        // What is tried again stays refused until it isn't.
+        if unusable.is_none() && effects.is_empty() && self.life.rollout.refused() != Some(&wanted) {
+            self.again.nothing_refused();
+            self.status.set_refused(None);
+        }
+        self.follow(effects, run, current, artifacts).await;
+        self.show_passed_over();
+    }
+
     /// A trial is over.
     pub(super) async fn passed(&mut self, operators: Operators, run: &Run, current: &mut Current) {
-        let effects = self.rollout.on(Event::Passed(operators), now_micros());
-        self.say(effects).await;
+        let effects = self.life.rollout.on(Event::Passed(operators), now_micros());
+        for effect in effects {
+            if let Effect::Say(deployment) = effect {
+                self.record(deployment).await;
+            }
+        }
         self.show_operator(current);
         // What came meanwhile.
         self.swap(run, current).await;
@@ -141,33 +119,27 @@ impl Supervisor {
                     let _ = self.take_over(run, current, newest.clone(), None).await;
                 }
                 Effect::Prepare(_) => {
-                    effects.extend(self.rollout.on(Event::Refused, now_micros()));
+                    effects.extend(self.life.rollout.on(Event::Refused, now_micros()));
                 }
                 Effect::Close => run.stop(),
-                said @ Effect::Say(_) => drop(self.say(vec![said]).await),
+                Effect::Say(deployment) => self.record(deployment).await,
                 // The answer to `Prepared`, which is told where they are prepared; and what is opened once no run is.
                 Effect::CutOver { .. } | Effect::Open(_) => {}
             }
         }
     }
 
-    /// Writes down what became of operators that ran; answers why they were rolled back, if they were.
-    async fn say(&mut self, effects: Vec<Effect>) -> Option<String> {
-        let mut rolled_back = None;
-        for effect in effects {
-            let Effect::Say(Deployment { outcome, generation, operators, reason, .. }) = effect else { continue };
-            match outcome {
-                Outcome::Applied => self.deployments.passed(generation, operators).await,
-                Outcome::RolledBack => {
-                    let reason = reason.unwrap_or_default();
-                    self.deployments.rolled_back(generation, operators, reason.clone()).await;
-                    rolled_back = Some(reason);
-                }
-                // Whoever prepares them says so, with the reason.
-                Outcome::Refused => {}
+    /// Writes down what became of operators that ran.
+    pub(super) async fn record(&mut self, deployment: Deployment) {
+        let Deployment { outcome, generation, operators, reason, .. } = deployment;
+        match outcome {
+            Outcome::Applied => self.deployments.passed(generation, operators).await,
+            Outcome::RolledBack => {
+                self.deployments.rolled_back(generation, operators, reason.unwrap_or_default()).await;
             }
+            // Whoever prepares them says so, with the reason.
+            Outcome::Refused => {}
         }
-        rolled_back
     }
 
     /// Lets these take over at a person's order, without a trial.
@@ -178,7 +150,7 @@ impl Supervisor {
         artifacts: Artifacts,
         asked: Option<String>,
     ) -> Result<(), String> {
-        let effects = self.rollout.on(Event::Asked(restore::digests(&artifacts)), now_micros());
+        let effects = self.life.rollout.on(Event::Asked(restore::digests(&artifacts)), now_micros());
         match effects.first() {
             Some(Effect::Prepare(_)) => self.take_over(run, current, artifacts, asked).await,
             Some(Effect::Close) => {
@@ -209,11 +181,11 @@ impl Supervisor {
             Err(refusal) => return Err(self.refused(refusal, operators, run, asked).await),
         };
         self.again.nothing_refused();
-        self.rollout.on(Event::CutOver, now_micros());
-        let generation = self.rollout.running().map_or(0, |(generation, _)| generation);
+        self.life.rollout.on(Event::CutOver, now_micros());
+        let generation = self.life.rollout.running().map_or(0, |(generation, _)| generation);
         *current = Current { artifacts, generation };
         if probation.is_none() {
-            self.rollout.on(Event::Passed(operators), now_micros());
+            self.life.rollout.on(Event::Passed(operators), now_micros());
             self.deployments.applied(generation, &current.artifacts, asked).await;
         } else {
             tracing::info!(
@@ -232,9 +204,9 @@ impl Supervisor {
     /// Says why these don't take over; answers the reason.
     async fn refused(&mut self, refusal: Refusal, operators: Operators, run: &Run, asked: Option<String>) -> String {
         let Refusal { reason, states, again } = refusal;
-        self.rollout.on(Event::Refused, now_micros());
-        if states && self.pipeline.on_incompatible == OnIncompatible::Reset {
-            self.begins_anew = true;
+        self.life.rollout.on(Event::Refused, now_micros());
+        if states && self.opener.pipeline.on_incompatible == OnIncompatible::Reset {
+            self.hear(LifeEvent::StatesRefused);
             run.stop();
         }
         let said = asked.as_ref().map_or_else(|| reason.clone(), |asked| format!("{asked}: {reason}"));
@@ -251,20 +223,19 @@ impl Supervisor {
     /// Answers how long those that took over are on trial.
     async fn try_to_take_over(&mut self, run: &Run, artifacts: &Artifacts) -> Result<Bounds, Refusal> {
         // Whoever waited here for a server would hear nothing of the run meanwhile.
-        let prepared =
-            prepare(&self.pipeline, &self.connections, artifacts).await.map_err(|trouble| match trouble {
-                Trouble::Away(reason) => Refusal { again: Some(Again::Away), ..format!("waits: {reason}").into() },
-                wrong @ Trouble::Wrong(_) => Refusal { again: Some(Again::Mended), ..wrong.to_string().into() },
-                other => other.to_string().into(),
-            })?;
+        let prepared = self.opener.prepare(artifacts).await.map_err(|trouble| match trouble {
+            Trouble::Away(reason) => Refusal { again: Some(Again::Away), ..format!("waits: {reason}").into() },
+            wrong @ Trouble::Wrong(_) => Refusal { again: Some(Again::Mended), ..wrong.to_string().into() },
+            other => other.to_string().into(),
+        })?;
         let prepared = self.try_states(prepared).await?;
-        let effects = self.rollout.on(Event::Prepared, now_micros());
+        let effects = self.life.rollout.on(Event::Prepared, now_micros());
         let Some(Effect::CutOver { trial, .. }) = effects.first() else {
             return Err("others are wanted by now".to_owned().into());
         };
-        let probation = if *trial { self.pipeline.probation } else { Bounds::NONE };
-        let generation =
-            self.rollout.running().map_or(0, |(generation, _)| generation) + u64::from(!self.rollout.is_on_trial());
+        let probation = if *trial { self.opener.pipeline.probation } else { Bounds::NONE };
+        let generation = self.life.rollout.running().map_or(0, |(generation, _)| generation)
+            + u64::from(!self.life.rollout.is_on_trial());
         self.deployments.keep(generation, artifacts).await;
         run.swap(prepared, restore::digests(artifacts), probation).await?;
         Ok(probation)
@@ -272,61 +243,15 @@ impl Supervisor {
 
     /// Whether they go on with the states that are stored: all of another version are migrated, and the answers thrown away.
     async fn try_states(&self, mut prepared: Prepared) -> Result<Prepared, Refusal> {
-        let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
+        let (store, name) = (Arc::clone(&self.opener.store), self.opener.pipeline.name.clone());
         let tried = blocking(move || try_states(store.as_ref(), &name, &mut prepared).map(|()| prepared));
         let tried = tried.await.map_err(|trouble| trouble.to_string())?;
         tried.map_err(|reason| Refusal { states: true, ..reason.into() })
     }
 
-    /// The run has ended: well, at fault, or to be rolled back, which a fault during a trial is. `passed` are operators whose trial
-    /// was over before.
-    pub(super) async fn ended(&mut self, end: End, passed: Option<Operators>) -> End {
-        let now = now_micros();
-        if let Some(operators) = passed {
-            let effects = self.rollout.on(Event::Passed(operators), now);
-            self.say(effects).await;
-        }
-        if let Some(head) = self.head().await {
-            let effects = self.rollout.found(head.generation, &head.operators, now);
-            self.say(effects).await;
-        }
-        if *self.ending.borrow() {
-            self.rollout.on(Event::Stop, now);
-        }
-        let how = match &end {
-            End::Done | End::Moved(_) | End::Replaced(_) => Ok(()),
-            End::Fault(reason) | End::Disabled(reason) | End::Died(reason) => Err(reason.clone()),
-        };
-        let effects = self.rollout.on(Event::Ended(how), now);
-        let mut end = end;
-        if let Some(reason) = self.say(effects).await {
-            end = End::Fault(reason);
-        }
-        self.status.set_on_trial(false);
-        if self.begins_anew && end == End::Done {
-            let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
-            tracing::warn!(pipeline = name, "begins anew: its states are forgotten, as `on_incompatible` says");
-            let reset = blocking(move || begin_anew(store.as_ref(), &name)).await;
-            self.rollout = Rollout::default();
-            if let Err(reason) =
-                reset.map_err(|trouble| trouble.to_string()).and_then(|reset| reset.map_err(|error| error.to_string()))
-            {
-                self.begins_anew = false;
-                return End::Fault(reason);
-            }
-            end = End::Fault("it begins anew".to_owned());
-        }
-        end
-    }
-
-    /// Whether a run that has ended is followed by another at once.
-    pub(super) fn goes_on(&mut self) -> bool {
-        std::mem::take(&mut self.begins_anew) || self.rollout.opening().is_some()
-    }
-
     /// Why the newest don't run although they could.
     pub(super) fn show_passed_over(&self) {
-        let shunned = self.rollout.shunned().is_some() && !self.rollout.is_on_trial();
+        let shunned = self.life.rollout.shunned().is_some() && !self.life.rollout.is_on_trial();
         if let Some(deployment) = self.deployments.shunned().filter(|_| shunned) {
             let reason = deployment.reason.clone().unwrap_or_default();
             self.status.set_refused(Some(format!(

@@ -1,0 +1,94 @@
+//! What is to be done for a pipeline between its runs.
+
+use std::time::Duration;
+
+use crate::deploy::{Deployment, Operators};
+
+/// Something that is to be done next. While one is performed, [`LifeEvent::Ending`](super::LifeEvent::Ending) may come instead of its
+/// answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LifeEffect {
+    /// Wait. Answered by [`LifeEvent::Waited`](super::LifeEvent::Waited), `Came`, `Gone` or `Obeyed`.
+    Wait(Wait),
+    /// Look which operators may be opened. Answered by [`LifeEvent::Looked`](super::LifeEvent::Looked) or `Obeyed`.
+    Look,
+    /// Open a run of these operators from the checkpoint: source, chain, sinks. Answered by
+    /// [`LifeEvent::Opened`](super::LifeEvent::Opened), `NotOpened`, `NotKept` or `Obeyed`.
+    Open(Operators),
+    /// Let what is open work until it ends. Answered by [`LifeEvent::Ended`](super::LifeEvent::Ended) or `NotBegun`.
+    Run,
+    /// A run has ended: write down what became of operators, and then answer whoever waits for the end. Answered by
+    /// [`LifeEvent::Done`](super::LifeEvent::Done).
+    Record {
+        /// The things that became of operators.
+        deployments: Vec<Deployment>,
+        /// True if all that was read is flushed.
+        flushed: bool,
+    },
+    /// Give the group a moment to say which partitions this host has now. Answered by [`LifeEvent::Done`](super::LifeEvent::Done).
+    Settle,
+    /// Forget the states, so that the next run begins without a checkpoint. Answered by
+    /// [`LifeEvent::Forgotten`](super::LifeEvent::Forgotten).
+    Forget,
+    /// Have the checkpoint say that all groups are to be written again, and answer whoever asked. Answered by
+    /// [`LifeEvent::Done`](super::LifeEvent::Done).
+    Resync,
+    /// Look what the checkpoint covers. Answered by [`LifeEvent::Located`](super::LifeEvent::Located).
+    Locate,
+    /// Leave the group, so that other hosts take over at once. Answered by [`LifeEvent::Done`](super::LifeEvent::Done).
+    Leave,
+    /// The pipeline has ended.
+    End(Ended),
+}
+
+impl LifeEffect {
+    /// Says whether it may be left unperformed, once the pipeline is asked to end or an order was carried out.
+    pub fn may_be_left(&self) -> bool {
+        matches!(self, LifeEffect::Wait(_) | LifeEffect::Look | LifeEffect::Open(_))
+    }
+
+    /// Says whether orders are carried out meanwhile, of which the first is a reason to leave it.
+    pub fn hears_orders(&self) -> bool {
+        match self {
+            LifeEffect::Wait(wait) => wait.orders,
+            effect => effect.may_be_left(),
+        }
+    }
+}
+
+/// A wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// What ends it.
+    pub awaited: Awaited,
+    /// The longest that it lasts; none if there is no such bound.
+    pub at_most: Option<Duration>,
+    /// True if an order ends it.
+    pub orders: bool,
+}
+
+/// What a wait is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaited {
+    /// Nothing but that time passes.
+    Time,
+    /// It is known of every operator that the pipeline names whether it is deployed.
+    Known,
+    /// Something was deployed, for this pipeline or another.
+    Deployment,
+    /// Other files of the operators that the pipeline names are deployed than at the beginning of the wait.
+    OtherOperators,
+    /// The place of this host in the group is another than the one with these words, or something was deployed.
+    Turn(String),
+    /// The run that whoever died had begun has ended: until then it may write.
+    OldRun,
+}
+
+/// The end of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to; everything is flushed.
+    Well,
+    /// At fault, and nobody mended it.
+    Fault(String),
+}

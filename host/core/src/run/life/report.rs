@@ -1,0 +1,102 @@
+//! What a pipeline's life says of itself, for status and log.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a pipeline is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Something that it needs isn't there yet: an operator's file, a server at the start.
+    Waiting,
+    /// Records flow, or would if there were any.
+    Running,
+    /// A server is away; everything is kept until it is back.
+    Holding,
+    /// It can't go on until somebody changes something.
+    Stopped,
+    /// Its operator fails whatever the records; it is tried again after a while, or with another file.
+    Disabled,
+    /// It did what it was asked to do and ended.
+    Finished,
+}
+
+impl State {
+    /// Says whether a pipeline in this state, with a reason or without, waits for somebody.
+    pub fn waits(self, has_reason: bool) -> bool {
+        match self {
+            State::Waiting => has_reason,
+            State::Holding => true,
+            State::Running | State::Stopped | State::Disabled | State::Finished => false,
+        }
+    }
+}
+
+/// Something that people should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LifeReport {
+    /// A server is away, or no operators can be run. A pipeline that ran holds.
+    Waits(State, String),
+    /// This operator is being read and compiled, and that takes a while.
+    Compiling(String),
+    /// That is over.
+    Compiled,
+    /// Other hosts have what it needs.
+    Held(String),
+    /// The partitions are no longer this host's: it begins anew.
+    Moved(String),
+    /// A table is another one: it begins anew, after a wait.
+    Replaced(String),
+    /// It rests for so long.
+    Disabled {
+        /// The one at fault.
+        culprit: Culprit,
+        /// The whole reason.
+        reason: String,
+        /// The longest that it rests.
+        wait: Duration,
+    },
+    /// It stops until somebody mends something, or for a while.
+    Stopped {
+        /// The reason.
+        reason: String,
+        /// True if it stopped for another reason last, or at another place.
+        news: bool,
+    },
+    /// It is done.
+    Finished,
+    /// The operators that were to be opened first are gone.
+    NotKept(String),
+    /// The operators that were to be opened first can't be; others are opened instead.
+    OthersInstead(String),
+}
+
+/// The one at fault if a pipeline is disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    /// An operator, whatever the records.
+    Operator,
+    /// The host: something died.
+    Host,
+}
+
+impl LifeReport {
+    /// The state that the pipeline is in from now on, and the reason; none if that is as it was.
+    pub fn state(&self) -> Option<(State, Option<String>)> {
+        let (state, reason) = match self {
+            LifeReport::Waits(state, reason) => (*state, Some(reason.clone())),
+            LifeReport::Compiling(name) => {
+                (State::Waiting, Some(format!("operator `{name}` is being read and compiled")))
+            }
+            LifeReport::Compiled => (State::Waiting, None),
+            LifeReport::Held(reason) | LifeReport::Moved(reason) => (State::Holding, Some(reason.clone())),
+            LifeReport::Replaced(reason) => (State::Waiting, Some(reason.clone())),
+            LifeReport::Disabled { reason, .. } => (State::Disabled, Some(reason.clone())),
+            LifeReport::Stopped { reason, .. } => (State::Stopped, Some(reason.clone())),
+            LifeReport::Finished => (State::Finished, None),
+            LifeReport::NotKept(_) | LifeReport::OthersInstead(_) => return None,
+        };
+        Some((state, reason))
+    }
+}
