@@ -28,7 +28,7 @@ impl<T: Send + 'static> Question<T> {
 
     /// The answer, if it is there by this time.
     pub fn answer(&self, by: Instant) -> io::Result<Option<T>> {
-        match self.0.recv_timeout(by.saturating_duration_since(Instant::now())) {
+        match self.0.recv_timeout(by.saturating_duration_since(sluice_clock::now())) {
             Ok(answer) => Ok(Some(answer)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("who asked it died; this is a defect")),

@@ -6,12 +6,12 @@ use std::time::Instant;
 use sluice_core::Kind;
 use sluice_core::lookup::LookupError;
 
-/// Tells the time; tests bring their own.
-pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+/// The source of the moment that it is; tests bring their own.
+pub(crate) type InstantSource = Arc<dyn Fn() -> Instant + Send + Sync>;
 
 /// The machine's monotonic clock.
-pub(crate) fn system_clock() -> Clock {
-    Arc::new(Instant::now)
+pub(crate) fn system_clock() -> InstantSource {
+    Arc::new(sluice_clock::now)
 }
 
 /// A column that a lookup answers: its name in the table, and `Utf8` or `Binary`.

@@ -1,6 +1,6 @@
 //! Kafka against a real broker: `make services` starts one and says how to name it in `SLUICE_TEST_KAFKA`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "these are tests")]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! Several members of a consumer group on a real broker.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "these are tests"
+)]
 
 mod support;
 

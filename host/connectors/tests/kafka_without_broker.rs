@@ -1,6 +1,6 @@
 //! Kafka's troubles, from librdkafka's mock cluster and from ports where there is no Kafka: no server is needed.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "these are tests")]
 
 mod support;
 

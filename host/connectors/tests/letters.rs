@@ -1,5 +1,12 @@
 //! What every letterbox promises, on SQLite and on a real MySQL server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "these are tests"
+)]
 
 mod mysql_server;
 mod rows;

@@ -10,8 +10,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use sluice_clock::now_micros;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use xxhash_rust::xxh3::Xxh3;
@@ -65,7 +66,8 @@ impl Code {
         let component = unsafe { Component::deserialize(engine, code) }.ok()?;
         self.hits.fetch_add(1, Ordering::Relaxed);
         // What was used last is dropped last.
-        let _ = File::options().write(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        let used = SystemTime::UNIX_EPOCH + Duration::from_micros(now_micros().unsigned_abs());
+        let _ = File::options().write(true).open(&path).and_then(|file| file.set_modified(used));
         Some(component)
     }
 

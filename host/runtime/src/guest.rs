@@ -73,7 +73,7 @@ impl log::Host for Guest {
         if level == Level::Error {
             self.last_words = Some(line.clone());
         }
-        let Some(suppressed) = self.lines.admit(Instant::now()) else { return Ok(()) };
+        let Some(suppressed) = self.lines.admit(sluice_clock::now()) else { return Ok(()) };
         let operator = self.name.as_str();
         if suppressed > 0 {
             warn!(target: "sluice::operator", operator, "{suppressed} lines of the last second are left out");

@@ -10,6 +10,8 @@
 //! What crosses the boundary is checked on its way out of the guest, whatever the guest is; see [`Limits`] for what it
 //! may use, and `wit/` for what it is asked.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests say what time it is"))]
+
 mod anatomy;
 mod artifact;
 mod boundary;

@@ -1,7 +1,7 @@
 //! A live guest: one store, one instance in it, and calls under their limits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sluice_core::operator::{Interrupt, OperatorError};
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
@@ -111,7 +111,7 @@ impl Running {
 
 /// Gives the guest this much time from now on.
 fn allow(store: &mut Store<Guest>, time: Duration) {
-    store.data_mut().until = Instant::now().checked_add(time);
+    store.data_mut().until = sluice_clock::now().checked_add(time);
     store.set_epoch_deadline(Ticker::NEXT);
 }
 
@@ -121,6 +121,6 @@ fn at_tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline
     if guest.interrupt.is_raised() {
         return Err(Interrupted.into());
     }
-    let over = guest.until.is_some_and(|until| Instant::now() >= until);
+    let over = guest.until.is_some_and(|until| sluice_clock::now() >= until);
     Ok(if over { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(Ticker::NEXT) })
 }

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use sluice_clock::Stopwatch;
 use sluice_core::deploy::Deployment;
 use sluice_core::{printable, time};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -51,12 +52,12 @@ const PANELS: [Panel; 3] = [
 pub struct Board {
     database: PathBuf,
     statuses: Statuses,
-    started: Instant,
+    started: Stopwatch,
 }
 
 impl Board {
     pub fn new(database: PathBuf, statuses: Statuses) -> Board {
-        Board { database, statuses, started: Instant::now() }
+        Board { database, statuses, started: Stopwatch::start() }
     }
 
     /// Draws until dropped.

@@ -3,9 +3,10 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use sluice_clock::now_micros;
 use tokio::sync::mpsc;
 
 /// Time between two looks at the directory when no notice comes. Shorter: idle work. Longer: later changes on file systems that
@@ -104,7 +105,7 @@ impl Stamp {
 
     /// Returns true if every later writing of the file will have another stamp.
     pub fn is_settled(&self) -> bool {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = Duration::from_micros(now_micros().unsigned_abs());
         let changed = Duration::from_secs(self.changed.0.try_into().unwrap_or(0));
         since > changed + SETTLED
     }

@@ -2,6 +2,8 @@
 //!
 //! This is the binary's edge: arguments, the log, the exit code. `service.rs` wires the parts.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests wait, and measure how long"))]
+
 mod admin;
 mod allocator;
 mod board;

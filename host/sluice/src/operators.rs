@@ -9,7 +9,7 @@ use std::future::pending;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use sluice_connectors::asking::{PATIENCE, no_answer};
@@ -17,7 +17,6 @@ use sluice_connectors::regular;
 use sluice_runtime::{Artifact, ArtifactError, MAX_ARTIFACT_BYTES, Runtime};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::changes::{Changes, Stamp};
 
@@ -175,7 +174,7 @@ impl Directory {
 
     /// Looks again at the files whose time for that has come.
     fn look_again(&mut self) {
-        let now = Instant::now();
+        let now = sluice_clock::now();
         let due = |file: &File| file.again.is_some_and(|(at, _)| at <= now);
         let names: Vec<String> =
             self.files.iter().filter(|(_, file)| due(file)).map(|(name, _)| name.clone()).collect();
@@ -310,7 +309,7 @@ impl File {
         let passing = matches!(error, Some(ArtifactError::Uncompilable(_) | ArtifactError::Unstartable(_)));
         let last = self.again.filter(|_| !put_again).map(|(_, wait)| wait);
         let wait = last.map_or(AGAIN.0, |wait| (wait * 2).min(AGAIN.1));
-        self.again = passing.then(|| (Instant::now() + wait, wait));
+        self.again = passing.then(|| (sluice_clock::now() + wait, wait));
     }
 }
 
@@ -435,7 +434,7 @@ pub fn looker() -> (Looker, mpsc::Receiver<Asked>) {
 
 async fn until(time: Option<Instant>) {
     match time {
-        Some(time) => tokio::time::sleep_until(time).await,
+        Some(time) => tokio::time::sleep_until(time.into()).await,
         None => pending().await,
     }
 }

@@ -88,7 +88,7 @@ impl Directory {
         };
         self.refused.remove(&self.path);
         let mut changed = self.forget_all_but(&files);
-        let by = Instant::now() + PATIENCE;
+        let by = sluice_clock::now() + PATIENCE;
         files.iter().for_each(|file| self.begin(file));
         files.sort_by_cached_key(|file| !file.file_stem().and_then(|stem| stem.to_str()).is_some_and(&ran));
         for file in &files {
@@ -102,7 +102,7 @@ impl Directory {
             let path = self.path.clone();
             self.listing = Some(Question::ask(move || config::pipeline_files(&path))?);
         }
-        let by = Instant::now() + PATIENCE;
+        let by = sluice_clock::now() + PATIENCE;
         let listed = self.listing.as_ref().map_or(Ok(None), |listing| listing.answer(by));
         if !matches!(listed, Ok(None)) {
             self.listing = None;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use sluice_clock::Stopwatch;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_core::deploy::Rollout;
 use sluice_core::disabled::Disablings;
@@ -40,7 +41,7 @@ pub struct Shared {
     pub until_caught_up: bool,
     /// Longest time that a backfill waits for a server that is away.
     pub patience: Option<Duration>,
-    pub started: Instant,
+    pub started: Stopwatch,
     /// Time within which the service must end once it is asked to.
     pub stop_within: Duration,
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
+use sluice_clock::Stopwatch;
 use sluice_core::checkpoint::CheckpointStore;
 use sluice_runtime::{Runtime, RuntimeConfig};
 use sluice_store::Store;
@@ -56,7 +57,7 @@ impl Service {
     /// was away for so long.
     pub async fn start(config: &Config, until_caught_up: Option<Duration>) -> anyhow::Result<Service> {
         let (patience, until_caught_up) = (until_caught_up, until_caught_up.is_some());
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let directory = pipelines(config).await?;
         let wanted = directory.pipelines();
         let (name, names) = watch::channel(operator_names(&wanted));

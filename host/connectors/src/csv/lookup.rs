@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sluice_core::lookup::{Found, Lookup, LookupError};
 
 use super::table::{self, Stamp, Table};
-use crate::lookup::{Clock, LookupColumn};
+use crate::lookup::{InstantSource, LookupColumn};
 
 /// The least time between two looks at the file. A look costs microseconds; a batch may come every millisecond.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub struct CsvLookup {
     path: PathBuf,
     columns: Vec<LookupColumn>,
-    clock: Clock,
+    clock: InstantSource,
     table: Table,
     looked: Instant,
     /// The change that couldn't be read, so that it is told once.
@@ -23,7 +23,11 @@ pub struct CsvLookup {
 }
 
 impl CsvLookup {
-    pub(super) fn open(path: PathBuf, columns: &[LookupColumn], clock: Clock) -> Result<CsvLookup, LookupError> {
+    pub(super) fn open(
+        path: PathBuf,
+        columns: &[LookupColumn],
+        clock: InstantSource,
+    ) -> Result<CsvLookup, LookupError> {
         let table = Table::read(&path, columns)?;
         let looked = clock();
         Ok(CsvLookup { path, columns: columns.to_vec(), clock, table, looked, refused: None })
@@ -98,7 +102,7 @@ mod tests {
         fn open(&self, columns: &[&str]) -> Result<CsvLookup, LookupError> {
             let columns: Vec<_> = columns.iter().map(|name| (name.to_string(), Kind::Utf8)).collect();
             let now = Arc::clone(&self.now);
-            let clock: Clock = Arc::new(move || *now.lock().unwrap());
+            let clock: InstantSource = Arc::new(move || *now.lock().unwrap());
             connection(self.directory.path()).lookup_with_clock("rooms", &columns, clock)
         }
 

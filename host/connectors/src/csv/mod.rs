@@ -15,7 +15,7 @@ use sluice_core::lookup::LookupError;
 
 pub use self::lookup::CsvLookup;
 use self::table::Table;
-use crate::lookup::{Clock, check_kinds, system_clock};
+use crate::lookup::{InstantSource, check_kinds, system_clock};
 
 /// A directory of tables, each a file `<table>.csv` with the header `rowkey,<column>,…`.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl CsvConnection {
         &self,
         table: &str,
         columns: &[(String, Kind)],
-        clock: Clock,
+        clock: InstantSource,
     ) -> Result<CsvLookup, LookupError> {
         check_kinds(table, columns)?;
         CsvLookup::open(self.file(table)?, columns, clock)

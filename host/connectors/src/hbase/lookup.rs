@@ -11,7 +11,7 @@ use super::call::{Unanswered, multi_get};
 use super::pool::Pool;
 use super::protocol::MAX_LIST;
 use super::row::{self, Row};
-use crate::lookup::{Clock, LookupColumn};
+use crate::lookup::{InstantSource, LookupColumn};
 
 /// The most keys in a call. A call for a thousand takes 7 ms, so more would save nothing and make answers large.
 const KEYS_PER_CALL: usize = 1000;
@@ -32,7 +32,7 @@ pub struct HbaseLookup {
     pool: Arc<Pool>,
     /// Cache of rows; with none, every batch asks the server.
     cache: Option<Arc<RowCache>>,
-    clock: Clock,
+    clock: InstantSource,
     table: String,
     columns: Vec<LookupColumn>,
 }
@@ -41,7 +41,7 @@ impl HbaseLookup {
     pub(super) fn new(
         pool: Arc<Pool>,
         cache: Option<Arc<RowCache>>,
-        clock: Clock,
+        clock: InstantSource,
         table: &str,
         columns: &[LookupColumn],
     ) -> HbaseLookup {
@@ -55,7 +55,7 @@ impl HbaseLookup {
         loop {
             match multi_get(&self.pool, &self.table, &self.columns, keys) {
                 Err(Unanswered::Failed(LookupError::Unavailable(_))) if (self.clock)() < patient_until => {
-                    std::thread::sleep(PAUSE);
+                    sluice_clock::sleep(PAUSE);
                 }
                 Err(Unanswered::Failed(e)) => return Err(e),
                 Err(Unanswered::TooLarge(why)) if keys.len() > 1 => {

@@ -32,7 +32,7 @@ use sluice_core::lookup::LookupError;
 use self::cache::RowCache;
 pub use self::lookup::HbaseLookup;
 use self::pool::Pool;
-use crate::lookup::{Clock, LookupColumn, check_kinds, system_clock};
+use crate::lookup::{InstantSource, LookupColumn, check_kinds, system_clock};
 
 /// The oldest that a remembered row may be unless the configuration says otherwise. Short, since a join is with the table as it
 /// is now: a change in HBase is seen after at most so long. Long enough that a busy key is asked for now and then, not with
@@ -94,7 +94,7 @@ pub struct HbaseConnection {
     config: CacheConfig,
     pool: Arc<Pool>,
     caches: Arc<Mutex<Caches>>,
-    clock: Clock,
+    clock: InstantSource,
 }
 
 impl fmt::Debug for HbaseConnection {
@@ -110,7 +110,7 @@ impl HbaseConnection {
     }
 
     /// Makes the connection with another clock for the age of cached rows.
-    pub(crate) fn with_clock(options: HbaseOptions, clock: Clock) -> Result<HbaseConnection, LookupError> {
+    pub(crate) fn with_clock(options: HbaseOptions, clock: InstantSource) -> Result<HbaseConnection, LookupError> {
         let port = options.thrift.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
         if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
             return Err(LookupError::Unusable(format!(

@@ -1,9 +1,10 @@
 //! The connections to a server: a bounded number, made when one is asked for and none is idle.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hbase_thrift::hbase::IOError;
+use sluice_clock::Stopwatch;
 use thrift::{ProtocolErrorKind, TransportErrorKind};
 
 use super::client::{Client, Connection, speaks_compact};
@@ -49,7 +50,7 @@ struct State {
     /// True once the server has answered, so that there is such a server at this address.
     answered: bool,
     /// Time since which a server that never answered has closed connections without a word, and their number.
-    closed: Option<(Instant, u32)>,
+    closed: Option<(Stopwatch, u32)>,
 }
 
 /// The right to have a call under way.
@@ -106,7 +107,7 @@ impl Pool {
             return Fault::Foreign("it speaks Thrift's compact protocol".into());
         }
         let mut state = self.state();
-        let (since, times) = state.closed.get_or_insert((Instant::now(), 0));
+        let (since, times) = state.closed.get_or_insert((Stopwatch::start(), 0));
         *times += 1;
         if *times >= CLOSED_AT_LEAST && since.elapsed() >= CLOSED_PATIENCE {
             Fault::Foreign(closed)

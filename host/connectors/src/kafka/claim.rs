@@ -1,11 +1,11 @@
 //! A run's claim on a share: what it may write, and what it commits.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use sluice_clock::Stopwatch;
 use sluice_core::share::{Lease, Share, Want};
 
 use super::standing::{MemberClient, Shared};
@@ -18,14 +18,14 @@ pub(super) struct Claim {
     share: Share,
     lease: Mutex<Lease>,
     /// The moment that the lease's times are counted from. It goes on while the process is stopped.
-    begun: Instant,
+    begun: Stopwatch,
 }
 
 impl Claim {
     /// Wraps a share that was counted as claimed.
     pub fn new(shared: Arc<Shared>, share: Share) -> Claim {
         let lease = Mutex::new(Lease::new(shared.session));
-        Claim { shared, share, lease, begun: Instant::now() }
+        Claim { shared, share, lease, begun: Stopwatch::start() }
     }
 
     pub fn share(&self) -> &Share {

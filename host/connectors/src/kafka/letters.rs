@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -16,6 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, TopicPartitionList};
+use sluice_clock::Stopwatch;
 use sluice_core::dead_letter::DeadLetter;
 use sluice_core::{Offset, Partition};
 
@@ -112,7 +113,7 @@ impl TopicLetters {
     fn look(&mut self) -> Result<Option<i32>, SinkError> {
         let (topic, brokers) = (self.topic.clone(), self.connection.brokers.clone());
         let consumer = self.consumer()?;
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         loop {
             let code = match partitions(consumer.client(), &topic, ATTEMPT) {
                 Ok(count) => return Ok(count),
@@ -146,12 +147,12 @@ impl TopicLetters {
                 }
             }
         }
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         while self.look()?.is_none() {
             if asked.elapsed() >= PATIENCE {
                 return Err(SinkError::Unavailable(missing(&self.topic, &self.connection.brokers)));
             }
-            std::thread::sleep(ATTEMPT);
+            sluice_clock::sleep(ATTEMPT);
         }
         Ok(())
     }
@@ -223,7 +224,7 @@ impl TopicLetters {
                 BaseRecord::to(&self.topic).partition(PARTITION).key(outgoing.key.as_str());
             record.payload = outgoing.value.as_deref();
             record.headers.clone_from(&outgoing.headers);
-            let asked = Instant::now();
+            let asked = Stopwatch::start();
             while let Err((error, returned)) = producer.send(record) {
                 if code_of(&error) != RDKafkaErrorCode::QueueFull || asked.elapsed() >= PATIENCE {
                     return Err(self.away(&error));
@@ -270,12 +271,12 @@ fn run(
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, PARTITION, rdkafka::Offset::Offset(next)).map_err(Failure::Kafka)?;
     consumer.assign(&list).map_err(Failure::Kafka)?;
-    let mut heard = Instant::now();
+    let mut heard = Stopwatch::start();
     loop {
         match consumer.poll(ATTEMPT) {
             Some(Ok(message)) if message.offset() >= high => return Ok(()),
             Some(Ok(message)) => {
-                heard = Instant::now();
+                heard = Stopwatch::start();
                 if !each(&message).map_err(Failure::Other)? || Offset(message.offset()).next().0 >= high {
                     return Ok(());
                 }

@@ -3,11 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use sluice_clock::Stopwatch;
 use sluice_core::share::{Peer, Standing, Verdict, Want, verdict};
 
 use super::peers::{listing, peers};
@@ -77,7 +78,7 @@ fn attend_once(shared: &Arc<Shared>, config: &ClientConfig, ended: &Receiver<()>
 
 /// Serves the group as a member until it is to leave, or another host has taken over.
 fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
-    let mut looked = Instant::now();
+    let mut looked = Stopwatch::start();
     while is_alive(ended, Duration::ZERO) {
         if let Some(Err(error)) = client.poll(LOOK_EVERY)
             && shared.hear(client, &error)
@@ -90,12 +91,12 @@ fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
         }
         if shared.look(|now| now.part.is_uncounted()) {
             shared.count(client);
-            looked = Instant::now();
+            looked = Stopwatch::start();
         }
         if !shared.look(|now| now.part.lacks()) {
-            looked = Instant::now();
+            looked = Stopwatch::start();
         } else if looked.elapsed() >= WATCH_EVERY {
-            looked = Instant::now();
+            looked = Stopwatch::start();
             if shared.judge(client) == Verdict::Leave {
                 return Next::Watch;
             }
@@ -107,7 +108,7 @@ fn serve(shared: &Shared, client: &MemberClient, ended: &Receiver<()>) -> Next {
 /// Leaves the group. A client that is only closed would be waited for, as an instance that comes back.
 fn leave(shared: &Shared, client: &MemberClient) {
     client.unsubscribe();
-    let asked = Instant::now();
+    let asked = Stopwatch::start();
     let is_member = || {
         peers(client, &shared.group, &shared.topic).is_ok_and(|peers| peers.iter().any(|peer| peer.client == shared.me))
     };

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::RDKafkaErrorCode;
+use sluice_clock::Stopwatch;
 use sluice_core::identity::Identity;
 use sluice_core::records::Records;
 use sluice_core::share::Share;
@@ -211,7 +212,7 @@ impl KafkaSource {
 
 impl Source for KafkaSource {
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Option<Box<dyn Records>>, SourceError> {
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         loop {
             if let Some(error) = self.failure() {
                 return Err(error);

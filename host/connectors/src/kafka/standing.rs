@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use sluice_clock::Stopwatch;
 use sluice_core::Partition;
 use sluice_core::share::{Part, Standing, Want};
 use tokio::sync::watch;
@@ -92,7 +93,7 @@ impl Shared {
         if partitions.is_empty() {
             return;
         }
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         self.update(|now| now.part.asked_back());
         let busy = |now: &mut Now| now.claims > 0 && !now.leaving;
         let waited = self.changed.wait_timeout_while(self.now(), GIVE_BACK_PATIENCE, busy);

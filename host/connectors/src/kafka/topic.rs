@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
+use sluice_clock::Stopwatch;
 use sluice_core::{Offset, Partition};
 
 use super::batch_queue::Consumer;
@@ -78,7 +78,7 @@ impl Topic {
     /// The number of partitions. Asks until the cluster answers or patience is over; `meanwhile` is called between the
     /// attempts.
     pub fn partitions(&self, patience: Duration, mut meanwhile: impl FnMut()) -> Result<i32, SourceError> {
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         loop {
             let left = patience.saturating_sub(asked.elapsed());
             let answer = partitions(self.consumer.client(), &self.name, left.min(ATTEMPT));
@@ -148,11 +148,11 @@ impl Topic {
         timeout: Duration,
     ) -> Result<BTreeMap<Partition, Offset>, SourceError> {
         let list = self.list(partitions.iter().map(|partition| (*partition, rdkafka::Offset::Invalid)))?;
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         let answer = loop {
             match client.committed_offsets(list.clone(), timeout) {
                 // A cluster that has just started moves coordinators about: librdkafka asks the next time.
-                Err(error) if is_moving(&error) && asked.elapsed() < timeout => thread::sleep(COORDINATOR_MOVES),
+                Err(error) if is_moving(&error) && asked.elapsed() < timeout => sluice_clock::sleep(COORDINATOR_MOVES),
                 answer => break answer.map_err(|error| self.unanswered(&error))?,
             }
         };

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_executor::block_on;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use sluice_clock::Stopwatch;
 
 use super::reports::Reports;
 use super::topic::{code_of, missing, partitions, refusal, refused, silent};
@@ -59,7 +60,7 @@ impl KafkaWriter {
 
     /// The number of the topic's partitions; none if there is no such topic. Waits for a broker.
     fn look(&self, topic: &str) -> Result<Option<i32>, WriteError> {
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         loop {
             let left = self.patience.saturating_sub(asked.elapsed());
             let answer = partitions(self.producer.client(), topic, left.min(ATTEMPT));
@@ -101,7 +102,7 @@ impl KafkaWriter {
 
     /// Waits until a topic that was just made is known everywhere.
     fn wait_for(&self, topic: &str) -> Result<i32, WriteError> {
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         loop {
             match self.look(topic)? {
                 Some(count) => return Ok(count),
@@ -133,7 +134,7 @@ impl KafkaWriter {
     }
 
     fn send(&self, topic: &str, partition: i32, value: &[u8]) -> Result<(), WriteError> {
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         let mut record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(value);
         loop {
             let Err((error, returned)) = self.producer.send(record) else { return Ok(()) };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use sluice_clock::Stopwatch;
 use sluice_core::identity::Identity;
 use sluice_core::records::Records;
 use sluice_core::{Offset, Partition};
@@ -41,7 +41,7 @@ pub struct LogSource {
     turn: usize,
     starts: BTreeMap<Partition, Offset>,
     commits: Arc<Commits>,
-    searched: Instant,
+    searched: Stopwatch,
 }
 
 impl LogSource {
@@ -61,7 +61,7 @@ impl LogSource {
             turn: 0,
             starts: BTreeMap::new(),
             commits: Arc::new(commits),
-            searched: Instant::now(),
+            searched: Stopwatch::start(),
         };
         source.check_that_files_answer()?;
         for (partition, path) in source.partition_files()? {
@@ -133,7 +133,7 @@ impl LogSource {
         if self.searched.elapsed() < SEARCH_EVERY {
             return Ok(());
         }
-        self.searched = Instant::now();
+        self.searched = Stopwatch::start();
         self.check_first_lines()?;
         for (partition, path) in self.partition_files()? {
             if !self.starts.contains_key(&partition) {
@@ -192,7 +192,7 @@ fn resume(file: &mut PartitionFile, at: Offset, who: &str, remedy: &str) -> Resu
 
 impl Source for LogSource {
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Option<Box<dyn Records>>, SourceError> {
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         loop {
             self.search_when_due()?;
             let records = self.take(max_records.clamp(1, MAX_RECORDS))?;
@@ -203,7 +203,7 @@ impl Source for LogSource {
             if left.is_zero() {
                 return Ok(None);
             }
-            thread::sleep(left.min(LOOK_EVERY));
+            sluice_clock::sleep(left.min(LOOK_EVERY));
         }
     }
 

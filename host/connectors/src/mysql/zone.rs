@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use sluice_clock::now_micros;
 
 /// Names that were warned about; as many as there are in configuration.
 static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -38,7 +39,7 @@ pub(super) fn warn_once(name: &str, offset: &str) {
 
 fn offset_for_good(zone: &TimeZone) -> Option<String> {
     // The bundled rules are as old as this build, so what they say of the time since is all that counts.
-    let now = Timestamp::now();
+    let now = Timestamp::from_microsecond(now_micros()).ok()?;
     if zone.following(now).next().is_some() {
         return None;
     }

@@ -1,7 +1,7 @@
 //! What the tests of Kafka share.
 
 #![allow(dead_code, reason = "each test file uses a part")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, reason = "these are tests")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

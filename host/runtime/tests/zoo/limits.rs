@@ -1,5 +1,7 @@
 //! Operators that take more than they may have, or die: the host goes on, and so does the pipeline after a renewal.
 
+#![allow(clippy::disallowed_methods, reason = "a limit of time is measured")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -93,6 +93,7 @@ fn load(path: &Path) -> Result<Token, TokenError> {
 
 /// Makes the token's file beside its place and renames it, so that nobody ever finds half a token. One host at a time has the
 /// state directory.
+#[allow(clippy::disallowed_methods, reason = "a secret is of the system's own random bytes")]
 fn make(state: &Path, path: &Path) -> std::io::Result<()> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes)?;

@@ -2,8 +2,11 @@
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sluice_clock::{Stopwatch, now_micros};
 use sluice_connectors::generator::{Generator, GeneratorOptions, Stream, WallClock};
 use sluice_connectors::writer::Writer;
 use tokio::sync::watch;
@@ -113,7 +116,7 @@ pub(super) struct Paced {
 impl Paced {
     /// Writes until there is nothing left to write, or `ending` becomes true. Blocks.
     pub fn run(&mut self, writer: &mut dyn Writer, ending: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         while self.left != Some(0) && !*ending.borrow() {
             let due = match self.rate {
                 0 => BURST,
@@ -126,7 +129,7 @@ impl Paced {
             self.write(writer, due.min(self.left.unwrap_or(u64::MAX)))?;
             if self.rate > 0 {
                 writer.flush()?;
-                std::thread::sleep(BEAT);
+                sluice_clock::sleep(BEAT);
             }
         }
         Ok(writer.flush()?)
@@ -162,8 +165,8 @@ fn spread(record: &[u8], made: u64) -> u64 {
 
 /// Returns the seconds of the local wall clock.
 fn local_seconds() -> i64 {
-    let now = jiff::Zoned::now();
-    now.timestamp().as_second() + i64::from(now.offset().seconds())
+    let now = Timestamp::from_microsecond(now_micros()).unwrap_or_default();
+    now.as_second() + i64::from(TimeZone::system().to_offset(now).seconds())
 }
 
 fn topic(name: &str) -> Result<Stream, String> {

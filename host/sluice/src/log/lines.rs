@@ -122,7 +122,7 @@ fn write(out: &mut impl Write, line: &[u8]) -> Result<(), usize> {
             Ok(0) => return Err(done),
             Ok(more) => done += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(WHILE_FULL),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => sluice_clock::sleep(WHILE_FULL),
             Err(_) => return Err(done),
         }
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use sluice_clock::now_micros;
 use sluice_core::checkpoint::StoreError;
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};
 
-use super::clock::now_micros;
 use super::restore;
 use super::status::Status;
 use super::supervisor::blocking;

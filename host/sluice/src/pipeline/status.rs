@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use sluice_clock::Stopwatch;
 use sluice_core::deploy::{Deployment, History};
 use sluice_core::{Partition, time};
 
@@ -134,7 +135,7 @@ struct Now {
     state: State,
     reason: Option<String>,
     /// Time since which the pipeline waits or holds, for any server or host.
-    waits_since: Option<Instant>,
+    waits_since: Option<Stopwatch>,
     operator: Option<RunningOperator>,
     refused: Option<String>,
     on_trial: bool,
@@ -312,7 +313,7 @@ impl Status {
         now.waits_since = match state {
             // Without a reason it waits for nobody.
             State::Waiting if now.reason.is_none() => None,
-            State::Waiting | State::Holding => now.waits_since.or_else(|| Some(Instant::now())),
+            State::Waiting | State::Holding => now.waits_since.or_else(|| Some(Stopwatch::start())),
             State::Running | State::Stopped | State::Disabled | State::Finished => None,
         };
         news
@@ -338,7 +339,7 @@ impl Status {
             state: now.state,
             reason: now.reason.clone(),
             records,
-            rate: now.rate.per_second(Instant::now(), records),
+            rate: now.rate.per_second(sluice_clock::now(), records),
             rows: self.rows.load(Ordering::Relaxed),
             rejected: self.rejected.load(Ordering::Relaxed),
             late: self.late.load(Ordering::Relaxed),

@@ -1,7 +1,5 @@
 //! Reports of a run, in the status and in the log.
 
-use std::time::Instant;
-
 use sluice_core::decode::Lost;
 use sluice_core::run::{Line, Report};
 
@@ -23,7 +21,7 @@ pub fn tell(status: &Status, report: Report) {
             }
         }
         Report::Waiting(rows) => status.set_pending(rows),
-        Report::Groups(groups) => status.sample(Instant::now(), groups),
+        Report::Groups(groups) => status.sample(sluice_clock::now(), groups),
         Report::Lag(lag) => status.set_lag(lag),
         Report::Holds(reason) => {
             if status.set(State::Holding, Some(reason.clone())) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use sluice_clock::Stopwatch;
 use sluice_connectors::letters::{Filter, Letterbox};
 use sluice_connectors::sink::SinkError;
 use sluice_core::Partition;
@@ -41,7 +42,7 @@ pub struct Retrier {
 #[derive(Debug, Default)]
 pub struct AnyLetters {
     seen: bool,
-    looked: Option<Instant>,
+    looked: Option<Stopwatch>,
 }
 
 impl Retrier {
@@ -117,7 +118,7 @@ impl Retrier {
         if !self.any.seen && self.any.looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_ANY_EVERY) {
             let filter = Filter { pipeline: Some(self.status.name().to_owned()), ..Filter::default() };
             self.any.seen = !self.letters.find(&filter, None).await?.is_empty();
-            self.any.looked = Some(Instant::now());
+            self.any.looked = Some(Stopwatch::start());
         }
         Ok(self.any.seen)
     }
