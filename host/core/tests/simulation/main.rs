@@ -75,8 +75,8 @@ fn what_is_left(world: &mut World, hosts: &[Host]) -> String {
         world.me = number;
         match &host.run {
             Some(run) => left += &run.what_is_left(world),
-            None if world.group.share(number).is_some() => left += "a run",
-            None => {}
+            None if host.is_at_rest(world) => {}
+            None => left += "a run",
         }
     }
     left

@@ -98,8 +98,8 @@ pub enum Said {
 }
 
 impl Run {
-    /// From the checkpoint, or from nothing, on these partitions.
-    pub fn start(world: &mut World, operators: &Operators, share: Share) -> Run {
+    /// From the checkpoint, or from nothing, on these partitions; perhaps up to where they end now.
+    pub fn start(world: &mut World, operators: &Operators, share: Share, is_backfill: bool) -> Run {
         let version = Version::of(operators).unwrap();
         let resumption = resumption(world);
         let mut head = resumption.reconcile(world.head(), &world.written.clone());
@@ -148,7 +148,7 @@ impl Run {
             seed,
         });
         let ahead = rows_ahead(&head, &world.written);
-        let until = (world.pipeline.ends && world.rng.bool()).then(|| world.ends_of(&share));
+        let until = is_backfill.then(|| world.ends_of(&share));
         let progress = Progress::from(head, ahead, until.clone());
         Run {
             lane: Lane::new(chain, progress, settings, Interrupt::default()),

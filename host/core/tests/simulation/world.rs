@@ -265,6 +265,15 @@ impl World {
         self.head().and_then(|head| head.event_times.watermark)
     }
 
+    /// The checkpoint says from now on that all groups are to be written again.
+    pub fn resync(&mut self) {
+        self.note("all groups are to be written again");
+        if let Some(head) = self.head().filter(|head| head.form.is_some()) {
+            let head = Checkpoint { refreshing: true, ..head };
+            self.mine().disk.kept.commit(PIPELINE, &head, &Changes::default()).unwrap();
+        }
+    }
+
     /// More memory than the windows had.
     pub fn raise_memory(&mut self) {
         self.memory *= 2;
