@@ -57,13 +57,13 @@ impl Letter {
     }
 
     /// Returns the place that identifies the letter among all pipelines' letters.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> LetterPlace {
         (self.pipeline.clone(), self.letter.id.clone())
     }
 }
 
 /// Pipeline, and the identity of a letter within it.
-pub type Place = (String, LetterId);
+pub type LetterPlace = (String, LetterId);
 
 /// Returns the letters; those that the place refuses whole lose the keys and values of their records.
 pub(crate) fn without_records(letters: &[DeadLetter], refused: &[Refused]) -> Vec<DeadLetter> {
@@ -99,10 +99,10 @@ pub trait Letterbox: Send {
 
     /// The next letters that fit, after this place, in the order of their places, [`MAX_FOUND`] at most. Of keys and values
     /// the first [`PREVIEW_BYTES`].
-    async fn find(&mut self, filter: &Filter, after: Option<&Place>) -> Result<Vec<Letter>, SinkError>;
+    async fn find(&mut self, filter: &Filter, after: Option<&LetterPlace>) -> Result<Vec<Letter>, SinkError>;
 
     /// A letter with all of its key and value.
-    async fn read(&mut self, place: &Place) -> Result<Option<DeadLetter>, SinkError>;
+    async fn read(&mut self, place: &LetterPlace) -> Result<Option<DeadLetter>, SinkError>;
 
     /// Asks for a retry of the letters that fit and have a record; says how many were not yet asked for.
     async fn mark(&mut self, filter: &Filter) -> Result<u64, SinkError>;

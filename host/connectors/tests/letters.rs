@@ -14,7 +14,7 @@ mod rows;
 use std::collections::BTreeMap;
 
 use sluice_connectors::kafka::KafkaConnection;
-use sluice_connectors::letters::{Filter, Letterbox, MAX_FOUND, PREVIEW_BYTES, Place, file};
+use sluice_connectors::letters::{Filter, LetterPlace, Letterbox, MAX_FOUND, PREVIEW_BYTES, file};
 use sluice_connectors::sink::SinkError;
 use sluice_connectors::sqlite::SqliteConnection;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
@@ -45,7 +45,7 @@ fn bare(offset: i64) -> DeadLetter {
     DeadLetter { key: None, value: None, timestamp: None, operator: None, ..letter("t", 0, offset) }
 }
 
-async fn all(letters: &mut dyn Letterbox, filter: &Filter) -> Vec<Place> {
+async fn all(letters: &mut dyn Letterbox, filter: &Filter) -> Vec<LetterPlace> {
     letters.find(filter, None).await.unwrap().iter().map(|letter| letter.place()).collect()
 }
 
@@ -171,7 +171,7 @@ async fn pages_join(letters: &mut dyn Letterbox) {
         after = Some(last.place());
         places.extend(page.iter().map(|letter| letter.place()));
     }
-    let of = |pipeline: &str, letters: &[DeadLetter]| -> Vec<Place> {
+    let of = |pipeline: &str, letters: &[DeadLetter]| -> Vec<LetterPlace> {
         letters.iter().map(|letter| (pipeline.to_owned(), letter.id.clone())).collect()
     };
     assert_eq!(places, [of("p", &written), of("q", &written[..2])].concat());

@@ -12,14 +12,14 @@ use crate::operators::Artifacts;
 
 /// Histories and kept operators of all pipelines of the service. Every call but `histories` blocks.
 #[derive(Clone)]
-pub struct Kept {
+pub struct OperatorArchive {
     store: Arc<Store>,
     runtime: Arc<Runtime>,
 }
 
-impl Kept {
-    pub fn new(store: Arc<Store>, runtime: Arc<Runtime>) -> Kept {
-        Kept { store, runtime }
+impl OperatorArchive {
+    pub fn new(store: Arc<Store>, runtime: Arc<Runtime>) -> OperatorArchive {
+        OperatorArchive { store, runtime }
     }
 
     /// Gives access to the history of each pipeline.

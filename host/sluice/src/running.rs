@@ -11,17 +11,17 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Pipeline;
 use crate::connections::Connections;
-use crate::kept::Kept;
+use crate::kept::OperatorArchive;
 use crate::operators::Deployed;
 use crate::pipeline::deployments::Deployments;
-use crate::pipeline::status::State;
-use crate::pipeline::{Ended, Handle, Opener, Place, Status, Supervisor, SupervisorStart, assemble};
+use crate::pipeline::status::PipelineState;
+use crate::pipeline::{Ended, GroupMember, Handle, Opener, Status, Supervisor, SupervisorStart, assemble};
 
 /// The pipelines that run, at any time.
 pub type Statuses = watch::Receiver<Vec<Handle>>;
 
 /// Outcome of one pipeline's run.
-pub struct Outcome {
+pub struct PipelineOutcome {
     pub status: Arc<Status>,
     pub ended: Ended,
     /// Seconds from the service's start to the pipeline's last flush.
@@ -34,7 +34,7 @@ pub struct Shared {
     /// Name of this host.
     pub host: String,
     pub store: Arc<dyn CheckpointStore>,
-    pub kept: Kept,
+    pub kept: OperatorArchive,
     pub operators: watch::Receiver<Deployed>,
     /// For pipelines that read up to where their topic ends, and then end: how long they wait for a server that is away.
     pub backfill: Option<Duration>,
@@ -94,7 +94,7 @@ impl Member {
                 shared.operators.clone(),
             ),
             opener,
-            place: Place::of(&shared.host),
+            place: GroupMember::of(&shared.host),
             ending: ended.clone(),
             stop_within: shared.stop_within,
             backfill: shared.backfill,
@@ -115,10 +115,10 @@ impl Member {
         self.ending.send_replace(true);
     }
 
-    async fn finished(self) -> Outcome {
+    async fn finished(self) -> PipelineOutcome {
         let died = |error| (Ended::Fault(format!("the supervisor died: {error}; this is a defect")), 0.0);
         let (ended, seconds) = self.supervisor.await.unwrap_or_else(died);
-        Outcome { status: self.handle.status, ended, seconds }
+        PipelineOutcome { status: self.handle.status, ended, seconds }
     }
 
     /// Asks the pipeline to end, and logs how it ended.
@@ -206,7 +206,7 @@ impl Running {
         mut self,
         mut wanted: watch::Receiver<Vec<Pipeline>>,
         mut ending: watch::Receiver<bool>,
-    ) -> Vec<Outcome> {
+    ) -> Vec<PipelineOutcome> {
         let left = Arc::clone(&self.left);
         loop {
             tokio::select! {
@@ -221,7 +221,7 @@ impl Running {
     }
 
     /// Waits until each has ended, by itself or because the service is asked to end: then not longer than it has time for that.
-    pub async fn finish(self, mut ending: watch::Receiver<bool>) -> Vec<Outcome> {
+    pub async fn finish(self, mut ending: watch::Receiver<bool>) -> Vec<PipelineOutcome> {
         let all: Vec<_> = self.pipelines.values().map(|member| member.ending.clone()).collect();
         let within = self.shared.stop_within;
         let (over, mut time_is_up) = watch::channel(false);
@@ -256,10 +256,10 @@ impl Running {
 }
 
 /// Returns the outcome of a pipeline that has not ended in time.
-fn left(status: Arc<Status>, within: Duration) -> Outcome {
+fn left(status: Arc<Status>, within: Duration) -> PipelineOutcome {
     let reason = format!("not ended within {within:?}, and left: what is not flushed is read again at the next start");
     tracing::error!(pipeline = status.name(), "{reason}");
-    Outcome { status, ended: Ended::Fault(reason), seconds: 0.0 }
+    PipelineOutcome { status, ended: Ended::Fault(reason), seconds: 0.0 }
 }
 
 /// Returns once all that are waited for have ended.
@@ -267,12 +267,12 @@ async fn all_gone(before: Vec<watch::Receiver<()>>, status: &Status) {
     for mut gone in before {
         if gone.has_changed().is_ok() {
             let reason = "the pipeline that ran before it, or writes its table, has not ended yet";
-            status.set(State::Waiting, Some(reason.to_owned()));
+            status.set(PipelineState::Waiting, Some(reason.to_owned()));
         }
         // Nothing is ever sent.
         while gone.changed().await.is_ok() {}
     }
-    status.set(State::Waiting, None);
+    status.set(PipelineState::Waiting, None);
 }
 
 /// The operators that pipelines name.

@@ -17,17 +17,17 @@ use crate::command::compile;
 use crate::config::{Config, Pipeline};
 use crate::connections::Connections;
 use crate::died::kept_alive;
-use crate::kept::Kept;
+use crate::kept::OperatorArchive;
 use crate::operators::Looker;
 use crate::pipelines::Refused;
-use crate::running::{Outcome, Running, Shared, Statuses, operator_names};
+use crate::running::{PipelineOutcome, Running, Shared, Statuses, operator_names};
 use crate::{admin, identity, operators, pipelines, private};
 
 /// A running service.
 pub struct Service {
     statuses: Statuses,
     store: Arc<Store>,
-    pipelines: JoinHandle<Vec<Outcome>>,
+    pipelines: JoinHandle<Vec<PipelineOutcome>>,
     refused: watch::Receiver<Vec<Refused>>,
     looker: Looker,
     ending: watch::Sender<bool>,
@@ -68,7 +68,7 @@ impl Service {
             operators,
             connections: Arc::new(Connections::new(&config.connections)?),
             store: Arc::clone(&store) as Arc<dyn CheckpointStore>,
-            kept: Kept::new(Arc::clone(&store), runtime),
+            kept: OperatorArchive::new(Arc::clone(&store), runtime),
             host,
             backfill,
             started,
@@ -112,13 +112,13 @@ impl Service {
     }
 
     /// Asks every pipeline to flush and end, and waits for that; not longer than the configuration says.
-    pub async fn end(&mut self) -> anyhow::Result<Vec<Outcome>> {
+    pub async fn end(&mut self) -> anyhow::Result<Vec<PipelineOutcome>> {
         self.ending.send_replace(true);
         self.finished().await
     }
 
     /// Waits until every pipeline has ended. Safe to drop and call again.
-    pub async fn finished(&mut self) -> anyhow::Result<Vec<Outcome>> {
+    pub async fn finished(&mut self) -> anyhow::Result<Vec<PipelineOutcome>> {
         (&mut self.pipelines).await.context("the task that keeps the pipelines died; this is a defect")
     }
 }

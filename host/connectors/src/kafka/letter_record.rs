@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, Owne
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 
-use crate::letters::{Letter, Place, moment, moment_text};
+use crate::letters::{Letter, LetterPlace, moment, moment_text};
 
 /// The prefix of the place in the key of a retry. No pipeline's name has a colon.
 const RETRY: &str = "retry:";
@@ -24,8 +24,8 @@ const NO_VALUE: (&str, &str) = ("record_value", "none");
 /// The key of a record of the topic says what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
-    Letter(Place),
-    Retry(Place),
+    Letter(LetterPlace),
+    Retry(LetterPlace),
 }
 
 impl Key {
@@ -83,7 +83,7 @@ pub(super) fn headers(pipeline: &str, letter: &DeadLetter) -> OwnedHeaders {
 /// part.
 pub(super) fn letter(
     message: &BorrowedMessage<'_>,
-    (pipeline, id): &Place,
+    (pipeline, id): &LetterPlace,
     retry: bool,
     bytes: usize,
 ) -> Result<Letter, String> {

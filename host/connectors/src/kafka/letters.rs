@@ -25,7 +25,7 @@ use super::reports::{Reports, is_refusal};
 use super::topic::{code_of, missing, partitions, refused, silent};
 use super::{KafkaConnection, config};
 use crate::letters::indexed::{Entry, Index, IndexedLetters, MAX_LETTERS, Storage, is_from, too_many};
-use crate::letters::{Letter, Letterbox, Place};
+use crate::letters::{Letter, LetterPlace, Letterbox};
 use crate::sink::SinkError;
 
 /// Partition that holds all letters.
@@ -314,8 +314,9 @@ impl Storage for TopicLetters {
         Ok(&self.index)
     }
 
-    fn read(&mut self, which: &[(Place, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError> {
-        let mut left: BTreeMap<i64, &(Place, Entry)> = which.iter().map(|wanted| (wanted.1.position, wanted)).collect();
+    fn read(&mut self, which: &[(LetterPlace, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError> {
+        let mut left: BTreeMap<i64, &(LetterPlace, Entry)> =
+            which.iter().map(|wanted| (wanted.1.position, wanted)).collect();
         let Some((first, _)) = left.first_key_value() else { return Ok(Vec::new()) };
         let (mut letters, mut wrong) = (Vec::with_capacity(which.len()), None);
         self.scan(Offset(*first), &mut |message| {
@@ -360,8 +361,8 @@ impl Storage for TopicLetters {
         }
     }
 
-    fn mark(&mut self, which: &[(Place, Entry)]) -> Result<(), SinkError> {
-        let record = |(place, entry): &(Place, Entry)| Outgoing {
+    fn mark(&mut self, which: &[(LetterPlace, Entry)]) -> Result<(), SinkError> {
+        let record = |(place, entry): &(LetterPlace, Entry)| Outgoing {
             key: Key::Retry(place.clone()).text(),
             value: Some(entry.position.to_string().into_bytes()),
             headers: None,
@@ -369,8 +370,8 @@ impl Storage for TopicLetters {
         self.produce(which.iter().map(record).collect())
     }
 
-    fn remove(&mut self, places: &[Place]) -> Result<(), SinkError> {
-        let both = |place: &Place| [Key::Letter(place.clone()), Key::Retry(place.clone())];
+    fn remove(&mut self, places: &[LetterPlace]) -> Result<(), SinkError> {
+        let both = |place: &LetterPlace| [Key::Letter(place.clone()), Key::Retry(place.clone())];
         self.produce(places.iter().flat_map(both).map(|key| Outgoing::tombstone(&key)).collect())
     }
 

@@ -16,7 +16,7 @@ use sluice_core::dead_letter::DeadLetter;
 use sluice_core::{Offset, Partition};
 
 use super::indexed::{Entry, Index, IndexedLetters, MAX_LETTERS, Storage, is_from, too_many};
-use super::{Letter, Letterbox, Place, line};
+use super::{Letter, LetterPlace, Letterbox, line};
 use crate::regular;
 use crate::sink::SinkError;
 
@@ -101,7 +101,7 @@ impl LetterFile {
         ))
     }
 
-    fn place(&self, position: i64, line: &[u8]) -> Result<(Place, bool), SinkError> {
+    fn place(&self, position: i64, line: &[u8]) -> Result<(LetterPlace, bool), SinkError> {
         line::place(line).map_err(|why| self.unreadable(position, &why))
     }
 
@@ -114,7 +114,7 @@ impl LetterFile {
     }
 
     /// Writes the file anew, if any line changes. `fate` is asked with each line's place in the file and its letter's.
-    fn rewrite(&mut self, mut fate: impl FnMut(i64, &Place) -> Fate) -> Result<(), SinkError> {
+    fn rewrite(&mut self, mut fate: impl FnMut(i64, &LetterPlace) -> Fate) -> Result<(), SinkError> {
         let mut changes = false;
         self.each_line(|position, line| {
             changes |= fate(position, &self.place(position, line)?.0) != Fate::Stays;
@@ -197,7 +197,7 @@ impl Storage for LetterFile {
         Ok(&self.index)
     }
 
-    fn read(&mut self, which: &[(Place, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError> {
+    fn read(&mut self, which: &[(LetterPlace, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError> {
         let mut positions: Vec<i64> = which.iter().map(|(_, entry)| entry.position).collect();
         positions.sort_unstable();
         let mut reader = BufReader::new(regular::open(&self.path).map_err(|e| self.trouble(&e))?);
@@ -229,13 +229,13 @@ impl Storage for LetterFile {
         if is_new { self.sync_directory() } else { Ok(()) }
     }
 
-    fn mark(&mut self, which: &[(Place, Entry)]) -> Result<(), SinkError> {
+    fn mark(&mut self, which: &[(LetterPlace, Entry)]) -> Result<(), SinkError> {
         let positions: BTreeSet<i64> = which.iter().map(|(_, entry)| entry.position).collect();
         self.rewrite(|position, _| if positions.contains(&position) { Fate::IsMarked } else { Fate::Stays })
     }
 
-    fn remove(&mut self, places: &[Place]) -> Result<(), SinkError> {
-        let places: BTreeSet<&Place> = places.iter().collect();
+    fn remove(&mut self, places: &[LetterPlace]) -> Result<(), SinkError> {
+        let places: BTreeSet<&LetterPlace> = places.iter().collect();
         self.rewrite(|_, place| if places.contains(place) { Fate::Goes } else { Fate::Stays })
     }
 

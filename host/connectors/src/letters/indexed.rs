@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 
-use super::{Filter, Letter, Letterbox, MAX_FOUND, PREVIEW_BYTES, Place};
+use super::{Filter, Letter, LetterPlace, Letterbox, MAX_FOUND, PREVIEW_BYTES};
 use crate::sink::SinkError;
 
 /// The most letters that are looked through, of one pipeline if only its are asked for. More: memory, some 150 bytes for each,
@@ -26,7 +26,7 @@ pub(crate) struct Entry {
 }
 
 /// The latest letter of each place.
-pub(crate) type Index = BTreeMap<Place, Entry>;
+pub(crate) type Index = BTreeMap<LetterPlace, Entry>;
 
 /// A place that has no index of its own. All calls block.
 pub(crate) trait Storage: Send + 'static {
@@ -38,16 +38,16 @@ pub(crate) trait Storage: Send + 'static {
 
     /// Reads these letters in any order, with the first `bytes` bytes of their keys and values. A letter that has gone meanwhile
     /// is left out.
-    fn read(&mut self, which: &[(Place, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError>;
+    fn read(&mut self, which: &[(LetterPlace, Entry)], bytes: usize) -> Result<Vec<Letter>, SinkError>;
 
     /// Adds letters; each is then the latest of its place.
     fn write(&mut self, pipeline: &str, letters: &[DeadLetter]) -> Result<(), SinkError>;
 
     /// Marks these letters for a retry.
-    fn mark(&mut self, which: &[(Place, Entry)]) -> Result<(), SinkError>;
+    fn mark(&mut self, which: &[(LetterPlace, Entry)]) -> Result<(), SinkError>;
 
     /// Removes the letters of these places, if there are any.
-    fn remove(&mut self, places: &[Place]) -> Result<(), SinkError>;
+    fn remove(&mut self, places: &[LetterPlace]) -> Result<(), SinkError>;
 
     /// Removes the letters of the topic's records at these offsets and after them.
     fn remove_from(&mut self, pipeline: &str, topic: &str, from: &BTreeMap<Partition, Offset>)
@@ -93,7 +93,7 @@ impl<S: Storage> Letterbox for IndexedLetters<S> {
     }
 
     async fn remove(&mut self, pipeline: &str, ids: &[LetterId]) -> Result<(), SinkError> {
-        let places: Vec<Place> = ids.iter().map(|id| (pipeline.to_owned(), id.clone())).collect();
+        let places: Vec<LetterPlace> = ids.iter().map(|id| (pipeline.to_owned(), id.clone())).collect();
         if places.is_empty() {
             return Ok(());
         }
@@ -110,12 +110,12 @@ impl<S: Storage> Letterbox for IndexedLetters<S> {
         self.run(move |storage| storage.remove_from(&pipeline, &topic, &from)).await
     }
 
-    async fn find(&mut self, filter: &Filter, after: Option<&Place>) -> Result<Vec<Letter>, SinkError> {
+    async fn find(&mut self, filter: &Filter, after: Option<&LetterPlace>) -> Result<Vec<Letter>, SinkError> {
         let (filter, after) = (filter.clone(), after.cloned());
         self.run(move |storage| page(storage, &filter, after, PREVIEW_BYTES)).await
     }
 
-    async fn read(&mut self, place: &Place) -> Result<Option<DeadLetter>, SinkError> {
+    async fn read(&mut self, place: &LetterPlace) -> Result<Option<DeadLetter>, SinkError> {
         let place = place.clone();
         let read = self.run(move |storage| {
             let Some(entry) = storage.index(Some(&place.0))?.get(&place).copied() else { return Ok(None) };
@@ -140,7 +140,7 @@ impl<S: Storage> Letterbox for IndexedLetters<S> {
     async fn discard(&mut self, filter: &Filter) -> Result<u64, SinkError> {
         let filter = filter.clone();
         self.run(move |storage| {
-            let places: Vec<Place> = all(storage, &filter)?.into_iter().map(|(place, _)| place).collect();
+            let places: Vec<LetterPlace> = all(storage, &filter)?.into_iter().map(|(place, _)| place).collect();
             if !places.is_empty() {
                 storage.remove(&places)?;
             }
@@ -154,15 +154,15 @@ impl<S: Storage> Letterbox for IndexedLetters<S> {
 fn page(
     storage: &mut impl Storage,
     filter: &Filter,
-    mut after: Option<Place>,
+    mut after: Option<LetterPlace>,
     bytes: usize,
 ) -> Result<Vec<Letter>, SinkError> {
     loop {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let index = storage.index(filter.pipeline.as_deref())?;
-        let fits = |(place, entry): &(&Place, &Entry)| place_fits(filter, place, **entry);
+        let fits = |(place, entry): &(&LetterPlace, &Entry)| place_fits(filter, place, **entry);
         let next = index.range((from, Bound::Unbounded)).filter(fits).take(MAX_FOUND);
-        let next: Vec<(Place, Entry)> = next.map(|(place, entry)| (place.clone(), *entry)).collect();
+        let next: Vec<(LetterPlace, Entry)> = next.map(|(place, entry)| (place.clone(), *entry)).collect();
         let Some((last, _)) = next.last() else { return Ok(Vec::new()) };
         after = Some(last.clone());
         let mut letters = storage.read(&next, bytes)?;
@@ -175,7 +175,7 @@ fn page(
 }
 
 /// Returns all letters that match the filter, by their places.
-fn all(storage: &mut impl Storage, filter: &Filter) -> Result<Vec<(Place, Entry)>, SinkError> {
+fn all(storage: &mut impl Storage, filter: &Filter) -> Result<Vec<(LetterPlace, Entry)>, SinkError> {
     let (mut places, mut after) = (Vec::new(), None);
     loop {
         let found = page(storage, filter, after, 0)?;
@@ -188,7 +188,7 @@ fn all(storage: &mut impl Storage, filter: &Filter) -> Result<Vec<(Place, Entry)
 }
 
 /// Judges as much of the filter as can be judged without reading the letter.
-fn place_fits(filter: &Filter, (pipeline, id): &Place, entry: Entry) -> bool {
+fn place_fits(filter: &Filter, (pipeline, id): &LetterPlace, entry: Entry) -> bool {
     filter.pipeline.as_ref().is_none_or(|wanted| wanted == pipeline)
         && filter.topic.as_ref().is_none_or(|topic| *topic == id.topic)
         && filter.partition.is_none_or(|partition| partition == id.partition)
@@ -203,7 +203,7 @@ fn content_fits(filter: &Filter, letter: &DeadLetter) -> bool {
 }
 
 /// Says whether a letter of this place is at one of these offsets or after it.
-pub(crate) fn is_from(place: &Place, pipeline: &str, topic: &str, from: &BTreeMap<Partition, Offset>) -> bool {
+pub(crate) fn is_from(place: &LetterPlace, pipeline: &str, topic: &str, from: &BTreeMap<Partition, Offset>) -> bool {
     let (of, id) = place;
     of == pipeline && id.topic == topic && from.get(&id.partition).is_some_and(|offset| id.offset >= *offset)
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::{Offset, Partition, time};
 
-use super::{Letter, Place};
+use super::{Letter, LetterPlace};
 
 /// Letter as a line of JSON. Bytes that are no text are hexadecimal, under another name.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ pub(super) fn read(line: &[u8]) -> Result<Letter, String> {
 }
 
 /// The letter's place, and whether a retry is asked for.
-pub(super) fn place(line: &[u8]) -> Result<(Place, bool), String> {
+pub(super) fn place(line: &[u8]) -> Result<(LetterPlace, bool), String> {
     let known: Known = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let (partition, offset) = (Partition(known.record_partition), Offset(known.record_offset));
     Ok(((known.pipeline, LetterId { topic: known.topic, partition, offset }), known.retry))

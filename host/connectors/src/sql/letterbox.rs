@@ -7,7 +7,7 @@ use sluice_core::dead_letter::{self, DeadLetter, LetterId};
 use sluice_core::{Offset, Partition};
 
 use super::letters::{LetterSql, Statement};
-use crate::letters::{Filter, Letter, Letterbox, Place, without_records};
+use crate::letters::{Filter, Letter, LetterPlace, Letterbox, without_records};
 use crate::sink::{Rows, Sink, SinkError};
 
 /// A connection that runs statements. Each call is a transaction.
@@ -83,7 +83,7 @@ impl<S: Session> Letterbox for TableLetters<S> {
         self.change(&statements).await.map(drop)
     }
 
-    async fn find(&mut self, filter: &Filter, after: Option<&Place>) -> Result<Vec<Letter>, SinkError> {
+    async fn find(&mut self, filter: &Filter, after: Option<&LetterPlace>) -> Result<Vec<Letter>, SinkError> {
         if !self.is_there().await? {
             return Ok(Vec::new());
         }
@@ -91,7 +91,7 @@ impl<S: Session> Letterbox for TableLetters<S> {
         self.session.select(&statement).await
     }
 
-    async fn read(&mut self, place: &Place) -> Result<Option<DeadLetter>, SinkError> {
+    async fn read(&mut self, place: &LetterPlace) -> Result<Option<DeadLetter>, SinkError> {
         if !self.is_there().await? {
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use sluice_core::{Offset, Partition, time};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::dialect::Dialect;
-use crate::letters::{Filter, Letter, MAX_FOUND, PREVIEW_BYTES, Place};
+use crate::letters::{Filter, Letter, LetterPlace, MAX_FOUND, PREVIEW_BYTES};
 use crate::sink::{KeyEquality, SinkError, Target};
 
 /// The most letters that a statement removes: few placeholders, and few statements for many letters.
@@ -79,7 +79,7 @@ impl LetterSql {
         LetterSql { dialect, table: dialect.quote_table(table) }
     }
 
-    pub(crate) fn find(&self, filter: &Filter, after: Option<&Place>) -> Result<Statement, SinkError> {
+    pub(crate) fn find(&self, filter: &Filter, after: Option<&LetterPlace>) -> Result<Statement, SinkError> {
         let mut statement = self
             .select(
                 &format!("SUBSTR(record_key, 1, {PREVIEW_BYTES})"),
@@ -95,7 +95,7 @@ impl LetterSql {
         Ok(statement)
     }
 
-    pub(crate) fn read(&self, (pipeline, id): &Place) -> Statement {
+    pub(crate) fn read(&self, (pipeline, id): &LetterPlace) -> Statement {
         let mut statement = self.select("record_key", "record_value");
         statement.sql.push_str(" AND pipeline = ? AND topic = ? AND record_partition = ? AND record_offset = ?");
         statement.arguments.extend(arguments(pipeline, id));

@@ -146,7 +146,7 @@ pub enum FlusherEvent {
 
 /// The step that a flush is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum FlushStage {
     Store,
     Topic,
     /// The source is asked whether this host may write at all, also where there are no rows.
@@ -167,7 +167,7 @@ enum Stage {
 struct AtWork {
     flush: Flush,
     cut_over: Option<SwapId>,
-    stage: Stage,
+    stage: FlushStage,
     /// The source said that this host may write, and nothing was written since.
     leased: bool,
     /// The searches in the sink of this stage.
@@ -215,14 +215,12 @@ pub struct FlusherStart {
     pub seed: u64,
 }
 
-type Step = Result<(), FlushError>;
-
 impl AtWork {
     /// The rows, or letters, that this stage was to write.
     fn unwritten(&self) -> usize {
         match self.stage {
-            Stage::Remove => 0,
-            Stage::Letters => self.flush.letters.len(),
+            FlushStage::Remove => 0,
+            FlushStage::Letters => self.flush.letters.len(),
             _ => self.flush.rows(),
         }
     }
@@ -262,7 +260,7 @@ impl Flusher {
     ///
     /// # Errors
     /// The reason that ends flushing. Nothing more is to be done with this flusher.
-    pub fn on(&mut self, event: FlusherEvent, now: Now) -> Step {
+    pub fn on(&mut self, event: FlusherEvent, now: Now) -> Result<(), FlushError> {
         match event {
             FlusherEvent::Flush(handover) => {
                 self.begin(handover);
@@ -273,7 +271,7 @@ impl Flusher {
             FlusherEvent::Wrote(answer) => self.on_wrote(answer),
             FlusherEvent::Found(answer) => self.on_found(answer, now),
             FlusherEvent::Told => {
-                self.go_to(Stage::Sinks);
+                self.go_to(FlushStage::Sinks);
                 Ok(())
             }
             FlusherEvent::Waited => {
@@ -303,17 +301,17 @@ impl Flusher {
         loop {
             let Some(work) = &self.at_work else { return Ok(FlusherEffect::Idle) };
             let effect = match work.stage {
-                Stage::Store => Some(FlusherEffect::CheckStore),
-                Stage::Topic => Some(FlusherEffect::AskTopic),
-                Stage::Lease => Some(FlusherEffect::AskLease),
-                Stage::Upsert(sink) => self.upsert(sink)?,
-                Stage::Search(sink) => self.search(sink),
-                Stage::Letters => self.write_letters(),
-                Stage::Transaction => self.transact()?,
-                Stage::Commit => self.commit(),
-                Stage::Remove => self.remove_letters(),
-                Stage::Offsets => self.tell_group(),
-                Stage::Sinks => self.take_sinks(),
+                FlushStage::Store => Some(FlusherEffect::CheckStore),
+                FlushStage::Topic => Some(FlusherEffect::AskTopic),
+                FlushStage::Lease => Some(FlusherEffect::AskLease),
+                FlushStage::Upsert(sink) => self.upsert(sink)?,
+                FlushStage::Search(sink) => self.search(sink),
+                FlushStage::Letters => self.write_letters(),
+                FlushStage::Transaction => self.transact()?,
+                FlushStage::Commit => self.commit(),
+                FlushStage::Remove => self.remove_letters(),
+                FlushStage::Offsets => self.tell_group(),
+                FlushStage::Sinks => self.take_sinks(),
             };
             if let Some(effect) = effect {
                 return Ok(effect);
@@ -326,7 +324,7 @@ impl Flusher {
         self.at_work = Some(AtWork {
             flush: *handover.flush,
             cut_over: handover.cut_over,
-            stage: Stage::Store,
+            stage: FlushStage::Store,
             leased: false,
             searches: Searches::default(),
             refused: None,
@@ -336,14 +334,14 @@ impl Flusher {
         });
     }
 
-    fn go_to(&mut self, stage: Stage) {
+    fn go_to(&mut self, stage: FlushStage) {
         if let Some(work) = &mut self.at_work {
             work.stage = stage;
         }
     }
 
     /// The same for the first time: nothing was searched there yet.
-    fn go_on_to(&mut self, stage: Stage) {
+    fn go_on_to(&mut self, stage: FlushStage) {
         if let Some(work) = &mut self.at_work {
             (work.stage, work.searches, work.refused) = (stage, Searches::default(), None);
         }
@@ -353,11 +351,11 @@ impl Flusher {
     fn upsert(&mut self, sink: usize) -> Result<Option<FlusherEffect>, FlushError> {
         let Some(work) = &mut self.at_work else { return Ok(None) };
         let Some(form) = self.sinks.get(sink) else {
-            self.go_on_to(Stage::Letters);
+            self.go_on_to(FlushStage::Letters);
             return Ok(None);
         };
         if form.transaction.is_some() || work.flush.rows() == 0 {
-            self.go_on_to(Stage::Upsert(sink + 1));
+            self.go_on_to(FlushStage::Upsert(sink + 1));
             return Ok(None);
         }
         if !work.leased {
@@ -369,7 +367,7 @@ impl Flusher {
 
     fn search(&mut self, sink: usize) -> Option<FlusherEffect> {
         let Some((_, tried)) = self.at_work.as_ref().and_then(|work| work.refused.as_ref()) else {
-            self.go_to(Stage::Upsert(sink));
+            self.go_to(FlushStage::Upsert(sink));
             return None;
         };
         Some(FlusherEffect::Search { sink, rows: tried.rows.clone() })
@@ -383,7 +381,7 @@ impl Flusher {
             work.flush.letters.extend(self.poison.letters());
         }
         if !work.flush.durable || takes_letters || !keeps || work.flush.letters.is_empty() {
-            self.go_to(Stage::Transaction);
+            self.go_to(FlushStage::Transaction);
             return None;
         }
         if !work.leased {
@@ -420,7 +418,7 @@ impl Flusher {
         if rows > 0 {
             self.reports.push(Report::Flushed(rows));
         }
-        self.go_on_to(if durable { Stage::Commit } else { Stage::Sinks });
+        self.go_on_to(if durable { FlushStage::Commit } else { FlushStage::Sinks });
         None
     }
 
@@ -446,14 +444,14 @@ impl Flusher {
     fn letters_are_removed(&mut self) {
         let retries = self.at_work.as_mut().map(|work| std::mem::take(&mut work.flush.retries)).unwrap_or_default();
         self.reports.extend(retries.into_iter().map(Report::Retried));
-        self.go_on_to(Stage::Offsets);
+        self.go_on_to(FlushStage::Offsets);
     }
 
     /// The first flush only keeps where reading begins: rows must not wait for a coordinator to be told nothing new.
     fn tell_group(&mut self) -> Option<FlusherEffect> {
         let ends = self.committed().map(|head| head.intervals.ends()).unwrap_or_default();
         if ends == self.told || ends.is_empty() {
-            self.go_to(Stage::Sinks);
+            self.go_to(FlushStage::Sinks);
             return None;
         }
         self.told.clone_from(&ends);
@@ -480,13 +478,13 @@ impl Flusher {
         self.sinks.iter().filter_map(|sink| sink.transaction).any(|form| form.takes_letters)
     }
 
-    fn on_store(&mut self, answer: Result<(), StoreError>) -> Step {
+    fn on_store(&mut self, answer: Result<(), StoreError>) -> Result<(), FlushError> {
         let Some(work) = &self.at_work else { return Ok(()) };
         match (work.stage, answer) {
-            (Stage::Store, Err(gone @ StoreError::Unusable(_))) => Err(gone.into()),
+            (FlushStage::Store, Err(gone @ StoreError::Unusable(_))) => Err(gone.into()),
             // What else is wrong with it shows when the checkpoint is made.
-            (Stage::Store, _) => {
-                self.go_to(Stage::Topic);
+            (FlushStage::Store, _) => {
+                self.go_to(FlushStage::Topic);
                 Ok(())
             }
             (_, Ok(())) => {
@@ -511,10 +509,10 @@ impl Flusher {
         self.reports.push(Report::Refreshing(refreshing));
         let passed = self.at_work.as_mut().and_then(|work| work.flush.passed.take());
         self.reports.extend(passed.map(Report::Passed));
-        self.go_on_to(Stage::Remove);
+        self.go_on_to(FlushStage::Remove);
     }
 
-    fn on_lease(&mut self, answer: Result<(), LeaseError>) -> Step {
+    fn on_lease(&mut self, answer: Result<(), LeaseError>) -> Result<(), FlushError> {
         match answer {
             Ok(()) => {
                 if self.unasked.answered() {
@@ -522,8 +520,8 @@ impl Flusher {
                 }
                 let Some(work) = &mut self.at_work else { return Ok(()) };
                 match work.stage {
-                    Stage::Topic => work.stage = Stage::Lease,
-                    Stage::Lease => (work.stage, work.leased) = (Stage::Upsert(0), true),
+                    FlushStage::Topic => work.stage = FlushStage::Lease,
+                    FlushStage::Lease => (work.stage, work.leased) = (FlushStage::Upsert(0), true),
                     _ => work.leased = true,
                 }
                 Ok(())
@@ -538,7 +536,7 @@ impl Flusher {
         }
     }
 
-    fn on_wrote(&mut self, answer: Result<(), SinkError>) -> Step {
+    fn on_wrote(&mut self, answer: Result<(), SinkError>) -> Result<(), FlushError> {
         let Some(work) = &mut self.at_work else { return Ok(()) };
         work.leased = false;
         let stage = work.stage;
@@ -557,58 +555,58 @@ impl Flusher {
     }
 
     /// The sink that this stage writes to.
-    fn sink_of(&self, stage: Stage) -> Option<usize> {
+    fn sink_of(&self, stage: FlushStage) -> Option<usize> {
         match stage {
-            Stage::Upsert(sink) | Stage::Search(sink) => Some(sink),
-            Stage::Transaction => self.transaction_sink(),
+            FlushStage::Upsert(sink) | FlushStage::Search(sink) => Some(sink),
+            FlushStage::Transaction => self.transaction_sink(),
             _ => None,
         }
     }
 
     /// A sink, or the place for letters, took what it was given.
-    fn wrote(&mut self, stage: Stage) {
+    fn wrote(&mut self, stage: FlushStage) {
         self.is_back();
         let Some(work) = &mut self.at_work else { return };
         match stage {
-            Stage::Upsert(sink) => self.go_on_to(Stage::Upsert(sink + 1)),
-            Stage::Letters => {
+            FlushStage::Upsert(sink) => self.go_on_to(FlushStage::Upsert(sink + 1)),
+            FlushStage::Letters => {
                 self.reports.push(Report::Letters(work.flush.letters.len()));
                 // What is found from here on are others.
                 work.flush.letters.clear();
-                self.go_to(Stage::Transaction);
+                self.go_to(FlushStage::Transaction);
             }
-            Stage::Transaction => {
+            FlushStage::Transaction => {
                 if work.in_transaction > 0 {
                     self.reports.push(Report::Letters(work.in_transaction));
                 }
                 self.written = std::mem::take(&mut work.after);
                 self.rows_are_written();
             }
-            Stage::Remove => self.letters_are_removed(),
+            FlushStage::Remove => self.letters_are_removed(),
             _ => {}
         }
     }
 
     /// A sink's server refuses a row of the flush.
-    fn refused(&mut self, sink: usize, words: String) -> Step {
+    fn refused(&mut self, sink: usize, words: String) -> Result<(), FlushError> {
         let (Some(work), Some(form)) = (&mut self.at_work, self.sinks.get(sink)) else { return Ok(()) };
         let key = if work.searches.of_all_rows() { &[] } else { form.key.as_slice() };
         work.refused = Some((words, form.rows(&work.flush, key)?));
-        work.stage = Stage::Search(sink);
+        work.stage = FlushStage::Search(sink);
         Ok(())
     }
 
     /// Leaves what the search found out of the flush.
-    fn on_found(&mut self, answer: Result<Vec<Refused>, SinkError>, now: Now) -> Step {
+    fn on_found(&mut self, answer: Result<Vec<Refused>, SinkError>, now: Now) -> Result<(), FlushError> {
         if answer.is_ok() {
             self.is_back();
         }
         let Some(work) = &mut self.at_work else { return Ok(()) };
-        let Stage::Search(sink) = work.stage else { return Ok(()) };
+        let FlushStage::Search(sink) = work.stage else { return Ok(()) };
         let Some(form) = self.sinks.get(sink) else { return Ok(()) };
         // If the search has no answer, the rows are tried again as they were.
         let transaction = form.transaction.is_some();
-        work.stage = if transaction { Stage::Transaction } else { Stage::Upsert(sink) };
+        work.stage = if transaction { FlushStage::Transaction } else { FlushStage::Upsert(sink) };
         let refused = match answer {
             Ok(refused) => refused,
             Err(error) => return self.away(error),
@@ -620,13 +618,13 @@ impl Flusher {
         self.reports.push(Report::Searched(words));
         if transaction && work.flush.durable {
             // What one search found goes with the transaction, or before it.
-            work.stage = Stage::Letters;
+            work.stage = FlushStage::Letters;
         }
         Ok(())
     }
 
     /// A table, or the place for letters, has no answer that helps: waits, or says why that would not help.
-    fn away(&mut self, error: SinkError) -> Step {
+    fn away(&mut self, error: SinkError) -> Result<(), FlushError> {
         let (sink, retries) = self.asked();
         let sink = sink.to_owned();
         let reason = match error {

@@ -18,7 +18,7 @@ use super::outbox::Outbox;
 use super::pending::{FlushPolicy, MAX_CHANGED_GROUPS};
 use super::progress::{Ends, Progress};
 use super::report::Report;
-use super::swap::{Swap, Swaps, Verdict};
+use super::swap::{Swap, Swaps, TrialVerdict};
 use super::{End, Now};
 use crate::chain::{Chain, Outcome, OutputRows, ProcessError};
 use crate::checkpoint::{Checkpoint, StoreError};
@@ -104,7 +104,7 @@ pub enum LaneEffect {
 
 /// The flusher's place for a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum FlushSlot {
     /// The next flush can be handed over.
     Free,
     /// The flusher is at work, and another flush waits.
@@ -134,9 +134,6 @@ pub struct Lane {
     interrupt: Interrupt,
     reports: Vec<Report>,
 }
-
-/// A step, or the end of the lane.
-type Step = Result<(), End>;
 
 impl Lane {
     /// A lane that goes on from here. `interrupt` ends the calls of the chain's operators.
@@ -224,7 +221,7 @@ impl Lane {
     }
 
     /// Answers what is to be done next.
-    pub fn next_effect(&mut self, now: Now, place: Place) -> LaneEffect {
+    pub fn next_effect(&mut self, now: Now, place: FlushSlot) -> LaneEffect {
         if let Some(fold) = self.chain.fold_mut() {
             fold.set_time(now.micros);
         }
@@ -237,7 +234,7 @@ impl Lane {
         self.finish(now)
     }
 
-    fn turn(&mut self, now: Now, place: Place) -> Result<LaneEffect, End> {
+    fn turn(&mut self, now: Now, place: FlushSlot) -> Result<LaneEffect, End> {
         if let Some(wait) = self.intake.held_for(now.since) {
             return Ok(LaneEffect::Listen(wait));
         }
@@ -252,14 +249,14 @@ impl Lane {
             }
         }
         self.judge(now, place)?;
-        if !was_at_a_boundary && self.swaps.next.is_some() && place == Place::Free {
+        if !was_at_a_boundary && self.swaps.next.is_some() && place == FlushSlot::Free {
             // A cut-over is a step of its own, so that whoever measures it measures nothing else.
             return Ok(LaneEffect::Listen(Duration::ZERO));
         }
         if let Some(handover) = self.cut_over(now, place)? {
             return Ok(LaneEffect::HandOver(handover));
         }
-        if place == Place::Free && self.is_flush_due(now) {
+        if place == FlushSlot::Free && self.is_flush_due(now) {
             let flush = Box::new(self.seal(now)?);
             return Ok(LaneEffect::HandOver(Handover { flush, cut_over: None }));
         }
@@ -281,13 +278,13 @@ impl Lane {
             return Ok(ask);
         }
         // What is due and has no place is not due any sooner by looking.
-        let is_next = self.waiting() > 0 && place == Place::Free && self.progress.has_passed_rows();
+        let is_next = self.waiting() > 0 && place == FlushSlot::Free && self.progress.has_passed_rows();
         let wait = if is_next { LISTEN.min(self.outbox.pending.until_due(now.since)) } else { LISTEN };
         Ok(LaneEffect::Poll { max_records: self.settings.batch_rows, wait })
     }
 
     /// Takes some of the records in; while a server that the chain asks is away, none.
-    fn process(&mut self, mut hand: InHand, now: Now) -> Step {
+    fn process(&mut self, mut hand: InHand, now: Now) -> Result<(), End> {
         let at_once = self.intake.rows_at_once(&hand);
         let outcome = if hand.retried {
             // What is at fault again becomes a letter again, whatever others do: the pipeline would stop at it at each start.
@@ -323,7 +320,7 @@ impl Lane {
     }
 
     /// Waits after a call of the chain that failed and changed nothing, or ends the lane.
-    fn failed(&mut self, error: ProcessError, now: Now) -> Step {
+    fn failed(&mut self, error: ProcessError, now: Now) -> Result<(), End> {
         match error {
             ProcessError::Lookup(LookupError::Unavailable(reason))
             | ProcessError::Store(StoreError::Unavailable(reason)) => {
@@ -347,7 +344,7 @@ impl Lane {
         }
     }
 
-    fn account(&mut self, records: &Arc<dyn Records>, outcome: Outcome, now: Now) -> Step {
+    fn account(&mut self, records: &Arc<dyn Records>, outcome: Outcome, now: Now) -> Result<(), End> {
         for rejected in &outcome.rejected {
             self.reject(records.as_ref(), rejected, now);
         }
@@ -405,7 +402,7 @@ impl Lane {
     }
 
     /// Brings in stored groups that are to be written again.
-    fn refresh(&mut self, now: Now) -> Step {
+    fn refresh(&mut self, now: Now) -> Result<(), End> {
         if !self.is_refreshing() {
             return Ok(());
         }
@@ -480,9 +477,9 @@ impl Lane {
 
     /// At a batch boundary, and with a place for its flush: what the old chain made is handed over, and the new one takes over, in one
     /// go. Until then the old chain works on.
-    fn cut_over(&mut self, now: Now, place: Place) -> Result<Option<Handover>, End> {
+    fn cut_over(&mut self, now: Now, place: FlushSlot) -> Result<Option<Handover>, End> {
         // Not before the states have caught up with rows that are ahead of them: see `is_flush_due`.
-        if place == Place::Taken || !self.progress.has_passed_rows() {
+        if place == FlushSlot::Taken || !self.progress.has_passed_rows() {
             return Ok(None);
         }
         let Some(swap) = self.swaps.next.take() else { return Ok(None) };
@@ -508,14 +505,14 @@ impl Lane {
     }
 
     /// Ends a trial that is over, or in which more is held than may be; or the run, if it has failed.
-    fn judge(&mut self, now: Now, place: Place) -> Step {
+    fn judge(&mut self, now: Now, place: FlushSlot) -> Result<(), End> {
         let holds_enough = self.outbox.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_over);
-        let is_at_rest = place == Place::Free && self.waiting() == 0 && self.progress.is_committed();
+        let is_at_rest = place == FlushSlot::Free && self.waiting() == 0 && self.progress.is_committed();
         let holds_too_much = self.outbox.rejects.is_full() || self.chain.fold().is_some_and(Fold::is_stuck);
         match self.swaps.judge(holds_enough, is_at_rest && holds_too_much, now.since) {
-            Verdict::GoesOn => Ok(()),
-            Verdict::Failed(reason) => Err(End::Fault(reason)),
-            Verdict::Passed => {
+            TrialVerdict::GoesOn => Ok(()),
+            TrialVerdict::Failed(reason) => Err(End::Fault(reason)),
+            TrialVerdict::Passed => {
                 self.settle();
                 Ok(())
             }
@@ -541,7 +538,7 @@ impl Lane {
         Some(LaneEffect::AskEnds)
     }
 
-    fn on_ends(&mut self, answer: Result<Ends, SourceError>, now: Now) -> Step {
+    fn on_ends(&mut self, answer: Result<Ends, SourceError>, now: Now) -> Result<(), End> {
         self.intake.asked = Some(now.since);
         let windows = self.chain.fold_mut().and_then(Fold::windows);
         let ends = match answer {
@@ -572,7 +569,7 @@ impl Lane {
         Ok(())
     }
 
-    fn source_failed(&mut self, error: SourceError, now: Now) -> Step {
+    fn source_failed(&mut self, error: SourceError, now: Now) -> Result<(), End> {
         match error {
             SourceError::Unusable(reason) | SourceError::Held(reason) => Err(End::Fault(reason)),
             // What was read since may be of the other one: none of it is kept, and the next opening says what to do.

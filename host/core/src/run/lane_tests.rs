@@ -274,7 +274,7 @@ fn begun(chain: Chain, settings: LaneSettings) -> Lane {
 
 fn begun_from(chain: Chain, progress: Progress, settings: LaneSettings) -> Lane {
     let mut lane = Lane::new(chain, progress, settings, Interrupt::default());
-    let first = handed_over(next(&mut lane, 0, Place::Free));
+    let first = handed_over(next(&mut lane, 0, FlushSlot::Free));
     assert_eq!((first.flush.rows(), first.flush.head.commits), (0, 1));
     lane.on(LaneEvent::Committed(1), now(0));
     lane
@@ -285,7 +285,7 @@ fn now(millis: u64) -> Now {
 }
 
 /// The next effect other than to ask where the source ends, which it answers.
-fn next(lane: &mut Lane, millis: u64, place: Place) -> LaneEffect {
+fn next(lane: &mut Lane, millis: u64, place: FlushSlot) -> LaneEffect {
     loop {
         match lane.next_effect(now(millis), place) {
             LaneEffect::AskEnds => lane.on(LaneEvent::Ends(Ok(Ends::new())), now(millis)),
@@ -315,10 +315,12 @@ fn handed_over(effect: LaneEffect) -> Handover {
 fn finish(lane: &mut Lane, millis: u64) -> (Vec<Handover>, End) {
     let mut handed_over = Vec::new();
     for _ in 0..3 {
-        match lane.next_effect(now(millis), Place::Free) {
+        match lane.next_effect(now(millis), FlushSlot::Free) {
             LaneEffect::HandOver(handover) => handed_over.push(handover),
             LaneEffect::End(end) => {
-                assert!(matches!(lane.next_effect(now(millis), Place::Free), LaneEffect::End(again) if again == end));
+                assert!(
+                    matches!(lane.next_effect(now(millis), FlushSlot::Free), LaneEffect::End(again) if again == end)
+                );
                 return (handed_over, end);
             }
             _ => panic!("it is to end"),
@@ -411,7 +413,7 @@ proptest! {
                 Comes::Committed => lane.on(LaneEvent::Committed(lane.head().commits), now(0)),
                 Comes::Nothing | Comes::Records(_) => {}
             }
-            let effect = lane.next_effect(now(0), if free { Place::Free } else { Place::Taken });
+            let effect = lane.next_effect(now(0), if free { FlushSlot::Free } else { FlushSlot::Taken });
             let comes_nothing = matches!(comes, Comes::Nothing | Comes::Committed);
             let waits = matches!(effect, LaneEffect::Poll { wait, .. } | LaneEffect::Listen(wait) if !wait.is_zero());
             busy = if waits || !comes_nothing { 0 } else { busy + 1 };
@@ -445,7 +447,7 @@ proptest! {
             if retry {
                 lane.on(LaneEvent::Retry(Retry { id: 1, letters: vec![letter(1_000, 1)] }), now(clock));
             }
-            let effect = lane.next_effect(now(clock), Place::Free);
+            let effect = lane.next_effect(now(clock), FlushSlot::Free);
             let mut before = said(&mut lane);
             prop_assert!(!source_away || !before.iter().any(|said| said == "goes on"), "{before:?}");
             let away = || SourceError::Unavailable("no source".to_owned());
@@ -496,9 +498,9 @@ proptest! {
         swaps.count(records, rejected);
         let passes = seconds >= 60 || records >= 100 || stuck || enough && records > rejected;
         match swaps.judge(enough, stuck, Duration::from_secs(7 + seconds)) {
-            Verdict::Failed(_) => prop_assert!(rejected >= 10 && rejected * 2 > records),
-            Verdict::Passed => prop_assert!(passes),
-            Verdict::GoesOn => prop_assert!(!passes),
+            TrialVerdict::Failed(_) => prop_assert!(rejected >= 10 && rejected * 2 > records),
+            TrialVerdict::Passed => prop_assert!(passes),
+            TrialVerdict::GoesOn => prop_assert!(!passes),
         }
     }
 }
@@ -508,7 +510,7 @@ fn after_a_seal_of_which_a_group_stops_the_run_nothing_is_handed_over_and_that_i
     let torn = |event: Option<LaneEvent>, before: Option<LaneEvent>| {
         let mut lane = begun(constrained(), LaneSettings { stops: true, ..SETTINGS });
         take(&mut lane, numbers(0, [1, UNFIT, 2]));
-        assert!(matches!(next(&mut lane, 0, Place::Taken), LaneEffect::Poll { .. }));
+        assert!(matches!(next(&mut lane, 0, FlushSlot::Taken), LaneEffect::Poll { .. }));
         before.into_iter().chain(event).for_each(|event| lane.on(event, now(0)));
         let (handed_over, end) = finish(&mut lane, 0);
         assert_eq!(handed_over.len(), 0);
@@ -528,7 +530,7 @@ fn what_was_read_of_another_topic_is_not_handed_over_and_what_was_read_before_an
         let ended = |error| {
             let mut lane = begun(if folds { sums() } else { rows() }, SETTINGS);
             take(&mut lane, numbers(0, [1, 2]));
-            next(&mut lane, 0, Place::Taken);
+            next(&mut lane, 0, FlushSlot::Taken);
             lane.on(LaneEvent::Polled(Err(error)), now(0));
             let (handed_over, end) = finish(&mut lane, 0);
             (handed_over.iter().map(covers).collect::<Vec<_>>(), end)
@@ -551,9 +553,9 @@ fn an_end_during_a_trial_hands_nothing_over_whatever_it_is() {
     for (event, expected) in ends {
         let mut lane = begun(sums(), SETTINGS);
         lane.on(swap(1, sums(), LONG), now(0));
-        assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).cut_over, Some(1));
+        assert_eq!(handed_over(next(&mut lane, 0, FlushSlot::Free)).cut_over, Some(1));
         take(&mut lane, numbers(0, [1, -1]));
-        next(&mut lane, 0, Place::Taken);
+        next(&mut lane, 0, FlushSlot::Taken);
         assert!(lane.is_on_trial() && lane.waiting() > 0);
         lane.on(event, now(0));
         let (handed_over, end) = finish(&mut lane, 0);
@@ -568,7 +570,7 @@ fn a_stop_while_a_server_of_the_chain_is_away_ends_at_once_with_what_was_process
         for (chain, server) in [looked_up(&servers[0]), stored(&servers[1], usize::MAX)].into_iter().zip(&servers) {
             let mut lane = begun(chain, SETTINGS);
             take(&mut lane, numbers(0, 1..=6));
-            assert!(matches!(next(&mut lane, 0, Place::Free), LaneEffect::Listen(wait) if !wait.is_zero()));
+            assert!(matches!(next(&mut lane, 0, FlushSlot::Free), LaneEffect::Listen(wait) if !wait.is_zero()));
             assert!(said(&mut lane).last().is_some_and(|said| said.starts_with("holds: no ")));
             assert!(!lane.is_at_a_boundary());
             lane.on(LaneEvent::Stop, now(1));
@@ -586,13 +588,13 @@ fn letters_are_taken_in_again_after_the_records_in_hand_and_are_done_with_the_fl
     let server = Server::for_calls(1);
     let mut lane = begun(looked_up(&server), SETTINGS);
     take(&mut lane, numbers(0, 1..=6));
-    assert!(matches!(next(&mut lane, 0, Place::Free), LaneEffect::Listen(_)));
+    assert!(matches!(next(&mut lane, 0, FlushSlot::Free), LaneEffect::Listen(_)));
     // The second of them is at fault still.
     let letters = vec![letter(1_000, 9), letter(1_001, -1)];
     lane.on(LaneEvent::Retry(Retry { id: 7, letters }), now(1));
-    assert!(matches!(next(&mut lane, 1, Place::Free), LaneEffect::Listen(_)), "it waits for the lookup still");
+    assert!(matches!(next(&mut lane, 1, FlushSlot::Free), LaneEffect::Listen(_)), "it waits for the lookup still");
     server.answers(usize::MAX);
-    let Handover { flush, cut_over } = handed_over(next(&mut lane, 100, Place::Free));
+    let Handover { flush, cut_over } = handed_over(next(&mut lane, 100, FlushSlot::Free));
     assert_eq!(said(&mut lane), ["records 4", "holds: no lookup", "goes on", "records 2", "again 2"]);
     assert_eq!((flush.rows(), flush.retries, cut_over), (7, vec![7], None));
     assert_eq!(flush.head.intervals.end(P), Some(Offset(6)), "letters account for no offsets");
@@ -605,7 +607,7 @@ fn letters_are_taken_in_again_after_the_records_in_hand_and_are_done_with_the_fl
     );
     // Whoever waits for a retry waits for no interval.
     lane.on(LaneEvent::Retry(Retry { id: 8, letters: vec![letter(1_002, 3)] }), now(101));
-    let flush = handed_over(next(&mut lane, 101, Place::Free)).flush;
+    let flush = handed_over(next(&mut lane, 101, FlushSlot::Free)).flush;
     assert_eq!((flush.rows(), flush.retries, offsets(flush.head.retried)), (1, vec![8], vec![1_002]));
 }
 
@@ -613,17 +615,17 @@ fn letters_are_taken_in_again_after_the_records_in_hand_and_are_done_with_the_fl
 fn during_a_trial_a_retry_is_to_be_asked_for_later() {
     let mut lane = begun(sums(), SETTINGS);
     lane.on(swap(1, sums(), LONG), now(0));
-    next(&mut lane, 0, Place::Free);
+    next(&mut lane, 0, FlushSlot::Free);
     said(&mut lane);
     lane.on(LaneEvent::Retry(Retry { id: 7, letters: vec![letter(1_000, 9)] }), now(0));
     assert!(lane.is_at_a_boundary());
-    next(&mut lane, 0, Place::Free);
+    next(&mut lane, 0, FlushSlot::Free);
     assert_eq!(said(&mut lane), ["later 7"]);
     // Once it is passed, the retry is taken in.
-    next(&mut lane, 60_000, Place::Free);
+    next(&mut lane, 60_000, FlushSlot::Free);
     assert!(!lane.is_on_trial());
     lane.on(LaneEvent::Retry(Retry { id: 7, letters: vec![letter(1_000, 9)] }), now(60_000));
-    let flush = handed_over(next(&mut lane, 60_000, Place::Free)).flush;
+    let flush = handed_over(next(&mut lane, 60_000, FlushSlot::Free)).flush;
     assert_eq!((said(&mut lane), flush.retries), (vec!["again 1".to_owned()], vec![7]));
 }
 
@@ -633,7 +635,7 @@ fn a_last_flush_whose_call_is_ended_early_is_a_fault_that_says_that_it_is_read_a
         let emitted = Server::for_calls(0);
         let mut lane = begun(interrupted(&Server::well(), &emitted), SETTINGS);
         take(&mut lane, numbers(0, [1, 2]));
-        next(&mut lane, 0, Place::Taken);
+        next(&mut lane, 0, FlushSlot::Taken);
         lane.on(event, now(0));
         let (handed_over, end) = finish(&mut lane, 0);
         assert!(handed_over.is_empty());
@@ -678,9 +680,9 @@ fn a_flusher_that_ends_after_the_last_flush_makes_it_a_fault_unless_it_was_one()
     ] {
         let mut lane = begun(rows(), SETTINGS);
         take(&mut lane, numbers(0, [1]));
-        next(&mut lane, 0, Place::Taken);
+        next(&mut lane, 0, FlushSlot::Taken);
         lane.on(event, now(0));
-        handed_over(next(&mut lane, 0, Place::Taken));
+        handed_over(next(&mut lane, 0, FlushSlot::Taken));
         lane.on(LaneEvent::FlusherGone, now(0));
         let (handed_over, end) = finish(&mut lane, 0);
         assert_eq!((handed_over.len(), end), (0, expected));
@@ -692,7 +694,7 @@ fn a_swap_that_another_one_overtakes_is_not_taken_and_the_other_is() {
     let mut lane = begun(sums(), SETTINGS);
     lane.on(swap(1, sums(), LONG), now(0));
     lane.on(swap(2, sums(), LONG), now(0));
-    assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).cut_over, Some(2));
+    assert_eq!(handed_over(next(&mut lane, 0, FlushSlot::Free)).cut_over, Some(2));
     assert_eq!(said(&mut lane), ["not taken 1: others were to take over before it could", "took over 2"]);
 }
 
@@ -701,12 +703,12 @@ fn a_swap_waits_for_a_place_and_the_end_of_the_records_in_hand_and_the_old_chain
     let server = Server::for_calls(1);
     let mut lane = begun(looked_up(&server), SETTINGS);
     take(&mut lane, numbers(0, 1..=6));
-    next(&mut lane, 0, Place::Taken);
+    next(&mut lane, 0, FlushSlot::Taken);
     lane.on(swap(1, rows(), LONG), now(0));
-    assert!(matches!(next(&mut lane, 0, Place::Free), LaneEffect::Listen(_)), "records are in hand");
+    assert!(matches!(next(&mut lane, 0, FlushSlot::Free), LaneEffect::Listen(_)), "records are in hand");
     server.answers(usize::MAX);
-    assert!(matches!(next(&mut lane, 100, Place::Taken), LaneEffect::Poll { .. }), "there is no place");
-    let last = handed_over(next(&mut lane, 100, Place::Free));
+    assert!(matches!(next(&mut lane, 100, FlushSlot::Taken), LaneEffect::Poll { .. }), "there is no place");
+    let last = handed_over(next(&mut lane, 100, FlushSlot::Free));
     assert_eq!((covers(&last), last.cut_over), ((Some(6), 6), Some(1)));
     assert!(last.flush.batches.iter().all(|made| made.rows.columns.len() == 2), "they are the old chain's");
 }
@@ -715,22 +717,22 @@ fn a_swap_waits_for_a_place_and_the_end_of_the_records_in_hand_and_the_old_chain
 fn a_swap_whose_states_do_not_fit_is_not_taken_and_the_old_chain_runs_on_with_its_states() {
     let mut lane = begun(sums(), SETTINGS);
     take(&mut lane, numbers(0, [5]));
-    next(&mut lane, 0, Place::Taken);
+    next(&mut lane, 0, FlushSlot::Taken);
     lane.on(swap(1, rows(), LONG), now(0));
-    let Handover { flush, cut_over } = handed_over(next(&mut lane, 0, Place::Free));
+    let Handover { flush, cut_over } = handed_over(next(&mut lane, 0, FlushSlot::Free));
     assert_eq!((shown(&flush), cut_over), (vec![(5, 5)], None));
     assert!(flush.durable && !flush.head.refreshing && !lane.is_on_trial());
     let refused = "not taken 1: it is a transformer, the running one is an aggregator";
     assert_eq!(said(&mut lane), ["records 1", refused]);
     take(&mut lane, numbers(1, [5]));
-    let flush = handed_over(next(&mut lane, 1_000, Place::Free)).flush;
+    let flush = handed_over(next(&mut lane, 1_000, FlushSlot::Free)).flush;
     assert_eq!((shown(&flush), flush.durable), (vec![(5, 10)], true));
 }
 
 /// The end of a lane whose source has nothing more, if it comes within some steps. Each takes a second.
 fn idle(lane: &mut Lane, clock: &mut u64) -> Option<End> {
     for _ in 0..8 {
-        match next(lane, *clock, Place::Free) {
+        match next(lane, *clock, FlushSlot::Free) {
             LaneEffect::End(end) => return Some(end),
             LaneEffect::Poll { .. } => lane.on(LaneEvent::Polled(Ok((None, Identity::default()))), now(*clock)),
             _ => {}
@@ -794,11 +796,11 @@ fn a_lane_with_an_end_ends_a_trial_as_passed_and_its_last_flush_is_durable() {
     let progress = Progress::from(Checkpoint::default(), Ends::new(), until);
     let mut lane = begun_from(sums(), progress, LaneSettings { keeps_letters: false, ..SETTINGS });
     lane.on(swap(1, sums(), LONG), now(0));
-    next(&mut lane, 0, Place::Free);
+    next(&mut lane, 0, FlushSlot::Free);
     take(&mut lane, numbers(0, [1]));
     let mut flushes = Vec::new();
     let end = loop {
-        match next(&mut lane, 0, Place::Free) {
+        match next(&mut lane, 0, FlushSlot::Free) {
             LaneEffect::HandOver(Handover { flush, .. }) => flushes.push(flush),
             LaneEffect::End(end) => break end,
             _ => assert!(flushes.len() < 4),
@@ -815,23 +817,23 @@ fn a_trial_outlasts_groups_that_filled_the_memory_before_it_and_is_passed_once_i
     let many = LaneSettings { batch_rows: 300, flush: FlushPolicy { rows: 10, ..SETTINGS.flush }, ..SETTINGS };
     let mut measured = begun(sums(), many);
     take(&mut measured, numbers(0, 0..300));
-    next(&mut measured, 0, Place::Taken);
+    next(&mut measured, 0, FlushSlot::Taken);
     let memory = filled(&measured) / 2;
 
     let mut lane = begun(stored(&Server::well(), memory), many);
     take(&mut lane, numbers(0, 0..300));
-    assert_eq!(covers(&handed_over(next(&mut lane, 0, Place::Free))), (Some(300), 300));
+    assert_eq!(covers(&handed_over(next(&mut lane, 0, FlushSlot::Free))), (Some(300), 300));
     lane.on(swap(1, sums(), LONG), now(0));
-    assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).cut_over, Some(1));
+    assert_eq!(handed_over(next(&mut lane, 0, FlushSlot::Free)).cut_over, Some(1));
     for _ in 0..3 {
-        assert!(matches!(next(&mut lane, 0, Place::Free), LaneEffect::Listen(_)), "there is no room for more");
+        assert!(matches!(next(&mut lane, 0, FlushSlot::Free), LaneEffect::Listen(_)), "there is no room for more");
         assert!(lane.is_on_trial() && filled(&lane) > memory);
     }
     lane.on(LaneEvent::Committed(lane.head().commits), now(0));
-    assert!(matches!(next(&mut lane, 0, Place::Free), LaneEffect::Poll { .. }));
+    assert!(matches!(next(&mut lane, 0, FlushSlot::Free), LaneEffect::Poll { .. }));
     assert!(lane.is_on_trial() && filled(&lane) <= memory);
     take(&mut lane, numbers(300, 1_000..1_300));
-    let flush = handed_over(next(&mut lane, 0, Place::Free)).flush;
+    let flush = handed_over(next(&mut lane, 0, FlushSlot::Free)).flush;
     assert!(!lane.is_on_trial() && flush.durable && flush.passed.is_some());
 }
 
@@ -841,14 +843,14 @@ fn rows_of_a_trial_are_handed_over_as_of_the_generation_that_the_checkpoint_afte
     for (id, generation) in [(1, 1), (2, 2)] {
         let clock = 200_000 * id;
         lane.on(swap(id, sums(), LONG), now(clock));
-        let last = handed_over(next(&mut lane, clock, Place::Free)).flush;
+        let last = handed_over(next(&mut lane, clock, FlushSlot::Free)).flush;
         assert_eq!((last.head.generation, last.passed), (generation - 1, None));
         take(&mut lane, numbers(id as i64 - 1, [5]));
-        next(&mut lane, clock, Place::Taken);
-        let trial = handed_over(next(&mut lane, clock + 1_000, Place::Free)).flush;
+        next(&mut lane, clock, FlushSlot::Taken);
+        let trial = handed_over(next(&mut lane, clock + 1_000, FlushSlot::Free)).flush;
         assert_eq!((shown(&trial), trial.durable), (vec![(5, 5 * id as i64)], false));
         assert_eq!(trial.head, Checkpoint { generation, ..Checkpoint::default() });
-        let passed = handed_over(next(&mut lane, clock + 100_000, Place::Free)).flush;
+        let passed = handed_over(next(&mut lane, clock + 100_000, FlushSlot::Free)).flush;
         assert_eq!((passed.head.generation, passed.durable, lane.head().generation), (generation, true, generation));
         assert_eq!(passed.passed, Some(Operators::from([("sum".to_owned(), id.to_string())])));
         lane.on(LaneEvent::Committed(lane.head().commits), now(clock + 100_000));
@@ -859,24 +861,24 @@ fn rows_of_a_trial_are_handed_over_as_of_the_generation_that_the_checkpoint_afte
 fn a_poll_waits_no_longer_than_what_waits_for_a_flush_may() {
     let mut lane = begun(rows(), SETTINGS);
     take(&mut lane, numbers(0, [1]));
-    handed_over(next(&mut lane, 0, Place::Free));
+    handed_over(next(&mut lane, 0, FlushSlot::Free));
     let waits = |lane: &mut Lane, millis, place| match next(lane, millis, place) {
         LaneEffect::Poll { wait, .. } => wait.as_millis(),
         _ => panic!("it polls"),
     };
-    assert_eq!(waits(&mut lane, 995, Place::Free), LISTEN.as_millis(), "nothing waits");
+    assert_eq!(waits(&mut lane, 995, FlushSlot::Free), LISTEN.as_millis(), "nothing waits");
     take(&mut lane, numbers(1, [2]));
-    assert_eq!(waits(&mut lane, 900, Place::Free), LISTEN.as_millis());
-    assert_eq!(waits(&mut lane, 995, Place::Free), 5);
-    assert_eq!(waits(&mut lane, 995, Place::Taken), LISTEN.as_millis(), "without a place it isn't due any sooner");
+    assert_eq!(waits(&mut lane, 900, FlushSlot::Free), LISTEN.as_millis());
+    assert_eq!(waits(&mut lane, 995, FlushSlot::Free), 5);
+    assert_eq!(waits(&mut lane, 995, FlushSlot::Taken), LISTEN.as_millis(), "without a place it isn't due any sooner");
 }
 
 #[test]
 fn the_source_is_asked_once_a_second_where_it_ends() {
     let mut lane = Lane::new(rows(), Progress::default(), SETTINGS, Interrupt::default());
-    handed_over(lane.next_effect(now(0), Place::Free));
+    handed_over(lane.next_effect(now(0), FlushSlot::Free));
     let mut asks = |millis| {
-        let asks = matches!(lane.next_effect(now(millis), Place::Free), LaneEffect::AskEnds);
+        let asks = matches!(lane.next_effect(now(millis), FlushSlot::Free), LaneEffect::AskEnds);
         if asks {
             lane.on(LaneEvent::Ends(Ok(Ends::new())), now(millis));
         }
@@ -889,7 +891,7 @@ fn the_source_is_asked_once_a_second_where_it_ends() {
 fn a_letter_names_the_operator_that_refused_its_record_also_where_that_is_on_trial() {
     let mut lane = begun(sums(), SETTINGS);
     let operators = |lane: &mut Lane, millis| {
-        let letters = handed_over(next(lane, millis, Place::Free)).flush.letters;
+        let letters = handed_over(next(lane, millis, FlushSlot::Free)).flush.letters;
         letters.into_iter().map(|letter| letter.operator).collect::<Vec<_>>()
     };
     take(&mut lane, numbers(0, [1, REFUSED]));
@@ -908,7 +910,7 @@ fn a_letter_names_the_operator_that_refused_its_record_also_where_that_is_on_tri
 fn rows_that_come_after_their_windows_are_said_and_nothing_of_none() {
     let mut lane = begun(windows(), SETTINGS);
     let late = |lane: &mut Lane| -> Vec<usize> {
-        next(lane, 0, Place::Taken);
+        next(lane, 0, FlushSlot::Taken);
         let late = |report| if let Report::Late(rows) = report { Some(rows) } else { None };
         lane.reports().into_iter().filter_map(late).collect()
     };
@@ -928,7 +930,7 @@ fn windows_end_without_a_partition_that_has_had_nothing_to_read_for_long_enough_
         take(&mut lane, numbers(0, [10, 250]));
         let mut rows = Vec::new();
         for millis in (0..5_000).step_by(500) {
-            match lane.next_effect(now(millis), Place::Free) {
+            match lane.next_effect(now(millis), FlushSlot::Free) {
                 LaneEffect::AskEnds => {
                     lane.on(LaneEvent::Ends(Ok(Ends::from([(P, Offset(2)), (SILENT, end)]))), now(millis))
                 }
@@ -951,7 +953,7 @@ fn a_lane_without_room_hands_over_what_waits_also_while_rows_are_ahead_or_it_wou
         let chain = stored(&Server::well(), memory);
         let mut lane = Lane::new(chain, progress, SETTINGS, Interrupt::default());
         take(&mut lane, numbers(0, 0..4));
-        let effect = next(&mut lane, 0, Place::Free);
+        let effect = next(&mut lane, 0, FlushSlot::Free);
         assert_eq!(matches!(effect, LaneEffect::HandOver(_)), hands_over, "else the states catch up first");
     }
 }
@@ -962,18 +964,18 @@ fn a_trial_without_room_for_a_letter_more_is_passed_once_all_that_was_handed_ove
     let mut lane = begun(rows(), many);
     // Whatever runs, no record is good: the trial doesn't fail by that.
     take(&mut lane, numbers(0, [-1; 2_000]));
-    assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).flush.letters.len(), 2_000);
+    assert_eq!(handed_over(next(&mut lane, 0, FlushSlot::Free)).flush.letters.len(), 2_000);
     lane.on(swap(1, rows(), Bounds { rows: u64::MAX, ..LONG }), now(0));
-    assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).cut_over, Some(1));
+    assert_eq!(handed_over(next(&mut lane, 0, FlushSlot::Free)).cut_over, Some(1));
     take(&mut lane, numbers(2_000, [-1; MAX_HELD]));
-    for place in [Place::Taken, Place::Free] {
+    for place in [FlushSlot::Taken, FlushSlot::Free] {
         assert!(matches!(next(&mut lane, 0, place), LaneEffect::Listen(_)), "there is no room");
         assert!(lane.is_on_trial(), "what was handed over isn't committed");
     }
     lane.on(LaneEvent::Committed(lane.head().commits), now(0));
-    assert!(matches!(next(&mut lane, 0, Place::Taken), LaneEffect::Listen(_)));
+    assert!(matches!(next(&mut lane, 0, FlushSlot::Taken), LaneEffect::Listen(_)));
     assert!(lane.is_on_trial(), "there is no place");
-    let flush = handed_over(next(&mut lane, 0, Place::Free)).flush;
+    let flush = handed_over(next(&mut lane, 0, FlushSlot::Free)).flush;
     assert!(!lane.is_on_trial() && flush.durable);
     assert_eq!(flush.letters.len(), MAX_HELD);
 }

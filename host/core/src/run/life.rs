@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use effect::{Awaited, Ended, LifeEffect, Wait};
 pub use event::{Candidates, LifeEvent, RunEnd, Trouble};
 pub use patience::given_up;
-pub use report::{Culprit, LifeReport, State};
+pub use report::{Culprit, LifeReport, PipelineState};
 
 use super::{Backoff, End, Now};
 use crate::deploy::{self, Rollout};
@@ -157,7 +157,7 @@ impl Life {
             (Phase::Looks, LifeEvent::Looked(answer)) => self.on_looked(answer, now),
             (Phase::Opens(_), LifeEvent::Opened) => {
                 self.moved = false;
-                self.patience.is_in(State::Running, false, now.since);
+                self.patience.is_in(PipelineState::Running, false, now.since);
                 Phase::Runs
             }
             (Phase::Opens(_), LifeEvent::NotOpened(trouble)) => self.on_not_opened(trouble, now),

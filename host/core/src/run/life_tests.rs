@@ -147,7 +147,7 @@ impl Host {
         ended
     }
 
-    fn state(&self) -> Option<(State, Option<String>)> {
+    fn state(&self) -> Option<(PipelineState, Option<String>)> {
         self.reports.iter().rev().find_map(LifeReport::state)
     }
 }
@@ -260,7 +260,7 @@ fn a_moved_run_is_followed_at_once_holds_meanwhile_and_never_counts_as_a_fault()
             host.ends(End::Moved("moved".to_owned()));
             let performed = host.until_run();
             assert!(performed.contains(&LifeEffect::Settle) && !waits(&performed), "{performed:?}");
-            assert_eq!(host.state(), Some((State::Holding, Some("moved".to_owned()))));
+            assert_eq!(host.state(), Some((PipelineState::Holding, Some("moved".to_owned()))));
         }
         assert!(
             backfill.is_some() || {
@@ -277,17 +277,17 @@ fn while_a_server_is_away_one_that_ran_holds_and_one_that_has_not_waits() {
     let mut host = Host::new(None);
     host.until_open();
     host.on(away());
-    assert_eq!(host.state(), Some((State::Waiting, Some("away".to_owned()))));
+    assert_eq!(host.state(), Some((PipelineState::Waiting, Some("away".to_owned()))));
     host.until_run();
     host.ends(End::Moved(reason()));
     host.until_open();
     host.on(away());
-    assert_eq!(host.state(), Some((State::Holding, Some("away".to_owned()))));
+    assert_eq!(host.state(), Some((PipelineState::Holding, Some("away".to_owned()))));
     host.until_run();
     host.ends(End::Fault(reason()));
     host.until_open();
     host.on(away());
-    assert_eq!(host.state(), Some((State::Waiting, Some("away".to_owned()))), "it has run since");
+    assert_eq!(host.state(), Some((PipelineState::Waiting, Some("away".to_owned()))), "it has run since");
 }
 
 #[test]
@@ -379,9 +379,9 @@ fn an_operator_that_takes_long_to_be_looked_at_is_said_after_a_second_and_no_mor
     assert_eq!(host.state(), None);
     host.on(LifeEvent::Waited);
     assert_eq!(host.until_wait().at_most, None);
-    assert_eq!(host.state(), Some((State::Waiting, Some("operator `sum` is being read and compiled".to_owned()))));
+    assert_eq!(host.state(), Some((PipelineState::Waiting, Some("operator `sum` is being read and compiled".to_owned()))));
     host.on(LifeEvent::Came);
-    assert_eq!(host.state(), Some((State::Waiting, None)));
+    assert_eq!(host.state(), Some((PipelineState::Waiting, None)));
     host.until_run();
 }
 
@@ -392,7 +392,7 @@ fn a_pipeline_without_operators_waits_for_a_deployment() {
     host.until(|effect| *effect == LifeEffect::Look);
     host.on(LifeEvent::Looked(Ok(Candidates { newest: Err("it is refused".to_owned()), ..host.candidates() })));
     assert_eq!(host.until_wait(), Wait { awaited: Awaited::Deployment, at_most: None, orders: true });
-    assert_eq!(host.state(), Some((State::Waiting, Some("it is refused".to_owned()))));
+    assert_eq!(host.state(), Some((PipelineState::Waiting, Some("it is refused".to_owned()))));
     host.on(LifeEvent::Came);
     host.until_run();
 }
@@ -418,7 +418,7 @@ fn where_no_operators_are_kept_the_pipeline_waits_for_some() {
     // The newest and the checkpoint's are one: it is tried again once, as what a run before had left may have been meant.
     host.on(LifeEvent::NotKept(reason()));
     assert_eq!(host.until_wait().awaited, Awaited::Deployment);
-    assert_eq!(host.state(), Some((State::Waiting, Some("no generation can be run".to_owned()))));
+    assert_eq!(host.state(), Some((PipelineState::Waiting, Some("no generation can be run".to_owned()))));
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn other_hosts_are_waited_for_without_an_end_and_without_a_wait_that_grows() {
         host.on(LifeEvent::NotOpened(Trouble::Held("others have it".to_owned())));
         let turn = Awaited::Turn("others have it".to_owned());
         assert_eq!(host.until_wait(), Wait { awaited: turn, at_most: None, orders: true });
-        assert_eq!(host.state(), Some((State::Holding, Some("others have it".to_owned()))));
+        assert_eq!(host.state(), Some((PipelineState::Holding, Some("others have it".to_owned()))));
         host.now.since += Duration::from_secs(3_600);
         host.on(LifeEvent::Came);
     }
@@ -491,7 +491,7 @@ fn what_is_done_finishes_and_leaves_the_group() {
     host.ends(End::Done);
     let performed = host.until(|effect| matches!(effect, LifeEffect::End(_)));
     assert_eq!(performed, [LifeEffect::Record { deployments: vec![], flushed: true }, LifeEffect::Leave]);
-    assert_eq!((host.until_end(), host.state()), (Ended::Well, Some((State::Finished, None))));
+    assert_eq!((host.until_end(), host.state()), (Ended::Well, Some((PipelineState::Finished, None))));
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn a_trial_that_had_passed_before_the_fault_is_applied_and_the_fault_stops_the_p
         let LifeEffect::Record { deployments, .. } = host.life.next_effect() else { panic!() };
         assert_eq!(deployments.iter().map(|said| said.outcome).collect::<Vec<_>>(), [Outcome::Applied]);
         host.until_wait();
-        assert_eq!(host.state(), Some((State::Stopped, Some(reason()))));
+        assert_eq!(host.state(), Some((PipelineState::Stopped, Some(reason()))));
     }
 }
 
@@ -562,7 +562,7 @@ fn states_that_can_not_be_forgotten_stop_the_pipeline() {
     host.until(|effect| *effect == LifeEffect::Forget);
     host.on(LifeEvent::Forgotten(Err("disk full".to_owned())));
     host.until_wait();
-    assert_eq!(host.state(), Some((State::Stopped, Some("disk full".to_owned()))));
+    assert_eq!(host.state(), Some((PipelineState::Stopped, Some("disk full".to_owned()))));
 }
 
 #[test]
@@ -771,7 +771,7 @@ proptest! {
                 rests.insert("disabled");
             }
         });
-        let says = |report: &LifeReport| matches!(report.state(), Some((State::Stopped | State::Disabled, _)));
+        let says = |report: &LifeReport| matches!(report.state(), Some((PipelineState::Stopped | PipelineState::Disabled, _)));
         if host.reports.iter().any(says) {
             prop_assert!(matches!(host.until_end(), Ended::Fault(_)));
         }

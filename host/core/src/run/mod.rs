@@ -41,11 +41,11 @@ use std::time::Duration;
 pub use backoff::Backoff;
 pub use flush::{Flush, FlushError, Handover};
 pub use flusher::{Flusher, FlusherEffect, FlusherEvent, FlusherStart, SinkForm, TransactionForm};
-pub use lane::{Lane, LaneEffect, LaneEvent, LaneSettings, Place, Retry};
+pub use lane::{FlushSlot, Lane, LaneEffect, LaneEvent, LaneSettings, Retry};
 pub use life::{Life, LifeEffect, LifeEvent, LifeReport, LifeSettings};
 pub use pending::FlushPolicy;
 pub use progress::Progress;
-pub use report::{Line, Report};
+pub use report::{LeftOutLine, Report};
 pub use resume::{ResumeError, Resumption};
 pub use swap::{Swap, SwapId};
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Now;
-use super::report::{Line, Report};
+use super::report::{LeftOutLine, Report};
 use crate::dead_letter::{Cause, DeadLetter, DeadLetters};
 use crate::decode::{Lost, Note};
 use crate::records::Records;
@@ -63,7 +63,7 @@ impl Rejects {
     /// The decoder left out or dropped something, which is counted and said, and never kept.
     pub fn note(&mut self, records: &dyn Records, note: &Note, now: Now) {
         let (key, unsaid) = self.seen(&note.reason, note.times as u64, now);
-        let line = |unsaid| Line {
+        let line = |unsaid| LeftOutLine {
             place: place(records, note.record),
             unsaid,
             example: Some(note.example.clone()),
@@ -103,7 +103,8 @@ impl Rejects {
             *times += 1;
             return;
         }
-        let line = unsaid.map(|unsaid| Line { place: place(), unsaid, example: None, reason: reason.to_owned() });
+        let line =
+            unsaid.map(|unsaid| LeftOutLine { place: place(), unsaid, example: None, reason: reason.to_owned() });
         let reason = key.to_owned();
         self.reports.push(Report::LeftOut { lost: Lost::Record, reason, times: 1, line });
     }
@@ -192,7 +193,7 @@ mod tests {
     }
 
     /// The reports: what was lost, the reason, how often, and the line.
-    fn said(rejects: &mut Rejects) -> Vec<(Lost, String, usize, Option<Line>)> {
+    fn said(rejects: &mut Rejects) -> Vec<(Lost, String, usize, Option<LeftOutLine>)> {
         let report = |report| match report {
             Report::LeftOut { lost, reason, times, line } => (lost, reason, times, line),
             _ => panic!("nothing else is said"),
@@ -200,9 +201,9 @@ mod tests {
         rejects.reports().into_iter().map(report).collect()
     }
 
-    fn line(place: &str, unsaid: u64, example: Option<&str>, reason: &str) -> Option<Line> {
+    fn line(place: &str, unsaid: u64, example: Option<&str>, reason: &str) -> Option<LeftOutLine> {
         let example = example.map(str::to_owned);
-        Some(Line { place: place.to_owned(), unsaid, example, reason: reason.to_owned() })
+        Some(LeftOutLine { place: place.to_owned(), unsaid, example, reason: reason.to_owned() })
     }
 
     #[test]

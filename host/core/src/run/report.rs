@@ -23,7 +23,7 @@ pub enum Report {
         /// The number of them.
         times: usize,
         /// The line of the log, if it is time for one.
-        line: Option<Line>,
+        line: Option<LeftOutLine>,
     },
     /// So many rows or groups wait for a flush.
     Waiting(usize),
@@ -59,7 +59,7 @@ pub enum Report {
 
 /// A line of the log about something that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct LeftOutLine {
     /// The record's topic, partition and offset, or the group's key.
     pub place: String,
     /// The number of others for the same reason that no line was made of.

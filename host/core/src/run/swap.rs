@@ -44,7 +44,7 @@ struct Trial {
 }
 
 /// The outcome of a look at a trial.
-pub(super) enum Verdict {
+pub(super) enum TrialVerdict {
     /// The trial goes on, or there is none.
     GoesOn,
     /// The trial is passed.
@@ -84,14 +84,14 @@ impl Swaps {
 
     /// The trial is over if its time is, or if as much is held as may be: by those on trial, or by those before them, so that nothing
     /// more can be taken in.
-    pub(super) fn judge(&self, holds_enough: bool, is_stuck: bool, now: Duration) -> Verdict {
-        let Some(trial) = &self.trial else { return Verdict::GoesOn };
+    pub(super) fn judge(&self, holds_enough: bool, is_stuck: bool, now: Duration) -> TrialVerdict {
+        let Some(trial) = &self.trial else { return TrialVerdict::GoesOn };
         match trial.probation.failed() {
-            Some(reason) => Verdict::Failed(reason),
-            None if is_stuck || trial.probation.is_over(now.saturating_sub(trial.begun)) => Verdict::Passed,
+            Some(reason) => TrialVerdict::Failed(reason),
+            None if is_stuck || trial.probation.is_over(now.saturating_sub(trial.begun)) => TrialVerdict::Passed,
             // What was held before says nothing of those on trial: if they can, they have to take a record in.
-            None if holds_enough && trial.probation.has_taken() => Verdict::Passed,
-            None => Verdict::GoesOn,
+            None if holds_enough && trial.probation.has_taken() => TrialVerdict::Passed,
+            None => TrialVerdict::GoesOn,
         }
     }
 

@@ -16,8 +16,8 @@ use sluice_core::records::Records;
 use sluice_core::rows::Rows;
 use sluice_core::run::resume::{rows_ahead, rows_without_states, stale_letters};
 use sluice_core::run::{
-    End, FlushError, FlushPolicy, Flusher, FlusherEffect, FlusherEvent, FlusherStart, Handover, Lane, LaneEffect,
-    LaneEvent, LaneSettings, Place, Progress, Report, Resumption, Retry, SinkForm, Swap, SwapId, TransactionForm,
+    End, FlushError, FlushPolicy, FlushSlot, Flusher, FlusherEffect, FlusherEvent, FlusherStart, Handover, Lane,
+    LaneEffect, LaneEvent, LaneSettings, Progress, Report, Resumption, Retry, SinkForm, Swap, SwapId, TransactionForm,
 };
 use sluice_core::share::{Share, resume_at};
 use sluice_core::{Offset, Partition};
@@ -276,7 +276,7 @@ impl Run {
             self.lane.on(LaneEvent::Committed(commits), world.now(self.begun));
         }
         let now = world.now(self.begun);
-        let place = if self.queue.is_empty() { Place::Free } else { Place::Taken };
+        let place = if self.queue.is_empty() { FlushSlot::Free } else { FlushSlot::Taken };
         let (version, then) = (self.version, self.then(world));
         let effect = self.lane.next_effect(now, place);
         self.hear_lane(world, version, then);

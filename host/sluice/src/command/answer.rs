@@ -4,14 +4,14 @@ use std::io::{self, ErrorKind, Stdout, Write};
 
 /// Destination of a verb's answer. A reader that has gone (`| head -1`) has what it wanted: nothing more is written, and the verb
 /// ends as if all had been read. Any other failure, such as that of a full disk, is a failure of the verb.
-pub struct Answer {
+pub struct Output {
     out: Stdout,
     unread: bool,
 }
 
-impl Answer {
-    pub fn new() -> Answer {
-        Answer { out: io::stdout(), unread: false }
+impl Output {
+    pub fn new() -> Output {
+        Output { out: io::stdout(), unread: false }
     }
 
     fn tell<T>(&mut self, unread: T, tell: impl FnOnce(&mut Stdout) -> io::Result<T>) -> io::Result<T> {
@@ -29,7 +29,7 @@ impl Answer {
     }
 }
 
-impl Write for Answer {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.tell(bytes.len(), |out| out.write(bytes))
     }

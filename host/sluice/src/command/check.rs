@@ -12,7 +12,7 @@ use sluice_core::identity::Identity;
 use sluice_core::{printable, printable_json};
 use sluice_runtime::Artifact;
 
-use super::answer::Answer;
+use super::answer::Output;
 use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step, unveiled};
 use crate::connections::Connections;
@@ -44,7 +44,7 @@ impl Check {
     }
 
     fn print(&self, problems: &[Problem]) -> anyhow::Result<()> {
-        let mut out = Answer::new();
+        let mut out = Output::new();
         if self.json {
             writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(problems)?))?;
             return Ok(());

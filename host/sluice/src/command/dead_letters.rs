@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sluice_connectors::letters::{Filter, Letter, Letterbox};
 use sluice_core::{Offset, Partition, printable, printable_json, time};
 
-use super::answer::Answer;
+use super::answer::Output;
 use super::{ConfigFile, block_on};
 use crate::config::{Config, DeadLetters as Destination};
 use crate::connections::Connections;
@@ -137,7 +137,7 @@ impl DeadLetters {
 
 impl Look {
     async fn print(&self, whole: bool) -> anyhow::Result<()> {
-        let mut out = Answer::new();
+        let mut out = Output::new();
         let mut printed = 0;
         for letters in &mut self.which.boxes()? {
             let (filter, mut after) = (self.which.filter(), None);
@@ -188,7 +188,7 @@ impl Change {
         for letters in &mut boxes {
             changed += if verb == "drop" { letters.discard(&filter).await? } else { letters.mark(&filter).await? };
         }
-        writeln!(Answer::new(), "{changed} {done}")?;
+        writeln!(Output::new(), "{changed} {done}")?;
         Ok(())
     }
 }
@@ -207,7 +207,7 @@ fn agreed(verb: &str, fit: u64) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("{verb} {fit} dead letters? Confirm with --yes");
     }
-    let mut out = Answer::new();
+    let mut out = Output::new();
     write!(out, "{verb} {fit} dead letters? [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();

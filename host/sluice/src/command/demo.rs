@@ -16,7 +16,7 @@ use crate::config::{self, Config, Connection};
 use crate::connections::Connections;
 use crate::ending::Ending;
 use crate::pipeline::Ended;
-use crate::pipeline::status::State;
+use crate::pipeline::status::PipelineState;
 use crate::running::Statuses;
 use crate::service::Service;
 
@@ -51,7 +51,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Returns once no pipeline waits for its operators any more: the demo's seconds are those of its records.
 async fn await_start(statuses: &Statuses) {
     let begun = async {
-        while statuses.borrow().iter().any(|handle| handle.status.snapshot().state == State::Waiting) {
+        while statuses.borrow().iter().any(|handle| handle.status.snapshot().state == PipelineState::Waiting) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };

@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde_json::json;
 use sluice_core::{printable, printable_json};
 
-use super::answer::Answer;
+use super::answer::Output;
 use super::{ConfigFile, block_on};
 use crate::admin::answers::PipelineHistory;
 use crate::admin::client::{Client, segment};
@@ -85,7 +85,7 @@ impl History {
             );
         }
         let history = PipelineHistory::new(self.pipeline, &history);
-        let mut out = Answer::new();
+        let mut out = Output::new();
         if self.json {
             writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&history)?))?;
         } else {
@@ -135,7 +135,7 @@ pub(super) fn order(
     let client = Client::new(&file.load_admin()?)?;
     let path = format!("/pipelines/{}/{verb}", segment(pipeline));
     let done = block_on(async { Ok(client.post(&path, body).await?) })?;
-    writeln!(Answer::new(), "{}", printable(&done))?;
+    writeln!(Output::new(), "{}", printable(&done))?;
     Ok(ExitCode::SUCCESS)
 }
 

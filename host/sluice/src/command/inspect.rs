@@ -12,7 +12,7 @@ use sluice_runtime::inspect::Description;
 use sluice_runtime::{CompileLimits, Limits, PROBE_ROWS, Runtime, RuntimeConfig, inspect, probe};
 use tempfile::TempDir;
 
-use super::answer::Answer;
+use super::answer::Output;
 use super::compile;
 
 /// Show what an operator is, what it imports and, given input columns, its plan.
@@ -67,7 +67,7 @@ impl Inspect {
     }
 
     fn print(&self, answer: &Value) -> anyhow::Result<()> {
-        let mut out = Answer::new();
+        let mut out = Output::new();
         if self.json {
             writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(answer)?))?;
         } else if let Some(object) = answer.as_object() {

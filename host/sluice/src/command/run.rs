@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use sluice_core::printable;
 
-use super::answer::Answer;
+use super::answer::Output;
 use super::{ConfigFile, block_on};
 use crate::config::{Config, quantity, unveiled};
 use crate::ending::Ending;
 use crate::pipeline::Ended;
-use crate::running::Outcome;
+use crate::running::PipelineOutcome;
 use crate::service::Service;
 
 /// Run the service until SIGTERM, SIGINT or SIGHUP, which end it after a last flush.
@@ -72,7 +72,7 @@ impl Run {
 }
 
 /// Writes the outcome in the fixed form that scripts read, `name: N records, N rows, N rejected, S seconds`, and then notes.
-fn summarize(outcome: &Outcome) -> std::io::Result<()> {
+fn summarize(outcome: &PipelineOutcome) -> std::io::Result<()> {
     let s = outcome.status.snapshot();
     let fault = match &outcome.ended {
         Ended::Well => String::new(),
@@ -83,7 +83,7 @@ fn summarize(outcome: &Outcome) -> std::io::Result<()> {
         values => format!(", {values} values dropped"),
     };
     writeln!(
-        Answer::new(),
+        Output::new(),
         "{}: {} records, {} rows, {} rejected, {:.3} seconds{dropped}{fault}",
         s.name,
         s.records,
@@ -95,7 +95,7 @@ fn summarize(outcome: &Outcome) -> std::io::Result<()> {
 
 /// Chooses the exit code. A service that was asked to end did well unless rows could not be written; a backfill also fails if a
 /// pipeline stopped.
-fn exit_code(outcomes: &[Outcome], until_caught_up: bool) -> ExitCode {
+fn exit_code(outcomes: &[PipelineOutcome], until_caught_up: bool) -> ExitCode {
     let fault = outcomes.iter().any(|outcome| matches!(outcome.ended, Ended::Fault(_)));
     if fault || (until_caught_up && outcomes.is_empty()) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

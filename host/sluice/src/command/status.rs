@@ -8,7 +8,7 @@ use anyhow::Context;
 use sluice_core::deploy::Outcome;
 use sluice_core::{printable, printable_json};
 
-use super::answer::Answer;
+use super::answer::Output;
 use super::{ConfigFile, block_on};
 use crate::admin::answers::{PipelineStatus, ServiceStatus};
 use crate::admin::client::Client;
@@ -29,7 +29,7 @@ impl Status {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let client = Client::new(&self.file.load_admin()?)?;
         let answer = block_on(async { Ok(client.get("/status").await?) })?;
-        let mut out = Answer::new();
+        let mut out = Output::new();
         if self.json {
             writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&answer)?))?;
         } else {

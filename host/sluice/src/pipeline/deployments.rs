@@ -13,7 +13,7 @@ use super::restore;
 use super::status::Status;
 use super::trouble::{Trouble, blocking};
 use crate::config::{Pipeline, unveiled};
-use crate::kept::Kept;
+use crate::kept::OperatorArchive;
 use crate::operators::{Artifacts, Deployed};
 
 mod newest;
@@ -21,7 +21,7 @@ mod pins;
 
 /// A pipeline's history with the operators in it, and the operators that are deployed.
 pub struct Deployments {
-    kept: Kept,
+    kept: OperatorArchive,
     status: Arc<Status>,
     history: History,
     /// The operators that the pipeline's file names.
@@ -32,7 +32,7 @@ pub struct Deployments {
 impl Deployments {
     /// Of a pipeline whose history isn't read yet.
     pub fn new(
-        kept: Kept,
+        kept: OperatorArchive,
         status: Arc<Status>,
         pipeline: &Pipeline,
         deployed: watch::Receiver<Deployed>,

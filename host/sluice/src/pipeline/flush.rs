@@ -110,7 +110,7 @@ impl OpenSink {
 }
 
 /// A flusher, and what it works with.
-pub struct Flusher {
+pub struct FlusherTask {
     pub flusher: run::Flusher,
     pub sinks: Vec<OpenSink>,
     /// The sinks that are to take over once the flush in hand is done.
@@ -130,7 +130,7 @@ pub struct Flusher {
     pub clock: Clock,
 }
 
-impl Flusher {
+impl FlusherTask {
     /// Writes flushes until the lane is gone.
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
         let mut is_told = false;

@@ -21,7 +21,7 @@ use super::told::tell;
 /// Message to a lane.
 pub enum Control {
     /// A chain is to take over at the next batch boundary; if it can't, the answer says why not.
-    Swap(Swap),
+    Swap(SwapOrder),
     /// Process the records of these letters again.
     Retry(Retry),
     /// No letter is to be retried.
@@ -31,7 +31,7 @@ pub enum Control {
 }
 
 /// A chain that is to take over, and what goes with it.
-pub struct Swap {
+pub struct SwapOrder {
     /// The chain.
     pub swap: Box<run::Swap>,
     /// Sinks for the chain's rows.
@@ -42,7 +42,7 @@ pub struct Swap {
 }
 
 /// A lane, and what it works with.
-pub struct Lane {
+pub struct LaneThread {
     pub lane: run::Lane,
     pub source: Box<dyn Source>,
     pub status: Arc<Status>,
@@ -52,12 +52,12 @@ pub struct Lane {
     pub committed: Arc<AtomicU64>,
     pub retries: RetryState,
     pub clock: Clock,
-    pub waiting: Waiting,
+    pub waiting: LaneInbox,
 }
 
 /// The things that wait for the lane.
 #[derive(Default)]
-pub struct Waiting {
+pub struct LaneInbox {
     /// Receivers of the swaps' outcomes.
     outcomes: HashMap<SwapId, oneshot::Sender<Result<Box<Chain>, String>>>,
     sinks: HashMap<SwapId, Vec<OpenSink>>,
@@ -65,13 +65,13 @@ pub struct Waiting {
     committed: u64,
 }
 
-impl Lane {
+impl LaneThread {
     /// Runs until told to stop, caught up, or at fault. Blocks the thread.
     pub fn run(mut self) -> End {
         loop {
             self.hear_what_is_there();
             let begun = self.clock.now();
-            let place = if self.flushes.capacity() > 0 { run::Place::Free } else { run::Place::Taken };
+            let place = if self.flushes.capacity() > 0 { run::FlushSlot::Free } else { run::FlushSlot::Taken };
             let effect = self.lane.next_effect(begun, place);
             self.tell(begun);
             match effect {
@@ -125,7 +125,7 @@ impl Lane {
 
     fn hear(&mut self, control: Control) {
         match control {
-            Control::Swap(Swap { swap, sinks, outcome }) => {
+            Control::Swap(SwapOrder { swap, sinks, outcome }) => {
                 self.waiting.outcomes.insert(swap.id, outcome);
                 self.waiting.sinks.insert(swap.id, sinks);
                 self.on(LaneEvent::Swap(swap));

@@ -26,7 +26,7 @@ mod retrier;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sluice_connectors::letters::{Filter, Letterbox, Place};
+use sluice_connectors::letters::{Filter, LetterPlace, Letterbox};
 use sluice_connectors::sink::SinkError;
 use sluice_core::Partition;
 use sluice_core::checkpoint::Checkpoint;
@@ -122,7 +122,7 @@ pub async fn set_aside(
 pub async fn rename(
     letters: &mut dyn Letterbox,
     filter: &Filter,
-    place: impl Fn(&Place) -> Place,
+    place: impl Fn(&LetterPlace) -> LetterPlace,
 ) -> Result<usize, SinkError> {
     let mut renamed = 0;
     loop {

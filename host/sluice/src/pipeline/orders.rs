@@ -29,12 +29,12 @@ pub enum Order {
 }
 
 /// Answer to an order: what was done, or why nothing was done; a sentence either way.
-pub type Answer = Result<String, String>;
+pub type Reply = Result<String, String>;
 
 /// Order, with the receiver of its answer.
 pub struct Asked {
     pub order: Order,
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<Reply>,
 }
 
 /// Access to a running pipeline for the rest of the host.
@@ -54,7 +54,7 @@ impl Handle {
     }
 
     /// Gives the order; returns once it is carried out or refused.
-    pub async fn ask(&self, order: Order) -> Answer {
+    pub async fn ask(&self, order: Order) -> Reply {
         let gone = || "the pipeline ended meanwhile, as its file changed or the service ends; ask again".to_owned();
         let (answer, answered) = oneshot::channel();
         self.orders.send(Asked { order, answer }).await.map_err(|_| gone())?;

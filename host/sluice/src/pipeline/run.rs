@@ -20,9 +20,9 @@ use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::clock::Clock;
-use super::flush::{self, Flusher, OpenSink, Work};
+use super::flush::{self, FlusherTask, OpenSink, Work};
 use super::giving_up::GivingUp;
-use super::lane::{Control, Lane, Swap, Waiting};
+use super::lane::{Control, LaneInbox, LaneThread, SwapOrder};
 use super::letters::{AnyLetters, OpenLetters, Retrier, RetryState};
 use super::status::Status;
 use crate::died::{caught, said};
@@ -150,7 +150,7 @@ impl Run {
         let Prepared { mut chain, sinks } = prepared;
         chain.interrupted_by(&self.interrupt);
         let id = self.swaps.fetch_add(1, Ordering::Relaxed);
-        let swap = Swap { swap: Box::new(run::Swap { id, chain, operators, probation }), sinks, outcome };
+        let swap = SwapOrder { swap: Box::new(run::Swap { id, chain, operators, probation }), sinks, outcome };
         let gone = || "the pipeline ended meanwhile".to_owned();
         self.control.send(Control::Swap(swap)).map_err(|_| gone())?;
         let left = answer.await.unwrap_or_else(|_| Err(gone()))?;
@@ -247,7 +247,12 @@ impl Shared {
     }
 
     /// Takes the sinks.
-    fn flusher(&self, opened: &mut Opened, letters: Option<OpenLetters>, passed: mpsc::Sender<Operators>) -> Flusher {
+    fn flusher(
+        &self,
+        opened: &mut Opened,
+        letters: Option<OpenLetters>,
+        passed: mpsc::Sender<Operators>,
+    ) -> FlusherTask {
         let sinks = std::mem::take(&mut opened.sinks);
         let start = FlusherStart {
             sinks: sinks.iter().map(OpenSink::form).collect(),
@@ -258,7 +263,7 @@ impl Shared {
             written: opened.written.clone(),
             seed: chance(),
         };
-        Flusher {
+        FlusherTask {
             flusher: run::Flusher::new(start),
             sinks,
             next_sinks: None,
@@ -280,13 +285,13 @@ impl Shared {
         keeps_letters: bool,
         control: Receiver<Control>,
         flushes: mpsc::Sender<Work>,
-    ) -> Lane {
+    ) -> LaneThread {
         opened.chain.interrupted_by(&self.interrupt);
         let ahead = rows_ahead(&opened.head, &opened.written);
         let progress = Progress::from(opened.head, ahead, opened.until);
         let Settings { flush, batch_rows, stops } = self.settings;
         let settings = LaneSettings { flush, batch_rows, stops, keeps_letters, seed: chance() };
-        Lane {
+        LaneThread {
             lane: run::Lane::new(opened.chain, progress, settings, self.interrupt.clone()),
             source: opened.source,
             status: Arc::clone(&self.status),
@@ -295,7 +300,7 @@ impl Shared {
             committed: Arc::clone(&self.committed),
             retries: self.retries.clone(),
             clock: self.clock,
-            waiting: Waiting::default(),
+            waiting: LaneInbox::default(),
         }
     }
 }
@@ -313,7 +318,11 @@ fn begin_later(retrier: Option<Retrier>) -> (oneshot::Sender<()>, JoinSet<()>) {
 }
 
 /// A thread for the lane; answers how it ends.
-fn spawn(lane: Lane, pipeline: &str, alone: Arc<OwnedMutexGuard<Works>>) -> std::io::Result<oneshot::Receiver<End>> {
+fn spawn(
+    lane: LaneThread,
+    pipeline: &str,
+    alone: Arc<OwnedMutexGuard<Works>>,
+) -> std::io::Result<oneshot::Receiver<End>> {
     let (ended, end) = oneshot::channel();
     std::thread::Builder::new().name(thread_name(pipeline)).spawn(move || {
         let end = caught(|| lane.run()).unwrap_or_else(|panic| End::Died(format!("its lane died: {panic}")));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sluice_connectors::letters::{Filter, Letter, Place};
+use sluice_connectors::letters::{Filter, Letter, LetterPlace};
 use sluice_connectors::sink::SinkError;
 use sluice_connectors::source::{Committer, SourceError};
 use sluice_core::checkpoint::{Changes, Group, StoreError};
@@ -98,11 +98,11 @@ impl Letterbox for Empty {
     async fn remove_from(&mut self, _: &str, _: &str, _: &BTreeMap<Partition, Offset>) -> Result<(), SinkError> {
         Ok(())
     }
-    async fn find(&mut self, _: &Filter, _: Option<&Place>) -> Result<Vec<Letter>, SinkError> {
+    async fn find(&mut self, _: &Filter, _: Option<&LetterPlace>) -> Result<Vec<Letter>, SinkError> {
         assert_ne!(self.0, Dies::Retrier, "in the letters");
         Ok(Vec::new())
     }
-    async fn read(&mut self, _: &Place) -> Result<Option<DeadLetter>, SinkError> {
+    async fn read(&mut self, _: &LetterPlace) -> Result<Option<DeadLetter>, SinkError> {
         Ok(None)
     }
     async fn mark(&mut self, _: &Filter) -> Result<u64, SinkError> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sluice_clock::Stopwatch;
 use sluice_core::deploy::{Deployment, History};
-pub use sluice_core::run::life::State;
+pub use sluice_core::run::life::PipelineState;
 use sluice_core::{Partition, time};
 
 use super::rate::Rate;
@@ -43,7 +43,7 @@ pub struct Snapshot {
     /// The pipeline's name.
     pub name: String,
     /// Activity of the pipeline.
-    pub state: State,
+    pub state: PipelineState,
     /// Reason why the pipeline isn't running.
     pub reason: Option<String>,
     /// Records taken from the source.
@@ -110,12 +110,12 @@ pub struct Status {
     pending: AtomicU64,
     lag: AtomicI64,
     swap_pause: AtomicI64,
-    now: Mutex<Now>,
+    now: Mutex<Figures>,
 }
 
 #[derive(Debug)]
-struct Now {
-    state: State,
+struct Figures {
+    state: PipelineState,
     reason: Option<String>,
     /// Time since which the pipeline waits or holds, for any server or host.
     waits_since: Option<Stopwatch>,
@@ -153,8 +153,8 @@ impl Status {
             pending: AtomicU64::new(0),
             lag: AtomicI64::new(UNKNOWN),
             swap_pause: AtomicI64::new(UNKNOWN),
-            now: Mutex::new(Now {
-                state: State::Waiting,
+            now: Mutex::new(Figures {
+                state: PipelineState::Waiting,
                 reason: None,
                 waits_since: None,
                 operator: None,
@@ -287,7 +287,7 @@ impl Status {
     }
 
     /// Says what the pipeline does now; true if that is news.
-    pub fn set(&self, state: State, reason: Option<String>) -> bool {
+    pub fn set(&self, state: PipelineState, reason: Option<String>) -> bool {
         let reason = reason.map(|reason| unveiled(&reason).into_owned());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let news = now.state != state || now.reason != reason;

@@ -21,12 +21,12 @@ use super::deployments::Deployments;
 use super::giving_up::GivingUp;
 use super::giving_up::asked_to_end;
 use super::identity;
+use super::member::GroupMember;
 use super::opener::Opener;
 use super::orders::Asked;
-use super::place::Place;
 use super::restore;
 use super::run::{Opened, Run, Said, Settings, Works};
-use super::status::{RunningOperator, State, Status};
+use super::status::{PipelineState, RunningOperator, Status};
 use super::told::tell_life;
 use super::trouble::Trouble;
 use crate::config::{OnError, Pipeline};
@@ -48,7 +48,7 @@ const PARTS_OF_AN_END: u32 = 4;
 pub struct SupervisorStart {
     pub opener: Opener,
     pub deployments: Deployments,
-    pub place: Place,
+    pub place: GroupMember,
     /// True once the host is asked to end.
     pub ending: watch::Receiver<bool>,
     /// How long an end may take.
@@ -70,7 +70,7 @@ pub struct Supervisor {
     deployments: Deployments,
     again: Again,
     answers: Answers,
-    place: Place,
+    place: GroupMember,
     /// What was to be run when that was last looked for.
     newest: Option<Artifacts>,
     ending: watch::Receiver<bool>,
@@ -378,7 +378,7 @@ impl Supervisor {
     fn show_begun(&self, opened: &Opened, current: &Current) {
         self.show_operator(current);
         self.status.set_partitions(opened.source.positions().into_keys());
-        self.status.set(State::Running, None);
+        self.status.set(PipelineState::Running, None);
         self.status.set_refreshing(opened.chain.fold().is_some_and(Fold::is_showing));
     }
 

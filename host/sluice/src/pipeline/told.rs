@@ -2,9 +2,9 @@
 
 use sluice_core::decode::Lost;
 use sluice_core::run::life::Culprit;
-use sluice_core::run::{LifeReport, Line, Report};
+use sluice_core::run::{LeftOutLine, LifeReport, Report};
 
-use super::status::{State, Status};
+use super::status::{PipelineState, Status};
 
 /// Adds a report to the status, and logs what people should read.
 pub fn tell(status: &Status, report: Report) {
@@ -25,12 +25,12 @@ pub fn tell(status: &Status, report: Report) {
         Report::Groups(groups) => status.sample(sluice_clock::now(), groups),
         Report::Lag(lag) => status.set_lag(lag),
         Report::Holds(reason) => {
-            if status.set(State::Holding, Some(reason.clone())) {
+            if status.set(PipelineState::Holding, Some(reason.clone())) {
                 tracing::warn!(pipeline, "holding, nothing is lost: {reason}");
             }
         }
         Report::GoesOn(what) => {
-            let is_news = status.set(State::Running, None);
+            let is_news = status.set(PipelineState::Running, None);
             if let Some(what) = what.filter(|_| is_news) {
                 tracing::info!(pipeline, "{what}");
             }
@@ -84,8 +84,8 @@ pub fn tell_life(status: &Status, report: LifeReport) {
     }
 }
 
-fn log(pipeline: &str, lost: Lost, line: Line) {
-    let Line { place, unsaid, example, reason } = line;
+fn log(pipeline: &str, lost: Lost, line: LeftOutLine) {
+    let LeftOutLine { place, unsaid, example, reason } = line;
     match (lost, example) {
         (Lost::Record, None) => tracing::warn!(pipeline, place, unsaid, "rejected: {reason}"),
         (Lost::Record, Some(first)) => tracing::warn!(pipeline, place, unsaid, first, "left out: {reason}"),

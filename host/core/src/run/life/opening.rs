@@ -2,7 +2,7 @@
 
 use super::event::{Candidates, Trouble};
 use super::phase::{Opening, Phase};
-use super::report::{LifeReport, State};
+use super::report::{LifeReport, PipelineState};
 use super::{Life, Now};
 use crate::deploy;
 use crate::run::End;
@@ -51,7 +51,7 @@ impl Life {
         if self.settings.backfill.is_some() {
             return self.fault(reason, now);
         }
-        self.say(LifeReport::Waits(State::Waiting, reason.clone()), now);
+        self.say(LifeReport::Waits(PipelineState::Waiting, reason.clone()), now);
         Phase::Without(reason)
     }
 
@@ -86,7 +86,7 @@ impl Life {
 
     /// Waits until the server may be asked again, or gives it up.
     pub(super) fn away(&mut self, reason: String, now: Now) -> Phase {
-        let state = if self.moved { State::Holding } else { State::Waiting };
+        let state = if self.moved { PipelineState::Holding } else { PipelineState::Waiting };
         self.say(LifeReport::Waits(state, reason.clone()), now);
         match self.patience.is_over(&reason, now.since) {
             Some(fault) => {

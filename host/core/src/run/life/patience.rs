@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::report::State;
+use super::report::PipelineState;
 
 /// The time since when a pipeline waits, and what it does of that.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ impl Patience {
     }
 
     /// The pipeline is in this state from now on. Whoever waits for one and then for another waits all along.
-    pub(super) fn is_in(&mut self, state: State, has_reason: bool, now: Duration) {
+    pub(super) fn is_in(&mut self, state: PipelineState, has_reason: bool, now: Duration) {
         self.since = self.since.or(Some(now)).filter(|_| state.waits(has_reason));
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What a pipeline is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum PipelineState {
     /// Something that it needs isn't there yet: an operator's file, a server at the start.
     Waiting,
     /// Records flow, or would if there were any.
@@ -22,13 +22,13 @@ pub enum State {
     Finished,
 }
 
-impl State {
+impl PipelineState {
     /// Says whether a pipeline in this state, with a reason or without, waits for somebody.
     pub fn waits(self, has_reason: bool) -> bool {
         match self {
-            State::Waiting => has_reason,
-            State::Holding => true,
-            State::Running | State::Stopped | State::Disabled | State::Finished => false,
+            PipelineState::Waiting => has_reason,
+            PipelineState::Holding => true,
+            PipelineState::Running | PipelineState::Stopped | PipelineState::Disabled | PipelineState::Finished => false,
         }
     }
 }
@@ -37,7 +37,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifeReport {
     /// A server is away, or no operators can be run. A pipeline that ran holds.
-    Waits(State, String),
+    Waits(PipelineState, String),
     /// This operator is being read and compiled, and that takes a while.
     Compiling(String),
     /// That is over.
@@ -83,18 +83,18 @@ pub enum Culprit {
 
 impl LifeReport {
     /// The state that the pipeline is in from now on, and the reason; none if that is as it was.
-    pub fn state(&self) -> Option<(State, Option<String>)> {
+    pub fn state(&self) -> Option<(PipelineState, Option<String>)> {
         let (state, reason) = match self {
             LifeReport::Waits(state, reason) => (*state, Some(reason.clone())),
             LifeReport::Compiling(name) => {
-                (State::Waiting, Some(format!("operator `{name}` is being read and compiled")))
+                (PipelineState::Waiting, Some(format!("operator `{name}` is being read and compiled")))
             }
-            LifeReport::Compiled => (State::Waiting, None),
-            LifeReport::Held(reason) | LifeReport::Moved(reason) => (State::Holding, Some(reason.clone())),
-            LifeReport::Replaced(reason) => (State::Waiting, Some(reason.clone())),
-            LifeReport::Disabled { reason, .. } => (State::Disabled, Some(reason.clone())),
-            LifeReport::Stopped { reason, .. } => (State::Stopped, Some(reason.clone())),
-            LifeReport::Finished => (State::Finished, None),
+            LifeReport::Compiled => (PipelineState::Waiting, None),
+            LifeReport::Held(reason) | LifeReport::Moved(reason) => (PipelineState::Holding, Some(reason.clone())),
+            LifeReport::Replaced(reason) => (PipelineState::Waiting, Some(reason.clone())),
+            LifeReport::Disabled { reason, .. } => (PipelineState::Disabled, Some(reason.clone())),
+            LifeReport::Stopped { reason, .. } => (PipelineState::Stopped, Some(reason.clone())),
+            LifeReport::Finished => (PipelineState::Finished, None),
             LifeReport::NotKept(_) | LifeReport::OthersInstead(_) => return None,
         };
         Some((state, reason))

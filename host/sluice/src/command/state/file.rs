@@ -21,7 +21,7 @@ struct Head {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct End {
+struct Trailer {
     groups: usize,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn export(store: &dyn CheckpointStore, pipeline: &str, out: &mut impl
             super::print(out, &groups.show(page)?)
         })?;
     }
-    Ok(writeln!(out, "{}", serde_json::to_string(&End { groups: count })?)?)
+    Ok(writeln!(out, "{}", serde_json::to_string(&Trailer { groups: count })?)?)
 }
 
 /// Makes the pipeline's checkpoint of these lines; answers how many groups it has.
@@ -53,7 +53,7 @@ pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl Bu
     let (mut changes, mut count, mut end) = (Changes::default(), 0, None);
     for (number, line) in lines {
         let line = line?;
-        if let Some(End { .. }) = end {
+        if let Some(Trailer { .. }) = end {
             bail!("line {number}: follows the line that is the last of an export");
         }
         end = serde_json::from_str(&line).ok();
@@ -69,8 +69,8 @@ pub(super) fn import(store: &dyn CheckpointStore, pipeline: &str, lines: impl Bu
         }
     }
     match end {
-        Some(End { groups }) if groups == count => {}
-        Some(End { groups }) => bail!("it has {count} groups, and its last line says that there are {groups}"),
+        Some(Trailer { groups }) if groups == count => {}
+        Some(Trailer { groups }) => bail!("it has {count} groups, and its last line says that there are {groups}"),
         None => bail!("it ends after {count} groups without the last line of an export: it was cut short"),
     }
     store.commit(pipeline, &checkpoint, &changes)?;

@@ -33,7 +33,7 @@ type Columns = BTreeMap<String, Box<RawValue>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct GroupLine {
     key: Columns,
     state: Columns,
     touched: Box<RawValue>,
@@ -91,7 +91,7 @@ impl<'a> Groups<'a> {
 
     /// The stored group of this line.
     pub(super) fn read(&self, line: &str) -> anyhow::Result<Group> {
-        let line: Line = serde_json::from_str(line)?;
+        let line: GroupLine = serde_json::from_str(line)?;
         let touched = micros(line.touched.get()).context("touched")?;
         let form = self.form_of(line.version.unwrap_or(self.form.version))?;
         let columns = arrays(&form.columns, &line.state)?;

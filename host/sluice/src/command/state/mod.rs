@@ -19,7 +19,7 @@ use sluice_store::Store;
 
 use self::group::Groups;
 use super::ConfigFile;
-use super::answer::Answer;
+use super::answer::Output;
 use crate::config::Config;
 use crate::{checkpoints, log};
 
@@ -87,7 +87,7 @@ impl State {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.file.load()?;
         let store = checkpoints::open(&config)?;
-        let mut out = BufWriter::new(Answer::new());
+        let mut out = BufWriter::new(Output::new());
         match self.verb {
             Verb::List => list(&store, &mut out)?,
             Verb::Show { pipeline, key, limit } => show(&store, &pipeline, key.as_deref(), limit, &mut out)?,

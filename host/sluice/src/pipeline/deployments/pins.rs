@@ -3,11 +3,11 @@
 use sluice_core::deploy::Operators;
 
 use super::{Deployments, shown};
-use crate::pipeline::orders::Answer;
+use crate::pipeline::orders::Reply;
 
 impl Deployments {
     /// Stays with these, that run or ran as this generation.
-    pub async fn stay_with(&mut self, operators: Operators, generation: u64) -> Answer {
+    pub async fn stay_with(&mut self, operators: Operators, generation: u64) -> Reply {
         let (name, runs) = (self.name(), shown(&operators));
         self.pin(Some(operators)).await?;
         Ok(format!(
@@ -16,14 +16,14 @@ impl Deployments {
     }
 
     /// Stays with what ran last.
-    pub async fn stay_with_what_ran(&mut self) -> Answer {
+    pub async fn stay_with_what_ran(&mut self) -> Reply {
         let ran = self.running().map(|ran| (ran.operators.clone(), ran.generation));
         let (operators, generation) = ran.ok_or("nothing ran yet that the pipeline could stay with")?;
         self.stay_with(operators, generation).await
     }
 
     /// Stays with nothing.
-    pub async fn unpin(&mut self) -> Answer {
+    pub async fn unpin(&mut self) -> Reply {
         let name = self.name();
         if self.pinned().is_none() {
             return Err(format!("{name} is not pinned"));
@@ -33,7 +33,7 @@ impl Deployments {
     }
 
     /// Stays with those of an earlier generation, which the next run is of.
-    pub async fn start_with(&mut self, generation: Option<u64>) -> Answer {
+    pub async fn start_with(&mut self, generation: Option<u64>) -> Reply {
         let running = self.running().map(|running| running.operators.clone()).unwrap_or_default();
         let (back, _) = self.roll_back_to(running, generation).await?;
         let name = self.name();

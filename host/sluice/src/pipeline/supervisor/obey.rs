@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Current, Supervisor};
 use crate::pipeline::deployments::{back_to, shown};
-use crate::pipeline::orders::{Answer, Asked, Order};
+use crate::pipeline::orders::{Asked, Order, Reply};
 use crate::pipeline::run::Run;
 use crate::pipeline::trouble::blocking;
 use crate::pipeline::{restore, tables};
@@ -59,7 +59,7 @@ impl Supervisor {
     }
 
     /// The run ends as it does at SIGTERM, and the next one writes all groups.
-    fn resync(&mut self, answer: oneshot::Sender<Answer>, run: &Run, current: &Current) {
+    fn resync(&mut self, answer: oneshot::Sender<Reply>, run: &Run, current: &Current) {
         let (name, generation) = (self.status.name(), current.generation);
         let refused = if self.life.rollout.is_on_trial() {
             format!(
@@ -76,7 +76,7 @@ impl Supervisor {
     }
 
     /// Has the checkpoint say that all groups are to be written again, for the next run.
-    pub(super) async fn begin_again(&self) -> Answer {
+    pub(super) async fn begin_again(&self) -> Reply {
         let (store, name) = (Arc::clone(&self.opener.store), self.opener.pipeline.name.clone());
         let begun = blocking(move || tables::begin_again(&name, store.as_ref())).await;
         let groups = begun.map_err(|trouble| trouble.to_string())??;
@@ -93,7 +93,7 @@ impl Supervisor {
     }
 
     /// The files of its operators were just looked at.
-    async fn deploy(&mut self, run: &Run, current: &mut Current) -> Answer {
+    async fn deploy(&mut self, run: &Run, current: &mut Current) -> Reply {
         let (name, before) = (self.status.name().to_owned(), current.generation);
         if self.deployments.pinned().is_some() {
             return Err(format!("{name} is pinned: `sluice unpin {name}` takes what is newest"));
@@ -117,7 +117,7 @@ impl Supervisor {
         format!("{} starts from its checkpoint; `sluice status` says how that goes", self.status.name())
     }
 
-    async fn unpin(&mut self, run: &Run, current: &mut Current) -> Answer {
+    async fn unpin(&mut self, run: &Run, current: &mut Current) -> Reply {
         if self.deployments.pinned().is_none() && self.life.rollout.refused().is_some() {
             return self.deploy(run, current).await;
         }
@@ -136,7 +136,7 @@ impl Supervisor {
     }
 
     /// Pinned to it as well: the newer file, which is still in the directory, would be taken over at once.
-    async fn roll_back(&mut self, generation: Option<u64>, run: &Run, current: &mut Current) -> Answer {
+    async fn roll_back(&mut self, generation: Option<u64>, run: &Run, current: &mut Current) -> Reply {
         let running = restore::digests(&current.artifacts);
         let (back, artifacts) = self.deployments.roll_back_to(running, generation).await?;
         self.cut_over(run, current, artifacts, Some(back_to(back.generation))).await?;

@@ -18,7 +18,7 @@ use crate::connections::Connections;
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Holds the membership from run to run.
-pub struct Place {
+pub struct GroupMember {
     host: String,
     membership: Option<(Want, Arc<Membership>)>,
     saw_others: bool,
@@ -26,10 +26,10 @@ pub struct Place {
     share: Option<Share>,
 }
 
-impl Place {
+impl GroupMember {
     /// Makes the place of this host, which has not joined yet.
-    pub fn of(host: &str) -> Place {
-        Place { host: host.to_owned(), membership: None, saw_others: false, share: None }
+    pub fn of(host: &str) -> GroupMember {
+        GroupMember { host: host.to_owned(), membership: None, saw_others: false, share: None }
     }
 
     /// Joins the group for what the pipeline needs with these operators, unless it has; none if the source's partitions aren't
