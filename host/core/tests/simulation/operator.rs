@@ -43,13 +43,13 @@ pub enum Habit {
 impl Version {
     pub const FIRST: Version = Version { number: 1, habit: Habit::Good };
 
-    /// Any that may be deployed: without trials, or where a run that ends ends its trial, only those that mean no harm; and with little
-    /// memory none that a person would have to roll back in time.
+    /// Any that may be deployed. Those that mean harm only where a trial goes on until it shows: not without trials, not where a run that
+    /// ends ends its trial, and not where a trial ends as there is no memory to hold more.
     pub fn any(rng: &mut Rng, pipeline: Pipeline, watched: bool) -> Version {
         let trials = !pipeline.transaction && !pipeline.ends;
         let habit = match rng.u8(0..8) {
             0 if trials && watched => Habit::Doubles,
-            1 if trials => Habit::Traps,
+            1 if trials && watched => Habit::Traps,
             2..4 if !pipeline.steady => Habit::Picky,
             _ => Habit::Good,
         };
