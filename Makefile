@@ -1,9 +1,10 @@
 # demo: see it run · build: dist/ · test: everything, on real servers · check: what needs no server · bench: the figures
 # soak: faults at random for MINUTES (10), or those of one SEED · fuzz: bytes at random against the boundary, for MINUTES (5)
+# mutants: what the tests of the core don't notice, or of one SHARD (k/n)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build host plugins test test-without-host lint check bench soak fuzz services services-stop setup clean
+.PHONY: demo build host plugins test test-without-host lint check bench soak fuzz mutants services services-stop setup clean
 
 SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
@@ -17,6 +18,8 @@ IN_PLUGINS := --manifest-path plugins/Cargo.toml --target-dir $(PLUGINS_TARGET)
 SERVERLESS := simulation store zoo golden sqlite kafka_without_broker
 FUZZER := $(SLUICE_CACHE)/tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
+MUTANTS := $(SLUICE_CACHE)/tools/bin/cargo-mutants
+MUTANTS_VERSION := 27.1.0
 export SLUICE_CACHE CARGO_TARGET_DIR
 
 demo: build
@@ -74,6 +77,13 @@ fuzz: setup
 	@[ -x $(FUZZER) ] || cargo install --quiet --locked --root $(SLUICE_CACHE)/tools cargo-fuzz@$(FUZZER_VERSION)
 	cd fuzz && PATH="$(dir $(FUZZER)):$$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(SLUICE_CACHE)/fuzz \
 	  cargo fuzz run --fuzz-dir . buffers -- -max_total_time=$$((60 * $(or $(MINUTES),5)))
+
+# What is changed and why the rest isn't: .cargo/mutants.toml. Who misses one fails; a test that goes round and round has noticed.
+mutants: setup
+	@[ -x $(MUTANTS) ] || cargo install --quiet --locked --root $(SLUICE_CACHE)/tools cargo-mutants@$(MUTANTS_VERSION)
+	@mkdir -p $(SLUICE_CACHE)/mutants
+	env -u CARGO_TARGET_DIR PROPTEST_CASES=64 PROPTEST_DISABLE_FAILURE_PERSISTENCE=1 PATH="$(dir $(MUTANTS)):$$PATH" \
+	  cargo mutants -p sluice-core --timeout 90 $(SHARD:%=--shard %) -o $(SLUICE_CACHE)/mutants || [ $$? = 3 ]
 
 services:
 	@tests/services/all.sh start

@@ -251,4 +251,12 @@ mod tests {
         consumed.extend(Partition(0), whole.unwrap()).unwrap();
         assert!(consumed.reaches(&ends));
     }
+
+    #[test]
+    fn an_interval_is_shown_with_its_bounds_and_is_empty_if_they_are_one() {
+        for (start, end) in [(0, 0), (3, 3), (3, 7)] {
+            let interval = Interval::new(Offset(start), Offset(end)).unwrap();
+            assert_eq!((interval.to_string(), interval.is_empty()), (format!("[{start}, {end})"), start == end));
+        }
+    }
 }

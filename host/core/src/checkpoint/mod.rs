@@ -206,8 +206,32 @@ mod tests {
             let mut packed = Changes::default();
             changes.iter().for_each(|(key, state)| packed.push(key, state.as_deref()));
             let back: Vec<_> = packed.iter().map(|(key, state)| (key.to_vec(), state.map(<[u8]>::to_vec))).collect();
-            prop_assert_eq!(packed.len(), changes.len());
+            prop_assert_eq!((packed.len(), packed.is_empty()), (changes.len(), changes.is_empty()));
+            let bytes = changes.iter().map(|(key, state)| key.len() + state.as_ref().map_or(0, Vec::len));
+            prop_assert_eq!(packed.bytes(), bytes.sum::<usize>());
             prop_assert_eq!(back, changes);
         }
+    }
+
+    #[test]
+    fn what_begins_anew_is_a_mark_without_groups_that_knows_the_source_and_is_no_checkpoint() {
+        let store = memory::MemoryStore::default();
+        assert!(!Checkpoint::default().is_mark());
+        let mut head = Checkpoint { topic: "t".to_owned(), commits: 3, ..Checkpoint::default() };
+        let identity = Identity::read("topic=1");
+        identity.keep_in(&mut head);
+        let mut changes = Changes::default();
+        changes.push(b"key", Some(b"state"));
+        store.commit("p", &head, &changes).unwrap();
+        store.commit("q", &head, &changes).unwrap();
+        begin_anew(&store, "p").unwrap();
+        let mark = store.head("p").unwrap().unwrap();
+        assert!(mark.is_mark() && mark.commits == 0 && !head.is_mark());
+        assert_eq!(Identity::of_source(&mark), identity);
+        let groups = |pipeline| store.scan(pipeline, None, 10).unwrap().len();
+        assert_eq!((groups("p"), groups("q")), (0, 1), "others stay");
+        assert_eq!(store.pipelines().unwrap(), ["p", "q"]);
+        store.reset("p").unwrap();
+        assert_eq!((store.pipelines().unwrap(), store.head("p").unwrap()), (vec!["q".to_owned()], None));
     }
 }

@@ -35,7 +35,7 @@ impl Fold {
         let committed = other.committed;
         let stays = |group: &u32| {
             let mark = other.marks[*group as usize];
-            all || mark.listed || mark.unstored || mark.sealed > committed
+            all || mark.unstored || mark.sealed > committed
         };
         let kept: Vec<u32> = (0u32..).take(other.groups.len()).filter(stays).collect();
         let states = match self.migrated(&other, &kept, operator) {
@@ -95,8 +95,8 @@ impl Fold {
         self.on_trial = false;
         for group in std::mem::take(&mut self.held) {
             self.marks[group as usize].held = false;
-            let mark = self.marks[group as usize];
-            if mark.unstored && !mark.gone {
+            // One that was dropped meanwhile has nothing to be stored.
+            if self.marks[group as usize].unstored {
                 self.change(group, false, true);
             }
         }

@@ -91,7 +91,7 @@ impl Fold {
             let touched = touched_at(&state).ok_or_else(|| backing.damaged("a state"))?;
             let newer = self.groups.find(&key).is_some_and(|group| {
                 let mark = self.marks[group as usize];
-                mark.listed || mark.unstored || mark.touched >= limit
+                mark.unstored || mark.touched >= limit
             });
             if touched < limit && !newer {
                 old.push(key);

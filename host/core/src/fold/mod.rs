@@ -333,6 +333,8 @@ fn unplanned(call: &str, what: &str) -> OperatorError {
 }
 
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod swap_tests;
 #[cfg(test)]
 mod tests;

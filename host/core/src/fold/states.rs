@@ -101,11 +101,6 @@ impl States {
         }
     }
 
-    /// The kinds of the columns.
-    pub fn kinds(&self) -> Vec<Kind> {
-        self.columns.iter().map(StateColumn::kind).collect()
-    }
-
     /// The memory that is taken, in bytes.
     pub fn bytes(&self) -> usize {
         self.heap + self.columns.iter().map(StateColumn::places).sum::<usize>()
@@ -197,5 +192,121 @@ fn picked<'a, T: Copy>(values: &'a [Option<T>], groups: &'a [u32]) -> impl Itera
 fn put<T>(states: &mut [Option<T>], groups: &[u32], values: impl Iterator<Item = Option<T>>) {
     for (group, value) in groups.iter().zip(values) {
         states[*group as usize] = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fields() -> Vec<Field> {
+        let kinds = [Kind::Boolean, Kind::Int64, Kind::Timestamp, Kind::Float64, Kind::Utf8, Kind::Binary];
+        kinds.map(|kind| Field::new("a", kind)).to_vec()
+    }
+
+    /// The columns of states, each told by a number; a negative one is null.
+    fn columns(states: &[i64]) -> Vec<ArrayRef> {
+        let some = || states.iter().map(|state| (*state >= 0).then_some(*state));
+        let text = |state: i64| "x".repeat(state as usize);
+        let texts: arrow_array::StringArray = some().map(|state| state.map(text)).collect();
+        let bytes: arrow_array::BinaryArray = some().map(|state| state.map(|state| text(state / 2))).collect();
+        vec![
+            Arc::new(some().map(|state| state.map(|state| state % 2 == 0)).collect::<arrow_array::BooleanArray>()),
+            Arc::new(PrimitiveArray::<Int64Type>::from_iter(some())),
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(some())),
+            Arc::new(PrimitiveArray::<Float64Type>::from_iter(some().map(|state| state.map(|state| state as f64)))),
+            Arc::new(texts),
+            Arc::new(bytes),
+        ]
+    }
+
+    fn made_of(states: &[i64]) -> States {
+        let mut made = States::new(&fields());
+        made.resize(states.len());
+        let all: Vec<u32> = (0u32..).take(states.len()).collect();
+        assert!(made.scatter(&all, &columns(states)));
+        made
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Resize(usize),
+        Scatter(Vec<(prop::sample::Index, i64)>),
+        Clear(Vec<prop::sample::Index>),
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let index = any::<prop::sample::Index>;
+        let act = prop_oneof![
+            (0usize..20).prop_map(Act::Resize),
+            prop::collection::vec((index(), -1i64..30), 0..10).prop_map(Act::Scatter),
+            prop::collection::vec(index(), 0..5).prop_map(Act::Clear),
+        ];
+        prop::collection::vec(act, 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn states_and_the_memory_that_they_take_are_those_last_given_however_they_came(acts in acts()) {
+            let (mut states, mut expected) = (States::new(&fields()), Vec::<i64>::new());
+            for act in acts {
+                match act {
+                    Act::Resize(groups) => {
+                        states.resize(groups);
+                        expected.resize(groups, -1);
+                    }
+                    Act::Scatter(given) => {
+                        let given: std::collections::BTreeMap<usize, i64> = given.into_iter()
+                            .filter(|_| !expected.is_empty())
+                            .map(|(index, state)| (index.index(expected.len()), state))
+                            .collect();
+                        let groups: Vec<u32> = given.keys().map(|group| *group as u32).collect();
+                        let values: Vec<i64> = given.values().copied().collect();
+                        prop_assert!(states.scatter(&groups, &columns(&values)));
+                        given.into_iter().for_each(|(group, state)| expected[group] = state);
+                    }
+                    Act::Clear(groups) => {
+                        let all = expected.len();
+                        let groups: std::collections::BTreeSet<usize> =
+                            groups.iter().filter(|_| all > 0).map(|index| index.index(all)).collect();
+                        states.clear(&groups.iter().map(|group| *group as u32).collect::<Vec<_>>());
+                        groups.into_iter().for_each(|group| expected[group] = -1);
+                    }
+                }
+            }
+            let all: Vec<u32> = (0u32..).take(expected.len()).collect();
+            prop_assert_eq!(states.gather(&all), columns(&expected));
+            prop_assert_eq!(states.bytes(), made_of(&expected).bytes());
+        }
+    }
+
+    #[test]
+    fn a_longer_text_or_binary_takes_as_much_more_memory_and_one_group_more_its_places() {
+        let bytes = |states: &[i64]| made_of(states).bytes();
+        assert_eq!(bytes(&[10]) - bytes(&[0]), 10 + 5);
+        assert_eq!(bytes(&[10, 4, -1]) - bytes(&[-1, -1, -1]), 10 + 5 + 4 + 2);
+        let places = size_of::<Option<bool>>()
+            + 2 * size_of::<Option<i64>>()
+            + size_of::<Option<f64>>()
+            + size_of::<Option<Box<str>>>()
+            + size_of::<Option<Box<[u8]>>>();
+        assert_eq!((bytes(&[]), bytes(&[-1]), bytes(&[-1; 7])), (0, places, 7 * places));
+    }
+
+    #[test]
+    fn arrays_of_another_number_type_or_length_than_the_columns_change_nothing() {
+        let mut states = made_of(&[3, 4]);
+        let fits = columns(&[5, 6]);
+        let (mut fewer, mut swapped) = (fits.clone(), fits.clone());
+        fewer.pop();
+        swapped.swap(0, 1);
+        let more = [fits.clone(), columns(&[5, 6])].concat();
+        for wrong in [fewer, swapped, more, columns(&[5]), columns(&[5, 6, 7])] {
+            assert!(!states.scatter(&[0, 1], &wrong));
+            assert_eq!(states.gather(&[0, 1]), columns(&[3, 4]));
+        }
+        assert!(states.scatter(&[0, 1], &fits));
     }
 }

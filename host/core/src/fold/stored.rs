@@ -58,3 +58,44 @@ fn begin(touched: i64, version: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&touched.to_le_bytes());
     out.extend_from_slice(&version.to_le_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Int32Array, Int64Array};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_stored_state_says_when_it_was_sealed_of_which_version_and_what_it_is(
+            states in prop::collection::vec((any::<i64>(), any::<u32>(), any::<Option<i64>>()), 0..10),
+        ) {
+            let column: ArrayRef = Arc::new(states.iter().map(|state| state.2).collect::<Int64Array>());
+            let store = |row: usize, (touched, version, _): &(i64, u32, Option<i64>)| {
+                let mut out = Vec::new();
+                assert!(encode_stored(*touched, *version, std::slice::from_ref(&column), row, &mut out));
+                out
+            };
+            let stored: Vec<Vec<u8>> = states.iter().enumerate().map(|(row, state)| store(row, state)).collect();
+            for (stored, (touched, version, _)) in stored.iter().zip(&states) {
+                prop_assert_eq!((touched_at(stored), stored_version(stored)), (Some(*touched), Some(*version)));
+            }
+            let decoded = decode_states(&[Kind::Int64], stored.iter().map(Vec::as_slice)).unwrap();
+            prop_assert_eq!(decoded.touched, states.iter().map(|state| state.0).collect::<Vec<_>>());
+            prop_assert_eq!(decoded.columns, vec![column]);
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_kind_is_no_state_and_too_few_bytes_are_none() {
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+        assert!(!encode_stored(1, 1, &[column], 0, &mut Vec::new()));
+        for bytes in [&[][..], &[0; 8], &[0; 11]] {
+            assert_eq!((touched_at(bytes), stored_version(bytes)), (None, None));
+            assert_eq!(decode_states(&[], std::iter::once(bytes)), None);
+        }
+    }
+}

@@ -100,13 +100,23 @@ struct World {
     table: BTreeMap<i64, i64>,
     /// The rows as of the last commit.
     committed: usize,
+    on_trial: bool,
 }
 
 impl World {
     fn new(memory: usize) -> World {
         let store = Arc::new(MemoryStore::default());
         let fold = open(&store, 1, memory);
-        World { store, memory, fold, operator: version(1), rows: vec![], table: BTreeMap::new(), committed: 0 }
+        World {
+            store,
+            memory,
+            fold,
+            operator: version(1),
+            rows: vec![],
+            table: BTreeMap::new(),
+            committed: 0,
+            on_trial: false,
+        }
     }
 
     fn add(&mut self, rows: &[(i64, i64)]) {
@@ -126,7 +136,7 @@ impl World {
             let column = |i: usize| emitted.columns[i].as_primitive::<Int64Type>().values().to_vec();
             self.table.extend(column(0).into_iter().zip(column(1)));
         }
-        if self.fold.on_trial {
+        if self.on_trial {
             assert!(sealed.changes.is_empty(), "nothing of a trial becomes durable");
         } else {
             let form = Some(self.fold.form().clone());
@@ -139,7 +149,7 @@ impl World {
     }
 
     fn swap(&mut self, number: u32, trial: bool) {
-        if !self.fold.on_trial {
+        if !self.on_trial {
             self.flush();
         }
         let mut operator = version(number);
@@ -154,6 +164,7 @@ impl World {
                 self.operator = operator;
                 if trial {
                     self.fold.begin_trial();
+                    self.on_trial = true;
                 }
             }
             Err((old, reason)) => {
@@ -169,6 +180,7 @@ impl World {
         let number = head.as_ref().map_or(1, |head| head.form.as_ref().unwrap().version);
         self.operator = version(number);
         self.fold = open(&self.store, number, self.memory);
+        self.on_trial = false;
         self.fold.touch_all();
         let lost = self.rows.split_off(self.committed);
         self.add(&lost);
@@ -178,11 +190,15 @@ impl World {
         self.fold.refresh(&mut self.operator).unwrap();
     }
 
-    /// Comes to its end: the table, and all that is stored, are the sums.
-    fn finish(&mut self) {
-        if self.fold.on_trial {
+    fn pass(&mut self) {
+        if std::mem::take(&mut self.on_trial) {
             self.fold.end_trial();
         }
+    }
+
+    /// Comes to its end: the table, and all that is stored, are the sums.
+    fn finish(&mut self) {
+        self.pass();
         while self.fold.is_refreshing() {
             self.refresh();
             self.flush();
@@ -256,11 +272,10 @@ proptest! {
                 Act::Add(rows) => world.add(&rows),
                 Act::Flush => world.flush(),
                 Act::Swap(number, trial) => {
-                    let trial = trial || world.fold.on_trial;
+                    let trial = trial || world.on_trial;
                     world.swap(number, trial);
                 }
-                Act::Pass if world.fold.on_trial => world.fold.end_trial(),
-                Act::Pass => {}
+                Act::Pass => world.pass(),
                 Act::RollBack => world.crash(),
                 Act::Refresh => world.refresh(),
             }
@@ -312,4 +327,165 @@ impl Operator for Newer {
     fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
         self.0.emit(states)
     }
+}
+
+/// Adds a row of one to each of so many groups.
+fn ones(fold: &mut Fold, operator: &mut Version, groups: std::ops::Range<i64>) {
+    let rows = (groups.end - groups.start) as usize;
+    let columns: [Option<ArrayRef>; 2] =
+        [Some(Arc::new(Int64Array::from_iter_values(groups))), Some(Arc::new(Int64Array::from(vec![1; rows])))];
+    fold.accumulate(operator, rows, &columns).unwrap();
+}
+
+fn commit(store: &MemoryStore, fold: &mut Fold, commits: u64, sealed: &Sealed) {
+    let form = Some(fold.form().clone());
+    let head = Checkpoint { commits, form, older: fold.older().to_vec(), ..Checkpoint::default() };
+    store.commit("p", &head, &sealed.changes).unwrap();
+    fold.set_committed(commits);
+}
+
+#[test]
+fn groups_of_a_flush_that_is_not_committed_stay_in_memory_when_another_version_takes_over_and_are_stored_anew_once() {
+    const MANY: i64 = 20_000;
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = open(&store, 1, usize::MAX);
+    let mut old = version(1);
+    ones(&mut fold, &mut old, 0..MANY);
+    let first = fold.seal(&mut old, 1).unwrap();
+    commit(&store, &mut fold, 1, &first);
+    ones(&mut fold, &mut old, 0..MANY - 10);
+    let second = fold.seal(&mut old, 2).unwrap();
+
+    let mut new = version(2);
+    let before = std::mem::replace(&mut fold, Fold::new(new.fold.clone(), &input()).unwrap());
+    assert!(fold.adopt(before, &mut new).is_ok());
+    assert_eq!(fold.size().0, MANY as usize - 10, "what is committed comes back from the store");
+    commit(&store, &mut fold, 2, &second);
+    ones(&mut fold, &mut new, 0..MANY);
+    let mut stored = 0;
+    for commits in 3.. {
+        let sealed = fold.seal(&mut new, commits).unwrap();
+        for emitted in &sealed.emitted {
+            let sums = emitted.columns[1].as_primitive::<Int64Type>().values();
+            let keys = emitted.columns[0].as_primitive::<Int64Type>().values();
+            assert!(keys.iter().zip(sums).all(|(key, sum)| *sum == if *key < MANY - 10 { 3 } else { 2 }));
+        }
+        stored += sealed.changes.len();
+        commit(&store, &mut fold, commits, &sealed);
+        if !fold.is_refreshing() {
+            break;
+        }
+        assert!(commits < 30, "it comes to an end");
+        fold.refresh(&mut new).unwrap();
+    }
+    let sealed = fold.seal(&mut new, 100).unwrap();
+    assert_eq!(stored + sealed.changes.len(), MANY as usize, "what is in the new form is not stored again");
+    let states = store.scan("p", None, usize::MAX).unwrap();
+    assert!(states.iter().all(|(_, state)| stored_version(state) == Some(2)));
+}
+
+#[test]
+fn states_that_nothing_touches_are_stored_in_the_new_form_too_wherever_they_are() {
+    for commits_first in [false, true] {
+        let store = Arc::new(MemoryStore::default());
+        let mut fold = open(&store, 1, usize::MAX);
+        let mut old = version(1);
+        ones(&mut fold, &mut old, 0..10);
+        let first = fold.seal(&mut old, 1).unwrap();
+        if commits_first {
+            commit(&store, &mut fold, 1, &first);
+        }
+        let mut new = version(2);
+        let before = std::mem::replace(&mut fold, Fold::new(new.fold.clone(), &input()).unwrap());
+        assert!(fold.adopt(before, &mut new).is_ok());
+        if !commits_first {
+            commit(&store, &mut fold, 1, &first);
+        }
+        for commits in 2..20 {
+            fold.refresh(&mut new).unwrap();
+            let sealed = fold.seal(&mut new, commits).unwrap();
+            commit(&store, &mut fold, commits, &sealed);
+        }
+        assert!(!fold.is_refreshing() && fold.older().is_empty());
+        let states = store.scan("p", None, usize::MAX).unwrap();
+        assert!(states.iter().all(|(_, state)| stored_version(state) == Some(2)), "commits first: {commits_first}");
+    }
+}
+
+/// Adds up as [`Version`] does, and shows the sum twice.
+struct Twice(Version);
+
+impl Operator for Twice {
+    fn transform_plan(&self) -> &TransformPlan {
+        self.0.transform_plan()
+    }
+    fn fold_plan(&self) -> Option<&FoldPlan> {
+        self.0.fold_plan()
+    }
+    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
+        self.0.process(input)
+    }
+    fn accumulate(
+        &mut self,
+        groups: &[i32],
+        values: Columns<'_>,
+        states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.accumulate(groups, values, states)
+    }
+    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.merge(left, right)
+    }
+    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        Ok([self.0.emit(states)?, self.0.emit(states)?].concat())
+    }
+}
+
+#[test]
+fn an_operator_with_the_same_states_and_other_results_shows_every_group_with_its_own() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = open(&store, 1, usize::MAX);
+    ones(&mut fold, &mut version(1), 0..3);
+    let first = fold.seal(&mut version(1), 1).unwrap();
+    commit(&store, &mut fold, 1, &first);
+    let mut twice = Twice(version(1));
+    twice.0.fold.outputs = vec![Field::new("one", Kind::Int64), Field::new("two", Kind::Int64)];
+    let before = std::mem::replace(&mut fold, Fold::new(twice.0.fold.clone(), &input()).unwrap());
+    assert!(fold.adopt(before, &mut twice).is_ok());
+    let names = |fold: &Fold| fold.output_fields().into_iter().map(|field| field.name).collect::<Vec<_>>();
+    assert_eq!(names(&fold), ["key", "one", "two"]);
+    while fold.is_refreshing() {
+        fold.refresh(&mut twice).unwrap();
+    }
+    let emitted = fold.seal(&mut twice, 2).unwrap().emitted;
+    assert_eq!(emitted.iter().map(|rows| (rows.rows, rows.columns.len())).collect::<Vec<_>>(), [(3, 3)]);
+}
+
+#[test]
+fn open_windows_go_on_when_an_operator_of_another_version_takes_over() {
+    use crate::interval::Partition;
+    use crate::window::{Emit, Late, Length, Window, WindowOptions};
+    use std::time::Duration;
+    let window = Window::Tumbling { size: Length::try_from(100).unwrap() };
+    let (lateness, idle_after) = (Duration::ZERO, Duration::from_secs(60));
+    let options = WindowOptions { window, lateness, idle_after, emit: Emit::Closed, late: Late::Drop };
+    let store = Arc::new(MemoryStore::default());
+    let windowed = |number| Fold::new(version(number).fold, &input()).unwrap().windowed(options);
+    let add = |fold: &mut Fold, operator: &mut Version, times: &[i64]| {
+        let placed = fold.place(times.iter().map(|time| (Partition(0), Some(*time)))).unwrap();
+        let column = |value| -> Option<ArrayRef> { Some(Arc::new(Int64Array::from(vec![value; times.len()]))) };
+        fold.accumulate_placed(operator, &[column(7), column(1)], placed).unwrap();
+    };
+    let mut fold = windowed(1);
+    fold.keep(Keeping { memory: usize::MAX, ttl: None }, Backing::new(Arc::clone(&store) as _, "p", true));
+    add(&mut fold, &mut version(1), &[0, 50, 110]);
+    let first = fold.seal(&mut version(1), 1).unwrap();
+    commit(&store, &mut fold, 1, &first);
+    let before = std::mem::replace(&mut fold, windowed(2));
+    assert!(fold.adopt(before, &mut version(2)).is_ok());
+    add(&mut fold, &mut version(2), &[120, 250]);
+    let emitted = fold.seal(&mut version(2), 2).unwrap().emitted;
+    let sums = |rows: &crate::rows::Rows| rows.columns[3].as_primitive::<Int64Type>().values().to_vec();
+    let both = [first.emitted, emitted].map(|emitted| emitted.iter().flat_map(sums).collect::<Vec<_>>());
+    assert_eq!(both, [[2], [2]], "the second began before the swap");
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::Int64Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array, Int64Array};
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +43,13 @@ impl Operator for Sum {
         values: Columns<'_>,
         states: Columns<'_>,
     ) -> Result<Vec<ArrayRef>, OperatorError> {
+        assert!(values.rows > 0, "it is not called for nothing");
+        assert_eq!(
+            (groups.len(), values.arrays[0].len()),
+            (values.rows, values.rows),
+            "a value and a group for each row"
+        );
+        assert_eq!(states.arrays[0].len(), states.rows);
         let mut sums: Vec<Option<i64>> = states.arrays[0].as_primitive::<Int64Type>().iter().collect();
         for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>()) {
             let sum = &mut sums[usize::try_from(*group).unwrap()];
@@ -52,6 +59,8 @@ impl Operator for Sum {
         Ok(vec![Arc::new(Int64Array::from(sums))])
     }
     fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        let states = [left, right].map(|states| states.arrays[0].null_count());
+        assert_eq!(states, [0, 0], "there is no state of nothing to be merged");
         let groups: Vec<i32> = (0i32..).take(left.rows).collect();
         self.accumulate(&groups, right, left)
     }
@@ -60,15 +69,15 @@ impl Operator for Sum {
     }
 }
 
-type Row = (Option<i64>, Option<String>, i64);
-type Totals = BTreeMap<(Option<i64>, Option<String>), i64>;
+pub(super) type Row = (Option<i64>, Option<String>, i64);
+pub(super) type Totals = BTreeMap<(Option<i64>, Option<String>), i64>;
 
-fn fold() -> Fold {
+pub(super) fn fold() -> Fold {
     let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
     Fold::new(sum().fold, &input).unwrap()
 }
 
-fn add(fold: &mut Fold, rows: &[Row]) -> Result<(), FoldError> {
+pub(super) fn add(fold: &mut Fold, rows: &[Row]) -> Result<(), FoldError> {
     let a: Int64Array = rows.iter().map(|row| row.0).collect();
     let b: arrow_array::StringArray = rows.iter().map(|row| row.1.clone()).collect();
     let v: Int64Array = rows.iter().map(|row| Some(row.2)).collect();
@@ -76,12 +85,12 @@ fn add(fold: &mut Fold, rows: &[Row]) -> Result<(), FoldError> {
     fold.accumulate(&mut sum(), rows.len(), &columns)
 }
 
-fn changed(fold: &mut Fold) -> Totals {
+pub(super) fn changed(fold: &mut Fold) -> Totals {
     let flush = fold.committed + 1;
     totals(fold.seal(&mut sum(), flush).unwrap().emitted)
 }
 
-fn totals(emitted: Vec<Rows>) -> Totals {
+pub(super) fn totals(emitted: Vec<Rows>) -> Totals {
     let mut totals = Totals::new();
     for emitted in emitted {
         let a = emitted.columns[0].as_primitive::<Int64Type>().iter();
@@ -157,7 +166,7 @@ fn states_of_another_version_are_taken_over_only_by_an_operator_that_migrates_th
 }
 
 /// A fold whose groups are in a store, and which keeps next to none in memory.
-fn kept(store: &Arc<MemoryStore>, memory: usize, ttl: Option<i64>) -> Fold {
+pub(super) fn kept(store: &Arc<MemoryStore>, memory: usize, ttl: Option<i64>) -> Fold {
     let mut fold = fold();
     let head = store.head("p").unwrap();
     let backing = Backing::new(Arc::clone(store) as Arc<dyn CheckpointStore>, "p", head.is_none());
@@ -167,7 +176,7 @@ fn kept(store: &Arc<MemoryStore>, memory: usize, ttl: Option<i64>) -> Fold {
 }
 
 /// One flush, as its keeper does it: what was emitted counts once the store has it.
-fn flush(fold: &mut Fold, store: &MemoryStore, table: &mut Totals) {
+pub(super) fn flush(fold: &mut Fold, store: &MemoryStore, table: &mut Totals) {
     let commits = fold.committed + 1;
     let sealed = fold.seal(&mut sum(), commits).unwrap();
     table.extend(totals(sealed.emitted));
@@ -254,7 +263,7 @@ fn a_group_that_is_listed_just_to_be_shown_again_begins_anew_after_its_time_to_l
 }
 
 /// A disk that is away while it says so.
-struct Away(std::sync::atomic::AtomicBool, MemoryStore);
+pub(super) struct Away(pub(super) std::sync::atomic::AtomicBool, pub(super) MemoryStore);
 
 impl CheckpointStore for Away {
     fn head(&self, pipeline: &str) -> Result<Option<Checkpoint>, StoreError> {
@@ -321,4 +330,145 @@ fn a_row_whose_key_can_not_be_stored_is_at_fault_and_the_longest_that_can_be_cou
     assert_eq!(fold.size(), (0, 0), "nothing of the call is kept");
     add(&mut fold, &[rows[0].clone(), rows[2].clone()]).unwrap();
     assert_eq!(fold.size(), (2, 2));
+}
+
+#[test]
+fn a_group_that_begins_anew_counts_on_from_there_and_one_lives_for_all_of_its_time() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    let mut table = Totals::new();
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5), (Some(2), None, 5)]).unwrap();
+    flush(&mut fold, &store, &mut table);
+    fold.set_time(1_100);
+    add(&mut fold, &[(Some(1), None, 1)]).unwrap();
+    flush(&mut fold, &store, &mut table);
+    assert_eq!(store.scan("p", None, 10).unwrap().len(), 2, "its time is not over before it is");
+    fold.set_time(1_300);
+    for _ in 0..2 {
+        add(&mut fold, &[(Some(1), None, 1), (Some(2), None, 1)]).unwrap();
+    }
+    flush(&mut fold, &store, &mut table);
+    assert_eq!(table, Totals::from([((Some(1), None), 2), ((Some(2), None), 2)]));
+}
+
+#[test]
+fn a_group_is_not_dropped_from_the_store_as_too_old_while_a_newer_state_is_on_its_way_there() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    let mut table = Totals::new();
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5), (Some(2), None, 5)]).unwrap();
+    flush(&mut fold, &store, &mut table);
+    // Handed over, and not committed yet, as the next flush is made.
+    fold.set_time(1_050);
+    add(&mut fold, &[(Some(1), None, 1)]).unwrap();
+    let first = fold.seal(&mut sum(), 2).unwrap();
+    // With this one the round through the store ends.
+    assert!(fold.seal(&mut sum(), 3).unwrap().changes.is_empty());
+    fold.set_time(1_110);
+    let second = fold.seal(&mut sum(), 4).unwrap();
+    assert_eq!(second.changes.iter().map(|(_, state)| state.is_none()).collect::<Vec<_>>(), [true], "the second is");
+    for sealed in [first, second] {
+        store.commit("p", &Checkpoint { commits: 3, ..Checkpoint::default() }, &sealed.changes).unwrap();
+    }
+    let mut fold = kept(&store, usize::MAX, None);
+    add(&mut fold, &[(Some(1), None, 1), (Some(2), None, 1)]).unwrap();
+    assert_eq!(changed(&mut fold), Totals::from([((Some(1), None), 7), ((Some(2), None), 1)]));
+}
+
+#[test]
+fn a_stored_group_that_is_not_in_memory_is_dropped_once_it_is_too_old_and_not_before() {
+    for (now, left) in [(1_100, 1), (1_101, 0)] {
+        let store = Arc::new(MemoryStore::default());
+        let mut fold = kept(&store, usize::MAX, None);
+        fold.set_time(1_000);
+        add(&mut fold, &[(Some(1), None, 5)]).unwrap();
+        flush(&mut fold, &store, &mut Totals::new());
+        let mut fold = kept(&store, usize::MAX, Some(100));
+        fold.set_time(now);
+        flush(&mut fold, &store, &mut Totals::new());
+        assert_eq!(store.scan("p", None, 10).unwrap().len(), left);
+    }
+}
+
+/// Adds up, and answers something else than planned to one call.
+struct Misanswers(Sum, &'static str, Vec<ArrayRef>);
+
+impl Operator for Misanswers {
+    fn transform_plan(&self) -> &TransformPlan {
+        self.0.transform_plan()
+    }
+    fn fold_plan(&self) -> Option<&FoldPlan> {
+        self.0.fold_plan()
+    }
+    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
+        self.0.process(input)
+    }
+    fn accumulate(
+        &mut self,
+        groups: &[i32],
+        values: Columns<'_>,
+        states: Columns<'_>,
+    ) -> Result<Vec<ArrayRef>, OperatorError> {
+        if self.1 == "accumulate" { Ok(self.2.clone()) } else { self.0.accumulate(groups, values, states) }
+    }
+    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        self.0.merge(left, right)
+    }
+    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        if self.1 == "emit" { Ok(self.2.clone()) } else { self.0.emit(states) }
+    }
+    fn migrate(&mut self, _: u32, _: &[Field], _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
+        Ok(self.2.clone())
+    }
+}
+
+#[test]
+fn an_answer_of_other_columns_types_or_rows_than_planned_is_the_operators_fault_and_changes_nothing() {
+    let numbers = |rows| -> ArrayRef { Arc::new(Int64Array::from(vec![7; rows])) };
+    let texts: ArrayRef = Arc::new(arrow_array::StringArray::from(vec!["7"; 2]));
+    let wrong = [vec![], vec![numbers(2), numbers(2)], vec![numbers(1)], vec![numbers(3)], vec![texts]];
+    let rows = [(Some(1), None, 5), (Some(2), None, 6)];
+    for answer in wrong {
+        let column =
+            |values: [Option<i64>; 2]| -> Option<ArrayRef> { Some(Arc::new(Int64Array::from(values.to_vec()))) };
+        let b: ArrayRef = Arc::new(arrow_array::StringArray::from(vec![None::<&str>; 2]));
+        let columns = [column([Some(1), Some(2)]), Some(b), column([Some(5), Some(6)])];
+        let mut fold = fold();
+        let refused = fold.accumulate(&mut Misanswers(sum(), "accumulate", answer.clone()), 2, &columns);
+        assert!(matches!(refused, Err(FoldError::Operator(OperatorError::Contract(_)))), "{refused:?} of {answer:?}");
+        assert_eq!(fold.size(), (0, 0));
+        add(&mut fold, &rows).unwrap();
+        let refused = fold.seal(&mut Misanswers(sum(), "emit", answer.clone()), 1);
+        assert!(matches!(refused, Err(FoldError::Operator(OperatorError::Contract(_)))), "{refused:?} of {answer:?}");
+        let plan = FoldPlan { state_version: 2, ..sum().fold };
+        let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
+        let new = Fold::new(plan, &input).unwrap().adopt(fold, &mut Misanswers(sum(), "migrate", answer.clone()));
+        let Err((mut fold, _)) = new else { panic!("{answer:?} is no migration") };
+        assert_eq!(changed(&mut fold), naive(&rows), "all still counts as changed");
+    }
+}
+
+#[test]
+fn states_of_other_keys_or_columns_are_not_taken_over_with_both_named() {
+    let form = |keys: &[&str], columns: &[&str]| StateForm {
+        keys: keys.iter().map(|name| Field::new(*name, Kind::Int64)).collect(),
+        version: 1,
+        columns: columns.iter().map(|name| Field::new(*name, Kind::Utf8)).collect(),
+        window: None,
+    };
+    let keys = fit(&form(&["a", "b"], &["x"]), &form(&["c"], &["x"])).unwrap_err();
+    let columns = fit(&form(&["a"], &["x", "y"]), &form(&["a"], &["z"])).unwrap_err();
+    let named = |fields: &[&str], kind: Kind| {
+        fields.iter().map(|name| Field::new(*name, kind).to_string()).collect::<Vec<_>>().join(", ")
+    };
+    for (sentence, lists, kind) in
+        [(keys, [&["a", "b"][..], &["c"]], Kind::Int64), (columns, [&["x", "y"], &["z"]], Kind::Utf8)]
+    {
+        for fields in lists {
+            assert!(sentence.contains(&format!("({})", named(fields, kind))), "{sentence}");
+        }
+    }
+    assert_eq!(fit(&form(&["a"], &["x"]), &form(&["a"], &["x"])), Ok(Fit::Same));
 }

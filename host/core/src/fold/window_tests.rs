@@ -311,3 +311,90 @@ fn open_windows_that_take_too_much_memory_stop_the_fold_with_what_to_do() {
     fold.seal(&mut sum(), 1).unwrap();
     add(&mut fold, 0, &[(1, 1_000, 1)]).1.unwrap();
 }
+
+/// The rows of a seal: key and sum.
+fn sealed(fold: &mut Fold, flush: u64) -> Vec<(i64, i64)> {
+    let emitted = fold.seal(&mut sum(), flush).unwrap().emitted;
+    let numbers = |column: &ArrayRef| column.as_primitive::<Int64Type>().values().to_vec();
+    let pairs = |rows: crate::rows::Rows| numbers(&rows.columns[0]).into_iter().zip(numbers(&rows.columns[3]));
+    emitted.into_iter().flat_map(|rows| pairs(rows).collect::<Vec<_>>()).collect()
+}
+
+/// Time is here, without any row that says so.
+fn pass(fold: &mut Fold, time: i64) {
+    let watermark = fold.windows().unwrap().watermark();
+    watermark.see(Partition(0), time + LATENESS);
+    watermark.advance();
+}
+
+#[test]
+fn a_window_is_written_once_at_its_end_to_the_moment_and_its_end_waits_for_a_flush() {
+    let update = Late::Update { keep_for: Duration::from_micros(1_000) };
+    let mut fold = empty(options(windows()[0], Emit::Closed, update));
+    add(&mut fold, 0, &[(1, 10, 5)]).1.unwrap();
+    assert_eq!((fold.waiting(), sealed(&mut fold, 1)), (1, vec![]));
+    pass(&mut fold, 99);
+    assert_eq!((fold.waiting(), sealed(&mut fold, 2)), (0, vec![]));
+    pass(&mut fold, 100);
+    assert_eq!((fold.waiting(), sealed(&mut fold, 3)), (1, vec![(1, 5)]));
+    // It is dropped, and that is no news of its rows.
+    pass(&mut fold, 10_000);
+    assert_eq!((fold.waiting(), sealed(&mut fold, 4)), (1, vec![]));
+    assert_eq!(fold.waiting(), 0);
+}
+
+#[test]
+fn where_changes_are_written_the_end_of_a_window_writes_none_and_what_is_gone_is_not_shown_again() {
+    let mut fold = empty(options(windows()[0], Emit::Changes, Late::Drop));
+    add(&mut fold, 0, &[(1, 10, 5)]).1.unwrap();
+    assert_eq!(sealed(&mut fold, 1), [(1, 5)]);
+    pass(&mut fold, 200);
+    assert_eq!((fold.waiting(), sealed(&mut fold, 2)), (1, vec![]));
+    fold.touch_all();
+    while fold.is_refreshing() {
+        fold.refresh(&mut sum()).unwrap();
+    }
+    assert_eq!((fold.waiting(), sealed(&mut fold, 3)), (0, vec![]), "nothing is left to be shown");
+}
+
+#[test]
+fn groups_of_open_windows_take_more_memory_than_others_and_all_that_there_is_but_never_leave_it() {
+    let rows: Vec<Row> = (0..1_000).map(|key| (key, 0, 1)).collect();
+    let filled = |memory| {
+        let mut fold = empty(options(windows()[0], Emit::Changes, Late::Drop));
+        let store: Arc<dyn CheckpointStore> = Arc::new(MemoryStore::default());
+        fold.keep(Keeping { memory, ttl: None }, Backing::new(store, "p", true));
+        add(&mut fold, 0, &rows).1.unwrap();
+        fold
+    };
+    let bytes = filled(usize::MAX).bytes();
+    let parts = size_of::<Span>() + size_of::<(i64, u32)>();
+    let (without, keys) = (size_of::<Mark>() + size_of::<Option<i64>>(), 9 * 3);
+    assert!(bytes >= (parts + without + keys) * rows.len(), "{bytes} bytes");
+    assert!(bytes < 8 * (parts + without + keys) * rows.len(), "{bytes} bytes");
+    for (memory, has_room) in [(bytes, true), (bytes - 1, false)] {
+        let mut fold = filled(memory);
+        fold.seal(&mut sum(), 1).unwrap();
+        fold.set_committed(1);
+        assert!(!fold.is_over() && !fold.is_stuck());
+        fold.evict();
+        assert_eq!(fold.size().0, rows.len());
+        assert_eq!(add(&mut fold, 0, &rows).1.is_ok(), has_room);
+    }
+}
+
+#[test]
+fn the_memory_of_windows_that_are_over_is_given_back_once_they_are_half_of_all() {
+    let mut fold = empty(options(windows()[0], Emit::Closed, Late::Drop));
+    let of = |keys: std::ops::Range<i64>, time| keys.map(|key| (key, time, 1)).collect::<Vec<Row>>();
+    // 1,500 windows of 5,000 are over: too few. Then 3,500 of 5,000 are.
+    for (keys, time) in [(1_500, 0), (2_000, 100), (1_500, 200)] {
+        add(&mut fold, 0, &of(0..keys, time)).1.unwrap();
+    }
+    for (time, closed, kept) in [(100, 1_500, 5_000), (200, 2_000, 1_500)] {
+        pass(&mut fold, time);
+        assert_eq!((sealed(&mut fold, 1).len(), fold.size().0), (closed, kept));
+    }
+    pass(&mut fold, 10_000);
+    assert_eq!(sealed(&mut fold, 1).len(), 1_500, "what is left has its windows still");
+}

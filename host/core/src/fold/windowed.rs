@@ -201,10 +201,11 @@ impl Fold {
 
     /// Groups of open windows never leave memory, so that there must be room for them.
     fn make_room(&mut self) -> Result<(), FoldError> {
-        if self.bytes() > self.keeping.memory {
+        let lacks_room = |fold: &Fold| fold.bytes() > fold.keeping.memory;
+        if lacks_room(self) {
             self.compact(1);
         }
-        if self.bytes() > self.keeping.memory {
+        if lacks_room(self) {
             return Err(FoldError::Windows { memory: self.keeping.memory });
         }
         Ok(())

@@ -236,7 +236,11 @@ fn drive_to_the_end(shape: &Shape, ending: usize, mut luck: impl FnMut(&Did) -> 
         flusher.on(FlusherEvent::Flush(handover(number, *plan)), Now::default()).unwrap();
         let mut step = || {
             let effect = flusher.next_effect()?;
-            let Some(did) = Did::of(&effect) else { return Ok(false) };
+            let Some(did) = Did::of(&effect) else {
+                trace.reports.extend(flusher.reports());
+                return Ok(false);
+            };
+            assert!(flusher.is_at_work());
             let mut lucky = Luck::Well;
             if did != Did::Wait {
                 if effects == ending {
@@ -336,6 +340,11 @@ proptest! {
             let begin = first.iter().position(|rank| *rank > 2).unwrap_or(first.len());
             prop_assert!(first[..begin].is_sorted(), "{dids:?}");
             prop_assert_eq!(first[0], 0);
+            for did in &dids {
+                let writes_none = matches!(did, Did::WriteLetters(none) | Did::RemoveLetters(none) if none.is_empty());
+                let twice = matches!(did, Did::WriteLetters(_)) && shape.transaction.is_some_and(|(_, takes)| takes);
+                prop_assert!(!writes_none && !twice, "{did:?} in {dids:?}");
+            }
             let later: Vec<&&Did> = dids[begin..].iter().filter(|did| ***did != Did::AskLease).collect();
             for pair in later.windows(2) {
                 let ranks = (pair[0].rank(&shape), pair[1].rank(&shape));
@@ -401,6 +410,26 @@ proptest! {
                 prop_assert_eq!(well(|did| matches!(did, Did::Upsert(..))), upserts);
             }
         }
+    }
+
+    #[test]
+    fn it_says_how_many_rows_and_letters_it_wrote_and_nothing_of_none(shape in shape(), aways in prop::collection::vec(any::<bool>(), 0..40)) {
+        let lucks = aways.into_iter().map(|away| if away { Luck::Away } else { Luck::Well }).collect();
+        let trace = drive(&shape, then_well(lucks));
+        let (mut rows, mut letters) = (0, 0);
+        for report in &trace.reports {
+            match report {
+                Report::Flushed(0) | Report::Letters(0) => prop_assert!(false, "nothing is said of none"),
+                Report::Flushed(number) => rows += number,
+                Report::Letters(number) => letters += number,
+                _ => {}
+            }
+        }
+        prop_assert!(trace.end.is_none());
+        prop_assert_eq!(rows, shape.flushes.iter().map(|plan| plan.rows).sum::<usize>());
+        // Where a transaction takes them or not, and only of flushes that are durable.
+        let durable = shape.flushes.iter().filter(|plan| plan.durable);
+        prop_assert_eq!(letters, durable.map(|plan| plan.letters).sum::<usize>());
     }
 
     #[test]
@@ -613,4 +642,117 @@ fn retries_are_counted_and_the_last_ones_kept_until_the_next_transaction() {
     assert_eq!((one.retries, &one.retried), (1, &retried));
     let two = after(&one, &Checkpoint::default());
     assert_eq!((two.retries, two.retried), (1, vec![]));
+}
+
+/// The effects until one that this answers is to be done; others go well.
+fn until(flusher: &mut Flusher, is: impl Fn(&FlusherEffect) -> bool) -> FlusherEffect {
+    loop {
+        let effect = flusher.next_effect().unwrap();
+        assert!(!matches!(effect, FlusherEffect::Idle), "it comes");
+        if is(&effect) {
+            return effect;
+        }
+        flusher.on(answer(&effect, Luck::Well, &[form("s", None)]), Now::default()).unwrap();
+    }
+}
+
+#[test]
+fn what_has_no_answer_for_now_is_waited_for_unless_the_run_is_to_end() {
+    let is_commit = |effect: &FlusherEffect| matches!(effect, FlusherEffect::Commit(_));
+    let is_lease = |effect: &FlusherEffect| matches!(effect, FlusherEffect::AskLease);
+    let asks: [(&dyn Fn(&FlusherEffect) -> bool, FlushError); 2] = [
+        (&is_commit, FlushError::Store(StoreError::Unavailable("no".to_owned()))),
+        (&is_lease, FlushError::Unasked("no".to_owned())),
+    ];
+    for (is, error) in asks {
+        let mut flusher = flusher(vec![form("s", None)], true);
+        flusher.on(FlusherEvent::Flush(handover(0, everything().flushes[0])), Now::default()).unwrap();
+        for _ in 0..10 {
+            let effect = until(&mut flusher, is);
+            flusher.on(answer(&effect, Luck::Away, &[]), Now::default()).unwrap();
+            assert!(flusher.reports().iter().any(|report| matches!(report, Report::Holds(_))));
+            assert!(matches!(flusher.next_effect(), Ok(FlusherEffect::Wait(wait)) if !wait.is_zero()));
+        }
+        flusher.on(FlusherEvent::Ending, Now::default()).unwrap();
+        let effect = until(&mut flusher, is);
+        assert_eq!(flusher.on(answer(&effect, Luck::Away, &[]), Now::default()), Err(error));
+    }
+}
+
+#[test]
+fn the_group_is_told_what_is_new_and_nothing_twice() {
+    let mut flusher = flusher(vec![], true);
+    let mut told = 0;
+    let plan = Plan { rows: 0, letters: 0, retried: 0, durable: true, cut_over: false };
+    let nothing = Handover { flush: Box::new(Flush { durable: true, ..Flush::default() }), cut_over: None };
+    for flush in [nothing, handover(0, plan), handover(0, plan), handover(1, plan)] {
+        flusher.on(FlusherEvent::Flush(flush), Now::default()).unwrap();
+        while let effect = flusher.next_effect().unwrap()
+            && !matches!(effect, FlusherEffect::Idle)
+        {
+            told += u32::from(matches!(effect, FlusherEffect::CommitOffsets(..)));
+            flusher.on(answer(&effect, Luck::Well, &[]), Now::default()).unwrap();
+        }
+    }
+    assert_eq!(told, 2);
+}
+
+#[test]
+fn letters_of_rows_that_are_refused_during_a_trial_are_written_with_the_first_flush_after_it() {
+    let mut flusher = flusher(vec![form("s", None)], true);
+    let plan = Plan { rows: 3, letters: 0, retried: 0, durable: false, cut_over: false };
+    let mut written = Vec::new();
+    for (number, durable) in [(0, false), (1, false), (2, true)] {
+        let flush = handover(number, Plan { durable, ..plan });
+        flusher.on(FlusherEvent::Flush(flush), Now::default()).unwrap();
+        let mut refuses = number == 0;
+        while let effect = flusher.next_effect().unwrap()
+            && !matches!(effect, FlusherEffect::Idle)
+        {
+            let luck = match &effect {
+                FlusherEffect::Upsert { .. } if std::mem::take(&mut refuses) => Luck::Refuses,
+                _ => Luck::Well,
+            };
+            if let FlusherEffect::WriteLetters(letters) = &effect {
+                written.push((number, letters.iter().map(|letter| letter.id.offset.0).collect::<Vec<_>>()));
+            }
+            flusher.on(answer(&effect, luck, &[]), Now::default()).unwrap();
+        }
+    }
+    assert_eq!(written, [(2, vec![0])], "a search finds the first row");
+}
+
+#[test]
+fn a_sink_that_writes_the_generation_has_it_as_the_last_column_of_each_row() {
+    for generation in [false, true] {
+        let mut flusher = flusher(vec![SinkForm { generation, ..form("s", None) }], true);
+        flusher.on(FlusherEvent::Flush(handover(0, everything().flushes[0])), Now::default()).unwrap();
+        let effect = until(&mut flusher, |effect| matches!(effect, FlusherEffect::Upsert { .. }));
+        let FlusherEffect::Upsert { rows, .. } = effect else { unreachable!() };
+        let columns: Vec<Vec<i64>> =
+            rows.columns.iter().map(|column| column.as_primitive::<Int64Type>().values().to_vec()).collect();
+        assert_eq!((rows.rows, &columns[1]), (3, &vec![2, 3, 4]));
+        assert_eq!(columns[2..], if generation { vec![vec![1; 3]] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_search_is_among_the_last_of_each_key_and_once_such_a_one_was_refused_among_all() {
+    let mut flusher = flusher(vec![form("s", None)], true);
+    let flush = Flush { batches: vec![made(0, &[0, 0, 0, 1])], durable: true, ..Flush::default() };
+    flusher.on(FlusherEvent::Flush(Handover { flush: Box::new(flush), cut_over: None }), Now::default()).unwrap();
+    let mut searched = Vec::new();
+    while let effect = flusher.next_effect().unwrap()
+        && !matches!(effect, FlusherEffect::Idle)
+    {
+        let luck = match &effect {
+            FlusherEffect::Upsert { .. } if searched.len() < 3 => Luck::Refuses,
+            _ => Luck::Well,
+        };
+        if let FlusherEffect::Search { rows, .. } = &effect {
+            searched.push(values(rows));
+        }
+        flusher.on(answer(&effect, luck, &[]), Now::default()).unwrap();
+    }
+    assert_eq!(searched, [vec![2, 3], vec![0, 1, 3], vec![1, 3]], "the first of what is searched is refused");
 }

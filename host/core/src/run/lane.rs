@@ -463,7 +463,8 @@ impl Lane {
         self.reports.push(Report::Waiting(0));
         if self.swaps.is_on_trial() {
             let head = Checkpoint { generation: head.generation + 1, ..Checkpoint::default() };
-            return Ok(Flush { batches, head, durable: false, ..Flush::default() });
+            // It isn't durable, as a flush is unless it is said.
+            return Ok(Flush { batches, head, ..Flush::default() });
         }
         let (letters, retried, retries) = self.outbox.take_letters();
         head.retried = retried;
@@ -652,4 +653,4 @@ fn id(records: &dyn Records, record: usize) -> LetterId {
 
 #[cfg(test)]
 #[path = "lane_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -16,11 +16,14 @@ use crate::deploy::{Bounds, Operators};
 use crate::fold::{Backing, Keeping};
 use crate::interval::Interval;
 use crate::lookup::{Found, Lookup};
-use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Origin, Produced, TransformPlan};
+use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
 use crate::schema::{Field, Kind};
 
 /// A number that the table doesn't take, nor a larger one.
 const UNFIT: i64 = 1_000_000;
+
+/// A number that the operator doesn't take.
+const REFUSED: i64 = 777;
 
 const P: Partition = Partition(0);
 
@@ -165,6 +168,12 @@ impl Operator for Sum {
         if self.added.is_away() {
             return Err(OperatorError::Interrupted);
         }
+        let values_of = values.arrays[0].as_primitive::<Int64Type>().values();
+        let refused = (0u32..).zip(values_of).filter(|(_, value)| **value == REFUSED);
+        let refused: Vec<_> = refused.map(|(row, _)| Rejection { row, reason: "no".to_owned() }).collect();
+        if !refused.is_empty() {
+            return Err(OperatorError::Rows(refused));
+        }
         let mut sums: Vec<i64> =
             states.arrays[0].as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect();
         for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>().values()) {
@@ -188,7 +197,7 @@ fn chain(steps: Vec<ChainStep>) -> Chain {
 }
 
 /// The records' numbers as rows.
-fn rows() -> Chain {
+pub fn rows() -> Chain {
     chain(Vec::new())
 }
 
@@ -208,7 +217,7 @@ fn interrupted(added: &Server, emitted: &Server) -> Chain {
 }
 
 /// A sum for each number.
-fn sums() -> Chain {
+pub fn sums() -> Chain {
     interrupted(&Server::well(), &Server::well())
 }
 
@@ -802,4 +811,73 @@ fn a_trial_outlasts_groups_that_filled_the_memory_before_it_and_is_passed_once_i
     take(&mut lane, numbers(300, 1_000..1_300));
     let flush = handed_over(next(&mut lane, 0, Place::Free)).flush;
     assert!(!lane.is_on_trial() && flush.durable && flush.passed.is_some());
+}
+
+#[test]
+fn rows_of_a_trial_are_handed_over_as_of_the_generation_that_the_checkpoint_after_it_is_of() {
+    let mut lane = begun(sums(), SETTINGS);
+    for (id, generation) in [(1, 1), (2, 2)] {
+        let clock = 200_000 * id;
+        lane.on(swap(id, sums(), LONG), now(clock));
+        let last = handed_over(next(&mut lane, clock, Place::Free)).flush;
+        assert_eq!((last.head.generation, last.passed), (generation - 1, None));
+        take(&mut lane, numbers(id as i64 - 1, [5]));
+        next(&mut lane, clock, Place::Taken);
+        let trial = handed_over(next(&mut lane, clock + 1_000, Place::Free)).flush;
+        assert_eq!((shown(&trial), trial.durable), (vec![(5, 5 * id as i64)], false));
+        assert_eq!(trial.head, Checkpoint { generation, ..Checkpoint::default() });
+        let passed = handed_over(next(&mut lane, clock + 100_000, Place::Free)).flush;
+        assert_eq!((passed.head.generation, passed.durable, lane.head().generation), (generation, true, generation));
+        assert_eq!(passed.passed, Some(Operators::from([("sum".to_owned(), id.to_string())])));
+        lane.on(LaneEvent::Committed(lane.head().commits), now(clock + 100_000));
+    }
+}
+
+#[test]
+fn a_poll_waits_no_longer_than_what_waits_for_a_flush_may() {
+    let mut lane = begun(rows(), SETTINGS);
+    take(&mut lane, numbers(0, [1]));
+    handed_over(next(&mut lane, 0, Place::Free));
+    let waits = |lane: &mut Lane, millis, place| match next(lane, millis, place) {
+        LaneEffect::Poll { wait, .. } => wait.as_millis(),
+        _ => panic!("it polls"),
+    };
+    assert_eq!(waits(&mut lane, 995, Place::Free), LISTEN.as_millis(), "nothing waits");
+    take(&mut lane, numbers(1, [2]));
+    assert_eq!(waits(&mut lane, 900, Place::Free), LISTEN.as_millis());
+    assert_eq!(waits(&mut lane, 995, Place::Free), 5);
+    assert_eq!(waits(&mut lane, 995, Place::Taken), LISTEN.as_millis(), "without a place it isn't due any sooner");
+}
+
+#[test]
+fn the_source_is_asked_once_a_second_where_it_ends() {
+    let mut lane = Lane::new(rows(), Progress::default(), SETTINGS, Interrupt::default());
+    handed_over(lane.next_effect(now(0), Place::Free));
+    let mut asks = |millis| {
+        let asks = matches!(lane.next_effect(now(millis), Place::Free), LaneEffect::AskEnds);
+        if asks {
+            lane.on(LaneEvent::Ends(Ok(Ends::new())), now(millis));
+        }
+        asks
+    };
+    assert_eq!([0, 1, 999, 1_000, 1_001, 1_999, 2_000].map(&mut asks), [true, false, false, true, false, false, true]);
+}
+
+#[test]
+fn a_letter_names_the_operator_that_refused_its_record_also_where_that_is_on_trial() {
+    let mut lane = begun(sums(), SETTINGS);
+    let operators = |lane: &mut Lane, millis| {
+        let letters = handed_over(next(lane, millis, Place::Free)).flush.letters;
+        letters.into_iter().map(|letter| letter.operator).collect::<Vec<_>>()
+    };
+    take(&mut lane, numbers(0, [1, REFUSED]));
+    assert_eq!(operators(&mut lane, 0), [None], "the first checkpoint knows of none");
+    for id in [1, 2] {
+        let clock = 200_000 * id;
+        lane.on(swap(id, sums(), LONG), now(clock));
+        assert_eq!(operators(&mut lane, clock), []);
+        take(&mut lane, numbers(2 * id as i64, [1, REFUSED]));
+        assert_eq!(operators(&mut lane, clock + 1_000), [], "letters of a trial go with the first flush after it");
+        assert_eq!(operators(&mut lane, clock + 100_000), [Some(id.to_string())]);
+    }
 }

@@ -176,4 +176,16 @@ mod tests {
             check(&made, all.as_ref(), whole);
         }
     }
+
+    #[test]
+    fn rows_take_the_memory_of_their_columns_and_of_the_records_that_are_kept_for_them() {
+        let all = records(8);
+        let origins: Vec<usize> = (0..8).flat_map(|record| [record; 100]).collect();
+        let (rows, of_row) = rows_of(&origins);
+        let columns = rows.memory();
+        assert_eq!(Made::of_groups(rows.clone(), 1).memory(), columns);
+        let kept = Made::of_records(&all, rows, &of_row, true).memory() - columns;
+        let least = all.memory() + 800 * size_of::<usize>();
+        assert!(kept >= least && kept <= 2 * least, "{kept} bytes of {least}");
+    }
 }

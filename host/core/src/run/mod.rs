@@ -96,3 +96,31 @@ impl From<FlushError> for End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::LookupError;
+    use crate::operator::OperatorError;
+
+    #[test]
+    fn a_call_that_was_ended_is_no_fault_an_operators_failure_disables_it_and_all_else_is_to_be_mended() {
+        let operator = |error| ProcessError::Operator { name: "o".to_owned(), error };
+        assert_eq!(End::from(operator(OperatorError::Interrupted)), End::Done);
+        let trapped = || operator(OperatorError::Trap("no".to_owned()));
+        assert_eq!(End::from(trapped()), End::Disabled(trapped().to_string()));
+        let other = || ProcessError::Lookup(LookupError::Unusable("no table".to_owned()));
+        assert_eq!(End::from(other()), End::Fault(other().to_string()));
+    }
+
+    #[test]
+    fn a_flusher_that_lost_the_partitions_died_or_found_another_table_ends_the_run_so_and_else_with_a_fault() {
+        let no = || "no".to_owned();
+        assert_eq!(End::from(FlushError::Lost(no())), End::Moved(no()));
+        assert_eq!(End::from(FlushError::Died(no())), End::Died(no()));
+        let replaced = FlushError::Replaced { sink: "s".to_owned(), reason: no() };
+        assert_eq!(End::from(replaced), End::Replaced("s: no".to_owned()));
+        let unusable = FlushError::Unusable { sink: "s".to_owned(), reason: no() };
+        assert_eq!(End::from(unusable), End::Fault("s: no".to_owned()));
+    }
+}

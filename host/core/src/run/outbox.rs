@@ -65,3 +65,52 @@ impl Outbox {
         (letters, retried.into_iter().collect(), std::mem::take(&mut self.retries))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dead_letter::{Cause, LetterId, MAX_HELD};
+    use crate::rejected::Stage;
+    use crate::run::Now;
+
+    fn outbox() -> Outbox {
+        Outbox::new(FlushPolicy { rows: 10, interval: Duration::from_secs(1) }, true)
+    }
+
+    fn reject(outbox: &mut Outbox, key: &str) {
+        let cause = Cause { stage: Stage::Sink, reason: "no", operator: None, time: 0 };
+        outbox.rejects.group(key, cause, Now::default());
+    }
+
+    #[test]
+    fn as_many_letters_as_may_be_held_are_full_without_any_row() {
+        let mut outbox = outbox();
+        (1..MAX_HELD).for_each(|key| reject(&mut outbox, &key.to_string()));
+        assert!(!outbox.is_full());
+        reject(&mut outbox, "last");
+        assert!(outbox.is_full() && outbox.letters() == MAX_HELD);
+        outbox.take_letters();
+        assert!(!outbox.is_full());
+    }
+
+    #[test]
+    fn letters_and_retries_wait_until_they_are_taken_and_a_record_left_out_again_keeps_its_letter() {
+        let mut outbox = outbox();
+        assert!(outbox.letters() == 0 && !outbox.has_retries());
+        outbox.add_retry(7);
+        outbox.add_retry(8);
+        assert!(outbox.letters() == 2 && outbox.has_retries());
+        for key in ["good", "bad"] {
+            outbox.add_retried(LetterId::of_group(key));
+        }
+        reject(&mut outbox, "bad");
+        assert_eq!(outbox.letters(), 3);
+        let (letters, removed, retries) = outbox.take_letters();
+        assert_eq!(letters.iter().map(|letter| &letter.id).collect::<Vec<_>>(), [&LetterId::of_group("bad")]);
+        assert_eq!((removed, retries), (vec![LetterId::of_group("good")], vec![7, 8]));
+        assert!(outbox.letters() == 0 && !outbox.has_retries());
+        assert_eq!(outbox.take_letters(), (vec![], vec![], vec![]));
+    }
+}

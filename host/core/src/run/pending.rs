@@ -112,4 +112,29 @@ mod tests {
         pending.push(output(1));
         assert!(pending.is_full());
     }
+
+    #[test]
+    fn what_waits_is_bounded_by_bytes_too_and_a_flush_takes_all() {
+        let policy = FlushPolicy { rows: usize::MAX, interval: Duration::from_secs(2) };
+        let mut pending = Pending::new(policy);
+        pending.take(1, Duration::ZERO);
+        let half = MAX_PENDING_BYTES / size_of::<i64>() / 2;
+        pending.push(output(half - 1_000));
+        assert!(!pending.is_full() && !pending.is_due(1, Duration::ZERO));
+        pending.push(output(half + 1_000));
+        assert!(pending.is_full() && pending.is_due(1, Duration::ZERO));
+        assert_eq!(pending.rows(), 2 * half);
+        assert_eq!(pending.take(1, Duration::ZERO).len(), 2);
+        assert!(!pending.is_full() && !pending.is_due(1, Duration::ZERO) && pending.rows() == 0);
+    }
+
+    #[test]
+    fn the_interval_counts_from_the_last_flush_with_rows() {
+        let mut pending = Pending::new(FlushPolicy { rows: 10, interval: Duration::from_secs(2) });
+        let seconds = Duration::from_secs;
+        assert_eq!(pending.until_due(seconds(5)), Duration::ZERO, "the first row doesn't wait");
+        pending.take(1, seconds(5));
+        pending.take(0, seconds(6));
+        assert_eq!([5, 6, 7, 9].map(|now| pending.until_due(seconds(now)).as_secs()), [2, 1, 0, 0]);
+    }
 }

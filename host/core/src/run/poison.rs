@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
     use crate::batch::RowOrigins;
-    use crate::dead_letter::RetriedRecords;
+    use crate::dead_letter::{MAX_HELD, RetriedRecords};
     use crate::interval::{Offset, Partition};
     use crate::records::Records;
     use crate::rows::Rows;
@@ -268,5 +268,15 @@ mod tests {
         flush.head.retried = vec![id(4)];
         poison.leave_out(&mut flush, ("s", &[0]), refused(), Now::default()).unwrap();
         assert_eq!((poison.letters().len(), flush.head.retried.len(), values(&flush).len()), (1, 0, 9));
+    }
+
+    #[test]
+    fn more_rows_than_letters_are_held_fail_a_trial_and_nothing_else() {
+        for (durable, rows, fails) in [(false, MAX_HELD - 1, false), (false, MAX_HELD, true), (true, MAX_HELD, false)] {
+            let mut flush = Flush { batches: vec![made(0..MAX_HELD, &[1])], durable, ..Flush::default() };
+            let refused = (0..rows).map(|row| Refused { row, reason: "no".to_owned() }).collect();
+            let left = Poison::new(true, false).leave_out(&mut flush, ("s", &[0]), refused, Now::default());
+            assert_eq!(left.is_err(), fails, "{left:?}");
+        }
     }
 }

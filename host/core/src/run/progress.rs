@@ -70,3 +70,55 @@ impl Progress {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interval::Interval;
+
+    /// A run that has consumed the records before these offsets.
+    fn at(ends: &[(i32, i64)]) -> Progress {
+        let mut head = Checkpoint::default();
+        for (partition, end) in ends {
+            let interval = Interval::new(Offset(0), Offset(*end)).unwrap();
+            head.intervals.extend(Partition(*partition), interval).unwrap();
+        }
+        Progress::from(head, Ends::new(), None)
+    }
+
+    fn ends(ends: &[(i32, i64)]) -> Ends {
+        ends.iter().map(|(partition, end)| (Partition(*partition), Offset(*end))).collect()
+    }
+
+    #[test]
+    fn a_run_is_behind_each_end_by_the_records_before_it_that_it_has_not_consumed() {
+        let behind = at(&[(0, 5), (1, 9)]).behind(&ends(&[(0, 7), (1, 8), (2, 3)]));
+        assert_eq!(
+            behind.into_iter().map(|(partition, records)| (partition.0, records)).collect::<Vec<_>>(),
+            [(0, 2), (1, 0), (2, 3)]
+        );
+    }
+
+    #[test]
+    fn rows_that_are_ahead_are_passed_and_an_end_is_reached_once_all_before_is_consumed() {
+        for (consumed, expected) in [(4, false), (5, true), (6, true)] {
+            let mut progress = at(&[(0, consumed)]);
+            assert!(progress.has_passed_rows() && !progress.is_at_the_end(), "there are none");
+            progress.rows_ahead = ends(&[(0, 5)]);
+            progress.until = Some(ends(&[(0, 5)]));
+            assert_eq!((progress.has_passed_rows(), progress.is_at_the_end()), (expected, expected));
+        }
+    }
+
+    #[test]
+    fn what_was_handed_over_is_committed_once_it_is_said_and_news_is_what_no_flush_covers() {
+        let mut progress = at(&[(0, 5)]);
+        assert!(progress.is_committed() && progress.has_news(), "the first flush keeps where reading begins");
+        progress.flushed = Some(progress.head.intervals.clone());
+        progress.head.commits += 1;
+        assert!(!progress.is_committed() && !progress.has_news());
+        progress.committed = 1;
+        progress.head.intervals.resume(Partition(0), Offset(6)).unwrap();
+        assert!(progress.is_committed() && progress.has_news());
+    }
+}

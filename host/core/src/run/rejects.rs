@@ -145,6 +145,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dead_letter::{LetterId, RetriedRecords};
+    use crate::interval::{Offset, Partition};
+    use crate::rejected::Stage;
 
     proptest! {
         #[test]
@@ -167,5 +170,94 @@ mod tests {
             }
             prop_assert!(said.iter().all(|said| said.windows(2).all(|pair| pair[1] - pair[0] >= QUIET)));
         }
+    }
+
+    fn records() -> RetriedRecords {
+        let letter = |offset| DeadLetter {
+            id: LetterId { topic: "t".to_owned(), partition: Partition(3), offset: Offset(offset) },
+            key: None,
+            value: None,
+            timestamp: None,
+            stage: Stage::Decode,
+            reason: String::new(),
+            operator: None,
+            time: 0,
+            retry: false,
+        };
+        RetriedRecords::by_topic((0..1_000).map(letter).collect()).remove(0)
+    }
+
+    fn cause(reason: &str) -> Cause<'_> {
+        Cause { stage: Stage::Decode, reason, operator: None, time: 0 }
+    }
+
+    /// The reports: what was lost, the reason, how often, and the line.
+    fn said(rejects: &mut Rejects) -> Vec<(Lost, String, usize, Option<Line>)> {
+        let report = |report| match report {
+            Report::LeftOut { lost, reason, times, line } => (lost, reason, times, line),
+            _ => panic!("nothing else is said"),
+        };
+        rejects.reports().into_iter().map(report).collect()
+    }
+
+    fn line(place: &str, unsaid: u64, example: Option<&str>, reason: &str) -> Option<Line> {
+        let example = example.map(str::to_owned);
+        Some(Line { place: place.to_owned(), unsaid, example, reason: reason.to_owned() })
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_with_its_place_and_others_in_turn_for_the_same_reason_are_counted_with_it() {
+        let (mut rejects, records, now) = (Rejects::new(true), records(), Now::default());
+        for (record, reason) in [(4, "a"), (5, "a"), (6, "a"), (7, "b"), (8, "a")] {
+            rejects.record(&records, record, cause(reason), now);
+        }
+        rejects.group("k", cause("c"), now);
+        let place = |offset| format!("t, partition 3, offset {offset}");
+        let expected = [
+            (Lost::Record, "a".to_owned(), 3, line(&place(4), 0, None, "a")),
+            (Lost::Record, "b".to_owned(), 1, line(&place(7), 0, None, "b")),
+            (Lost::Record, "a".to_owned(), 1, None),
+            (Lost::Record, "c".to_owned(), 1, line("the group (k)", 0, None, "c")),
+        ];
+        assert_eq!(said(&mut rejects), expected);
+        let later = Now { since: QUIET, ..now };
+        rejects.record(&records, 9, cause("a"), later);
+        assert_eq!(said(&mut rejects), [(Lost::Record, "a".to_owned(), 1, line(&place(9), 3, None, "a"))]);
+        assert_eq!((rejects.waiting(), rejects.take().len(), rejects.waiting()), (7, 7, 0));
+    }
+
+    #[test]
+    fn what_the_decoder_dropped_is_said_with_an_example_and_has_no_letter() {
+        let mut rejects = Rejects::new(true);
+        let note = Note { lost: Lost::Value, record: 2, times: 5, reason: "a".to_owned(), example: "x".to_owned() };
+        rejects.note(&records(), &note, Now::default());
+        rejects.note(&records(), &note, Now::default());
+        let place = "t, partition 3, offset 2";
+        let first = (Lost::Value, "a".to_owned(), 5, line(place, 4, Some("x"), "a"));
+        assert_eq!(said(&mut rejects), [first, (Lost::Value, "a".to_owned(), 5, None)]);
+        assert_eq!(rejects.waiting(), 0);
+    }
+
+    #[test]
+    fn letters_are_kept_if_they_are_to_be() {
+        for keeps in [false, true] {
+            let mut rejects = Rejects::new(keeps);
+            rejects.record(&records(), 1, cause("a"), Now::default());
+            assert_eq!((rejects.keeps_letters(), rejects.waiting()), (keeps, usize::from(keeps)));
+        }
+    }
+
+    #[test]
+    fn reasons_past_the_most_share_one_and_those_that_are_known_keep_theirs() {
+        let (mut rejects, records) = (Rejects::new(false), records());
+        for reason in (0..MAX_REASONS + 3).chain([0]) {
+            rejects.record(&records, reason, cause(&reason.to_string()), Now::default());
+        }
+        let said = said(&mut rejects);
+        let mut expected: Vec<(String, usize)> = (0..MAX_REASONS).map(|reason| (reason.to_string(), 1)).collect();
+        expected.extend([(OTHERS.to_owned(), 3), ("0".to_owned(), 1)]);
+        assert_eq!(said.iter().map(|(_, reason, times, _)| (reason.clone(), *times)).collect::<Vec<_>>(), expected);
+        let shared = said[MAX_REASONS].3.as_ref().unwrap();
+        assert_eq!(shared.reason, MAX_REASONS.to_string(), "a line says the whole reason");
     }
 }

@@ -198,7 +198,9 @@ mod tests {
 
     use std::collections::BTreeMap;
 
+    use super::super::lane::tests as lane_tests;
     use super::*;
+    use crate::checkpoint::memory::MemoryStore;
     use crate::interval::Intervals;
 
     fn intervals(bounds: &BTreeMap<i32, (i64, i64)>) -> Intervals {
@@ -247,6 +249,129 @@ mod tests {
             }
             let is_ahead = |(p, (start, more)): (&i32, &(i64, i64))| there.get(p).is_some_and(|(s, m)| s + m > start + more);
             prop_assert_eq!(rows_ahead(&head, &written).is_empty(), !here.iter().any(is_ahead));
+        }
+    }
+
+    fn resumption(transaction: Option<&str>) -> Resumption {
+        Resumption {
+            pipeline: "p".to_owned(),
+            topic: "t".to_owned(),
+            sinks: vec!["db.s".to_owned()],
+            transaction: transaction.map(str::to_owned),
+            keeping: Keeping::default(),
+        }
+    }
+
+    fn written(bounds: &[(i32, (i64, i64))]) -> Written {
+        let intervals = intervals(&bounds.iter().copied().collect());
+        Written { intervals, retries: 1, retried: vec![LetterId::of_group("a")] }
+    }
+
+    fn head(bounds: &[(i32, (i64, i64))], form: Option<StateForm>) -> Checkpoint {
+        let intervals = intervals(&bounds.iter().copied().collect());
+        Checkpoint { topic: "t".to_owned(), intervals, form, commits: 1, ..Checkpoint::default() }
+    }
+
+    fn form(version: u32) -> StateForm {
+        StateForm { keys: vec![], version, columns: vec![], window: None }
+    }
+
+    #[test]
+    fn with_a_transaction_reading_goes_on_from_the_states_or_else_from_the_rows_and_without_one_from_the_checkpoint() {
+        let rows = written(&[(0, (0, 4))]);
+        let here = |form| Some(head(&[(0, (0, 7))], form));
+        assert_eq!(resumption(None).reconcile(here(None), &rows), here(None));
+        assert_eq!(resumption(None).reconcile(None, &rows), None);
+        let beside = resumption(Some("db"));
+        let states = Checkpoint { refreshing: true, ..head(&[(0, (0, 7))], Some(form(1))) };
+        assert_eq!(beside.reconcile(here(Some(form(1))), &rows), Some(states), "its rows lack some");
+        let from_rows = |commits| Checkpoint { retried: rows.retried.clone(), commits, ..head(&[(0, (0, 4))], None) };
+        assert_eq!(beside.reconcile(here(None), &rows), Some(from_rows(1)));
+        assert_eq!(beside.reconcile(None, &rows), Some(from_rows(0)));
+        assert_eq!(beside.reconcile(None, &Written::default()), None, "there is nothing at all");
+    }
+
+    #[test]
+    fn rows_of_which_a_fold_has_no_states_are_said_and_where_reading_began_is_none() {
+        let rows = written(&[(0, (3, 4)), (1, (2, 0))]);
+        let committed = head(&[], None);
+        let never = Checkpoint { commits: 0, ..committed.clone() };
+        let ends = Some(rows.intervals.ends());
+        assert_eq!(rows_without_states(None, &rows), ends);
+        assert_eq!(rows_without_states(Some(&never), &rows), ends);
+        assert_eq!(rows_without_states(Some(&committed), &rows), None);
+        assert_eq!(rows_without_states(None, &written(&[(0, (3, 0)), (1, (2, 0))])), None);
+    }
+
+    #[test]
+    fn stale_letters_are_those_taken_in_again_and_those_of_what_is_read_again_of_the_own_partitions() {
+        let retried = vec![LetterId::of_group("a")];
+        let head = Checkpoint { retried: retried.clone(), ..head(&[(0, (0, 7)), (1, (0, 9))], None) };
+        let expected = (retried.as_slice(), Ends::from([(Partition(1), Offset(9))]));
+        assert_eq!(stale_letters(&head, |partition| partition == Partition(1)), expected);
+    }
+
+    #[test]
+    fn a_fold_goes_on_with_its_states_and_neither_with_nor_without_those_of_another_kind_of_pipeline() {
+        assert_eq!(check_forms(None, &[]), Ok(()));
+        assert_eq!(check_forms(Some(&form(2)), &[form(2), form(1)]), Ok(()));
+        let other = StateForm { keys: vec![crate::schema::Field::new("k", crate::schema::Kind::Int64)], ..form(2) };
+        for (new, stored, says) in [
+            (Some(form(1)), vec![], "the pipeline now ends in an aggregator"),
+            (None, vec![form(1)], "the pipeline now has none"),
+            (Some(form(2)), vec![form(2), other], "doesn't fit the operator: its keys are"),
+        ] {
+            let misfit = check_forms(new.as_ref(), &stored).unwrap_err();
+            assert!(misfit.contains(says), "{misfit}");
+        }
+    }
+
+    /// The head that a run begins from, and whether it shows every group again.
+    fn resumed(head: Option<Checkpoint>, mut chain: Chain, operators: &str) -> (Checkpoint, bool) {
+        let store: Arc<dyn CheckpointStore> = Arc::new(MemoryStore::default());
+        let operators = Operators::from([("sum".to_owned(), operators.to_owned())]);
+        let positions = Ends::from([(Partition(0), Offset(9))]);
+        let beside = resumption(Some("db"));
+        let identity = Identity::read("topic=1");
+        let head = beside.resume(&store, head, &mut chain, operators, (positions, &identity)).unwrap();
+        (head, chain.fold().is_some_and(Fold::is_showing))
+    }
+
+    #[test]
+    fn a_run_begins_from_a_checkpoint_of_its_operators_sinks_form_and_topic_at_the_positions_of_its_source() {
+        for chain in [lane_tests::rows, lane_tests::sums] {
+            let (first, shows) = resumed(None, chain(), "1");
+            let form = chain().fold().map(|fold| fold.form().clone());
+            assert_eq!((first.topic.as_str(), &first.form, shows), ("t", &form, false));
+            assert_eq!((first.generation, first.commits, first.sinks.clone()), (1, 0, vec!["db.s".to_owned()]));
+            assert_eq!(
+                (first.transaction.as_deref(), Identity::of_source(&first)),
+                (Some("db"), Identity::read("topic=1"))
+            );
+            assert_eq!(first.intervals.ends(), Ends::from([(Partition(0), Offset(9))]));
+            // A mark, say, or what the database knows: nothing was stored.
+            let unknown = Checkpoint { form: None, ..first.clone() };
+            assert_eq!(resumed(Some(unknown), chain(), "1"), (first, false));
+        }
+    }
+
+    #[test]
+    fn every_group_is_shown_again_to_other_sinks_or_by_other_operators_or_if_that_was_not_done_and_else_none() {
+        let (first, _) = resumed(None, lane_tests::sums(), "1");
+        let stored = Checkpoint { commits: 3, ..first };
+        let mut elsewhere = stored.clone();
+        elsewhere.sinks = vec!["db.other".to_owned()];
+        let halfway = Checkpoint { refreshing: true, ..stored.clone() };
+        let never = Checkpoint { commits: 0, ..elsewhere.clone() };
+        for (head, operators, generation, shows) in [
+            (&stored, "1", 1, false),
+            (&stored, "2", 2, true),
+            (&elsewhere, "1", 1, true),
+            (&halfway, "1", 1, true),
+            (&never, "1", 1, false),
+        ] {
+            let (head, shown) = resumed(Some(head.clone()), lane_tests::sums(), operators);
+            assert_eq!((head.generation, shown), (generation, shows));
         }
     }
 }

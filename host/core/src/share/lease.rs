@@ -29,3 +29,17 @@ impl Lease {
         self.confirmed.is_some_and(|asked| now < asked + self.term)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_over_at_the_very_end_of_its_term() {
+        let millis = Duration::from_millis;
+        let mut lease = Lease::new(millis(200));
+        assert!(!lease.holds(millis(0)));
+        lease.confirm(millis(50));
+        assert_eq!([50, 149, 150].map(|now| lease.holds(millis(now))), [true, true, false]);
+    }
+}

@@ -212,3 +212,52 @@ fn a_host_that_is_given_a_part_at_first_is_not_alone() {
     part.counted(2);
     assert!(matches!(part.standing(), Standing::Has(share) if !share.alone));
 }
+
+#[test]
+fn whoever_saw_others_is_alone_no_more() {
+    let mut part = Part::new(Want::Whole);
+    part.given(partitions([0]));
+    assert!(part.is_alone());
+    part.saw_others();
+    part.counted(1);
+    assert!(!part.is_alone());
+    assert!(matches!(part.standing(), Standing::Has(share) if !share.alone));
+}
+
+#[test]
+fn partitions_are_to_be_counted_after_each_change_until_they_are() {
+    let mut part = Part::new(Want::Any);
+    assert!(!part.is_uncounted(), "nothing is given yet");
+    let changes: [fn(&mut Part); 3] = [
+        |part| part.given(partitions([0, 1])),
+        |part| part.gave_back(partitions([1])),
+        |part| part.given(partitions([])),
+    ];
+    for change in changes {
+        change(&mut part);
+        assert!(part.is_uncounted());
+        part.counted(2);
+        assert!(!part.is_uncounted());
+    }
+}
+
+#[test]
+fn only_whoever_has_the_share_of_an_epoch_may_run_on_it() {
+    let has = Standing::Has(Share { epoch: 2, partitions: partitions([0]), alone: true });
+    assert_eq!([1, 2, 3].map(|epoch| has.is_of(epoch)), [false, true, false]);
+    assert!(![Standing::Joining, Standing::GivingBack].iter().any(|standing| standing.is_of(2)));
+}
+
+#[test]
+fn a_partition_is_resumed_at_the_later_of_what_is_known() {
+    let at = |offset: Option<i64>| offset.map(Offset);
+    for (checkpoint, committed, expected) in [
+        (None, None, None),
+        (Some(3), None, Some(3)),
+        (None, Some(4), Some(4)),
+        (Some(3), Some(4), Some(4)),
+        (Some(5), Some(4), Some(5)),
+    ] {
+        assert_eq!(resume_at(at(checkpoint), at(committed)), at(expected));
+    }
+}

@@ -42,7 +42,11 @@ impl Sessions {
     /// The key has this session, which overlaps none that it has.
     pub fn open(&mut self, key: &[u8], session: Span) {
         match self.open.get_mut(key) {
-            Some(open) => open.insert(open.partition_point(|span| *span < session), session),
+            Some(open) => {
+                open.push(session);
+                // States are merged in this order, whenever each session was opened.
+                open.sort_unstable();
+            }
             None => drop(self.open.insert(key.into(), vec![session])),
         }
     }

@@ -353,3 +353,83 @@ fn a_size_that_is_no_whole_multiple_of_every_is_refused() {
         assert!(Window::hopping(length(size), length(every)).is_err(), "{size} {every}");
     }
 }
+
+#[test]
+fn a_row_counts_in_the_windows_that_are_open_is_late_for_the_others_and_at_fault_only_where_it_counts_in_none() {
+    let keep = |micros| Late::Update { keep_for: Duration::from_micros(micros) };
+    let hopping = Window::hopping(length(300), length(100)).unwrap();
+    let starts = |from: i64| vec![from, from + 100, from + 200];
+    // After a row at 1,050 the partition's moment is 1,000.
+    for (window, late, time, expected, is_late, at_fault) in [
+        (tumbling(100), Late::Drop, 1_000, vec![1_000], false, false),
+        (tumbling(100), Late::Reject, 1_000, vec![1_000], false, false),
+        (tumbling(100), Late::Drop, 999, vec![], true, false),
+        (tumbling(100), Late::Reject, 999, vec![], true, true),
+        (tumbling(100), keep(1), 999, vec![900], true, false),
+        (tumbling(100), keep(100), 899, vec![], true, true),
+        (tumbling(100), keep(101), 899, vec![800], true, false),
+        (hopping, Late::Reject, 1_000, starts(800), false, false),
+        (hopping, Late::Reject, 999, vec![800, 900], true, false),
+        (hopping, Late::Reject, 799, vec![], true, true),
+        (hopping, keep(100), 999, starts(700), true, false),
+        (Window::Session { gap: length(60) }, Late::Reject, 1_000, vec![1_000], false, false),
+        (Window::Session { gap: length(60) }, Late::Reject, 999, vec![], true, true),
+    ] {
+        let mut windows = Windows::new(options(window, late));
+        windows.watermark().see(Partition(0), 1_050);
+        let placed = windows.place([(Partition(0), Some(time))].into_iter());
+        let found: Vec<i64> = placed.spans.iter().map(|span| span.start).collect();
+        assert_eq!((found, placed.late), (expected, usize::from(is_late)), "{window:?} {late:?} {time}");
+        let fault = if at_fault { vec![(0, Unplaced::Late)] } else { vec![] };
+        assert_eq!((placed.unplaced, placed.rows.len()), (fault, placed.spans.len()), "{window:?} {late:?} {time}");
+    }
+}
+
+#[test]
+fn sessions_that_become_one_are_merged_the_earliest_first_in_whatever_order_they_were_opened() {
+    let span = |start, end| Span { start, end };
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let all = [span(0, 10), span(10, 20), span(30, 40)];
+        let mut sessions = Sessions::default();
+        order.iter().for_each(|place| sessions.open(b"k", all[*place]));
+        let joined = sessions.join(b"k", vec![span(5, 35)]);
+        assert_eq!((joined.sessions, joined.moves), (vec![span(0, 40)], all.map(|from| (from, span(0, 40))).to_vec()));
+    }
+}
+
+#[test]
+fn a_span_that_was_not_joined_is_a_session_of_its_own_also_right_after_another() {
+    let span = |start, end| Span { start, end };
+    let joined = Sessions::default().join(b"k", vec![span(0, 10), span(5, 15)]);
+    assert_eq!(
+        [span(3, 5), span(14, 20), span(15, 20)].map(|of| joined.session_of(of)),
+        [span(0, 15), span(0, 15), span(15, 20)]
+    );
+}
+
+#[test]
+fn a_length_is_at_least_a_microsecond_and_spans_are_shown_with_their_bounds() {
+    assert!(Length::try_from(0).is_err() && Length::try_from(Duration::from_nanos(999)).is_err());
+    for micros in [1, 7, i64::MAX] {
+        assert_eq!((length(micros).micros(), i64::from(length(micros))), (micros, micros));
+    }
+    assert_eq!(Span { start: 3, end: 7 }.to_string(), "[3, 7)");
+}
+
+proptest! {
+    #[test]
+    fn timers_are_due_from_their_end_on_the_earliest_first(
+        ends in prop::collection::vec((0i64..20, 0u8..5), 0..10), cancelled in 0usize..10, now in 0i64..20,
+    ) {
+        let mut timers = Timers::default();
+        ends.iter().for_each(|(end, what)| timers.set(*end, *what));
+        let mut expected: std::collections::BTreeSet<(i64, u8)> = ends.iter().copied().collect();
+        if let Some((end, what)) = ends.get(cancelled) {
+            timers.cancel(*end, *what);
+            expected.remove(&(*end, *what));
+        }
+        expected.retain(|(end, _)| *end <= now);
+        prop_assert_eq!(timers.is_due(now), !expected.is_empty());
+        prop_assert_eq!(timers.due(now).copied().collect::<Vec<_>>(), expected.into_iter().map(|(_, what)| what).collect::<Vec<_>>());
+    }
+}
