@@ -156,3 +156,26 @@ fn key_of<'a>(keys: &'a [u8], ends: &[usize], group: u32) -> &'a [u8] {
     let start = if group == 0 { 0 } else { ends[group - 1] };
     &keys[start..ends[group]]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn groups_that_are_all_forgotten_are_numbered_from_the_first_again() {
+        let mut groups = Groups::new(vec![Kind::Int64]);
+        let assigned = |groups: &mut Groups, numbers: Vec<i64>| {
+            let (rows, mut out) = (numbers.len(), Vec::new());
+            groups.assign(&[Arc::new(Int64Array::from(numbers))], rows, &mut out).unwrap();
+            out
+        };
+        assert_eq!(assigned(&mut groups, vec![5, 6, 5]), [0, 1, 0]);
+        groups.clear();
+        assert!(groups.is_empty());
+        assert_eq!(assigned(&mut groups, vec![6, 7]), [0, 1]);
+    }
+}

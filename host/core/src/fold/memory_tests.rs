@@ -119,6 +119,19 @@ proptest! {
 }
 
 #[test]
+fn a_quarter_that_may_leave_memory_is_worth_a_copy_of_the_others_and_less_is_not() {
+    for (committed, left) in [(24, 100), (25, 75)] {
+        let store = Arc::new(MemoryStore::default());
+        let mut fold = kept(&store, 1, None);
+        add(&mut fold, &groups(0..committed)).unwrap();
+        flush(&mut fold, &store, &mut Totals::new());
+        add(&mut fold, &groups(committed..100)).unwrap();
+        fold.evict();
+        assert_eq!(fold.size().0, left);
+    }
+}
+
+#[test]
 fn a_walk_shows_each_group_once_wherever_it_is_and_one_that_leaves_memory_meanwhile_again() {
     let many = WALK_GROUPS as i64 * 2 + 100;
     for evicts in [false, true] {

@@ -658,11 +658,10 @@ fn until(flusher: &mut Flusher, is: impl Fn(&FlusherEffect) -> bool) -> FlusherE
 
 #[test]
 fn what_has_no_answer_for_now_is_waited_for_unless_the_run_is_to_end() {
-    let is_commit = |effect: &FlusherEffect| matches!(effect, FlusherEffect::Commit(_));
-    let is_lease = |effect: &FlusherEffect| matches!(effect, FlusherEffect::AskLease);
-    let asks: [(&dyn Fn(&FlusherEffect) -> bool, FlushError); 2] = [
-        (&is_commit, FlushError::Store(StoreError::Unavailable("no".to_owned()))),
-        (&is_lease, FlushError::Unasked("no".to_owned())),
+    type Is = fn(&FlusherEffect) -> bool;
+    let asks: [(Is, FlushError); 2] = [
+        (|effect| matches!(effect, FlusherEffect::Commit(_)), StoreError::Unavailable("no".to_owned()).into()),
+        (|effect| matches!(effect, FlusherEffect::AskLease), FlushError::Unasked("no".to_owned())),
     ];
     for (is, error) in asks {
         let mut flusher = flusher(vec![form("s", None)], true);

@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Int64Array, StringArray};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chain::{Join, Step as ChainStep};
+use crate::chain::{FoldWindow, Join, Step as ChainStep};
 use crate::checkpoint::{Changes, CheckpointStore, Group};
 use crate::constraint::{Constraint, Constraints};
 use crate::decode::{AtFault, JsonOptions, Origin as From, SourceColumn};
@@ -18,6 +18,7 @@ use crate::interval::Interval;
 use crate::lookup::{Found, Lookup};
 use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
 use crate::schema::{Field, Kind};
+use crate::window::{Emit, Late, Length, Window, WindowOptions};
 
 /// A number that the table doesn't take, nor a larger one.
 const UNFIT: i64 = 1_000_000;
@@ -30,10 +31,11 @@ const P: Partition = Partition(0);
 /// A trial that tests don't outlast by chance.
 const LONG: Bounds = Bounds { time: Duration::from_secs(60), rows: 10_000 };
 
-/// Records of partition 0 that each hold a number. One below zero is no JSON.
+/// Records of partition 0 that each hold a number, which is their time too. One below zero is no JSON.
 struct Numbers {
     first: i64,
     texts: Vec<String>,
+    times: Vec<i64>,
     interval: [(Partition, Interval); 1],
 }
 
@@ -53,8 +55,8 @@ impl Records for Numbers {
     fn position(&self, i: usize) -> (Partition, Offset) {
         (P, Offset(self.first).advanced(i))
     }
-    fn timestamp(&self, _: usize) -> Option<i64> {
-        None
+    fn timestamp(&self, i: usize) -> Option<i64> {
+        Some(self.times[i])
     }
     fn intervals(&self) -> &[(Partition, Interval)] {
         &self.interval
@@ -66,9 +68,10 @@ fn text(number: i64) -> String {
 }
 
 fn numbers(first: i64, numbers: impl IntoIterator<Item = i64>) -> Box<dyn Records> {
-    let texts: Vec<String> = numbers.into_iter().map(text).collect();
+    let times: Vec<i64> = numbers.into_iter().collect();
+    let texts: Vec<String> = times.iter().copied().map(text).collect();
     let interval = Interval::new(Offset(first), Offset(first).advanced(texts.len())).unwrap();
-    Box::new(Numbers { first, texts, interval: [(P, interval)] })
+    Box::new(Numbers { first, texts, times, interval: [(P, interval)] })
 }
 
 fn letter(offset: i64, number: i64) -> DeadLetter {
@@ -207,13 +210,31 @@ fn looked_up(server: &Server) -> Chain {
     chain(vec![ChainStep::Lookup { key: 0, columns, join: Join::Left, lookup: Box::new(server.clone()) }])
 }
 
-/// A sum for each number, by an operator whose calls end early.
-fn interrupted(added: &Server, emitted: &Server) -> Chain {
+/// The operator of the sums, whose calls end early.
+fn sum(added: &Server, emitted: &Server) -> ChainStep {
     let transform = TransformPlan { reads: vec![], outputs: vec![("v".to_owned(), Origin::Input(0))] };
     let sum = vec![Field::new("sum", Kind::Int64)];
     let fold = FoldPlan { keys: vec![0], values: vec![0], state: sum.clone(), state_version: 1, outputs: sum };
     let operator = Sum { transform, fold, added: added.clone(), emitted: emitted.clone() };
-    chain(vec![ChainStep::Operator { name: "sum".to_owned(), instance: Box::new(operator) }])
+    ChainStep::Operator { name: "sum".to_owned(), instance: Box::new(operator) }
+}
+
+/// A sum for each number, by an operator whose calls end early.
+fn interrupted(added: &Server, emitted: &Server) -> Chain {
+    chain(vec![sum(added, emitted)])
+}
+
+/// A sum for each number and each 100 µs of the records' times, written once they are over.
+fn windows() -> Chain {
+    let column = |name: &str, kind, origin| SourceColumn { field: Field::new(name, kind), origin };
+    let columns =
+        [column("v", Kind::Int64, From::Field("v".to_owned())), column("t", Kind::Timestamp, From::Timestamp)];
+    let window = Window::Tumbling { size: Length::try_from(100).unwrap() };
+    let (lateness, idle_after) = (Duration::ZERO, Duration::from_secs(2));
+    let options = WindowOptions { window, lateness, idle_after, emit: Emit::Closed, late: Late::Drop };
+    let window = FoldWindow { time: "t".to_owned(), options };
+    let steps = vec![sum(&Server::well(), &Server::well())];
+    Chain::windowed(&columns, JsonOptions::default(), steps, Some(&window)).unwrap()
 }
 
 /// A sum for each number.
@@ -879,5 +900,44 @@ fn a_letter_names_the_operator_that_refused_its_record_also_where_that_is_on_tri
         take(&mut lane, numbers(2 * id as i64, [1, REFUSED]));
         assert_eq!(operators(&mut lane, clock + 1_000), [], "letters of a trial go with the first flush after it");
         assert_eq!(operators(&mut lane, clock + 100_000), [Some(id.to_string())]);
+    }
+}
+
+#[test]
+fn rows_that_come_after_their_windows_are_said_and_nothing_of_none() {
+    let mut lane = begun(windows(), SETTINGS);
+    let late = |lane: &mut Lane| -> Vec<usize> {
+        next(lane, 0, Place::Taken);
+        let late = |report| if let Report::Late(rows) = report { Some(rows) } else { None };
+        lane.reports().into_iter().filter_map(late).collect()
+    };
+    take(&mut lane, numbers(0, [10, 20, 1_000]));
+    assert_eq!(late(&mut lane), [0; 0]);
+    take(&mut lane, numbers(3, [30, 1_010, 40]));
+    assert_eq!(late(&mut lane), [2]);
+}
+
+#[test]
+fn windows_end_without_a_partition_that_has_had_nothing_to_read_for_long_enough_and_only_without_such_a_one() {
+    const SILENT: Partition = Partition(1);
+    for (end, closes) in [(Offset(0), true), (Offset(1), false)] {
+        let mut chain = windows();
+        chain.fold_mut().and_then(Fold::windows).unwrap().watermark().expect(SILENT);
+        let mut lane = begun(chain, SETTINGS);
+        take(&mut lane, numbers(0, [10, 250]));
+        let mut rows = Vec::new();
+        for millis in (0..5_000).step_by(500) {
+            match lane.next_effect(now(millis), Place::Free) {
+                LaneEffect::AskEnds => {
+                    lane.on(LaneEvent::Ends(Ok(Ends::from([(P, Offset(2)), (SILENT, end)]))), now(millis))
+                }
+                LaneEffect::HandOver(handover) if handover.flush.rows() > 0 => {
+                    rows.push((millis, handover.flush.rows()))
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(rows.len(), usize::from(closes), "{rows:?}");
+        assert!(rows.iter().all(|(millis, rows)| *millis >= 2_000 && *rows == 1), "{rows:?}");
     }
 }

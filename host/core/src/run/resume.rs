@@ -92,7 +92,7 @@ impl Resumption {
         // Nothing was stored, even if the database says where reading begins.
         let empty = head.as_ref().is_none_or(|head| head.commits == 0);
         let form = chain.fold().map(|fold| fold.form().clone());
-        let first = || Checkpoint { topic: self.topic.clone(), form: form.clone(), ..Checkpoint::default() };
+        let first = || Checkpoint { topic: self.topic.clone(), ..Checkpoint::default() };
         let mut head = head.unwrap_or_else(first);
         if empty {
             head.form.clone_from(&form);

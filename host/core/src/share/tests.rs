@@ -261,3 +261,11 @@ fn a_partition_is_resumed_at_the_later_of_what_is_known() {
         assert_eq!(resume_at(at(checkpoint), at(committed)), at(expected));
     }
 }
+
+#[test]
+fn of_several_hosts_the_first_by_name_stays() {
+    let peer = |client: &str| Peer { client: client.to_owned(), shown: String::new(), keeps_rule: true };
+    let peers = ["b", "a", "c"].map(peer);
+    let verdicts = ["a", "b", "c"].map(|me| verdict(me, &peers));
+    assert_eq!(verdicts, [Verdict::Stay, Verdict::Leave, Verdict::Leave]);
+}
