@@ -11,6 +11,7 @@ use super::*;
 use crate::chain::{FoldWindow, Join, Step as ChainStep};
 use crate::checkpoint::{Changes, CheckpointStore, Group};
 use crate::constraint::{Constraint, Constraints};
+use crate::dead_letter::MAX_HELD;
 use crate::decode::{AtFault, JsonOptions, Origin as From, SourceColumn};
 use crate::deploy::{Bounds, Operators};
 use crate::fold::{Backing, Keeping};
@@ -940,4 +941,39 @@ fn windows_end_without_a_partition_that_has_had_nothing_to_read_for_long_enough_
         assert_eq!(rows.len(), usize::from(closes), "{rows:?}");
         assert!(rows.iter().all(|(millis, rows)| *millis >= 2_000 && *rows == 1), "{rows:?}");
     }
+}
+
+#[test]
+fn a_lane_without_room_hands_over_what_waits_also_while_rows_are_ahead_or_it_would_stand_still() {
+    let ahead = Ends::from([(P, Offset(100))]);
+    for (memory, hands_over) in [(1, true), (usize::MAX, false)] {
+        let progress = Progress::from(Checkpoint::default(), ahead.clone(), None);
+        let chain = stored(&Server::well(), memory);
+        let mut lane = Lane::new(chain, progress, SETTINGS, Interrupt::default());
+        take(&mut lane, numbers(0, 0..4));
+        let effect = next(&mut lane, 0, Place::Free);
+        assert_eq!(matches!(effect, LaneEffect::HandOver(_)), hands_over, "else the states catch up first");
+    }
+}
+
+#[test]
+fn a_trial_without_room_for_a_letter_more_is_passed_once_all_that_was_handed_over_is_committed_and_there_is_a_place() {
+    let many = LaneSettings { batch_rows: MAX_HELD, ..SETTINGS };
+    let mut lane = begun(rows(), many);
+    // Whatever runs, no record is good: the trial doesn't fail by that.
+    take(&mut lane, numbers(0, [-1; 2_000]));
+    assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).flush.letters.len(), 2_000);
+    lane.on(swap(1, rows(), Bounds { rows: u64::MAX, ..LONG }), now(0));
+    assert_eq!(handed_over(next(&mut lane, 0, Place::Free)).cut_over, Some(1));
+    take(&mut lane, numbers(2_000, [-1; MAX_HELD]));
+    for place in [Place::Taken, Place::Free] {
+        assert!(matches!(next(&mut lane, 0, place), LaneEffect::Listen(_)), "there is no room");
+        assert!(lane.is_on_trial(), "what was handed over isn't committed");
+    }
+    lane.on(LaneEvent::Committed(lane.head().commits), now(0));
+    assert!(matches!(next(&mut lane, 0, Place::Taken), LaneEffect::Listen(_)));
+    assert!(lane.is_on_trial(), "there is no place");
+    let flush = handed_over(next(&mut lane, 0, Place::Free)).flush;
+    assert!(!lane.is_on_trial() && flush.durable);
+    assert_eq!(flush.letters.len(), MAX_HELD);
 }
