@@ -413,7 +413,9 @@ proptest! {
     }
 
     #[test]
-    fn it_says_how_many_rows_and_letters_it_wrote_and_nothing_of_none(shape in shape(), aways in prop::collection::vec(any::<bool>(), 0..40)) {
+    fn it_says_how_many_rows_and_letters_it_wrote_and_nothing_of_none(
+        shape in shape(), aways in prop::collection::vec(any::<bool>(), 0..40),
+    ) {
         let lucks = aways.into_iter().map(|away| if away { Luck::Away } else { Luck::Well }).collect();
         let trace = drive(&shape, then_well(lucks));
         let (mut rows, mut letters) = (0, 0);

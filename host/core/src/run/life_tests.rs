@@ -379,7 +379,10 @@ fn an_operator_that_takes_long_to_be_looked_at_is_said_after_a_second_and_no_mor
     assert_eq!(host.state(), None);
     host.on(LifeEvent::Waited);
     assert_eq!(host.until_wait().at_most, None);
-    assert_eq!(host.state(), Some((PipelineState::Waiting, Some("operator `sum` is being read and compiled".to_owned()))));
+    assert_eq!(
+        host.state(),
+        Some((PipelineState::Waiting, Some("operator `sum` is being read and compiled".to_owned())))
+    );
     host.on(LifeEvent::Came);
     assert_eq!(host.state(), Some((PipelineState::Waiting, None)));
     host.until_run();

@@ -28,7 +28,9 @@ impl PipelineState {
         match self {
             PipelineState::Waiting => has_reason,
             PipelineState::Holding => true,
-            PipelineState::Running | PipelineState::Stopped | PipelineState::Disabled | PipelineState::Finished => false,
+            PipelineState::Running | PipelineState::Stopped | PipelineState::Disabled | PipelineState::Finished => {
+                false
+            }
         }
     }
 }
