@@ -267,26 +267,4 @@ mod tests {
         store.reset("p").unwrap();
         assert_eq!((store.pipelines().unwrap(), store.head("p").unwrap()), (vec!["q".to_owned()], None));
     }
-
-    #[test]
-    fn what_begins_anew_is_a_mark_without_groups_that_knows_the_source_and_is_no_checkpoint() {
-        let store = memory::MemoryStore::default();
-        assert!(!Checkpoint::default().is_mark());
-        let mut head = Checkpoint { topic: "t".to_owned(), commits: 3, ..Checkpoint::default() };
-        let identity = Identity::read("topic=1");
-        identity.keep_in(&mut head);
-        let mut changes = Changes::default();
-        changes.push(b"key", Some(b"state"));
-        store.commit("p", &head, &changes).unwrap();
-        store.commit("q", &head, &changes).unwrap();
-        begin_anew(&store, "p").unwrap();
-        let mark = store.head("p").unwrap().unwrap();
-        assert!(mark.is_mark() && mark.commits == 0 && !head.is_mark());
-        assert_eq!(Identity::of_source(&mark), identity);
-        let groups = |pipeline| store.scan(pipeline, None, 10).unwrap().len();
-        assert_eq!((groups("p"), groups("q")), (0, 1), "others stay");
-        assert_eq!(store.pipelines().unwrap(), ["p", "q"]);
-        store.reset("p").unwrap();
-        assert_eq!((store.pipelines().unwrap(), store.head("p").unwrap()), (vec!["q".to_owned()], None));
-    }
 }
