@@ -49,7 +49,8 @@ struct Host {
 impl Host {
     fn new(backfill: Option<Duration>) -> Host {
         let life = Life::new(LifeSettings { backfill, seed: 7 });
-        Host { life, now: Now::default(), newest: 1, good: Some((1, version(1))), place: 0, reports: Vec::new() }
+        let now = Now { since: Duration::from_secs(3_600), micros: 0 };
+        Host { life, now, newest: 1, good: Some((1, version(1))), place: 0, reports: Vec::new() }
     }
 
     /// A host that runs for ever, with a run open.
@@ -709,10 +710,10 @@ proptest! {
     ) {
         let mut host = Host::new(backfill);
         walk(&mut host, &before, |_, _| {});
+        host.on(LifeEvent::Died(reason()));
         if matches!(host.life.next_effect(), LifeEffect::End(_)) {
             return Ok(());
         }
-        host.on(LifeEvent::Died(reason()));
         prop_assert!(host.life.rollout.is_closed());
         let (mut ended, mut before_that) = (false, false);
         walk(&mut host, &after, |effect, event| {
