@@ -470,6 +470,49 @@ fn every_fault_of_a_backfill_ends_it_and_says_why() {
 }
 
 #[test]
+fn a_run_that_can_not_begin_waits_as_long_as_any_other_fault() {
+    // Others would follow operators that can't be opened.
+    for newest in [1, 2] {
+        let mut host = Host::new(None);
+        host.newest = newest;
+        let seconds = [(); 3].map(|()| {
+            host.until_open();
+            // Of a run that has not begun, the rollout isn't told.
+            host.life.on(LifeEvent::Opened, host.now);
+            host.on(LifeEvent::NotBegun("no thread for the lane".to_owned()));
+            host.until_wait().at_most.unwrap().as_secs()
+        });
+        assert_eq!(seconds, [1, 2, 4]);
+    }
+}
+
+#[test]
+fn a_history_that_can_not_be_read_any_more_waits_as_long_as_any_other_fault() {
+    let mut host = Host::new(None);
+    host.until_open();
+    host.on(LifeEvent::NotOpened(Trouble::Away(reason())));
+    let seconds = [(); 3].map(|()| {
+        host.until(|effect| *effect == LifeEffect::Look);
+        host.on(LifeEvent::Looked(Err(Trouble::wrong("damaged"))));
+        host.until_wait().at_most.unwrap().as_secs()
+    });
+    assert_eq!(seconds, [1, 2, 4]);
+}
+
+#[test]
+fn a_backfill_that_gives_up_tries_no_other_operators() {
+    for trouble in [Trouble::Held(reason()), Trouble::Away(reason())] {
+        let mut host = Host::new(Some(Duration::ZERO));
+        host.newest = 2;
+        host.until_open();
+        host.on(LifeEvent::NotOpened(trouble.clone()));
+        let performed = host.until(|effect| matches!(effect, LifeEffect::End(_)));
+        assert!(!performed.iter().any(opens), "{trouble}: {performed:?}");
+        assert!(matches!(host.until_end(), Ended::Fault(_)), "{trouble}");
+    }
+}
+
+#[test]
 fn other_hosts_are_waited_for_without_an_end_and_without_a_wait_that_grows() {
     let mut host = Host::new(None);
     for _ in 0..5 {
