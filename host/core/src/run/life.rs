@@ -159,7 +159,7 @@ impl Life {
         match (phase, event) {
             (Phase::Looks, LifeEvent::Looked(answer)) => self.on_looked(answer, now),
             (Phase::Opens(_), LifeEvent::Opened) => {
-                self.moved = false;
+                (self.moved, self.begins_anew) = (false, false);
                 self.patience.is_in(State::Running, false, now.since);
                 Phase::Runs
             }

@@ -599,6 +599,21 @@ fn states_are_forgotten_once_the_run_that_refused_others_has_ended_well_and_anot
 }
 
 #[test]
+fn states_are_forgotten_by_no_later_run_than_the_one_that_refused_others() {
+    for end in [End::Moved(reason()), End::Replaced(reason())] {
+        let mut host = Host::running();
+        host.on(LifeEvent::StatesRefused);
+        host.ends(end.clone());
+        // By now those that refused them may be gone.
+        host.until_run();
+        host.on(LifeEvent::Ending);
+        host.ends(End::Done);
+        let performed = host.until(|effect| matches!(effect, LifeEffect::End(_)));
+        assert!(!performed.contains(&LifeEffect::Forget), "{end:?}: {performed:?}");
+    }
+}
+
+#[test]
 fn states_that_can_not_be_forgotten_stop_the_pipeline() {
     let mut host = Host::running();
     host.on(LifeEvent::StatesRefused);
