@@ -68,6 +68,8 @@ pub struct Life {
     moved: bool,
     /// The states are to be forgotten, since the newest operators can't go on with them.
     begins_anew: bool,
+    /// The run that has ended is to be followed by one of the checkpoint's operators.
+    rolled_back: bool,
     /// All groups are to be written again.
     resync: bool,
     /// The run of whoever died may still write.
@@ -89,6 +91,7 @@ impl Life {
             stopped: None,
             moved: false,
             begins_anew: false,
+            rolled_back: false,
             resync: false,
             orphaned: false,
             ending: false,
@@ -156,7 +159,7 @@ impl Life {
         match (phase, event) {
             (Phase::Looks, LifeEvent::Looked(answer)) => self.on_looked(answer, now),
             (Phase::Opens(_), LifeEvent::Opened) => {
-                self.moved = false;
+                (self.moved, self.begins_anew) = (false, false);
                 self.patience.is_in(PipelineState::Running, false, now.since);
                 Phase::Runs
             }

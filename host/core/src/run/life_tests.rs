@@ -49,7 +49,8 @@ struct Host {
 impl Host {
     fn new(backfill: Option<Duration>) -> Host {
         let life = Life::new(LifeSettings { backfill, seed: 7 });
-        Host { life, now: Now::default(), newest: 1, good: Some((1, version(1))), place: 0, reports: Vec::new() }
+        let now = Now { since: Duration::from_secs(3_600), micros: 0 };
+        Host { life, now, newest: 1, good: Some((1, version(1))), place: 0, reports: Vec::new() }
     }
 
     /// A host that runs for ever, with a run open.
@@ -472,6 +473,49 @@ fn every_fault_of_a_backfill_ends_it_and_says_why() {
 }
 
 #[test]
+fn a_run_that_can_not_begin_waits_as_long_as_any_other_fault() {
+    // Others would follow operators that can't be opened.
+    for newest in [1, 2] {
+        let mut host = Host::new(None);
+        host.newest = newest;
+        let seconds = [(); 3].map(|()| {
+            host.until_open();
+            // Of a run that has not begun, the rollout isn't told.
+            host.life.on(LifeEvent::Opened, host.now);
+            host.on(LifeEvent::NotBegun("no thread for the lane".to_owned()));
+            host.until_wait().at_most.unwrap().as_secs()
+        });
+        assert_eq!(seconds, [1, 2, 4]);
+    }
+}
+
+#[test]
+fn a_history_that_can_not_be_read_any_more_waits_as_long_as_any_other_fault() {
+    let mut host = Host::new(None);
+    host.until_open();
+    host.on(LifeEvent::NotOpened(Trouble::Away(reason())));
+    let seconds = [(); 3].map(|()| {
+        host.until(|effect| *effect == LifeEffect::Look);
+        host.on(LifeEvent::Looked(Err(Trouble::wrong("damaged"))));
+        host.until_wait().at_most.unwrap().as_secs()
+    });
+    assert_eq!(seconds, [1, 2, 4]);
+}
+
+#[test]
+fn a_backfill_that_gives_up_tries_no_other_operators() {
+    for trouble in [Trouble::Held(reason()), Trouble::Away(reason())] {
+        let mut host = Host::new(Some(Duration::ZERO));
+        host.newest = 2;
+        host.until_open();
+        host.on(LifeEvent::NotOpened(trouble.clone()));
+        let performed = host.until(|effect| matches!(effect, LifeEffect::End(_)));
+        assert!(!performed.iter().any(opens), "{trouble}: {performed:?}");
+        assert!(matches!(host.until_end(), Ended::Fault(_)), "{trouble}");
+    }
+}
+
+#[test]
 fn other_hosts_are_waited_for_without_an_end_and_without_a_wait_that_grows() {
     let mut host = Host::new(None);
     for _ in 0..5 {
@@ -555,6 +599,21 @@ fn states_are_forgotten_once_the_run_that_refused_others_has_ended_well_and_anot
     assert_eq!(performed.last(), Some(&LifeEffect::Open(version(2))));
     host.ends(End::Done);
     assert_eq!(host.until_end(), Ended::Well, "once");
+}
+
+#[test]
+fn states_are_forgotten_by_no_later_run_than_the_one_that_refused_others() {
+    for end in [End::Moved(reason()), End::Replaced(reason())] {
+        let mut host = Host::running();
+        host.on(LifeEvent::StatesRefused);
+        host.ends(end.clone());
+        // By now those that refused them may be gone.
+        host.until_run();
+        host.on(LifeEvent::Ending);
+        host.ends(End::Done);
+        let performed = host.until(|effect| matches!(effect, LifeEffect::End(_)));
+        assert!(!performed.contains(&LifeEffect::Forget), "{end:?}: {performed:?}");
+    }
 }
 
 #[test]
@@ -712,10 +771,10 @@ proptest! {
     ) {
         let mut host = Host::new(backfill);
         walk(&mut host, &before, |_, _| {});
+        host.on(LifeEvent::Died(reason()));
         if matches!(host.life.next_effect(), LifeEffect::End(_)) {
             return Ok(());
         }
-        host.on(LifeEvent::Died(reason()));
         prop_assert!(host.life.rollout.is_closed());
         let (mut ended, mut before_that) = (false, false);
         walk(&mut host, &after, |effect, event| {

@@ -29,7 +29,9 @@ impl Life {
         }
         let how = end.fault().map_or(Ok(()), |reason| Err(reason.to_owned()));
         let rolled_back = self.rollout.on(deploy::Event::Ended(how), now.micros);
-        let end = reason_of_roll_back(&rolled_back).map_or(end, End::Fault);
+        let why = reason_of_roll_back(&rolled_back);
+        self.rolled_back = why.is_some() && self.rollout.opening().is_some();
+        let end = why.map_or(end, End::Fault);
         effects.extend(rolled_back);
         let forgets = self.begins_anew && end == End::Done;
         let end = if forgets { End::Fault("it begins anew".to_owned()) } else { end };
@@ -90,9 +92,10 @@ impl Life {
         }
     }
 
-    /// Says whether a run that has ended is followed by another at once.
+    /// Says whether a run that has ended is followed by another at once. What could not be opened, or begun, isn't: also if the same is to
+    /// be opened next, it would fail again.
     pub(super) fn goes_on(&mut self) -> bool {
-        std::mem::take(&mut self.begins_anew) || self.rollout.opening().is_some()
+        std::mem::take(&mut self.begins_anew) || self.rolled_back
     }
 
     /// Nothing runs for a while. What is mended meanwhile heals by itself, wherever it was found: the checkpoint is where all of it

@@ -11,6 +11,7 @@ impl Life {
     /// Opens a run, which no try has failed to do.
     pub(super) fn opens_anew(&mut self) -> Phase {
         self.backoff.answered();
+        self.rolled_back = false;
         if self.orphaned { Phase::OldRun } else { Phase::Looks }
     }
 
