@@ -2,13 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod mysql_server;
-mod proxy;
 mod rows;
 
 use std::path::PathBuf;
 use std::task::Poll;
 
-use proxy::{Cut, Proxy};
 use rows::{fields, ints, rows, target};
 use sluice_connectors::mysql::MysqlConnection;
 use sluice_connectors::sink::{Rows, SinkError};
@@ -17,6 +15,7 @@ use sluice_connectors::transaction::{Ledger, Transaction, TransactionSink, Writt
 use sluice_core::dead_letter::{DeadLetter, LetterId};
 use sluice_core::rejected::Stage;
 use sluice_core::{Field, Interval, Kind, Offset, Partition};
+use sluice_testing::proxy::{Cut, Proxy, authority};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 /// A database, and tables in it that are this test's own.
@@ -292,7 +291,7 @@ async fn a_commit_that_nobody_knows_the_outcome_of_is_made_once() {
     let database = Database::mysql().await;
     forget(&database).await;
     drop(database.open("before").await);
-    let proxy = Proxy::before(&proxy::authority(&mysql_server::url()), |commit| match commit % 5 {
+    let proxy = Proxy::before(&authority(&mysql_server::url()), |commit| match commit % 5 {
         1 | 3 => Some(Cut::Answer),
         4 => Some(Cut::Request),
         _ => None,

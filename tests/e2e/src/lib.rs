@@ -27,18 +27,18 @@ mod storm;
 mod tables;
 mod volume;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use apart::{Apart, await_rows_of_either, await_sums};
 pub use corpus::{Corpus, ENTRIES, GIFTS};
 pub use gate::Gate;
-pub use guest::{digest, guest, rebuilt, zoo_guest};
+pub use guest::{assembled, digest, guest, rebuilt, zoo_guest};
 pub use host::{Finished, Host, Pipeline, Status, compile, sluice, sluice_command};
 pub use kafka::Topic;
 pub use oracle::{Kind, METRICS, Metric, Rows, WINDOWED, expected, expected_of, metric, ordered};
 pub use outage::{Leave, Outage, Server, start_servers};
 pub use site::{Seat, Site, World};
+pub use sluice_testing::root;
 pub use storm::{storm, swap_storm};
 pub use tables::{Held, Tables};
 pub use volume::Volume;
@@ -46,14 +46,6 @@ pub use volume::Volume;
 /// How long anything may take that ought to happen soon. Generous: a busy machine is no failure, and what doesn't happen at all
 /// may take its time to say so.
 pub const PATIENCE: Duration = Duration::from_secs(180);
-
-/// The repository's root, found from where the process is: a path known at compile time would be another clone's, where two
-/// share a cache of build output.
-pub fn root() -> PathBuf {
-    let here = std::env::current_dir().expect("a current directory");
-    let root = here.ancestors().find(|directory| directory.join("rust-toolchain.toml").exists());
-    root.expect("it runs in the repository").to_owned()
-}
 
 /// The address of a server, from an environment variable that `make test` sets.
 pub fn server(variable: &str) -> String {

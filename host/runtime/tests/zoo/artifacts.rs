@@ -1,9 +1,13 @@
 //! Files that are no operator of this host, and what is said of them.
 
 use sluice_runtime::{ArtifactError, ComponentizeError, Digest, MAX_ARTIFACT_BYTES, World, componentize, inspect};
+use sluice_testing::components;
 
-use crate::components::{self, assembled};
-use crate::guests::{AGGREGATOR, RUNTIME, TRANSFORMER, module};
+use crate::guests::{AGGREGATOR, RUNTIME, TRANSFORMER, guest};
+
+fn assembled(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
 
 #[track_caller]
 fn refusal(bytes: &[u8]) -> ArtifactError {
@@ -12,7 +16,7 @@ fn refusal(bytes: &[u8]) -> ArtifactError {
 
 #[test]
 fn an_operator_knows_its_world_its_size_and_its_digest() {
-    let bytes = componentize(&module("guest_transformer")).unwrap();
+    let bytes = guest("transformer").component;
     assert_eq!((TRANSFORMER.world(), AGGREGATOR.world()), (World::Transformer, World::Aggregator));
     assert_eq!((TRANSFORMER.size(), TRANSFORMER.digest()), (bytes.len(), Digest::of(&bytes)));
 }
@@ -41,7 +45,7 @@ fn a_file_of_another_format_is_refused() {
 
 #[test]
 fn a_file_cut_off_anywhere_is_refused() {
-    let whole = componentize(&module("guest_transformer")).unwrap();
+    let whole = guest("transformer").component;
     for end in (0..whole.len()).step_by(251) {
         let error = refusal(&whole[..end]);
         let expected = matches!(
@@ -58,7 +62,7 @@ fn a_file_cut_off_anywhere_is_refused() {
 
 #[test]
 fn a_damaged_file_never_panics() {
-    let whole = componentize(&module("guest_transformer")).unwrap();
+    let whole = guest("transformer").component;
     for (count, at) in (8..whole.len()).step_by(61).enumerate() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0xff;
@@ -72,7 +76,7 @@ fn a_damaged_file_never_panics() {
 
 #[test]
 fn a_core_module_is_refused_with_the_way_to_a_component() {
-    let error = refusal(&module("guest_transformer"));
+    let error = refusal(&guest("transformer").module);
     assert_eq!(error, ArtifactError::CoreModule);
     assert!(error.to_string().contains("sluice componentize"), "{error}");
 }
@@ -135,7 +139,7 @@ fn a_component_that_traps_spins_or_hoards_when_it_starts_is_refused() {
 
 #[test]
 fn a_component_comes_back_from_componentize_as_it_is() {
-    let component = componentize(&module("guest_aggregator")).unwrap();
+    let component = guest("aggregator").component;
     assert_eq!(componentize(&component).unwrap(), component);
 }
 
@@ -153,7 +157,7 @@ fn what_is_no_module_can_not_become_a_component() {
 
 #[test]
 fn an_operator_is_described_with_its_world_and_its_toolchain() {
-    let bytes = componentize(&module("guest_aggregator")).unwrap();
+    let bytes = guest("aggregator").component;
     let described = inspect::describe(&bytes).unwrap();
     assert_eq!(described.world, Some(World::Aggregator));
     assert_eq!(described.sha256, AGGREGATOR.digest());
@@ -170,6 +174,6 @@ fn a_file_that_would_be_refused_is_described_all_the_same() {
     let described = inspect::describe(&assembled(components::WASI)).unwrap();
     assert_eq!((described.world, described.component), (None, true));
     assert_eq!((described.imports.len(), described.foreign_imports.len()), (4, 3));
-    let module = inspect::describe(&module("guest_transformer")).unwrap();
+    let module = inspect::describe(&guest("transformer").module).unwrap();
     assert!(!module.component && module.exports.contains(&"memory".to_owned()), "{module:?}");
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use sluice_core::operator::Operator;
 use sluice_runtime::{
     ArtifactError, CompileHelper, CompileLimits, Limits, Runtime, RuntimeConfig, RuntimeError, compile_within,
-    componentize,
 };
 
-use crate::guests::{columns, config, fields, module, rows};
+use crate::guests::{columns, config, fields, guest, rows};
 
 fn runtime(directory: &std::path::Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(RuntimeConfig { cache_dir: Some(directory.to_owned()), ..RuntimeConfig::default() })
@@ -19,7 +18,7 @@ fn runtime(directory: &std::path::Path) -> Result<Runtime, RuntimeError> {
 fn a_second_start_takes_the_code_from_the_cache_and_it_runs() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().join("not/yet/there");
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     let cold = runtime(&directory).unwrap();
     cold.compile(&component).unwrap();
     assert_eq!(cold.cache_hits(), 0);
@@ -33,7 +32,7 @@ fn a_second_start_takes_the_code_from_the_cache_and_it_runs() {
 #[test]
 fn a_cache_that_is_damaged_is_compiled_over() {
     let directory = tempfile::tempdir().unwrap();
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     runtime(directory.path()).unwrap().compile(&component).unwrap();
     overwrite_all(directory.path());
     let again = runtime(directory.path()).unwrap();
@@ -52,7 +51,7 @@ fn overwrite_all(directory: &std::path::Path) {
 #[test]
 fn compiled_code_with_a_changed_byte_is_never_run() {
     let directory = tempfile::tempdir().unwrap();
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     runtime(directory.path()).unwrap().compile(&component).unwrap();
     let native = directory.path().join("native");
     let file = std::fs::read_dir(&native).unwrap().next().unwrap().unwrap().path();
@@ -76,7 +75,7 @@ fn compiled_code_with_a_changed_byte_is_never_run() {
 #[test]
 fn code_of_another_artifact_under_an_artifacts_name_is_not_run() {
     let directory = tempfile::tempdir().unwrap();
-    let components = ["guest_transformer", "guest_aggregator"].map(|name| componentize(&module(name)).unwrap());
+    let components = ["transformer", "aggregator"].map(|name| guest(name).component);
     let host = runtime(directory.path()).unwrap();
     components.iter().for_each(|component| drop(host.compile(component).unwrap()));
     let native = directory.path().join("native");
@@ -106,7 +105,7 @@ fn helped(directory: &std::path::Path, script: &str, time: Duration) -> Runtime 
 
 #[test]
 fn what_becomes_of_a_helper_is_said_of_the_artifact() {
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     let answer = |script: &str, time| {
         let directory = tempfile::tempdir().unwrap();
         helped(directory.path(), script, time).compile(&component).unwrap_err()
@@ -130,7 +129,7 @@ fn what_becomes_of_a_helper_is_said_of_the_artifact() {
 #[test]
 fn an_artifact_that_was_compiled_within_its_limits_needs_no_helper_again() {
     let directory = tempfile::tempdir().unwrap();
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     let runs = directory.path().join("runs");
     let script = format!("cat > /dev/null; echo once >> {}", runs.display());
     for _ in 0..2 {
@@ -142,7 +141,7 @@ fn an_artifact_that_was_compiled_within_its_limits_needs_no_helper_again() {
 #[test]
 fn bytes_that_the_compiler_was_given_up_over_are_refused_at_once_until_something_is_other() {
     let directory = tempfile::tempdir().unwrap();
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     let runs = directory.path().join("runs");
     let compile = |how: &str, time| {
         let script = format!("cat > /dev/null; echo -n . >> {}; {how}", runs.display());
@@ -171,7 +170,7 @@ fn bytes_that_the_compiler_was_given_up_over_are_refused_at_once_until_something
 #[test]
 fn the_same_bytes_are_compiled_once_however_many_ask_and_few_are_compiled_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     let place = directory.path().display();
     // Each is a file while it runs, and says how many there were.
     let script = format!(
@@ -201,7 +200,7 @@ fn the_same_bytes_are_compiled_once_however_many_ask_and_few_are_compiled_at_a_t
 #[test]
 fn a_helper_leaves_its_code_where_the_host_finds_it() {
     let directory = tempfile::tempdir().unwrap();
-    let component = componentize(&module("guest_transformer")).unwrap();
+    let component = guest("transformer").component;
     // This very process is the helper here, and stays limited: to more than the tests take.
     let limits = CompileLimits { time: Duration::from_secs(3_600), memory: 1 << 40 };
     compile_within(directory.path(), limits, component.as_slice()).unwrap();

@@ -1,69 +1,41 @@
 //! The guests of `tests/guests`, built once, and what tests open them with.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use sluice_core::operator::{Columns, Operator, OperatorError, Produced};
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, Instance, Limits, OpenError, Runtime, RuntimeConfig, componentize};
+use sluice_testing::{Guest, behaviours};
 
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new(RuntimeConfig::default()).unwrap());
 
-static MODULES: LazyLock<PathBuf> = LazyLock::new(build);
-
 /// The transformer that does what its configuration says.
-pub static TRANSFORMER: LazyLock<Artifact> = LazyLock::new(|| compile("guest_transformer"));
+pub static TRANSFORMER: LazyLock<Artifact> = LazyLock::new(|| compile("transformer"));
 
 /// The aggregator that sums amounts by gift, unless its configuration says otherwise.
-pub static AGGREGATOR: LazyLock<Artifact> = LazyLock::new(|| compile("guest_aggregator"));
+pub static AGGREGATOR: LazyLock<Artifact> = LazyLock::new(|| compile("aggregator"));
 
-fn build() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--target", "wasm32-unknown-unknown", "--locked", "--quiet"])
-        .current_dir("../../tests/guests")
-        .env("CARGO_TARGET_DIR", &target)
-        .status()
-        .unwrap();
-    assert!(status.success(), "the guests don't build");
-    target.join("wasm32-unknown-unknown/release")
-}
-
-/// The core module that cargo made.
-pub fn module(name: &str) -> Vec<u8> {
-    std::fs::read(MODULES.join(name).with_extension("wasm")).unwrap()
+/// The operator of `tests/guests` in this folder.
+pub fn guest(name: &str) -> Guest {
+    let componentized = |module: &Path| componentize(&std::fs::read(module).unwrap()).unwrap();
+    Guest::of("tests/guests", &format!("guest-{name}"), componentized)
 }
 
 fn compile(name: &str) -> Artifact {
-    RUNTIME.compile(&componentize(&module(name)).unwrap()).unwrap()
-}
-
-fn sources(directory: &str) -> String {
-    let files =
-        std::fs::read_dir(directory).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
-    files.collect()
+    RUNTIME.compile(&guest(name).component).unwrap()
 }
 
 #[test]
 fn every_behaviour_of_the_guests_has_a_test() {
-    let tests = sources("tests/zoo");
-    let guests = sources("../../tests/guests/transformer/src") + &sources("../../tests/guests/aggregator/src");
-    let behaviours: Vec<_> = guests
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'))
-        .filter(|(_, rest)| is_arm(rest))
-        .collect();
+    let files = std::fs::read_dir("tests/zoo").unwrap();
+    let tests: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let behaviours: Vec<String> = ["transformer", "aggregator"].into_iter().flat_map(behaviours).collect();
     assert!(behaviours.len() > 75, "{}", behaviours.len());
-    for (behaviour, _) in behaviours {
+    for behaviour in behaviours {
         assert!(tests.contains(&format!("\"{behaviour}\"")), "nothing tests `{behaviour}`");
     }
-}
-
-/// Whether this follows the pattern of an arm: `=>`, or a guard.
-fn is_arm(rest: &str) -> bool {
-    rest.starts_with(" =>") || rest.starts_with(" if ")
 }
 
 /// The configuration of a behaviour.

@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array};
 use sluice_core::operator::{Interrupt, Operator, OperatorError};
-use sluice_runtime::{Limits, OpenError, Runtime, RuntimeConfig, componentize};
+use sluice_runtime::{Limits, OpenError, Runtime, RuntimeConfig};
 
-use crate::guests::{
-    TRANSFORMER, columns, config, fields, limit, module, open_transformer, open_within, process, rows,
-};
+use crate::guests::{TRANSFORMER, columns, config, fields, guest, limit, open_transformer, open_within, process, rows};
 
 #[test]
 fn a_trap_is_told_with_where_it_was_and_not_with_how_panics_work() {
@@ -109,7 +107,7 @@ fn one_operators_trap_leaves_the_others_alone() {
 #[test]
 fn an_operator_outlives_its_runtime_and_is_still_stopped() {
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    let artifact = runtime.compile(&guest("transformer").component).unwrap();
     drop(runtime);
     let limits = Limits { call_time: Duration::from_millis(20), ..Limits::default() };
     let mut instance = artifact.open(&config("spin"), &fields(), &limits, "zoo").unwrap();
@@ -119,7 +117,7 @@ fn an_operator_outlives_its_runtime_and_is_still_stopped() {
 #[test]
 fn a_full_pool_is_said_and_is_room_again_once_an_instance_goes() {
     let runtime = Runtime::new(RuntimeConfig { instances: 2, ..RuntimeConfig::default() }).unwrap();
-    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    let artifact = runtime.compile(&guest("transformer").component).unwrap();
     let open = || artifact.open(&config("echo"), &fields(), &Limits::default(), "zoo");
     let kept = (open().unwrap(), open().unwrap());
     assert!(matches!(open(), Err(OpenError::NoRoom(_))));
@@ -130,7 +128,7 @@ fn a_full_pool_is_said_and_is_room_again_once_an_instance_goes() {
 #[test]
 fn all_instances_share_the_hosts_memory_and_the_one_that_asks_for_too_much_gives_back_what_it_had() {
     let runtime = Runtime::new(RuntimeConfig { memory: 8 << 20, ..RuntimeConfig::default() }).unwrap();
-    let artifact = runtime.compile(&componentize(&module("guest_transformer")).unwrap()).unwrap();
+    let artifact = runtime.compile(&guest("transformer").component).unwrap();
     let open = |behaviour| artifact.open(&config(behaviour), &fields(), &Limits::default(), "zoo");
     let (mut good, mut greedy) = (open("echo").unwrap(), open("hoard").unwrap());
     for _ in 0..3 {

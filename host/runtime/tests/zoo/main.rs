@@ -4,7 +4,6 @@
 
 mod artifacts;
 mod cache;
-mod components;
 mod folding;
 mod guests;
 mod limits;

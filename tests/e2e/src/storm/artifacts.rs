@@ -4,7 +4,7 @@ use std::fs;
 
 use fastrand::Rng;
 
-use crate::{METRICS, Site, digest, guest};
+use crate::{METRICS, Site, assembled, digest, guest};
 
 /// A file for the directory of operators.
 pub(super) struct Artifact {
@@ -32,10 +32,10 @@ const BAD: [(&str, Spoil); 6] = [
     ("an empty file", |_, _| Vec::new()),
     ("nonsense", |random, _| (0..1000).map(|_| random.u8(..)).collect()),
     ("a part of it", |random, good| good[..random.usize(8..good.len())].to_vec()),
-    ("a core module", |_, _| wat("(module)")),
-    ("a component of another world", |_, _| wat("(component)")),
+    ("a core module", |_, _| assembled("(module)")),
+    ("a component of another world", |_, _| assembled("(component)")),
     ("a component that asks for the environment", |_, _| {
-        wat(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#)
+        assembled(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#)
     }),
 ];
 
@@ -83,8 +83,4 @@ fn custom_section(number: u64) -> Vec<u8> {
     let payload = [&[NAME.len() as u8], NAME.as_slice(), &number.to_le_bytes()].concat();
     // Lengths below 128 are one byte in LEB128.
     [&[0, payload.len() as u8], payload.as_slice()].concat()
-}
-
-fn wat(text: &str) -> Vec<u8> {
-    wat::parse_str(text).unwrap()
 }

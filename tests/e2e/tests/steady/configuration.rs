@@ -1,7 +1,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use sluice_e2e::{ENTRIES, GIFTS, Host, Site, World, metric, server, sluice, toml};
+use sluice_e2e::{ENTRIES, GIFTS, Host, Site, World, assembled, metric, server, sluice, toml};
 use toml::Table;
 
 const PASSWORD: &str = "open-sesame";
@@ -150,9 +150,9 @@ fn faulty() -> Site {
     let site = Site::empty(World::Servers, 1);
     let operators: [(&str, Vec<u8>); 4] = [
         ("broken", b"\0asm nonsense".to_vec()),
-        ("core_module", wat::parse_str("(module)").unwrap()),
-        ("other_world", wat::parse_str("(component)").unwrap()),
-        ("foreign", wat::parse_str(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap()),
+        ("core_module", assembled("(module)")),
+        ("other_world", assembled("(component)")),
+        ("foreign", assembled(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#)),
     ];
     for (name, content) in operators {
         site.write(&site.path(&format!("operators/{name}.wasm")), &content);

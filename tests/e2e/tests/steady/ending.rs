@@ -22,7 +22,7 @@ fn end_by(host: Host, signal: &str) -> (Option<i32>, String) {
 
 /// A pipeline on the gifts whose operator spins, for as long as a call may take.
 fn add_spinner(site: &Site, behaviour: &str, call_time: &str) {
-    let (_, component) = zoo_guest("guest-transformer");
+    let component = zoo_guest("transformer").component;
     site.write(&site.path("operators/spinner.wasm"), &component);
     site.add_pipeline("spinner", "gift_sum", |pipeline| {
         pipeline["step"][0] = toml(&format!(

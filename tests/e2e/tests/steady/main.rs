@@ -7,9 +7,6 @@
     reason = "tests fail by panicking, and their names are their claims"
 )]
 
-#[path = "../../../../host/connectors/tests/proxy/mod.rs"]
-mod proxy;
-
 mod admin;
 mod configuration;
 mod dead_letters;

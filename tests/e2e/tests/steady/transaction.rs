@@ -7,9 +7,8 @@ use sluice_e2e::{
     Corpus, ENTRIES, GIFTS, Host, Kind, Metric, PATIENCE, Pipeline, Rows, Site, World, eventually, expected, metric,
     ordered, sluice, toml,
 };
+use sluice_testing::proxy::{Cut, Proxy, authority};
 use toml::Table;
-
-use crate::proxy::{Cut, Proxy, authority};
 
 const PARTITIONS: usize = 3;
 

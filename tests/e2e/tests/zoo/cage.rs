@@ -68,7 +68,7 @@ pub fn add_with(
     (columns, key): (&str, &str),
     (call_time, open_time): (&str, &str),
 ) {
-    let (_, component) = zoo_guest(&format!("guest-{operator}"));
+    let component = zoo_guest(operator).component;
     site.write(&site.path("operators").join(format!("{operator}.wasm")), &component);
     for (index, case) in cases.iter().enumerate() {
         let name = name(operator, index);

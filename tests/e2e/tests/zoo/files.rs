@@ -1,15 +1,15 @@
 //! Files that are no operator of this host.
 
 use serde_json::json;
-use sluice_e2e::{Host, Pipeline, metric, toml, zoo_guest};
+use sluice_e2e::{Host, Pipeline, assembled, metric, toml, zoo_guest};
+use sluice_testing::{Guest, components};
 
 use crate::cage::Outcome::Right;
 use crate::cage::{self, case};
-use crate::components::{self, assembled};
 
 /// Files by name, with a part of what is said of each.
 fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let (module, component) = zoo_guest("guest-transformer");
+    let Guest { module, component } = zoo_guest("transformer");
     let starting = |start| assembled(&components::starting(start));
     vec![
         ("core_module", module, "core module"),
@@ -56,7 +56,7 @@ fn a_file_that_is_no_operator_is_refused_with_the_reason_and_its_pipeline_waits_
         assert_eq!(waiting.records, 0);
     }
     cage::assert_neighbour_goes_on(&site, &mut host);
-    let (_, component) = zoo_guest("guest-transformer");
+    let component = zoo_guest("transformer").component;
     for (name, ..) in &files {
         site.write(&site.path("operators").join(format!("{name}.wasm")), &component);
         host.wait(name, "it runs once there is an operator", |pipeline| pipeline.state == "running");

@@ -9,7 +9,7 @@ use crate::cage;
 
 /// A pipeline on the gifts whose operator never comes back, with the limits that it has unless told otherwise.
 fn add_spinner(site: &Site) {
-    let (_, component) = zoo_guest("guest-transformer");
+    let component = zoo_guest("transformer").component;
     site.write(&site.path("operators/spinner.wasm"), &component);
     site.add_pipeline("spinner", "gift_sum", |pipeline| {
         pipeline["step"][0] = toml("operator = 'spinner'\nconfig = { do = 'spin' }");

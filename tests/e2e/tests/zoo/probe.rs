@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use sluice_e2e::{Finished, root, sluice, zoo_guest};
+use sluice_e2e::{Finished, assembled, root, sluice, zoo_guest};
+use sluice_testing::components;
 use toml::{Table, Value};
-
-use crate::components::{self, assembled};
 
 /// The columns that come into the last step of a pipeline of the repository, and its operator.
 fn last_step(pipeline: &str) -> (String, String) {
@@ -56,7 +55,7 @@ fn the_operators_that_are_shipped_keep_what_they_promise() {
 
 #[test]
 fn a_probe_finds_what_an_operator_does_not_keep_and_says_it() {
-    let (transformer, aggregator) = ("guest-transformer", "guest-aggregator");
+    let (transformer, aggregator) = ("transformer", "aggregator");
     let cases = [
         (transformer, "echo", None),
         (transformer, "recode", None),
@@ -71,7 +70,7 @@ fn a_probe_finds_what_an_operator_does_not_keep_and_says_it() {
         (aggregator, "trap in emit", Some("`emit` fails on states of ordinary rows: the operator trapped")),
     ];
     for (guest, behaviour, finding) in cases {
-        let component = saved(&zoo_guest(guest).1);
+        let component = saved(&zoo_guest(guest).component);
         let input = if guest == transformer { "n:int64,t:utf8" } else { "gift:int64,amount:int64" };
         let config = format!(r#"{{"do":"{behaviour}"}}"#);
         let probed = inspect(component.path(), &["--input", input, "--config", &config, "--probe"]);

@@ -1,6 +1,5 @@
 //! A server's double that loses what it is told to: it stands between a client and a MySQL server, and cuts the connection at
 //! a commit.
-#![allow(clippy::unwrap_used, dead_code, reason = "this is for tests, each of which uses some of it")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,8 +19,9 @@ pub enum Cut {
 }
 
 /// A proxy, for as long as the process lives.
+#[derive(Debug)]
 pub struct Proxy {
-    pub address: SocketAddr,
+    address: SocketAddr,
     commits: Arc<AtomicUsize>,
     cuts: Arc<AtomicUsize>,
 }

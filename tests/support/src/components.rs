@@ -1,9 +1,5 @@
 //! Components whose type is at fault, in the text format: no compiler has to make them.
 
-pub fn assembled(text: &str) -> Vec<u8> {
-    wat::parse_str(text).unwrap()
-}
-
 /// A program of the command line, as most compilers make it.
 pub const WASI: &str = r#"(component
   (import "wasi:cli/environment@0.2.6" (instance))
@@ -11,15 +7,20 @@ pub const WASI: &str = r#"(component
   (import "wasi:random/random@0.2.6" (instance))
   (import "now" (func)))"#;
 
+/// An import of a version that isn't there yet.
 pub const OTHER_VERSION_IMPORTED: &str = r#"(component (import "sluice:operator/log@0.2.0" (instance)))"#;
 
+/// An export of such a version.
 pub const OTHER_VERSION_EXPORTED: &str =
     r#"(component (instance $i) (export "sluice:operator/transform@1.0.0" (instance $i)))"#;
 
+/// An import of the right package that no version of it has.
 pub const UNKNOWN_INTERFACE: &str = r#"(component (import "sluice:operator/clock@0.1.0" (instance)))"#;
 
+/// A component for another host.
 pub const OTHER_WORLD: &str = r#"(component (instance $i) (export "someone:else/run@1.0.0" (instance $i)))"#;
 
+/// A component without imports and exports.
 pub const NOTHING: &str = "(component)";
 
 /// `open` and `process` without parameters.
