@@ -19,7 +19,7 @@ use super::clock::{Clock, chance};
 use super::deployments::Deployments;
 use super::giving_up::GivingUp;
 use super::identity;
-use super::opener::Opener;
+use super::opener::{Opener, blocking};
 use super::orders::Asked;
 use super::place::Place;
 use super::restore;
@@ -253,7 +253,9 @@ impl Supervisor {
         let unread = self.deployments.unread(&deployed);
         let newest = self.deployments.wanted(&deployed).await;
         self.newest = newest.as_ref().ok().cloned();
-        let good = self.good().await;
+        let (pipeline, store) = (Arc::clone(&self.opener.pipeline), Arc::clone(&self.opener.store));
+        let head = blocking(move || restore::load(&pipeline, store.as_ref())).await?;
+        let good = restore::good(head, self.deployments.names())?;
         let shunned = self.deployments.shunned().map(|shunned| shunned.operators.clone());
         Ok(Candidates { unread, newest: newest.map(|newest| restore::digests(&newest)), good, shunned })
     }
