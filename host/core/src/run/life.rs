@@ -182,8 +182,9 @@ impl Life {
             (Phase::Records { end, forgets, .. }, LifeEvent::Done) => self.on_recorded(end, forgets, now),
             (Phase::Forgets, LifeEvent::Forgotten(answer)) => self.on_forgotten(answer, now),
             (Phase::Settles(end), LifeEvent::Done) => self.after(end, now),
-            (Phase::Resyncs(_), LifeEvent::Done) if !self.ending => self.opens_anew(),
-            (Phase::Resyncs(end), LifeEvent::Done) => self.follow(end, now),
+            (Phase::Resyncs(None), LifeEvent::Done) => Phase::Begins,
+            (Phase::Resyncs(Some(_)), LifeEvent::Done) if !self.ending => self.opens_anew(),
+            (Phase::Resyncs(Some(end)), LifeEvent::Done) => self.follow(end, now),
             (Phase::Locates(rest), LifeEvent::Located(consumed)) => self.on_located(rest, &consumed, now),
             (Phase::Leaves(next), LifeEvent::Done) => *next,
             (phase, _) => phase,
@@ -216,7 +217,8 @@ impl Life {
             Phase::Without(_) | Phase::Held(_) => Phase::Looks,
             Phase::OldRun => {
                 self.orphaned = false;
-                Phase::Begins
+                // Whoever asked for that waits, and that run has ended.
+                if std::mem::take(&mut self.resync) { Phase::Resyncs(None) } else { Phase::Begins }
             }
             phase => phase,
         }

@@ -587,6 +587,22 @@ fn groups_that_are_to_be_written_again_are_once_the_run_has_ended_and_another_be
 }
 
 #[test]
+fn groups_are_written_again_once_the_run_of_a_supervisor_that_died_has_ended() {
+    let mut host = Host::running();
+    host.on(LifeEvent::Resync);
+    host.on(LifeEvent::Died(reason()));
+    let performed = host.until(|effect| *effect == LifeEffect::Look);
+    let place = |wanted: &dyn Fn(&LifeEffect) -> bool| performed.iter().position(wanted);
+    let ended = place(&|effect| matches!(effect, LifeEffect::Wait(Wait { awaited: Awaited::OldRun, .. })));
+    let resynced = place(&|effect| *effect == LifeEffect::Resync);
+    assert!(resynced.is_some() && resynced > ended, "{performed:?}");
+    host.until_run();
+    host.ends(End::Fault(reason()));
+    host.until_wait();
+    assert_eq!(host.state(), Some((PipelineState::Stopped, Some(reason()))), "once");
+}
+
+#[test]
 fn states_are_forgotten_once_the_run_that_refused_others_has_ended_well_and_another_begins_at_once() {
     let mut host = Host::running();
     host.on(LifeEvent::StatesRefused);

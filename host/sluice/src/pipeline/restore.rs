@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use sluice_connectors::source::Start;
 use sluice_core::checkpoint::{Checkpoint, CheckpointStore, StoreError};
+use sluice_core::deploy::Operators;
 use sluice_core::fold::Keeping;
 use sluice_core::run::{ResumeError, Resumption};
 use sluice_runtime::Artifact;
@@ -26,6 +27,22 @@ pub fn load(pipeline: &Pipeline, store: &dyn CheckpointStore) -> Result<Option<C
         )));
     }
     Ok(head)
+}
+
+/// Returns the generation and the operators of a checkpoint, if it names all of these operators. A checkpoint that can't be read for now
+/// is waited for: else others would run on it without a trial. Whoever opens the run says what else is wrong with it.
+pub fn good<'a>(
+    head: Result<Option<Checkpoint>, Trouble>,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Option<(u64, Operators)>, Trouble> {
+    let head = match head {
+        Err(away @ Trouble::Away(_)) => return Err(away),
+        head => head.ok().flatten(),
+    };
+    let Some(head) = head else { return Ok(None) };
+    let operators: Option<Operators> =
+        names.map(|name| Some((name.to_owned(), head.operators.get(name)?.clone()))).collect();
+    Ok(operators.map(|operators| (head.generation, operators)))
 }
 
 /// Returns the position at which the source starts; none without a checkpoint.
@@ -70,5 +87,22 @@ fn keeping(pipeline: &Pipeline) -> Keeping {
     Keeping {
         memory: usize::try_from(state.memory).unwrap_or(usize::MAX),
         ttl: state.ttl.map(|ttl| i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_can_not_be_read_for_now_is_waited_for_and_one_at_fault_is_no_good() {
+        let operators: Operators = [("sum", "1a"), ("clean", "2b")].map(|(name, is)| (name.into(), is.into())).into();
+        let head = Checkpoint { generation: 7, operators: operators.clone(), ..Checkpoint::default() };
+        let away = || Trouble::Away("disk full".to_owned());
+        assert_eq!(good(Err(away()), ["sum"].into_iter()), Err(away()));
+        assert_eq!(good(Err(Trouble::wrong("damaged")), ["sum"].into_iter()), Ok(None));
+        assert_eq!(good(Ok(None), ["sum"].into_iter()), Ok(None));
+        assert_eq!(good(Ok(Some(head.clone())), ["sum", "clean"].into_iter()), Ok(Some((7, operators))));
+        assert_eq!(good(Ok(Some(head)), ["sum", "new"].into_iter()), Ok(None));
     }
 }

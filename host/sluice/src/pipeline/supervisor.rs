@@ -18,8 +18,7 @@ use super::answers::Answers;
 use super::assemble;
 use super::clock::Clock;
 use super::deployments::Deployments;
-use super::giving_up::GivingUp;
-use super::giving_up::asked_to_end;
+use super::giving_up::{GivingUp, asked_to_end};
 use super::identity;
 use super::member::GroupMember;
 use super::opener::Opener;
@@ -28,7 +27,7 @@ use super::restore;
 use super::run::{Opened, Run, Said, Settings, Works};
 use super::status::{PipelineState, RunningOperator, Status};
 use super::told::tell_life;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, blocking};
 use crate::config::{OnError, Pipeline};
 use crate::died::caught_in;
 use crate::operators::Artifacts;
@@ -256,7 +255,9 @@ impl Supervisor {
         let unread = self.deployments.unread(&deployed);
         let newest = self.deployments.wanted(&deployed).await;
         self.newest = newest.as_ref().ok().cloned();
-        let good = self.good().await;
+        let (pipeline, store) = (Arc::clone(&self.opener.pipeline), Arc::clone(&self.opener.store));
+        let head = blocking(move || restore::load(&pipeline, store.as_ref())).await?;
+        let good = restore::good(head, self.deployments.names())?;
         let shunned = self.deployments.shunned().map(|shunned| shunned.operators.clone());
         Ok(Candidates { unread, newest: newest.map(|newest| restore::digests(&newest)), good, shunned })
     }

@@ -64,7 +64,7 @@ impl Life {
 
     /// A run has ended, or could not be opened.
     pub(super) fn after(&mut self, end: End, now: Now) -> Phase {
-        if std::mem::take(&mut self.resync) { Phase::Resyncs(end) } else { self.follow(end, now) }
+        if std::mem::take(&mut self.resync) { Phase::Resyncs(Some(end)) } else { self.follow(end, now) }
     }
 
     /// What follows an end.

@@ -33,7 +33,8 @@ pub(super) enum Phase {
     },
     Forgets,
     Settles(End),
-    Resyncs(End),
+    /// None after the run of whoever died.
+    Resyncs(Option<End>),
     Locates(Rest),
     Leaves(Box<Phase>),
     Rests(Rest, Duration),

@@ -42,16 +42,6 @@ impl From<String> for Refusal {
 }
 
 impl Supervisor {
-    /// The generation and the operators that the checkpoint is of, if it is of some that the pipeline's file still names.
-    pub(super) async fn good(&self) -> Option<(u64, Operators)> {
-        let (pipeline, store) = (Arc::clone(&self.opener.pipeline), Arc::clone(&self.opener.store));
-        // What is wrong with it is said by whoever opens the run.
-        let head = blocking(move || restore::load(&pipeline, store.as_ref()).ok().flatten()).await.ok()??;
-        let named = |name: &str| Some((name.to_owned(), head.operators.get(name)?.clone()));
-        let operators: Option<Operators> = self.deployments.names().map(named).collect();
-        Some((head.generation, operators?))
-    }
-
     /// A run is open.
     pub(super) async fn opened(&mut self, run: &Run, current: &mut Current) {
         let deployed = self.deployments.glance();
