@@ -1,5 +1,5 @@
-//! What the host has of clocks, waits of threads, and chance. Nothing else of it asks the machine for them (`host/clippy.toml`), so
-//! that whatever depends on them says so in its imports, and the rest is the same whenever it runs.
+//! Clocks, waits of threads, and chance of the host. Nothing else of it asks the machine for them (`host/clippy.toml`), so that whatever
+//! depends on them says so in its imports, and the rest is the same whenever it runs.
 //!
 //! Tasks wait with tokio's timers, which hold up nobody else.
 

@@ -33,7 +33,7 @@ fn write(brokers: &str, values: std::ops::Range<u32>) {
     writer.flush().unwrap();
 }
 
-/// Where the partitions end; a client that has lost its broker connects again when its time comes.
+/// Returns the ends of the partitions; a client that has lost its broker connects again when its time comes.
 fn ends_of(source: &mut KafkaSource) -> BTreeMap<Partition, Offset> {
     let asked = Instant::now();
     loop {
@@ -154,7 +154,7 @@ fn a_bad_property_is_named() {
     }
 }
 
-/// What the broker below can do: ApiVersions 0, SaslHandshake to 1, SaslAuthenticate 0, Metadata to 4.
+/// Answer that says what the broker below can do: ApiVersions 0, SaslHandshake to 1, SaslAuthenticate 0, Metadata to 4.
 const API_VERSIONS: &[u8] = b"\0\0\0\x04\0\x12\0\0\0\0\0\x11\0\0\0\x01\0\x24\0\0\0\0\0\x03\0\0\0\x04";
 
 /// Answers one client as a broker would that doesn't know its password.

@@ -32,7 +32,7 @@ fn told(answer: Result<impl Sized, SinkError>) -> Vec<String> {
     }
 }
 
-/// What `check` and the start say of a key of this type; they say the same.
+/// Makes a table and returns what `check` and the start say of a key of this type; they say the same.
 async fn mysql(definition: &str, kind: Kind, equality: KeyEquality, round: bool) -> (String, Vec<String>) {
     let table = table(&format!("{definition}, n BIGINT, PRIMARY KEY (k)")).await;
     let target = Target { equality, round, ..target(&table, &["k"], false) };

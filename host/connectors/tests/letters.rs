@@ -1,4 +1,4 @@
-//! What every letterbox promises, on SQLite and on a real MySQL server.
+//! Promises of every letterbox, on SQLite and on a real MySQL server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What the MySQL sink writes, and into which tables, on a real server.
+//! Rows that the MySQL sink writes, and the tables that it writes them to, on a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mysql_server;

@@ -1,4 +1,4 @@
-//! What the check says of a user's rights is what the sinks and letters need, and nothing more.
+//! Rights of a user: the check asks for those that the sinks and letters need, and nothing more.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mysql_server;

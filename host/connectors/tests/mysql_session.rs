@@ -1,4 +1,4 @@
-//! How the MySQL sink gets on with a real server: zones, credentials, connections that end, rows that others hold.
+//! Sessions of the MySQL sink on a real server: zones, credentials, connections that end, rows that others hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mysql_server;

@@ -1,4 +1,4 @@
-//! What the MySQL sink knows of its table and its connections: which table it is, and how many connections there are.
+//! Table and connections of the MySQL sink: which table it is, and how many connections there are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mysql_server;

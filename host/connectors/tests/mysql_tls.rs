@@ -34,7 +34,7 @@ vB4Eok1bNof7eOr0r6+cSncp1qb6M3GbfwIhAOahTp3cdELCPC/WY4lvowm/ig1S
 struct Encrypting {
     url: MysqlUrl,
     ca: PathBuf,
-    /// What the test's own server keeps, if it is that.
+    /// The directory of the test's own server, if it is that.
     data: Option<TempDir>,
 }
 
@@ -217,7 +217,7 @@ async fn a_server_that_takes_encrypted_sessions_only_is_told_with_what_to_set() 
     is_told_to_encrypt(&unusable(connect(&url).await));
 }
 
-/// As one does that is killed or goes down.
+/// A server that is killed or goes down breaks off in this way.
 #[tokio::test]
 async fn a_server_that_breaks_off_while_a_session_is_being_encrypted_is_away() {
     let ends: [fn(TcpStream); 2] = [

@@ -16,7 +16,7 @@ use sluice_core::rejected::Stage;
 use sluice_core::{Field, Kind, Offset, Partition};
 use sqlx::{AssertSqlSafe, Connection};
 
-/// How many rows a flush has, and which of them are at fault.
+/// Number of rows of a flush, and the places of those that are at fault.
 const ROWS: usize = 2500;
 const BAD: [usize; 6] = [0, 1, 999, 1000, 1777, ROWS - 1];
 

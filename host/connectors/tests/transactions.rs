@@ -1,4 +1,4 @@
-//! What every table written in transactions promises, on SQLite and on a real MySQL server.
+//! Promises of every table written in transactions, on SQLite and on a real MySQL server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 mod mysql_server;
@@ -227,7 +227,7 @@ async fn a_table_of_mysql_keeps_its_promises() {
     keeps_its_promises(&database).await;
 }
 
-/// What an earlier run left.
+/// Removes what an earlier run left.
 async fn forget(database: &Database) {
     mysql_server::run(&format!("DROP TABLE IF EXISTS {}_letters", database.table())).await;
     drop(mysql_server::connection().open_transactions(&database.ledger("one"), &visits()).await.unwrap());

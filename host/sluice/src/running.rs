@@ -36,10 +36,10 @@ pub struct Shared {
     pub store: Arc<dyn CheckpointStore>,
     pub kept: OperatorArchive,
     pub operators: watch::Receiver<Deployed>,
-    /// For pipelines that read up to where their topic ends, and then end: how long they wait for a server that is away.
+    /// Longest time that pipelines which read up to where their topic ends, and then end, wait for a server that is away.
     pub backfill: Option<Duration>,
     pub started: Stopwatch,
-    /// How long the service has to end once it is asked to.
+    /// Longest time that the service takes to end once it is asked to.
     pub stop_within: Duration,
 }
 

@@ -37,9 +37,9 @@ const TURN: u64 = 10;
 /// The stream: which of the two topics a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
-    /// Somebody enters a room.
+    /// A person enters a room.
     Entry,
-    /// Somebody gives a gift.
+    /// A person gives a gift.
     Gift,
 }
 

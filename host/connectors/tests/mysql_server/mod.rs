@@ -47,12 +47,12 @@ pub async fn exact() -> String {
     read(known).await.remove(0)
 }
 
-/// Whether the server is MySQL itself, not MariaDB.
+/// Says whether the server is MySQL itself, not MariaDB.
 pub async fn is_mysql() -> bool {
     exact().await == "utf8mb4_0900_bin"
 }
 
-/// Which of two names or words is this server's.
+/// Returns the one of two names or words that is this server's.
 pub async fn own<'a>(mariadb: &'a str, mysql: &'a str) -> &'a str {
     if is_mysql().await { mysql } else { mariadb }
 }
@@ -64,7 +64,7 @@ pub async fn table(definition: &str) -> String {
     table
 }
 
-/// Somebody with few rights.
+/// User with few rights.
 pub struct User {
     pub name: String,
 }

@@ -1,4 +1,4 @@
-//! What the tests of Kafka share.
+//! Parts that the tests of Kafka share.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs, reason = "these are tests")]
@@ -28,7 +28,7 @@ pub fn subscription(topic: &str, start: Start) -> Subscription {
 /// A record's offset and value.
 pub type Read = (Offset, Option<Vec<u8>>);
 
-/// Everything that a source gave, with the interval algebra as the judge of its intervals.
+/// Records that a source gave, with the interval algebra as the judge of its intervals.
 #[derive(Default)]
 pub struct Reader {
     pub values: BTreeMap<Partition, Vec<Read>>,

@@ -49,7 +49,7 @@ pub enum RollBackError {
         /// The generation that runs.
         running: u64,
     },
-    /// This generation has the operators that run now.
+    /// The generation has the operators that run now.
     #[error("generation {0} has the operators that run")]
     Runs(u64),
     /// No generation of this number ran.

@@ -20,7 +20,7 @@ fn numbers(totals: Totals) -> Vec<i64> {
     totals.into_keys().filter_map(|(number, _)| number).collect()
 }
 
-/// What the groups take of memory that `fill` makes.
+/// Returns the memory that the groups take which `fill` makes.
 fn taken(fill: impl Fn(&mut Fold)) -> usize {
     let mut fold = kept(&Arc::new(MemoryStore::default()), usize::MAX, None);
     fill(&mut fold);

@@ -31,7 +31,7 @@ enum Purpose {
 /// Place at which the walk goes on.
 #[derive(Debug)]
 enum WalkPosition {
-    /// This group in memory is the next.
+    /// The group of this number in memory is the next.
     Memory(u32),
     /// The first key after this one in the store is the next.
     Store(Option<Vec<u8>>),

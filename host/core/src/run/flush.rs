@@ -1,4 +1,4 @@
-//! What a lane hands over to a flusher.
+//! Flush that a lane hands over to a flusher, and the errors that end flushing.
 
 use super::made::Made;
 use super::swap::SwapId;
@@ -6,7 +6,7 @@ use crate::checkpoint::{Changes, Checkpoint, StoreError};
 use crate::dead_letter::DeadLetter;
 use crate::deploy::Operators;
 
-/// A flush, and whether others take over after it.
+/// A flush, and the swap that follows it, if one does.
 pub struct Handover {
     /// Rows, and the checkpoint that is true once they are written.
     pub flush: Box<Flush>,
@@ -69,7 +69,7 @@ pub enum FlushError {
         /// The server's words.
         reason: String,
     },
-    /// Others may have the partitions.
+    /// Other hosts may have the partitions.
     #[error("{0}")]
     Lost(String),
     /// The table isn't the one that was opened.

@@ -73,7 +73,7 @@ pub struct TransactionForm {
 
 /// Something that is to be done next.
 pub enum FlusherEffect {
-    /// Nothing: wait for a flush.
+    /// Wait for a flush.
     Idle,
     /// Ask whether the store can be used. Answered by [`FlusherEvent::Store`].
     CheckStore,
@@ -85,7 +85,7 @@ pub enum FlusherEffect {
     Upsert {
         /// The sink.
         sink: usize,
-        /// One row of each key.
+        /// The rows, one of each key.
         rows: Rows,
     },
     /// Find the rows that a sink's server refuses, and write none. Answered by [`FlusherEvent::Found`].
@@ -211,7 +211,7 @@ pub struct FlusherStart {
     pub stops: bool,
     /// The offsets that the group was told last.
     pub told: Ends,
-    /// For what is left to chance.
+    /// Seed of what is left to chance.
     pub seed: u64,
 }
 
@@ -319,7 +319,8 @@ impl Flusher {
         }
     }
 
-    /// Also where there are no rows: a checkpoint of another topic's records, or in a directory that is gone, is none.
+    /// Begins with a flush, also if it has no rows: the store and the topic are asked first, since a checkpoint of another topic's records,
+    /// or in a directory that is gone, is none.
     fn begin(&mut self, handover: Handover) {
         self.at_work = Some(AtWork {
             flush: *handover.flush,

@@ -22,11 +22,11 @@ const LETTERS: &str = "letters";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Luck {
     Well,
-    /// It has no answer.
+    /// The server has no answer.
     Away,
-    /// It refuses rows, and a search of them finds none. A server that can't refuse is away.
+    /// The server refuses rows, and a search of them finds none. A server that can't refuse is away.
     Refuses,
-    /// It is gone, or another, for good.
+    /// The server is gone, or another, for good.
     Gone,
 }
 
@@ -129,7 +129,7 @@ fn letter(offset: i64) -> DeadLetter {
     }
 }
 
-/// One row of each record: a key, and the record's offset.
+/// Returns one row of each record: a key, and the record's offset.
 fn made(first: i64, keys: &[i64]) -> Made {
     let offsets: Vec<i64> = (first..).take(keys.len()).collect();
     let letters = offsets.iter().map(|offset| letter(*offset)).collect();
@@ -270,7 +270,7 @@ fn drive_to_the_end(shape: &Shape, ending: usize, mut luck: impl FnMut(&Did) -> 
     trace
 }
 
-/// These answers, then all goes well.
+/// Gives these answers, and then lets all go well.
 fn then_well(lucks: Vec<Luck>) -> impl FnMut(&Did) -> Luck {
     let mut lucks = lucks.into_iter();
     move |_| lucks.next().unwrap_or(Luck::Well)

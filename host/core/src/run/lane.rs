@@ -50,7 +50,7 @@ pub struct LaneSettings {
     pub stops: bool,
     /// True if letters are made of what is left out.
     pub keeps_letters: bool,
-    /// For what is left to chance.
+    /// Seed of what is left to chance.
     pub seed: u64,
 }
 
@@ -77,7 +77,7 @@ pub enum LaneEvent {
 
 /// Letters whose records are to be taken in again.
 pub struct Retry {
-    /// Their number, as whoever asks counts them.
+    /// The number of the retry, as its sender counts them.
     pub id: u64,
     /// The letters with all of their records.
     pub letters: Vec<DeadLetter>,
@@ -116,7 +116,7 @@ enum Ending {
     NotYet,
     /// The reason is known, and the last flush is still to be handed over.
     Begun(End),
-    /// Nothing more is handed over.
+    /// The reason is known, and no flush is handed over any more.
     Closed(End),
 }
 

@@ -366,7 +366,7 @@ fn fault(reason: &str) -> End {
 #[derive(Debug, Clone, Copy)]
 enum Comes {
     Nothing,
-    /// So many records, if the lane asks for some.
+    /// Number of records that come, if the lane asks for some.
     Records(usize),
     Swap,
     Retry,

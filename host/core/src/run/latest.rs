@@ -1,4 +1,4 @@
-//! Of the rows of a flush, the last of each key.
+//! Last row of each key, among the rows of a flush.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// These rows as they are counted through all batches.
+    /// Converts the places of refused rows from places in this selection to places among the rows of all batches.
     pub fn among_all(&self, refused: Vec<Refused>) -> Vec<Refused> {
         let place = |row: usize| self.picked.as_ref().map_or(row, |picked| picked.value(row) as usize);
         refused.into_iter().map(|refused| Refused { row: place(refused.row), ..refused }).collect()
     }
 }
 
-/// All rows as one, of each key only the last. Without a key all are.
+/// Joins the batches and keeps only the last row of each key. Without a key, all rows are kept.
 pub fn latest(batches: &[&Rows], key: &[usize]) -> Result<Latest, String> {
     let columns = joined(batches)?;
     let rows = columns.first().map_or(0, |column| column.len());

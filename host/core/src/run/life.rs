@@ -11,8 +11,8 @@
 //!  asked to end, from anywhere but a run and what follows it ─────────▶ leave ──▶ end ◀──┘ done · a backfill at fault
 //! ```
 //!
-//! Which operators a run is of is [`Rollout`]'s to say, and is obeyed: while a run is open, whoever drives it tells that machine of
-//! swaps and trials, and between runs this one does.
+//! [`Rollout`] decides which operators a run is of. While a run is open, its driver tells that machine of swaps and trials; between runs,
+//! [`Life`] does.
 
 mod after;
 mod effect;
@@ -35,18 +35,18 @@ use crate::disabled::Disablings;
 use patience::Patience;
 use phase::{Phase, Rest, ends, leaves};
 
-/// How long operators may take to be looked at and compiled before a pipeline begins without the newest, and before the status says
-/// so. Shorter: what was read since the checkpoint is read by operators that others follow at once, and each first start shows a
-/// wait. Longer: one that takes long keeps the others waiting, and nobody knows for what.
+/// Longest time that a pipeline waits for its operators to be looked at and compiled, before it begins without the newest, and before the
+/// status says that it waits. Shorter: more starts begin with the checkpoint's operators, which the newest replace at once, and each first
+/// start shows a wait. Longer: an operator that takes long to compile keeps the pipeline waiting, and nobody knows for what.
 const COMPILING: Duration = Duration::from_secs(1);
 
 /// The settings of a life.
 #[derive(Debug, Clone, Copy)]
 pub struct LifeSettings {
-    /// For a backfill, which reads up to where its topic ends, then ends, and ends at any fault: how long a server may be away. None
-    /// for a pipeline that runs until it is asked to end.
+    /// Longest time that a server may be away, for a backfill: a pipeline that reads up to where its topic ends, then ends, and ends at any
+    /// fault. None for a pipeline that runs until it is asked to end.
     pub backfill: Option<Duration>,
-    /// For what is left to chance.
+    /// Seed of what is left to chance.
     pub seed: u64,
 }
 
@@ -55,16 +55,16 @@ pub struct LifeSettings {
 /// Invariants: a run is opened only when the one before it has ended; nothing is opened once the pipeline is asked to end.
 #[derive(Debug)]
 pub struct Life {
-    /// Which operators run, and what is being done about others.
+    /// Machine that decides which operators run, and what is done about others.
     pub rollout: Rollout,
     settings: LifeSettings,
     phase: Phase,
     disablings: Disablings,
     backoff: Backoff,
     patience: Patience,
-    /// Why it stopped last.
+    /// Reason why the pipeline stopped last.
     stopped: Option<String>,
-    /// It ran until partitions moved.
+    /// True if the last run ended because partitions moved, until the next is open.
     moved: bool,
     /// The states are to be forgotten, since the newest operators can't go on with them.
     begins_anew: bool,
@@ -72,7 +72,7 @@ pub struct Life {
     rolled_back: bool,
     /// All groups are to be written again.
     resync: bool,
-    /// The run of whoever died may still write.
+    /// True if the run of a supervisor that died may still write.
     orphaned: bool,
     ending: bool,
     reports: Vec<LifeReport>,
@@ -224,7 +224,7 @@ impl Life {
         }
     }
 
-    /// Nobody deploys any more.
+    /// Gives up a wait for a deployment, since nobody deploys any more.
     fn on_gone(&mut self, phase: Phase, now: Now) -> Phase {
         match phase {
             Phase::Begins => self.opens_anew(),
@@ -239,7 +239,8 @@ impl Life {
         }
     }
 
-    /// As if the host had begun just now, but for what is known of waits. Its run ends by itself, as nobody controls it any more.
+    /// Forgets the operators, leaves the group and rests, then begins as if the host had just begun; what is known of waits is kept. The
+    /// run of the supervisor that died ends by itself, as nobody controls it any more.
     fn on_died(&mut self, phase: Phase, panic: &str) -> Phase {
         match phase {
             // Nothing is left to be done.

@@ -153,7 +153,7 @@ impl Host {
     }
 }
 
-/// Whether a run is being looked for, opened, or open.
+/// Says whether a run is being looked for, opened, or open.
 fn opens(effect: &LifeEffect) -> bool {
     matches!(effect, LifeEffect::Look | LifeEffect::Open(_) | LifeEffect::Run)
 }
@@ -694,7 +694,7 @@ fn whoever_is_at_fault_as_it_is_to_end_says_so_and_whoever_is_disabled_ends_well
     }
 }
 
-/// What a seed has happen: which answer of those that may come, and after how long.
+/// Choice of a seed: which answer of those that may come, and after how long.
 type Choice = (u8, u64);
 
 fn choices(most: usize) -> impl Strategy<Value = Vec<Choice>> {

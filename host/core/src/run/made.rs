@@ -8,8 +8,8 @@ use crate::port::Refused;
 use crate::records::Records;
 use crate::rows::Rows;
 
-/// The part of a batch below which copies of its records are kept, and not all of it: one in so many. Fewer: a step that leaves most records out fills
-/// the memory with what no row is of. More: what would be freed soon is copied.
+/// The part of a batch below which copies of its records are kept, and not all of it: one in so many. Fewer: a step that leaves most
+/// records out fills the memory with what no row is of. More: what would be freed soon is copied.
 const COPIED_BELOW: usize = 2;
 
 /// Some rows.
@@ -26,7 +26,7 @@ pub enum Maker {
     Records {
         /// All records of a batch, or copies of those that made a row.
         records: Arc<dyn Records>,
-        /// For each row which of them.
+        /// The place among the records of the one that made each row.
         of_row: Vec<usize>,
     },
     /// A fold: each row is of a group.

@@ -1,4 +1,4 @@
-//! One run of a pipeline, from a checkpoint to a last flush, as two state machines: events in, effects out, time as an argument.
+//! Run of a pipeline, from a checkpoint to a last flush, as two state machines: events in, effects out, time as an argument.
 //!
 //! ```text
 //!            poll, ask ends                                                     one effect at a time
@@ -16,8 +16,8 @@
 //! | [`resume`]  | where a run begins                                                                                       |
 //! | [`Life`]    | what a pipeline waits for, when a run of it is opened, what follows the end of one                        |
 //!
-//! Whoever drives a machine asks it for the next effect, performs that, and tells it the answer: a thread and a task of the host
-//! with real servers, or a test with a world that fails wherever a seed says. A crash is to drop both machines at any point.
+//! The driver of a machine asks it for the next effect, performs that, and tells it the answer. It is a thread and a task of the host with
+//! real servers, or a test with a world that fails wherever a seed says. A crash is to drop both machines at any point.
 
 mod backoff;
 mod flush;

@@ -1,4 +1,4 @@
-//! What waits for the next flush of a run.
+//! Rows and letters that wait for the next flush of a run.
 
 use std::collections::BTreeSet;
 

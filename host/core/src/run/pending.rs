@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::made::Made;
 
-/// How many flushes' worth of rows may wait while a flush is under way. Fewer: the lane idles when the sink is only a little
-/// slower. More: memory (each row is there several times while it is written), and a longer tail at the end.
+/// Number of flushes' worth of rows that may wait while a flush is under way. Fewer: the lane idles when the sink is only a little slower.
+/// More: memory (each row is there several times while it is written), and a longer tail at the end.
 const FLUSHES_AHEAD: usize = 2;
 
 /// The most bytes that may wait. Fewer: rows with large texts flush in small pieces. More: memory.
@@ -16,7 +16,7 @@ const MAX_PENDING_BYTES: usize = 32 << 20;
 /// crash, and while a backlog is read, a board waits longer for what is new.
 pub const MAX_CHANGED_GROUPS: usize = 1 << 17;
 
-/// When to flush.
+/// Conditions under which a flush is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlushPolicy {
     /// Flush when this many rows (or changed groups) wait.
@@ -49,17 +49,17 @@ impl Pending {
         self.rows
     }
 
-    /// Whether no more may be added before a flush.
+    /// Says whether no more may be added before a flush.
     pub fn is_full(&self) -> bool {
         self.rows >= self.policy.rows.saturating_mul(FLUSHES_AHEAD) || self.bytes >= MAX_PENDING_BYTES
     }
 
-    /// Whether a flush is due at this moment, if `waiting` rows or groups wait.
+    /// Says whether a flush is due at this moment, if `waiting` rows or groups wait.
     pub fn is_due(&self, waiting: usize, now: Duration) -> bool {
         waiting >= self.policy.rows || self.bytes >= MAX_PENDING_BYTES || self.until_due(now).is_zero()
     }
 
-    /// How long until the interval is over.
+    /// Returns the time until the interval is over.
     pub fn until_due(&self, now: Duration) -> Duration {
         match self.last_flush {
             None => Duration::ZERO,
@@ -67,7 +67,8 @@ impl Pending {
         }
     }
 
-    /// Takes all rows for a flush that begins now, with `waiting` rows or groups. One without any keeps nobody waiting.
+    /// Takes all rows for a flush that begins now, with `waiting` rows or groups. A flush without any begins no interval, so that nobody
+    /// waits for it.
     pub fn take(&mut self, waiting: usize, now: Duration) -> Vec<Made> {
         if waiting > 0 {
             self.last_flush = Some(now);

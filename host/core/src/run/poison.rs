@@ -22,14 +22,14 @@ use crate::port::Refused;
 use crate::rejected::Stage;
 use crate::rows::shown_row;
 
-/// How often a flush may be refused although no row of it is. More: a pipeline goes round and round. Fewer: a parent row that
-/// comes a moment after its child stops it.
+/// Number of searches without a row at fault, in one table for one flush that it refused, after which the table is given up. More: a
+/// pipeline goes round and round. Fewer: a parent row that comes a moment after its child stops the pipeline.
 const IN_VAIN: u32 = 3;
 
 /// The records and groups of a run that a server refused.
 pub(super) struct Poison {
     rejects: Rejects,
-    /// Whether one of them stops the pipeline.
+    /// True if one of them stops the pipeline.
     stops: bool,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct Searches {
 }
 
 impl Searches {
-    /// Whether the next looks at all rows, and not only at the last of each key: once the last ones were refused, those before
+    /// Says whether the next search looks at all rows, and not only at the last of each key: once the last ones were refused, those before
     /// them are to be written, and of a thousand under one key each may be refused in its turn.
     pub(super) fn of_all_rows(&self) -> bool {
         self.begun > 0
     }
 
-    /// What one found of a table that said these words.
+    /// Counts a search, with the number of rows that it found to be refused, in a table that said these words.
     ///
     /// # Errors
     /// `Unusable` if they have found nothing too often.
@@ -77,7 +77,7 @@ impl Poison {
         self.rejects.take()
     }
 
-    /// Leaves out of a flush what made these of its rows, which this sink refused.
+    /// Leaves out of a flush the records and groups that made these rows, which this sink refused.
     ///
     /// # Errors
     /// `Refused` if that stops the pipeline.

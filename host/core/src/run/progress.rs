@@ -1,4 +1,4 @@
-//! How far a run is.
+//! Progress of a run through its topic.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// That of a run which goes on from this checkpoint.
+    /// Returns the progress of a run which goes on from this checkpoint.
     pub fn from(head: Checkpoint, rows_ahead: Ends, until: Option<Ends>) -> Progress {
         Progress { committed: head.commits, head, rows_ahead, until, flushed: None }
     }
@@ -60,7 +60,7 @@ impl Progress {
         ends.iter().map(behind).collect()
     }
 
-    /// The records before `next` are consumed.
+    /// Notes that the records before `next` are consumed.
     pub(super) fn consume(&mut self, records: &dyn Records, next: usize) -> Result<(), End> {
         for (partition, interval) in consumed(records, next) {
             self.head.intervals.extend(partition, interval).map_err(|misfit| {

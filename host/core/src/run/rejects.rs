@@ -20,7 +20,7 @@ const OTHERS: &str = "other reasons";
 
 /// The records of a run that are left out.
 pub struct Rejects {
-    /// None: they are only counted.
+    /// Dead letters of these records; none if the records are only counted.
     letters: Option<DeadLetters>,
     by_reason: HashMap<String, Seen>,
     reports: Vec<Report>,

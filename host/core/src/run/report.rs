@@ -1,4 +1,4 @@
-//! What a run says of itself, for status and log.
+//! Reports of a run, for status and log.
 
 use crate::chain::Chain;
 use crate::decode::Lost;
@@ -6,13 +6,13 @@ use crate::deploy::Operators;
 
 use super::swap::SwapId;
 
-/// Something that people, or whoever waits, should hear of.
+/// Report that people, or the sender of an order, should hear of.
 pub enum Report {
-    /// So many records were taken in.
+    /// Number of records that were taken in.
     Records(usize),
-    /// So many records of letters were taken in again, or left out again.
+    /// Number of records of letters that were taken in again, or left out again.
     Again(usize),
-    /// So many rows came after the end of one of their windows.
+    /// Number of rows that came after the end of one of their windows.
     Late(usize),
     /// Records or groups were left out, or values dropped.
     LeftOut {
@@ -25,11 +25,11 @@ pub enum Report {
         /// The line of the log, if it is time for one.
         line: Option<LeftOutLine>,
     },
-    /// So many rows or groups wait for a flush.
+    /// Number of rows or groups that wait for a flush.
     Waiting(usize),
     /// The number and memory of the groups, if there are any; once in a while.
     Groups(Option<(usize, usize)>),
-    /// So many records are behind; none if that isn't known.
+    /// Number of records that the run is behind; none if that isn't known.
     Lag(Option<u64>),
     /// The run waits for something, and loses nothing.
     Holds(String),
@@ -37,9 +37,9 @@ pub enum Report {
     GoesOn(Option<String>),
     /// A call of an operator was ended, as the run ends: its batch is read again.
     Interrupted,
-    /// So many rows are in the tables.
+    /// Number of rows that a flush has brought into the tables.
     Flushed(usize),
-    /// So many dead letters were written.
+    /// Number of dead letters that were written.
     Letters(usize),
     /// A search in a table found rows at fault; the server had said these words.
     Searched(String),

@@ -1,4 +1,4 @@
-//! Where a run begins: at its checkpoint, if what it reads and runs still fits, and in agreement with its rows.
+//! Start of a run: at its checkpoint, if what it reads and runs still fits, and in agreement with its rows.
 //!
 //! With `delivery = "transaction"`, rows and consumed intervals are in one transaction of the table's database.
 //!

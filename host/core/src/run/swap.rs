@@ -1,4 +1,4 @@
-//! What a lane knows of swaps: what is to take over, and what is on trial.
+//! Swaps, as a lane knows them: the chain that is to take over, and the operators that are on trial.
 //!
 //! ```text
 //! asked ──a place for its flush──▶ seal, adopt, hand over ──▶ trial: rows go to the sinks, all else is held ──▶ passed
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::chain::Chain;
 use crate::deploy::{Bounds, Operators, Probation, Rate};
 
-/// The number of a swap, as whoever asks for it counts them.
+/// The number of a swap, as the side that asks for swaps counts them.
 pub type SwapId = u64;
 
 /// A chain that is to take over.

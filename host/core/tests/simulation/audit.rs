@@ -1,4 +1,4 @@
-//! What must hold, whatever happened.
+//! Laws that must hold, whatever happened.
 //!
 //! All is held against the auditor's book (see `book.rs`), exactly, with one exception. How long a partition was silent is no part of
 //! a checkpoint: where windows go on without silent partitions, a host that crashed may find another record late than before,
@@ -22,13 +22,13 @@ use crate::run::Run;
 use crate::shape::Shape;
 use crate::world::{PIPELINE, World};
 
-/// What a fold may have in memory beyond its bound: the groups of the last batch, and those of a flush under way.
+/// Bytes that a fold may have in memory beyond its bound: the groups of the last batch, and those of a flush under way.
 const SLACK: usize = 64 << 10;
 
 /// Looks at each moment of a host.
 #[derive(Debug, Clone, Default)]
 pub struct Auditor {
-    /// What was committed when it looked last, and where the watermark was then.
+    /// Number of commits at the last look, and the watermark at that time.
     commits: u64,
     watermark: Option<i64>,
 }
@@ -48,7 +48,8 @@ impl Auditor {
     }
 }
 
-/// It is what the records say; where partitions may be idle, somewhere between the least and the greatest of them.
+/// Checks that the watermark is what the records say; where partitions may be idle, it is somewhere between the least and the greatest of
+/// them.
 fn watermark_is_that_of_the_records(world: &World, run: &Run) {
     if world.pipeline.shape.windows().is_none() {
         return;
@@ -96,19 +97,19 @@ fn stored_sums(world: &World) -> BTreeMap<Group, i64> {
     groups(&keys).into_iter().zip(sums).collect()
 }
 
-/// Whether a group is in the states where the watermark is there.
+/// Says whether a group is in the states when the watermark is at this moment.
 fn is_kept(shape: Shape, group: Group, watermark: Option<i64>) -> bool {
     let (Some(options), Some((_, end))) = (shape.windows(), group.1) else { return true };
     watermark.is_none_or(|watermark| end + keep_for(options) > watermark)
 }
 
-/// Whether a group may have a row where the watermark is there.
+/// Says whether a group may have a row when the watermark is at this moment.
 fn is_shown(shape: Shape, group: Group, watermark: Option<i64>) -> bool {
     let (Some(options), Some((_, end))) = (shape.windows(), group.1) else { return true };
     options.emit == Emit::Changes || watermark.is_some_and(|watermark| end <= watermark)
 }
 
-/// What a fold hands over: the book's sums, of windows that may still have a row, and that have any news.
+/// Checks what a fold hands over: the book's sums, of windows that may still have a row, and that have any news.
 pub fn sealed(world: &mut World, run: &Run, version: Version, rows: &[Row]) {
     let passed = run.passed();
     let (expected, changed) = (run.book.sums(), run.book.changed_since(run.last.values));
@@ -175,7 +176,7 @@ fn letters_are_those_of_records_left_out(world: &World, book: &Book) {
     assert!(there.is_empty(), "{there:?} were taken in, and have letters");
 }
 
-/// Fails with just what differs.
+/// Fails with only the items that differ.
 fn are_the_same<K: Ord + Debug, V: Ord + Debug>(
     is: impl IntoIterator<Item = (K, V)>,
     expected: impl IntoIterator<Item = (K, V)>,

@@ -18,14 +18,14 @@ use crate::rows::{Group, Row, Span};
 use crate::shape::{Pipeline, Shape};
 use crate::world::{REFUSED, Record, UNFIT, World};
 
-/// What the host has consumed, and what must come of it.
+/// Records that the host has consumed, and what must come of them.
 #[derive(Debug, Clone)]
 pub struct Book {
     pipeline: Pipeline,
     windows: Option<WindowOptions>,
     /// The letters of records that were left out: whether there must be one, or may be.
     pub letters: BTreeMap<(usize, usize), bool>,
-    /// How many records of each partition.
+    /// Number of records consumed of each partition.
     pub consumed: Vec<usize>,
     /// The partitions that it is of, where hosts have partitions of their own.
     pub partitions: Vec<usize>,
@@ -33,15 +33,15 @@ pub struct Book {
     greatest: Vec<Option<i64>>,
     /// The value of each record, once for each group that it counts in.
     counted: Vec<(Group, i64)>,
-    /// Of groups that live for a time only: when a flush had their last value, or none if no flush has had it yet.
+    /// Moment at which a flush had a group's last value, or none if no flush has had it yet; for groups that live for a time only.
     touched: BTreeMap<Group, Option<i64>>,
-    /// How many values are counted no more, as their groups began anew.
+    /// Number of values that are counted no more, as their groups began anew.
     forgotten: usize,
     /// Records that came after the end of one of their windows.
     pub late: usize,
 }
 
-/// What the host knew as a record came.
+/// Things that the host knew as a record came.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Then {
     /// The watermark had passed this moment.
@@ -50,14 +50,14 @@ pub struct Then {
     pub now: i64,
 }
 
-/// What must become of a record.
+/// Fate of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It counts; or it is late, and nothing is said of it.
+    /// The record counts; or it is late, and nothing is said of it.
     Passes,
-    /// It is at fault.
+    /// The record is at fault.
     IsLeftOut,
-    /// Its row is for the table's server to refuse, unless another comes in its place before that is asked.
+    /// The row is for the table's server to refuse, unless another comes in its place before the server is asked.
     Refused,
 }
 
@@ -79,8 +79,8 @@ impl Book {
         }
     }
 
-    /// The book of whoever begins in the midst of these partitions, where rows are of single records: whoever read what comes before has
-    /// written of it what anybody would write.
+    /// Returns the book of a host that begins in the midst of these partitions, where rows are of single records: the hosts that read what
+    /// comes before have written of it what any host would write.
     pub fn of_others(world: &World, positions: &BTreeMap<Partition, Offset>) -> Book {
         let mut book = Book::new(world.pipeline, world.topic.len());
         book.partitions.clear();
@@ -94,25 +94,25 @@ impl Book {
         book
     }
 
-    /// The partition's next record is consumed.
+    /// Takes the partition's next record, which is consumed.
     pub fn take(&mut self, partition: usize, record: Record, version: Version, then: Then) -> Fate {
         let offset = self.consumed[partition];
         self.consumed[partition] += 1;
         self.come((partition, offset), record, version, then)
     }
 
-    /// A flush has all that was counted.
+    /// Notes that a flush has all that was counted.
     pub fn flushed(&mut self, now: i64) {
         self.touched.values_mut().for_each(|touched| *touched = touched.or(Some(now)));
     }
 
-    /// Whether the group began so long ago that its state may be gone.
+    /// Says whether the group began so long ago that its state may be gone.
     pub fn is_expired(&self, group: Group, now: i64) -> bool {
         let ttl = self.pipeline.ttl.unwrap_or(i64::MAX);
         self.touched.get(&group).copied().flatten().is_some_and(|touched| touched < now.saturating_sub(ttl))
     }
 
-    /// A value counts in these groups.
+    /// Counts a value in these groups.
     fn count(&mut self, groups: impl IntoIterator<Item = Group>, value: i64, now: i64) {
         for group in groups {
             if self.is_expired(group, now) {
@@ -127,7 +127,7 @@ impl Book {
         }
     }
 
-    /// A record that was left out is driven through again.
+    /// Takes a record again that was left out.
     pub fn take_again(&mut self, place: (usize, usize), record: Record, version: Version, then: Then) -> Fate {
         assert!(self.letters.contains_key(&place), "{place:?} was taken in, and comes again");
         self.come(place, record, version, then)
@@ -184,7 +184,7 @@ impl Book {
         Fate::Passes
     }
 
-    /// Of each key the value that was taken in last.
+    /// Returns the value of each key that was taken in last.
     pub fn latest(&self) -> BTreeMap<Group, i64> {
         self.counted.iter().copied().collect()
     }
@@ -214,7 +214,7 @@ impl Book {
         sums.into_iter().collect()
     }
 
-    /// How many values were counted.
+    /// Returns the number of values that were counted.
     pub fn values(&self) -> usize {
         self.forgotten + self.counted.len()
     }
@@ -224,14 +224,14 @@ impl Book {
         self.counted[values.saturating_sub(self.forgotten)..].iter().map(|(group, _)| *group).collect()
     }
 
-    /// By when this partition's records are judged if it is never idle.
+    /// Returns the moment by which this partition's records are judged if it is never idle.
     pub fn moment(&self, partition: usize) -> Option<i64> {
         let lateness = self.windows.map_or(0, |options| micros(options.lateness));
         self.greatest[partition].map(|time| time - lateness)
     }
 }
 
-/// How long after its end a window takes late records.
+/// Returns the time for which a window takes late records after its end.
 pub fn keep_for(options: WindowOptions) -> i64 {
     match options.late {
         Late::Update { keep_for } => micros(keep_for),
@@ -256,7 +256,7 @@ fn spans(window: Window, time: i64) -> Option<Vec<Span>> {
     starts.map(|start| Some((i64::try_from(start).ok()?, i64::try_from(start + size).ok()?))).collect()
 }
 
-/// Whether a span that begins no earlier is of the same session.
+/// Says whether a span that begins no earlier is of the same session.
 fn is_joined(session: Group, opened: Group) -> bool {
     session.0 == opened.0 && matches!((session.1, opened.1), (Some(session), Some(opened)) if opened.0 < session.1)
 }

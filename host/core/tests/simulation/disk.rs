@@ -8,7 +8,7 @@ use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, Group, Store
 /// A store whose reads fail while it is away.
 #[derive(Debug, Default)]
 pub struct Disk {
-    /// What is on it.
+    /// The checkpoints that are on it.
     pub kept: MemoryStore,
     away: AtomicBool,
 }

@@ -13,7 +13,7 @@ use sluice_core::{Offset, Partition};
 #[derive(Debug)]
 pub struct Group {
     want: Want,
-    /// For each partition, the host that has it.
+    /// The host that has each partition.
     owners: Vec<usize>,
     parts: Vec<Part>,
     moving: Option<Move>,
@@ -62,7 +62,7 @@ impl Group {
         self.parts[host].counted(self.owners.len());
     }
 
-    /// What the host may read and write, if there is anything.
+    /// Returns the partitions that the host may read and write, if there are any.
     pub fn share(&self, host: usize) -> Option<Share> {
         match self.parts[host].standing() {
             Standing::Has(share) => Some(share),
@@ -70,12 +70,12 @@ impl Group {
         }
     }
 
-    /// Whether a run on the share of this epoch may go on.
+    /// Says whether a run on the share of this epoch may go on.
     pub fn is_of(&self, host: usize, epoch: u64) -> bool {
         self.parts[host].standing().is_of(epoch)
     }
 
-    /// Whether rows of the share of this epoch may be written.
+    /// Says whether rows of the share of this epoch may be written.
     pub fn may_write(&self, host: usize, epoch: u64) -> bool {
         self.parts[host].may_write(epoch)
     }
@@ -99,7 +99,7 @@ impl Group {
         self.moving = Some(Move { from, to, partitions });
     }
 
-    /// What was asked back is handed on, if its host has no run any more, or isn't waited for.
+    /// Hands on the partitions that were asked back, if their host has no run any more, or isn't waited for.
     pub fn hand_on(&mut self, is_free: impl FnOnce(usize) -> bool) {
         let Some(moving) = self.moving.take_if(|moving| is_free(moving.from)) else { return };
         self.parts[moving.from].gave_back(moving.partitions.clone());
@@ -123,7 +123,7 @@ impl Group {
         self.committed.extend(ends);
     }
 
-    /// What was committed of a partition.
+    /// Returns the offset that was committed of a partition.
     pub fn committed(&self, partition: Partition) -> Option<Offset> {
         self.committed.get(&partition).copied()
     }

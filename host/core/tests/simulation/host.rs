@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// All of a process.
 pub struct Host {
-    /// None while nothing is open.
+    /// The run that is open, if there is one.
     pub run: Option<Run>,
     life: Life,
     begun: Duration,
@@ -34,7 +34,7 @@ impl Host {
         Host { run: None, life, begun: world.clock, is_backfill, seen: world.newest }
     }
 
-    /// One thing that a host may do next.
+    /// Does one thing that a host may do next.
     pub fn step(&mut self, world: &mut World) {
         if world.happens(40) {
             world.note("killed");
@@ -64,7 +64,7 @@ impl Host {
         self.work(world);
     }
 
-    /// Whether nothing will be done by this host any more: others have what it needs.
+    /// Says whether nothing will be done by this host any more: other hosts have what it needs.
     pub fn is_at_rest(&self, world: &World) -> bool {
         world.group.share(world.me).is_none()
     }
@@ -107,7 +107,7 @@ impl Host {
         self.hear_of(world, event);
     }
 
-    /// What ends a wait, if anything does for now.
+    /// Returns the event that ends a wait, if there is one for now.
     fn wait(&mut self, world: &mut World, wait: &Wait) -> Option<LifeEvent> {
         let is_there = match &wait.awaited {
             Awaited::Time => false,
@@ -162,7 +162,7 @@ impl Host {
         self.hear(world);
     }
 
-    /// What people do now and then.
+    /// Does what people do now and then.
     fn people(&mut self, world: &mut World) {
         // What takes its trial over goes on with what it has counted: it is rolled back first.
         let newest = world.newest;
@@ -240,7 +240,7 @@ impl Host {
         self.run.as_ref().is_some_and(|run| run.lane.is_on_trial())
     }
 
-    /// Whether a person sees that what is on trial counts twice.
+    /// Says whether a person sees that the version on trial counts twice.
     fn is_seen_to_be_bad(&self, world: &mut World) -> bool {
         let doubles = self.run.as_ref().is_some_and(|run| run.version.habit == Habit::Doubles);
         self.is_on_trial() && doubles && (world.calm || world.happens(15))
@@ -253,7 +253,7 @@ impl Host {
         self.follow(world, effects);
     }
 
-    /// Somebody wants all groups to be written again.
+    /// Orders that all groups be written again.
     fn resync(&mut self, world: &mut World) {
         let Some(run) = self.run.as_mut().filter(|run| !run.lane.is_on_trial()) else { return };
         run.stop(world);
@@ -283,7 +283,7 @@ impl Host {
     }
 }
 
-/// What may be opened, as the history and the checkpoint say.
+/// Returns the operators that may be opened, as the history and the checkpoint say.
 fn candidates(world: &mut World) -> Candidates {
     let good = world.head().filter(|head| !head.operators.is_empty()).map(|head| (head.generation, head.operators));
     let unread = world.happens(10).then(|| "sum".to_owned());

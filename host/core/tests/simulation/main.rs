@@ -6,8 +6,9 @@
 //!          each arrow may fail before or after it took effect; at any point all may die       letters to be retried
 //! ```
 //!
-//! In some worlds two hosts share the topic as one group, or wait for each other, while partitions move. In some, the fold has windows, records come out of their order and late, and a clock moves for those who write them and for
-//! the host, which hears of silent partitions. In some, rows and intervals are one transaction.
+//! In some worlds two hosts share the topic as one group, or wait for each other, while partitions move. In some, the fold has windows,
+//! records come out of their order and late, and a clock moves for their producers and for the host, which hears of silent partitions. In
+//! some, rows and intervals are one transaction.
 //!
 //! An auditor looks at every batch, seal and step (see `audit.rs`). A seed that fails is printed with the command that repeats it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
@@ -64,7 +65,7 @@ fn run(seed: u64) -> Vec<String> {
     panic!("a world in peace comes to its end, and not to {}", what_is_left(world, &hosts));
 }
 
-/// What the hosts have to do until everything is consumed.
+/// Says what the hosts have to do until everything is consumed.
 fn what_is_left(world: &mut World, hosts: &[Host]) -> String {
     let mut left = String::new();
     let shares = (0..hosts.len()).filter_map(|host| world.group.share(host));
@@ -94,7 +95,7 @@ impl Drop for Last {
     }
 }
 
-/// One of the hosts does something.
+/// Lets one of the hosts do something.
 fn step(world: &mut World, hosts: &mut [Host], auditors: &mut [Auditor]) {
     world.tick();
     world.move_partitions(|host| hosts[host].run.is_some());

@@ -22,29 +22,29 @@ use crate::world::UNFIT;
 /// An operator of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
-    /// Of its states.
+    /// The version of its states.
     pub number: u32,
     pub habit: Habit,
 }
 
-/// What it does with its rows.
+/// Habit of an operator: what it does with its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
-    /// It adds them.
+    /// The operator adds them.
     Good,
-    /// It refuses some, and adds the others.
+    /// The operator refuses some, and adds the others.
     Picky,
-    /// It adds them twice, which only a person sees.
+    /// The operator adds them twice, which only a person sees.
     Doubles,
-    /// It traps.
+    /// The operator traps.
     Traps,
 }
 
 impl Version {
     pub const FIRST: Version = Version { number: 1, habit: Habit::Good };
 
-    /// Any that may be deployed. Those that mean harm only where a trial goes on until it shows: not without trials, not where a run that
-    /// ends ends its trial, and not where a trial ends as there is no memory to hold more.
+    /// Returns any version that may be deployed. Versions that do harm come only where a trial goes on until it shows: not without trials,
+    /// not where a run that ends ends its trial, and not where a trial ends as there is no memory to hold more.
     pub fn any(rng: &mut Rng, pipeline: Pipeline, watched: bool) -> Version {
         let trials = !pipeline.transaction && !pipeline.ends;
         let habit = match rng.u8(0..8) {
@@ -56,17 +56,17 @@ impl Version {
         Version { number: rng.u32(1..=3), habit }
     }
 
-    /// Whether it may stay.
+    /// Says whether the version may stay.
     pub fn is_good(self) -> bool {
         matches!(self.habit, Habit::Good | Habit::Picky)
     }
 
-    /// Whether it takes a row of this value.
+    /// Says whether the version takes a row of this value.
     pub fn takes(self, value: i64) -> bool {
         self.habit != Habit::Picky || value % 10 != 7
     }
 
-    /// As a host knows it: by the digest of its file.
+    /// Returns the version as a host knows it: by the digest of its file.
     pub fn operators(self) -> Operators {
         let Version { number, habit } = self;
         Operators::from([("sum".to_owned(), format!("{number} {habit:?}"))])

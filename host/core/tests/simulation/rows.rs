@@ -9,7 +9,7 @@ use crate::dimension;
 /// Start and end of a window: the end is outside.
 pub type Span = (i64, i64);
 
-/// What a row is about: a key, and a window if there are any.
+/// Subject of a row: a key, and a window if there are any.
 pub type Group = (i64, Option<Span>);
 
 /// A row of the table.

@@ -36,10 +36,10 @@ const RETRIED: usize = 8;
 pub struct Run {
     pub lane: Lane,
     pub flusher: Flusher,
-    /// What the auditor has written about what the lane has consumed.
+    /// The auditor's book of what the lane has consumed.
     pub book: Book,
     pub last: LastSeal,
-    /// What the lane runs, and what it ran before that.
+    /// The version that the lane runs, and the one that it ran before that.
     pub version: Version,
     before: Version,
     begun: Duration,
@@ -57,33 +57,33 @@ pub struct Run {
     swaps: BTreeMap<SwapId, Version>,
     retry: Option<u64>,
     next_id: u64,
-    /// How the lane ended.
+    /// The end of the lane, once it has ended.
     lane_end: Option<End>,
-    /// What it reads.
+    /// The share of the topic that it reads.
     share: Share,
-    /// What the group was told last: where reading began, at first.
+    /// The offsets that the group was told last: those where reading began, at first.
     told: BTreeMap<Partition, Offset>,
     /// A record at fault ends it.
     stops: bool,
-    /// Where it is to end by itself, if it is.
+    /// The offsets at which the run is to end by itself, if it is.
     until: Option<BTreeMap<Partition, Offset>>,
     is_told_to_end: bool,
-    /// What the supervisor has to hear of.
+    /// Messages that the supervisor has to hear.
     pub said: VecDeque<Said>,
 }
 
-/// As of the last seal, or the start.
+/// State of things as of the last seal, or the start.
 pub struct LastSeal {
     pub watermark: Option<i64>,
     /// The calendar's time.
     pub now: i64,
-    /// How many values the book had.
+    /// Number of values that the book had.
     pub values: usize,
     /// Groups become rows again that haven't changed since.
     pub shows_again: bool,
 }
 
-/// What the lane has in hand, as the auditor knows it.
+/// Records that the lane has in hand, as the auditor knows them.
 enum InHand {
     Polled(Polled),
     Retried(Vec<(Partition, Offset)>),
@@ -98,7 +98,7 @@ pub enum Said {
 }
 
 impl Run {
-    /// From the checkpoint, or from nothing, on these partitions; perhaps up to where they end now.
+    /// Starts a run from the checkpoint, or from nothing, on these partitions; perhaps up to where they end now.
     pub fn start(world: &mut World, operators: &Operators, share: Share, is_backfill: bool) -> Run {
         let version = Version::of(operators).unwrap();
         let resumption = resumption(world);
@@ -178,12 +178,12 @@ impl Run {
         }
     }
 
-    /// Where the watermark is.
+    /// Returns the watermark.
     pub fn passed(&self) -> Option<i64> {
         self.lane.chain().fold().and_then(|fold| fold.event_times().watermark)
     }
 
-    /// What is left to be done.
+    /// Says what is left to be done.
     pub fn what_is_left(&self, world: &World) -> String {
         let is_refreshing = self.lane.chain().fold().is_some_and(Fold::is_refreshing);
         let has_read_all = world.head().is_some_and(|head| head.intervals.reaches(&world.ends_of(&self.share)));
@@ -204,7 +204,7 @@ impl Run {
         self.share.partitions.contains(&letter.id.partition)
     }
 
-    /// Whether the group gives its host other partitions than it began with.
+    /// Says whether the group gives its host other partitions than it began with.
     pub fn is_moved_from(&self, world: &World) -> bool {
         !world.group.is_of(world.me, self.share.epoch)
     }
@@ -238,7 +238,7 @@ impl Run {
         self.lane.on(LaneEvent::Swap(Box::new(swap)), world.now(self.begun));
     }
 
-    /// Looks for letters that somebody wants to be driven through again.
+    /// Looks for letters that are marked to be driven through again.
     pub fn retry(&mut self, world: &mut World) {
         let marked = world.letters.values().filter(|letter| letter.retry && self.reads(letter)).take(RETRIED).cloned();
         let letters: Vec<_> = marked.collect();
@@ -262,7 +262,7 @@ impl Run {
         self.hear_lane(world, self.version, self.then(world));
     }
 
-    /// What the lane knows.
+    /// Returns what the lane knows at this moment.
     fn then(&self, world: &World) -> Then {
         Then { passed: self.passed(), now: world.now(self.begun).micros }
     }
@@ -508,7 +508,7 @@ fn resumption(world: &World) -> Resumption {
     }
 }
 
-/// What each table is, as the checkpoint knows it.
+/// Returns the identity of each table, as the checkpoint knows it.
 fn tables(world: &World) -> BTreeMap<String, String> {
     let tables = world.tables.iter().enumerate();
     tables.map(|(sink, table)| (format!("sink {sink}"), format!("{} {}", table.name, table.made))).collect()
@@ -529,7 +529,7 @@ fn key(world: &World) -> Vec<usize> {
     if world.pipeline.shape.windows().is_some() { vec![0, 1, 2] } else { vec![0] }
 }
 
-/// As a host does before a run begins.
+/// Removes letters that are out of date, as a host does before a run begins.
 fn clear_letters(world: &mut World, head: &Checkpoint, share: &Share) {
     let (retried, from) = stale_letters(head, |partition| share.partitions.contains(&partition));
     let stale = |id: &LetterId| from.get(&id.partition).is_some_and(|from| id.offset >= *from) || retried.contains(id);

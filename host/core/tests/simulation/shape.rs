@@ -1,4 +1,4 @@
-//! What a pipeline of the simulation is: its steps, its windows, its sinks.
+//! Pipelines of the simulation: their steps, windows and sinks.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 
 use crate::world::UNIT;
 
-/// What a pipeline does with its records.
+/// Shape of a pipeline: what it does with its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// They become rows as they are.
+    /// Rows are the records as they are.
     Rows,
     /// A sum for each key.
     Sums,
@@ -24,7 +24,7 @@ pub enum Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pipeline {
     pub shape: Shape,
-    /// How many tables its rows go to.
+    /// Number of tables that its rows go to.
     pub sinks: usize,
     /// The last of them takes rows and intervals in one transaction.
     pub transaction: bool,
@@ -64,13 +64,13 @@ impl Pipeline {
         }
     }
 
-    /// What a host needs of the topic.
+    /// Returns what a host needs of the topic.
     pub fn want(self) -> Want {
         if self.shape.folds() || self.transaction { Want::Whole } else { Want::Any }
     }
 
-    /// Whether the first table's server refuses rows that nobody else does. Not where two tables have other rows of a flush: the second
-    /// would have what the first one's refuses.
+    /// Says whether the first table's server refuses rows that no other server does. It doesn't where two tables have other rows of a
+    /// flush: the second would have what the first one's refuses.
     pub fn has_refusals(self) -> bool {
         !self.shape.folds() && (self.sinks == 1 || !self.inserts())
     }
@@ -101,7 +101,7 @@ impl Shape {
         }
     }
 
-    /// Whether windows may go on without a silent partition, so that the host's clock has a say in what is late.
+    /// Says whether windows may go on without a silent partition, so that the host's clock has a say in what is late.
     pub fn idles(self) -> bool {
         self.windows().is_some_and(|options| options.idle_after < Duration::MAX)
     }

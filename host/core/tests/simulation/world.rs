@@ -1,4 +1,4 @@
-//! Everything outside of the host: the topic, the tables, the store, the letters, the group, and how they misbehave.
+//! World outside of the host: the topic, the tables, the store, the letters, the group, and how they misbehave.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,62 +24,62 @@ use crate::shape::{Pipeline, Shape};
 /// The pipeline's name in the store.
 pub const PIPELINE: &str = "simulated";
 
-/// A microsecond of the records' time is so long on the host's clock: its waits are long, and windows are short.
+/// Length of a microsecond of the records' time on the host's clock: its waits are long, and windows are short.
 pub const UNIT: Duration = Duration::from_millis(5);
 
-/// The steps that a world that fails tells of.
+/// Number of the last steps that a world tells of when it fails.
 const LAST_WORDS: usize = 40;
 
-/// Tables don't take this: a column's range ends before it.
+/// Value that tables don't take: a column's range ends before it.
 pub const UNFIT: i64 = 49;
 
-/// The first table's server refuses this, which nothing but asking it shows.
+/// Value that the first table's server refuses, which nothing but asking it shows.
 pub const REFUSED: i64 = -50;
 
 /// A record: its time is the source's, in microseconds, if it knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Record {
     pub key: i64,
-    /// None where it isn't JSON.
+    /// Number of the record; none where it isn't JSON.
     pub value: Option<i64>,
     pub time: Option<i64>,
 }
 
-/// What outlives the host.
+/// Things that outlive the host.
 pub struct World {
     pub rng: Rng,
-    /// For each partition, its records.
+    /// Records of each partition.
     pub topic: Vec<Vec<Record>>,
-    /// Nobody writes to this partition for now; none has the number after the last.
+    /// Partition that nobody writes to for now; the number after the last stands for none.
     silent: usize,
     /// The world's clock: records are made by it, and silence is measured by it.
     pub clock: Duration,
     pub tables: Vec<Table>,
-    /// How far the rows are of a table with transactions.
+    /// Records whose rows are in a table with transactions.
     pub written: Written,
-    /// What good operators have written of windows that are closed for good.
+    /// Rows that good operators have written of windows that are closed for good.
     pub closed: BTreeMap<rows::Group, i64>,
-    /// What each host keeps for itself.
+    /// Things that each host keeps for itself.
     pub kept: Vec<Kept>,
     /// The host that does something.
     pub me: usize,
     pub letters: BTreeMap<LetterId, DeadLetter>,
     pub group: Group,
-    /// Where rows are looked up.
+    /// Table in which rows are looked up.
     pub dimension: Dimension,
     pub pipeline: Pipeline,
     /// A record at fault stops the pipeline, until somebody changes that.
     pub stops: bool,
     /// The newest file of the operator.
     pub newest: Version,
-    /// How much the fold may keep in memory.
+    /// Number of bytes that the fold may keep in memory.
     pub memory: usize,
-    /// Nothing fails any more.
+    /// True once nothing fails any more.
     pub calm: bool,
     pub trace: Vec<String>,
 }
 
-/// What a host keeps for itself, whatever becomes of its process.
+/// Things that a host keeps for itself, whatever becomes of its process.
 pub struct Kept {
     pub disk: Arc<Disk>,
     /// The auditor's book as of the last commit.
@@ -94,22 +94,22 @@ pub struct Kept {
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     pub name: String,
-    /// How often it was made.
+    /// Number of times that it was made.
     pub made: u64,
     pub rows: BTreeMap<rows::Group, i64>,
-    /// Of one without a key: all that was ever inserted.
+    /// Rows that were ever inserted, of a table without a key.
     pub inserted: Vec<Row>,
-    /// Where the watermark was when it was made: what was over by then is in no state any more.
+    /// Watermark when the table was made: what was over by then is in no state any more.
     pub shown_since: Option<i64>,
 }
 
-/// How an effect goes.
+/// Luck of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Luck {
     Good,
-    /// Nothing happened, and an error was answered.
+    /// The effect did not happen, and an error was answered.
     Before,
-    /// Some or all of it happened, and an error was answered.
+    /// The effect happened in part or whole, and an error was answered.
     After,
 }
 
@@ -154,7 +154,7 @@ impl World {
         self.clock += UNIT.mul_f64(self.rng.f64() * 20.0);
     }
 
-    /// What the host's clocks say, of a run that began at this moment.
+    /// Returns the time by the host's clocks, for a run that began at this moment.
     pub fn now(&self, begun: Duration) -> Now {
         Now { since: self.clock - begun, micros: self.micros() }
     }
@@ -164,7 +164,7 @@ impl World {
         i64::try_from(self.clock.as_micros() / UNIT.as_micros()).unwrap()
     }
 
-    /// Somebody writes records.
+    /// Writes records to the topic, as their producers do.
     pub fn grow(&mut self) {
         if self.happens(40) {
             self.silent = self.rng.usize(0..=self.topic.len());
@@ -189,7 +189,7 @@ impl World {
         Record { key, value, time }
     }
 
-    /// When somebody says that a record was made: in most cases not long ago.
+    /// Returns the time at which a record is said to have been made: in most cases not long ago.
     fn time(&mut self) -> Option<i64> {
         let now = self.micros();
         match self.rng.u16(0..400) {
@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    /// What the host keeps that does something.
+    /// Returns what is kept by the host that does something.
     pub fn mine(&mut self) -> &mut Kept {
         &mut self.kept[self.me]
     }
@@ -221,8 +221,8 @@ impl World {
         self.kept[host].book.clone_from(book);
     }
 
-    /// The coordinator of the group moves partitions, and forgets hosts that it doesn't hear from for too long. Not one that was just told
-    /// that it may write: that holds for as long as a write takes.
+    /// Lets the group's coordinator move partitions, and forget hosts that it doesn't hear from for too long. It doesn't forget one that
+    /// was just told that it may write: that holds for as long as a write takes.
     pub fn move_partitions(&mut self, has_run: impl Fn(usize) -> bool) {
         if self.happens(30) {
             self.group.rebalance(&mut self.rng);
@@ -237,7 +237,7 @@ impl World {
         self.group.hand_on(|host| !has_run(host) || impatient && !kept[host].leased);
     }
 
-    /// Now and then somebody names another table, which is empty; a fold has to write all of its groups there.
+    /// Names another table now and then, which is empty; a fold has to write all of its groups there.
     pub fn change_sink(&mut self) {
         // What windows that are over have shown is gone for good: there the auditor would soon have little to compare.
         let odds = if self.pipeline.shape.windows().is_some() { 12 } else { 3 };
@@ -248,7 +248,7 @@ impl World {
         }
     }
 
-    /// Somebody deploys another version; a file that was rolled back may be tried again once another was there.
+    /// Deploys another version; a file that was rolled back may be tried again once another was there.
     pub fn deploy(&mut self, version: Version) {
         self.note(&format!("deploys {version:?}"));
         self.newest = version;
@@ -260,12 +260,12 @@ impl World {
         self.kept[self.me].disk.head(PIPELINE).ok().flatten()
     }
 
-    /// Where the watermark was at the last commit.
+    /// Returns the watermark at the last commit.
     pub fn watermark(&self) -> Option<i64> {
         self.head().and_then(|head| head.event_times.watermark)
     }
 
-    /// The checkpoint says from now on that all groups are to be written again.
+    /// Has the checkpoint say from now on that all groups are to be written again.
     pub fn resync(&mut self) {
         self.note("all groups are to be written again");
         if let Some(head) = self.head().filter(|head| head.form.is_some()) {
@@ -274,7 +274,7 @@ impl World {
         }
     }
 
-    /// More memory than the windows had.
+    /// Gives the fold twice the memory, since the windows needed more.
     pub fn raise_memory(&mut self) {
         self.memory *= 2;
         self.note(&format!("{} bytes of memory", self.memory));
@@ -292,12 +292,12 @@ impl World {
         self.trace.push(format!("{}: {what}", self.me));
     }
 
-    /// What happened last.
+    /// Returns the last steps that were noted.
     pub fn last_words(&self) -> &[String] {
         &self.trace[self.trace.len().saturating_sub(LAST_WORDS)..]
     }
 
-    /// One in `odds`, while there is no peace.
+    /// Returns true once in `odds`, while there is no peace.
     pub fn happens(&mut self, odds: u32) -> bool {
         !self.calm && self.rng.u32(0..odds) == 0
     }
@@ -310,12 +310,12 @@ impl World {
         }
     }
 
-    /// Whether the source's server answers.
+    /// Asks whether the source's server answers.
     pub fn source(&mut self) -> Result<(), SourceError> {
         if self.happens(12) { Err(SourceError::Unavailable("the broker is away".to_owned())) } else { Ok(()) }
     }
 
-    /// Whether this host may write of the share of this epoch: mostly, while that is its own; now and then nobody says.
+    /// Asks whether this host may write of the share of this epoch. It mostly may while that is its own; now and then there is no answer.
     /// The question is to commit again what the group was told.
     pub fn lease(&mut self, epoch: u64, told: &BTreeMap<Partition, Offset>) -> Result<(), LeaseError> {
         if self.happens(60) || !self.group.may_write(self.me, epoch) {
@@ -363,7 +363,7 @@ impl World {
         refused.map(|(row, _)| Refused { row, reason: "no".to_owned() }).collect()
     }
 
-    /// Rows, letters and intervals at once, or nothing; and once, whoever says it again.
+    /// Writes rows, letters and intervals at once, or nothing; and only once, however often it is asked to.
     pub fn transact(
         &mut self,
         sink: usize,
@@ -400,7 +400,7 @@ impl World {
         answer(luck)
     }
 
-    /// Whether a host that begins goes on from where its rows are, and not from where its checkpoint is.
+    /// Says whether a host that begins goes on from where its rows are, and not from where its checkpoint is.
     pub fn goes_on_from_rows(&self) -> bool {
         self.pipeline.transaction && !self.pipeline.shape.folds()
     }
@@ -431,12 +431,12 @@ impl World {
         answer(luck)
     }
 
-    /// Whether hosts read partitions of their own, of which others have read what comes before.
+    /// Says whether hosts read partitions of their own, of which others have read what comes before.
     pub fn shares_partitions(&self) -> bool {
         self.pipeline.want() == Want::Any && self.kept.len() > 1
     }
 
-    /// Somebody wants some letters to be driven through again.
+    /// Marks some letters to be driven through again.
     pub fn mark_letters(&mut self) {
         for letter in self.letters.values_mut() {
             letter.retry |= self.rng.u8(0..3) == 0;
@@ -461,13 +461,13 @@ impl World {
         if luck == Luck::Good { Ok(()) } else { Err(Disk::full()) }
     }
 
-    /// Where each partition ends.
+    /// Returns the end of each partition.
     pub fn ends(&self) -> BTreeMap<Partition, Offset> {
         let end = |(number, records): (i32, &Vec<Record>)| (Partition(number), Offset(0).advanced(records.len()));
         (0..).zip(&self.topic).map(end).collect()
     }
 
-    /// Where each partition of a share ends.
+    /// Returns the end of each partition of a share.
     pub fn ends_of(&self, share: &Share) -> BTreeMap<Partition, Offset> {
         let mut ends = self.ends();
         ends.retain(|partition, _| share.partitions.contains(partition));

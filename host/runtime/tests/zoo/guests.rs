@@ -67,7 +67,7 @@ pub fn open_within(behaviour: &str, limits: &Limits) -> Result<Instance, OpenErr
     TRANSFORMER.open(&config(behaviour), &fields(), limits, "zoo")
 }
 
-/// What the transformer answers to the rows.
+/// Returns what the transformer answers to the rows.
 pub fn process(behaviour: &str) -> Result<Produced, OperatorError> {
     open_transformer(behaviour).unwrap().process(columns(&rows()))
 }

@@ -1,4 +1,4 @@
-//! What a guest may write into the host's log.
+//! Lines that a guest may write into the host's log.
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};

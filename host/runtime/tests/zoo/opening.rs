@@ -1,4 +1,4 @@
-//! What `open` may answer, and what it may not.
+//! Answers that `open` may give, and those that it may not.
 
 use sluice_core::operator::{Operator, Origin};
 use sluice_core::{Field, Kind};

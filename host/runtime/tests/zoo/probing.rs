@@ -1,4 +1,4 @@
-//! What a probe finds.
+//! Findings of a probe.
 
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Artifact, Limits, probe};

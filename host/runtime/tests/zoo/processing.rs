@@ -1,4 +1,4 @@
-//! What `process` may answer, and what it may not.
+//! Answers that `process` may give, and those that it may not.
 
 use std::sync::Arc;
 

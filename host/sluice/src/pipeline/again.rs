@@ -7,8 +7,8 @@ use std::time::Duration;
 use sluice_core::deploy::Operators;
 use tokio::time::Instant;
 
-/// How long after operators were refused for what may be mended outside their files, as a column that a table lacks, they are tried
-/// again: so long at first. Shorter: each try costs a server some questions. Longer: whoever mends it waits.
+/// First wait before operators are tried again that were refused for what may be mended outside their files, as a column that a table
+/// lacks. Shorter: each try costs a server some questions. Longer: the person who mends it waits.
 const FIRST: Duration = Duration::from_secs(1);
 
 /// Longest wait; each wait is twice the one before.
@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A supervisor's memory of what was refused.
 #[derive(Default)]
 pub struct Again {
-    /// Who was refused last, and why.
+    /// Operators that were refused last, and the reason.
     refused: Option<(Operators, String)>,
     /// Number of times that files of the pipeline's operators had been put there.
     puts: u64,
@@ -26,7 +26,7 @@ pub struct Again {
 }
 
 impl Again {
-    /// These are refused, and tried again if that may help; whether it is news.
+    /// Notes that these operators are refused, and plans another try if that may help. Returns true if the refusal is news.
     pub fn refused(&mut self, operators: &Operators, reason: &str, may_help: bool) -> bool {
         let same = self.refused.as_ref().is_some_and(|(before, _)| before == operators);
         let news = !same || self.refused.as_ref().is_none_or(|(_, before)| before != reason);

@@ -1,30 +1,30 @@
-//! Who waits until the run has ended for the answer to an order.
+//! Answers to orders, which wait until the run has ended.
 
 use tokio::sync::oneshot;
 
 use super::orders::Reply;
 
-/// Those who wait, each for what comes of an order that has ended the run.
+/// Senders of orders that have ended the run; each waits for what comes of its order.
 #[derive(Default)]
 pub struct Answers {
-    /// They are told this once it is recorded what came of the run.
+    /// Answers that are sent once it is recorded what came of the run.
     recorded: Vec<(oneshot::Sender<Reply>, Reply)>,
-    /// They asked that all groups be written again, which begins when the run has ended.
+    /// Senders of orders to write all groups again, which begins when the run has ended.
     resyncs: Vec<oneshot::Sender<Reply>>,
 }
 
 impl Answers {
-    /// Tells this once it is recorded what came of the run.
+    /// Keeps an answer until it is recorded what came of the run.
     pub fn once_recorded(&mut self, to: oneshot::Sender<Reply>, answer: Reply) {
         self.recorded.push((to, answer));
     }
 
-    /// Tells what comes of it when all groups are to be written again.
+    /// Keeps a sender until it is known what came of its order to write all groups again.
     pub fn once_resynced(&mut self, to: oneshot::Sender<Reply>) {
         self.resyncs.push(to);
     }
 
-    /// The run has ended, and what came of it is recorded.
+    /// Sends the answers that waited until it was recorded what came of the run.
     pub fn recorded(&mut self) {
         for (to, answer) in self.recorded.drain(..) {
             // Who asked may have gone.
@@ -32,7 +32,7 @@ impl Answers {
         }
     }
 
-    /// All groups are to be written again, or can't be.
+    /// Sends the answer to all orders to write groups again: they are to be, or can't be.
     pub fn resynced(&mut self, answer: &Reply) {
         for to in self.resyncs.drain(..) {
             let _ = to.send(answer.clone());

@@ -30,7 +30,7 @@ pub struct Deployments {
 }
 
 impl Deployments {
-    /// Of a pipeline whose history isn't read yet.
+    /// Returns the deployments of a pipeline whose history isn't read yet.
     pub fn new(
         kept: OperatorArchive,
         status: Arc<Status>,

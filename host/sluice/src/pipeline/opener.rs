@@ -1,4 +1,4 @@
-//! What a run is opened from, and its opening: checkpoint, source, operators, lookups, sinks.
+//! Opening of a run, and what it is opened from: checkpoint, source, operators, lookups, sinks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ use crate::config::Pipeline;
 use crate::connections::Connections;
 use crate::operators::Artifacts;
 
-/// A pipeline's file, and where what it names is. Clones are of the same.
+/// Opener of a pipeline's runs: the pipeline's file, and the places of what it names. Clones share them.
 #[derive(Clone)]
 pub struct Opener {
     pub pipeline: Arc<Pipeline>,
     pub connections: Arc<Connections>,
     pub store: Arc<dyn CheckpointStore>,
     pub status: Arc<Status>,
-    /// Whether a run is to end where its topic ends when it is opened.
+    /// True if a run is to end where its topic ends when the run is opened.
     pub until_caught_up: bool,
 }
 
@@ -128,7 +128,7 @@ impl Opener {
         head.ok().and_then(Result::ok).flatten()
     }
 
-    /// What the pipeline's checkpoint covers. A store that can't say it counts as the place where the pipeline failed last.
+    /// Returns the intervals that the pipeline's checkpoint covers. They are empty if there is none, or the store can't say it.
     pub async fn consumed(&self) -> Intervals {
         self.head().await.map(|head| head.intervals).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! One run of a pipeline: a lane's thread and a flusher's task, from the first record to the last flush.
+//! Run of a pipeline: a lane's thread and a flusher's task, from the first record to the last flush.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,18 +31,18 @@ use crate::died::{caught, said};
 /// while it does.
 const PASSED: usize = 4;
 
-/// Everything that is open.
+/// Parts of a run, all of them open.
 pub struct Opened {
     pub source: Box<dyn Source>,
     pub chain: Chain,
     pub sinks: Vec<OpenSink>,
-    /// Where to end, if the run is to end by itself.
+    /// The offsets to end at, if the run is to end by itself.
     pub until: Option<BTreeMap<Partition, Offset>>,
-    /// Where records that are left out are kept, if they are; and the same for whoever looks for those to retry.
+    /// The place for records that are left out, if they are kept: once for the flusher, once for the retrier.
     pub letters: Option<(OpenLetters, Box<dyn Letterbox>)>,
-    /// Where the run goes on.
+    /// The checkpoint that the run goes on from.
     pub head: Checkpoint,
-    /// How far the rows of a sink with transactions are.
+    /// The records whose rows are in the table of a sink with transactions.
     pub written: Written,
     pub store: Arc<dyn CheckpointStore>,
 }
@@ -53,27 +53,27 @@ pub struct Prepared {
     pub sinks: Vec<OpenSink>,
 }
 
-/// How a run goes about it.
+/// Settings of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     pub flush: FlushPolicy,
     pub batch_rows: usize,
-    /// Whether a record at fault stops the pipeline.
+    /// True if a record at fault stops the pipeline.
     pub stops: bool,
 }
 
-/// What a run says.
+/// Message of a run to its supervisor.
 pub enum Said {
     /// The trial of these operators is over, and durable.
     Passed(Operators),
     /// The lane has ended.
     Ended(End),
-    /// Something that the lane works with is gone: it is to be ended.
+    /// The flusher has ended, or the retrier died: the lane is to be ended.
     Broken,
 }
 
-/// Dropped once nobody works for a pipeline any more, neither who controls it nor what a run has left behind. Whoever is to follow
-/// hears that.
+/// Sign that something works for a pipeline: its supervisor, or a run that was left behind. The supervisor that is to follow hears when the
+/// last of them drops it.
 pub type Works = watch::Sender<()>;
 
 /// A lane and a flusher at work.
@@ -82,21 +82,22 @@ pub struct Run {
     passed: (mpsc::Sender<Operators>, mpsc::Receiver<Operators>),
     lane: oneshot::Receiver<End>,
     flusher: JoinHandle<Result<(), FlushError>>,
-    /// What came of the flusher, if it ended before the lane did.
+    /// Outcome of the flusher, if it ended before the lane did.
     flushed: Option<Result<Result<(), FlushError>, JoinError>>,
     interrupt: Interrupt,
     /// The number of swaps that were asked for.
     swaps: AtomicU64,
-    /// Until the retrier may begin.
+    /// Sign to the retrier that it may begin; none once it was given.
     retries: Option<oneshot::Sender<()>>,
-    /// Ends with this object.
+    /// Task of the retrier, which ends with this object.
     retrier: JoinSet<()>,
-    /// Why the retrier is gone, if it died.
+    /// Panic of the retrier, if it died.
     retrier_died: Option<String>,
 }
 
 impl Run {
-    /// Starts both. `giving_up` says that they are to end; it and `alone` are held until both have ended, whatever becomes of this object.
+    /// Starts lane and flusher. `giving_up` says that they are to end; it and `alone` are held until both have ended, whatever becomes of
+    /// this object.
     pub fn start(
         mut opened: Opened,
         settings: Settings,
@@ -159,7 +160,7 @@ impl Run {
         Ok(())
     }
 
-    /// What the run says next. Safe to drop and call again.
+    /// Returns the next message of the run. Safe to drop and call again.
     pub async fn hear(&mut self) -> Said {
         tokio::select! {
             Some(operators) = self.passed.1.recv() => Said::Passed(operators),
@@ -176,8 +177,8 @@ impl Run {
         }
     }
 
-    /// Lets letters be driven through again: once the newest operators have had their chance to take over, since whoever
-    /// asks for that means them.
+    /// Lets letters be driven through again. This comes once the newest operators have had their chance to take over, since a person who
+    /// asks for a retry means these.
     pub fn begin_retries(&mut self) {
         // A retrier that is gone has nobody who waits for it.
         let _ = self.retries.take().map(|retries| retries.send(()));
@@ -199,8 +200,8 @@ impl Run {
         (&mut self.lane).await.unwrap_or_else(|_| gone())
     }
 
-    /// Waits until the last flush is written; answers how the run ended as a whole, the flusher's fault first, since it is
-    /// what ends a lane otherwise well; and which operators passed last, if nobody heard of it.
+    /// Waits until the last flush is written. Returns the end of the run as a whole, with the flusher's fault first, since it is what ends
+    /// a lane otherwise well; and the operators that passed last, if nobody heard of it.
     pub async fn finish(mut self, end: End) -> (End, Option<Operators>) {
         let flushed = match self.flushed.take() {
             Some(flushed) => flushed,
@@ -222,7 +223,7 @@ impl Run {
     }
 }
 
-/// What lane, flusher and retrier have in common.
+/// Parts that lane, flusher and retrier have in common.
 struct Shared {
     settings: Settings,
     status: Arc<Status>,
@@ -246,7 +247,7 @@ impl Shared {
         Retrier { letters, share, control, status, ending, any: AnyLetters::default(), heard, asked: 0 }
     }
 
-    /// Takes the sinks.
+    /// Returns the flusher, which takes the sinks.
     fn flusher(
         &self,
         opened: &mut Opened,

@@ -35,42 +35,42 @@ use crate::operators::Artifacts;
 mod obey;
 mod swap;
 
-/// How often a pipeline looks whether the state directory is still there; a flush does so, too. Longer: an idle one says later that it
-/// was removed.
+/// Time between two looks of a pipeline whether the state directory is still there; a flush looks, too. Longer: an idle pipeline says later
+/// that it was removed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The parts of the time for an end: one for the batch in hand, one for the last calls to operators, the others for the tables and the
 /// group.
 const PARTS_OF_AN_END: u32 = 4;
 
-/// What a supervisor is given.
+/// Things that a supervisor is given.
 pub struct SupervisorStart {
     pub opener: Opener,
     pub deployments: Deployments,
     pub place: GroupMember,
     /// True once the host is asked to end.
     pub ending: watch::Receiver<bool>,
-    /// How long an end may take.
+    /// Longest time that an end may take.
     pub stop_within: Duration,
-    /// For a pipeline that reads up to where the topic ends, and then ends: how long a server may be away before it is given up.
+    /// Longest time that a server may be away before it is given up, for a pipeline that reads up to where the topic ends, and then ends.
     pub backfill: Option<Duration>,
-    /// Dropped once nobody works for the pipeline any more.
+    /// Sign that is dropped once nobody works for the pipeline any more.
     pub works: Works,
 }
 
-/// One pipeline's keeper. What is left here is one thing: it drives the machine, and everything that a run is told goes through it.
+/// Supervisor of one pipeline. It drives the machine, and everything that a run is told goes through it.
 pub struct Supervisor {
-    /// What happens between runs; and which operators run, and what is being done about others.
+    /// Machine that decides what happens between runs, and which operators run.
     life: Life,
     clock: Clock,
     status: Arc<Status>,
     opener: Opener,
-    /// What ran, what is deployed, and what the pipeline stays with.
+    /// History of the pipeline, the operators that are deployed, and those that it is pinned to.
     deployments: Deployments,
     again: Again,
     answers: Answers,
     place: GroupMember,
-    /// What was to be run when that was last looked for.
+    /// Operators that were to be run when that was last looked for.
     newest: Option<Artifacts>,
     ending: watch::Receiver<bool>,
     stop_within: Duration,
@@ -79,7 +79,7 @@ pub struct Supervisor {
     alone: Arc<Mutex<Works>>,
 }
 
-/// What a running pipeline hears.
+/// Event that a running pipeline hears of.
 enum Event {
     Said(Said),
     /// The group gives this host other partitions than before.
@@ -89,17 +89,17 @@ enum Event {
     /// Operators that were refused are to be tried again.
     Again,
     Asked(Asked),
-    /// What was committed is no longer there.
+    /// The checkpoint that was committed is no longer there.
     Lost(String),
 }
 
-/// What is open and not yet at work.
+/// Parts of a run that are open and not yet at work.
 struct Ready {
     opened: Opened,
     artifacts: Artifacts,
 }
 
-/// What runs.
+/// Operators that run, and their generation.
 #[derive(Clone)]
 struct Current {
     artifacts: Artifacts,
@@ -107,7 +107,7 @@ struct Current {
 }
 
 impl Supervisor {
-    /// Of a pipeline that has not begun.
+    /// Returns the supervisor of a pipeline that has not begun.
     pub fn new(start: SupervisorStart) -> Supervisor {
         let SupervisorStart { opener, deployments, place, ending, stop_within, backfill, works } = start;
         Supervisor {
@@ -153,7 +153,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells the machine of it, and before that whether the host is asked to end.
+    /// Tells the machine of an event, and before that whether the host is asked to end.
     fn hear(&mut self, event: LifeEvent) {
         let now = self.clock.now();
         if *self.ending.borrow() {
@@ -162,7 +162,7 @@ impl Supervisor {
         self.life.on(event, now);
     }
 
-    /// Performs what may be left, unless the host is asked to end, or somebody gives an order.
+    /// Performs an effect that may be left unfinished, unless the host is asked to end, or somebody gives an order.
     async fn perform_unless_called(
         &mut self,
         effect: LifeEffect,
@@ -229,7 +229,7 @@ impl Supervisor {
         }
     }
 
-    /// Returns once this is there; false if nobody would tell.
+    /// Waits until the awaited thing is there. Returns false if it can't come any more, since nobody deploys.
     async fn come(&mut self, awaited: &Awaited) -> bool {
         match awaited {
             Awaited::Time => pending().await,
@@ -276,7 +276,7 @@ impl Supervisor {
         Ok(Ready { opened, artifacts })
     }
 
-    /// From the first record to the last flush.
+    /// Runs what is open, from the first record to the last flush.
     async fn live(&mut self, ready: Option<Ready>, orders: &mut mpsc::Receiver<Asked>) -> LifeEvent {
         let Some(Ready { opened, artifacts }) = ready else {
             return LifeEvent::NotBegun("nothing is open; this is a defect".to_owned());

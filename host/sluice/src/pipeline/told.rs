@@ -1,4 +1,4 @@
-//! What a run, and a pipeline between its runs, says of itself, in the status and in the log.
+//! Reports of a run, and of a pipeline between its runs, in the status and in the log.
 
 use sluice_core::decode::Lost;
 use sluice_core::run::life::Culprit;

@@ -1,4 +1,4 @@
-//! What any checkpoint store keeps to: run on the one on disk, also across closing and opening it, and on the one in memory.
+//! Contract of any checkpoint store: tested on the one on disk, also across closing and opening it, and on the one in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

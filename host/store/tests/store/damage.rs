@@ -6,7 +6,7 @@ use crate::numbered::{CACHE, PIPELINE, at_one_commit, commit};
 use sluice_core::checkpoint::{Changes, Checkpoint, CheckpointStore, StoreError};
 use sluice_store::Store;
 
-/// So many that there are files of the tree and a log.
+/// Number of commits: enough that there are files of the tree and a log.
 const COMMITS: u64 = 100;
 
 fn files(directory: &Path) -> Vec<PathBuf> {

@@ -61,7 +61,7 @@ fn what_a_crash_left_of_a_reset_is_gone_after_the_next_start() {
     assert_eq!(std::fs::read_dir(&pipelines).unwrap().count(), 0);
 }
 
-/// How many commits are tried.
+/// Number of commits that are tried.
 const COMMITS: u64 = 150;
 
 /// Says how each commit went, and goes on when it is told to; one that was refused is tried again.
@@ -88,7 +88,8 @@ fn limit_files(process: u32, bytes: &str) {
     assert!(limited.unwrap().success());
 }
 
-/// From the answer to this commit on no file of the process can grow past 4 MiB, until a commit was refused three times.
+/// Commits in a process of its own. From the answer to this commit on, none of its files can grow past 4 MiB, until a commit was refused
+/// three times. Returns the number of refusals.
 fn refused_after(full_after: u64) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
@@ -138,7 +139,7 @@ fn a_commit_that_had_no_room_changes_nothing_and_succeeds_when_tried_again_with_
     }
 }
 
-/// Of files that are there: the store removes some meanwhile.
+/// Counts the bytes of files that are there: the store removes some meanwhile.
 fn bytes_in(directory: &Path) -> u64 {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries

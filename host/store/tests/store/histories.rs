@@ -1,4 +1,4 @@
-//! What ran in a pipeline, as a file.
+//! History of a pipeline, as a file.
 
 use sluice_core::checkpoint::StoreError;
 use sluice_core::deploy::{Deployment, History, Operators, Outcome};

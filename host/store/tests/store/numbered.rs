@@ -7,7 +7,7 @@ pub const CACHE: u64 = 1 << 20;
 /// A commit writes so many groups of [`GROUPS`], in rotation.
 const CHANGED: u64 = 200;
 const GROUPS: u64 = 5000;
-/// So that the tree is written every 40 commits.
+/// Size of a state, so large that the tree is written every 40 commits.
 const STATE_BYTES: usize = 1000;
 
 fn key(group: u64) -> Vec<u8> {

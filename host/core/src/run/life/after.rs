@@ -1,4 +1,4 @@
-//! What follows the end of a run, or of a try to open one.
+//! Steps that follow the end of a run, or a failed try to open one.
 
 use super::event::RunEnd;
 use super::phase::{Phase, Rest, ends, leaves};
@@ -10,7 +10,7 @@ use crate::interval::Intervals;
 use crate::run::End;
 
 impl Life {
-    /// The run has ended: well, at fault, or to be rolled back, which a fault during a trial is.
+    /// Takes the end of a run: well, at fault, or with a roll-back, which a fault during a trial leads to.
     pub(super) fn on_ended(&mut self, run: RunEnd, now: Now) -> Phase {
         self.patience.goes_on(run.waited, now.since);
         let end = match (run.end, run.given_up) {
@@ -62,12 +62,12 @@ impl Life {
         self.after(End::Fault(reason), now)
     }
 
-    /// A run has ended, or could not be opened.
+    /// Goes on after a run that has ended or could not be opened. Groups that are to be written again come first.
     pub(super) fn after(&mut self, end: End, now: Now) -> Phase {
         if std::mem::take(&mut self.resync) { Phase::Resyncs(Some(end)) } else { self.follow(end, now) }
     }
 
-    /// What follows an end.
+    /// Chooses the phase that follows an end.
     pub(super) fn follow(&mut self, end: End, now: Now) -> Phase {
         match end {
             End::Replaced(reason) if !self.ending => {
@@ -92,14 +92,13 @@ impl Life {
         }
     }
 
-    /// Says whether a run that has ended is followed by another at once. What could not be opened, or begun, isn't: also if the same is to
-    /// be opened next, it would fail again.
+    /// Says whether another run follows at once. None does if a run could not be opened, or begun: it would fail again in the same way.
     pub(super) fn goes_on(&mut self) -> bool {
         std::mem::take(&mut self.begins_anew) || self.rolled_back
     }
 
-    /// Nothing runs for a while. What is mended meanwhile heals by itself, wherever it was found: the checkpoint is where all of it
-    /// goes on.
+    /// Begins a rest, which is longer each time the pipeline gets no further; a backfill at fault ends instead. A fault that is mended
+    /// meanwhile heals by itself, wherever it was found, since all of the pipeline goes on from its checkpoint.
     pub(super) fn on_located(&mut self, rest: Rest, consumed: &Intervals, now: Now) -> Phase {
         let wait = self.disablings.wait(consumed);
         match &rest {

@@ -1,4 +1,4 @@
-//! What is to be done for a pipeline between its runs.
+//! Effects of a pipeline's life: the things that are to be done between its runs.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub enum LifeEffect {
     Open(Operators),
     /// Let what is open work until it ends. Answered by [`LifeEvent::Ended`](super::LifeEvent::Ended) or `NotBegun`.
     Run,
-    /// A run has ended: write down what became of operators, and then answer whoever waits for the end. Answered by
+    /// Write down what became of operators, since a run has ended, and then answer the orders that wait for the end. Answered by
     /// [`LifeEvent::Done`](super::LifeEvent::Done).
     Record {
         /// The things that became of operators.
@@ -30,7 +30,7 @@ pub enum LifeEffect {
     /// Forget the states, so that the next run begins without a checkpoint. Answered by
     /// [`LifeEvent::Forgotten`](super::LifeEvent::Forgotten).
     Forget,
-    /// Have the checkpoint say that all groups are to be written again, and answer whoever asked. Answered by
+    /// Have the checkpoint say that all groups are to be written again, and answer the orders that asked for that. Answered by
     /// [`LifeEvent::Done`](super::LifeEvent::Done).
     Resync,
     /// Look what the checkpoint covers. Answered by [`LifeEvent::Located`](super::LifeEvent::Located).
@@ -59,7 +59,7 @@ impl LifeEffect {
 /// A wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// What ends it.
+    /// Thing that ends the wait.
     pub awaited: Awaited,
     /// The longest that it lasts; none if there is no such bound.
     pub at_most: Option<Duration>,
@@ -67,28 +67,28 @@ pub struct Wait {
     pub orders: bool,
 }
 
-/// What a wait is for.
+/// Thing that a wait is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Awaited {
-    /// Nothing but that time passes.
+    /// Passing of time, and nothing else.
     Time,
-    /// It is known of every operator that the pipeline names whether it is deployed.
+    /// Knowledge, of every operator that the pipeline names, whether it is deployed.
     Known,
-    /// Something was deployed, for this pipeline or another.
+    /// Deployment for this pipeline or another.
     Deployment,
-    /// Other files of the operators that the pipeline names are deployed than at the beginning of the wait.
+    /// Deployment of other files for the pipeline's operators than there were at the beginning of the wait.
     OtherOperators,
-    /// The place of this host in the group is another than the one with these words, or something was deployed.
+    /// Change of this host's place in the group from the one with these words, or a deployment.
     Turn(String),
-    /// The run that whoever died had begun has ended: until then it may write.
+    /// End of the run that a supervisor began before it died: until then, that run may write.
     OldRun,
 }
 
 /// The end of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// As it was asked to; everything is flushed.
+    /// End of a pipeline that was asked to end, or of a backfill that has read all.
     Well,
-    /// At fault, and nobody mended it.
+    /// End at a fault that nobody mended.
     Fault(String),
 }

@@ -1,4 +1,4 @@
-//! What happens to a pipeline, as its life hears of it.
+//! Events in a pipeline's life.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::interval::Intervals;
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LifeEvent {
-    /// The pipeline is asked to end. At any time; a run hears it by itself, and what is being looked at, opened or waited for is left.
+    /// The pipeline is asked to end. This may come at any time: an open run hears of it by itself, and a look, an opening or a wait is left
+    /// unfinished.
     Ending,
-    /// Whoever performs the effects died, with these words, and began anew. At any time.
+    /// The performer of the effects died, with these words, and began anew. This may come at any time.
     Died(String),
-    /// While nothing runs: somebody's order was carried out, and whoever gave it wants to see what comes of it. What was being
-    /// looked at, opened or waited for is left.
+    /// An order was carried out while nothing runs. The look, the opening or the wait under way is left unfinished, so that the sender of
+    /// the order sees at once what comes of it.
     Obeyed,
-    /// While a run is open: all groups are to be written again once it has ended, which it is asked to.
+    /// All groups are to be written again once the open run has ended, which it is asked to do.
     Resync,
-    /// While a run is open: newer operators can't go on with its states, and these are to be forgotten once it has ended, which it
-    /// is asked to.
+    /// Newer operators can't go on with the states of the open run. These are to be forgotten once it has ended, which it is asked to do.
     StatesRefused,
     /// The answer to [`LifeEffect::Look`](super::LifeEffect::Look).
     Looked(Result<Candidates, Trouble>),
@@ -40,9 +40,9 @@ pub enum LifeEvent {
     Located(Intervals),
     /// A wait has lasted as long as it may.
     Waited,
-    /// What was waited for is there.
+    /// The awaited thing is there.
     Came,
-    /// Whoever would tell that it is there is gone.
+    /// The awaited thing can't come any more, since nobody deploys.
     Gone,
     /// An effect without another answer is performed.
     Done,
@@ -51,17 +51,17 @@ pub enum LifeEvent {
 /// The operators that may be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidates {
-    /// One that the pipeline names, of which it isn't known yet whether it is deployed.
+    /// Operator that the pipeline names, and of which it isn't known yet whether it is deployed.
     pub unread: Option<String>,
-    /// Those that the pipeline is to run, which are the newest unless it is pinned; or why there are none.
+    /// Operators that the pipeline is to run, which are the newest unless it is pinned; or the reason why there are none.
     pub newest: Result<Operators, String>,
     /// The generation and the operators that the checkpoint is of.
     pub good: Option<(u64, Operators)>,
-    /// Those that were rolled back last.
+    /// Operators that were rolled back last.
     pub shunned: Option<Operators>,
 }
 
-/// The end of a run, and what whoever drove it knows of that.
+/// End of a run, and what its driver knows of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunEnd {
     /// The reason.
@@ -88,7 +88,7 @@ pub enum Trouble {
     /// Other hosts have what is needed: wait until they are gone.
     #[error("{0}")]
     Held(String),
-    /// Somebody must change something. Each is a sentence.
+    /// Things that somebody must change, each as a sentence.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
 }

@@ -1,4 +1,4 @@
-//! What comes before a run: which operators it is opened with, and what is waited for.
+//! Steps before a run: the choice of the operators that it is opened with, and the waits for what isn't there.
 
 use super::event::{Candidates, Trouble};
 use super::phase::{Opening, Phase};
@@ -8,7 +8,7 @@ use crate::deploy;
 use crate::run::End;
 
 impl Life {
-    /// Opens a run, which no try has failed to do.
+    /// Begins to open a run, with no failed try behind it. If the run of a supervisor that died may still write, its end is waited for.
     pub(super) fn opens_anew(&mut self) -> Phase {
         self.backoff.answered();
         self.rolled_back = false;
@@ -27,7 +27,8 @@ impl Life {
         }
     }
 
-    /// What is opened first: the checkpoint's generation, or the newest where there is none or that one is at fault.
+    /// Chooses the operators that are opened first: those of the checkpoint's generation, or the newest if there is none or that one is at
+    /// fault.
     pub(super) fn choose(&mut self, candidates: Candidates, mut chosen: bool, now: Now) -> Phase {
         if self.rollout.opening().is_none() && !std::mem::replace(&mut chosen, true) {
             self.rollout.resume(candidates.good.clone());
@@ -56,7 +57,7 @@ impl Life {
         Phase::Without(reason)
     }
 
-    /// More is known of the directory of operators.
+    /// Says that an operator is compiled, if it was said that this takes long.
     pub(super) fn looked_at(&mut self, said: bool, now: Now) {
         if said {
             // That was no wait for a server.

@@ -1,13 +1,13 @@
-//! How long a backfill waits for somebody.
+//! Patience of a backfill: it waits only so long for a server that is away.
 
 use std::time::Duration;
 
 use super::report::PipelineState;
 
-/// The time since when a pipeline waits, and what it does of that.
+/// Time since which a pipeline waits, and the longest that it may.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// None if it waits for ever.
+    /// Longest wait; none if the pipeline waits for ever.
     limit: Option<Duration>,
     since: Option<Duration>,
 }
@@ -18,17 +18,18 @@ impl Patience {
         Patience { limit, since: None }
     }
 
-    /// The pipeline is in this state from now on. Whoever waits for one and then for another waits all along.
+    /// Notes the state that the pipeline is in from now on. A wait that follows another at once is the same wait, also if it is for
+    /// something else.
     pub(super) fn is_in(&mut self, state: PipelineState, has_reason: bool, now: Duration) {
         self.since = self.since.or(Some(now)).filter(|_| state.waits(has_reason));
     }
 
-    /// A run has ended, which had waited for so long by then.
+    /// Notes that a run has ended, which had waited for so long by then.
     pub(super) fn goes_on(&mut self, waited: Option<Duration>, now: Duration) {
         self.since = waited.map(|waited| now.saturating_sub(waited));
     }
 
-    /// The words with which this is given up, if it has been waited for long enough.
+    /// Returns the words with which the server is given up, if it has been waited for long enough.
     pub(super) fn is_over(self, reason: &str, now: Duration) -> Option<String> {
         let (limit, since) = (self.limit?, self.since?);
         (now.saturating_sub(since) >= limit).then(|| given_up(reason, limit))

@@ -15,7 +15,7 @@ pub(super) enum Phase {
     #[default]
     Begins,
     Looks,
-    /// Nothing is known of this operator.
+    /// Wait until it is known of this operator whether it is deployed.
     Unread {
         operator: String,
         said: bool,
@@ -33,7 +33,7 @@ pub(super) enum Phase {
     },
     Forgets,
     Settles(End),
-    /// None after the run of whoever died.
+    /// Groups are to be written again after this end of a run; none after the run of a supervisor that died.
     Resyncs(Option<End>),
     Locates(Rest),
     Leaves(Box<Phase>),
@@ -47,7 +47,7 @@ pub(super) enum Phase {
 pub(super) struct Opening {
     pub(super) operators: Operators,
     pub(super) candidates: Candidates,
-    /// The checkpoint's were chosen from these candidates already.
+    /// True if the rollout was told of these candidates already.
     pub(super) chosen: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Rest {
 }
 
 impl Phase {
-    /// Says whether whoever is asked to end needn't wait for this.
+    /// Says whether a pipeline that is asked to end may leave this unfinished.
     pub(super) fn gives_way(&self) -> bool {
         match self {
             Phase::Begins
@@ -83,7 +83,7 @@ impl Phase {
         }
     }
 
-    /// Says whether an order is carried out meanwhile, which has it begun anew.
+    /// Says whether an order is carried out meanwhile, after which the phase is left for a new look.
     pub(super) fn hears_orders(&self) -> bool {
         self.gives_way() && !matches!(self, Phase::Begins | Phase::OldRun | Phase::Rests(Rest::Replaced, _))
     }
@@ -94,19 +94,19 @@ impl Phase {
 }
 
 impl Rest {
-    /// Something of the host died in the pipeline, which is a defect.
+    /// Returns the rest after something of the host died in the pipeline, which is a defect.
     pub(super) fn died(reason: &str) -> Rest {
         let reason = format!("{reason}; this is a defect of the host, and the pipeline goes on from its checkpoint");
         Rest::Disabled(Culprit::Host, reason)
     }
 }
 
-/// The group is left before this.
+/// Leaves the group before this phase.
 pub(super) fn leaves(next: Phase) -> Phase {
     Phase::Leaves(Box::new(next))
 }
 
-/// The pipeline has nothing more to do.
+/// Ends the pipeline, which leaves the group before that.
 pub(super) fn ends(ended: Ended) -> Phase {
     leaves(Phase::Over(ended))
 }

@@ -1,10 +1,10 @@
-//! What a pipeline's life says of itself, for status and log.
+//! Reports of a pipeline's life, for status and log.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a pipeline is doing.
+/// State that a pipeline is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PipelineState {
@@ -14,16 +14,16 @@ pub enum PipelineState {
     Running,
     /// A server is away; everything is kept until it is back.
     Holding,
-    /// It can't go on until somebody changes something.
+    /// A fault stopped the pipeline, and somebody must mend it; the pipeline is tried again after a while.
     Stopped,
-    /// Its operator fails whatever the records; it is tried again after a while, or with another file.
+    /// An operator fails whatever the records, or a part of the host died. It is tried again after a while, or with another file.
     Disabled,
-    /// It did what it was asked to do and ended.
+    /// The pipeline did what it was asked to do and ended.
     Finished,
 }
 
 impl PipelineState {
-    /// Says whether a pipeline in this state, with a reason or without, waits for somebody.
+    /// Says whether a pipeline in this state, with a reason or without, waits for a server, for other hosts or for operators.
     pub fn waits(self, has_reason: bool) -> bool {
         match self {
             PipelineState::Waiting => has_reason,
@@ -40,17 +40,17 @@ impl PipelineState {
 pub enum LifeReport {
     /// A server is away, or no operators can be run. A pipeline that ran holds.
     Waits(PipelineState, String),
-    /// This operator is being read and compiled, and that takes a while.
+    /// The operator of this name is being read and compiled, and that takes a while.
     Compiling(String),
-    /// That is over.
+    /// The operator is read and compiled.
     Compiled,
-    /// Other hosts have what it needs.
+    /// Other hosts have what the pipeline needs.
     Held(String),
-    /// The partitions are no longer this host's: it begins anew.
+    /// The partitions are no longer this host's: the pipeline begins anew.
     Moved(String),
-    /// A table is another one: it begins anew, after a wait.
+    /// A table is another one: the pipeline begins anew, after a wait.
     Replaced(String),
-    /// It rests for so long.
+    /// The pipeline is disabled, and rests.
     Disabled {
         /// The one at fault.
         culprit: Culprit,
@@ -59,14 +59,14 @@ pub enum LifeReport {
         /// The longest that it rests.
         wait: Duration,
     },
-    /// It stops until somebody mends something, or for a while.
+    /// The pipeline stops until somebody mends something, or for a while.
     Stopped {
         /// The reason.
         reason: String,
         /// True if it stopped for another reason last, or at another place.
         news: bool,
     },
-    /// It is done.
+    /// The pipeline is done.
     Finished,
     /// The operators that were to be opened first are gone.
     NotKept(String),

@@ -1,4 +1,4 @@
-//! What is deployed for a pipeline, and which of it the pipeline is to run.
+//! Operators that are deployed for a pipeline, and the choice of those that it is to run.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ impl Deployments {
         self.names.iter().map(String::as_str)
     }
 
-    /// What is deployed now; [`Deployments::changed`] tells of what comes later.
+    /// Returns what is deployed now; [`Deployments::changed`] tells of what comes later.
     pub fn look(&mut self) -> Deployed {
         self.deployed.borrow_and_update().clone()
     }
 
-    /// The same, of which [`Deployments::changed`] tells still.
+    /// Returns what is deployed now, without taking note: [`Deployments::changed`] still tells of it.
     pub fn glance(&self) -> Deployed {
         self.deployed.borrow().clone()
     }
@@ -52,27 +52,27 @@ impl Deployments {
         self.names().filter_map(digest).collect()
     }
 
-    /// Whether it is known of every operator whether it is deployed.
+    /// Says whether it is known of every operator whether it is deployed.
     pub fn are_known(&self) -> bool {
         self.unread(&self.deployed.borrow()).is_none()
     }
 
-    /// The first operator of which that isn't known.
+    /// Returns the first operator of which it isn't known whether it is deployed.
     pub fn unread(&self, deployed: &Deployed) -> Option<String> {
         deployed.unseen(self.names()).map(str::to_owned)
     }
 
-    /// Why the newest file of an operator can't be run at all.
+    /// Returns the reason why the newest file of an operator can't be run at all.
     pub fn unusable(&self, deployed: &Deployed) -> Option<String> {
         self.names().find_map(|name| deployed.refused.get(name)).cloned()
     }
 
-    /// How often files of its operators were put there.
+    /// Returns the number of times that files of the pipeline's operators were put there.
     pub fn puts(&self) -> u64 {
         self.deployed.borrow().puts(self.names())
     }
 
-    /// What the pipeline is to run: what it is pinned to, else what is newest.
+    /// Returns the operators that the pipeline is to run: those that it is pinned to, else the newest.
     pub async fn wanted(&self, deployed: &Deployed) -> Result<Artifacts, String> {
         let Some(pinned) = self.pinned() else { return self.needed(deployed) };
         let deployed_is = |name: &str, digest: &str| {
@@ -99,7 +99,7 @@ impl Deployments {
             .collect()
     }
 
-    /// Why what is newest doesn't run, if that is because the pipeline is pinned.
+    /// Returns the reason why the newest operators don't run, if it is that the pipeline is pinned.
     pub fn passed_over(&self, deployed: &Deployed) -> Option<String> {
         let other = |(name, digest): (&String, &String)| {
             let newest = deployed.artifacts.get(name)?.digest().to_string();

@@ -1,4 +1,4 @@
-//! What people have a pipeline stay with, which needs no run.
+//! Pins: operators that people have a pipeline stay with. A pin needs no run.
 
 use sluice_core::deploy::Operators;
 
@@ -6,7 +6,7 @@ use super::{Deployments, shown};
 use crate::pipeline::orders::Reply;
 
 impl Deployments {
-    /// Stays with these, that run or ran as this generation.
+    /// Pins the pipeline to these operators, which run or ran as this generation.
     pub async fn stay_with(&mut self, operators: Operators, generation: u64) -> Reply {
         let (name, runs) = (self.name(), shown(&operators));
         self.pin(Some(operators)).await?;
@@ -15,14 +15,14 @@ impl Deployments {
         ))
     }
 
-    /// Stays with what ran last.
+    /// Pins the pipeline to the operators that ran last.
     pub async fn stay_with_what_ran(&mut self) -> Reply {
         let ran = self.running().map(|ran| (ran.operators.clone(), ran.generation));
         let (operators, generation) = ran.ok_or("nothing ran yet that the pipeline could stay with")?;
         self.stay_with(operators, generation).await
     }
 
-    /// Stays with nothing.
+    /// Removes the pin.
     pub async fn unpin(&mut self) -> Reply {
         let name = self.name();
         if self.pinned().is_none() {
@@ -32,7 +32,7 @@ impl Deployments {
         Ok(format!("{name} takes what is newest"))
     }
 
-    /// Stays with those of an earlier generation, which the next run is of.
+    /// Pins the pipeline to the operators of an earlier generation, which the next run begins with.
     pub async fn start_with(&mut self, generation: Option<u64>) -> Reply {
         let running = self.running().map(|running| running.operators.clone()).unwrap_or_default();
         let (back, _) = self.roll_back_to(running, generation).await?;

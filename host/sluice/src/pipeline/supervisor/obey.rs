@@ -1,4 +1,4 @@
-//! What a supervisor does that people ask for: pin, unpin, go back, try again.
+//! Orders that people give to a supervisor: pin, unpin, go back, try again.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a supervisor does about other operators: the effects of [`Rollout`](sluice_core::deploy::Rollout).
+//! Swaps of operators: a supervisor performs the effects of [`Rollout`](sluice_core::deploy::Rollout).
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ use crate::pipeline::restore;
 use crate::pipeline::run::{Prepared, Run};
 use crate::pipeline::trouble::{Trouble, blocking};
 
-/// Why operators don't take over.
+/// Refusal of operators, which don't take over.
 struct Refusal {
     reason: String,
-    /// Because of the states that are stored.
+    /// True if the states that are stored are the reason.
     states: bool,
-    /// What is mended outside their files may help.
+    /// Reason to try them again, if there is one: something outside their files may be mended.
     again: Option<Again>,
 }
 
-/// Why they are tried again.
+/// Reason why refused operators are tried again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Again {
     /// A server is away.
     Away,
-    /// Somebody must change something.
+    /// Something is wrong, and a person must change it.
     Mended,
 }
 
@@ -42,7 +42,7 @@ impl From<String> for Refusal {
 }
 
 impl Supervisor {
-    /// A run is open.
+    /// Begins to follow the newest operators, once a run is open.
     pub(super) async fn opened(&mut self, run: &Run, current: &mut Current) {
         let deployed = self.deployments.glance();
         let newest = self.deployments.wanted(&deployed).await;
@@ -210,7 +210,7 @@ impl Supervisor {
         reason
     }
 
-    /// Answers how long those that took over are on trial.
+    /// Returns the length of the trial of the operators that took over.
     async fn try_to_take_over(&mut self, run: &Run, artifacts: &Artifacts) -> Result<Bounds, Refusal> {
         // Whoever waited here for a server would hear nothing of the run meanwhile.
         let prepared = self.opener.prepare(artifacts).await.map_err(|trouble| match trouble {
@@ -231,7 +231,8 @@ impl Supervisor {
         Ok(probation)
     }
 
-    /// Whether they go on with the states that are stored: all of another version are migrated, and the answers thrown away.
+    /// Tries whether the operators can go on with the states that are stored: all states of another version are migrated, and the answers
+    /// thrown away.
     async fn try_states(&self, mut prepared: Prepared) -> Result<Prepared, Refusal> {
         let (store, name) = (Arc::clone(&self.opener.store), self.opener.pipeline.name.clone());
         let tried = blocking(move || try_states(store.as_ref(), &name, &mut prepared).map(|()| prepared));
@@ -239,7 +240,7 @@ impl Supervisor {
         tried.map_err(|reason| Refusal { states: true, ..reason.into() })
     }
 
-    /// Why the newest don't run although they could.
+    /// Shows in the status why the newest operators don't run although they could, if they were rolled back.
     pub(super) fn show_passed_over(&self) {
         let shunned = self.life.rollout.shunned().is_some() && !self.life.rollout.is_on_trial();
         if let Some(deployment) = self.deployments.shunned().filter(|_| shunned) {
