@@ -341,7 +341,7 @@ impl Flusher {
         }
     }
 
-    /// The same for the first time: nothing was searched there yet.
+    /// Goes on to a stage for the first time: nothing was searched there yet.
     fn go_on_to(&mut self, stage: FlushStage) {
         if let Some(work) = &mut self.at_work {
             (work.stage, work.searches, work.refused) = (stage, Searches::default(), None);
@@ -391,7 +391,7 @@ impl Flusher {
         Some(FlusherEffect::WriteLetters(work.flush.letters.clone()))
     }
 
-    /// Rows, letters and intervals, once. Without such a sink, nothing.
+    /// Returns the effect that writes rows, letters and intervals once; none without a sink that takes transactions.
     fn transact(&mut self) -> Result<Option<FlusherEffect>, FlushError> {
         let sink = self.transaction_sink();
         let Some(work) = &mut self.at_work else { return Ok(None) };
@@ -432,7 +432,8 @@ impl Flusher {
         Some(FlusherEffect::Commit(Arc::clone(commit)))
     }
 
-    /// A removal that is given up is made at the next start: the checkpoint says what it is.
+    /// Removes the letters of retried records. A removal that is given up is made at the next start: the checkpoint says which letters it
+    /// is of.
     fn remove_letters(&mut self) -> Option<FlusherEffect> {
         let retried = self.committed().map(|head| head.retried.clone()).unwrap_or_default();
         if self.letters.is_some() && !retried.is_empty() {
@@ -448,7 +449,8 @@ impl Flusher {
         self.go_on_to(FlushStage::Offsets);
     }
 
-    /// The first flush only keeps where reading begins: rows must not wait for a coordinator to be told nothing new.
+    /// Tells the group how far the run is, if that is news. The first flush only keeps where reading begins: rows must not wait for a
+    /// coordinator to be told nothing new.
     fn tell_group(&mut self) -> Option<FlusherEffect> {
         let ends = self.committed().map(|head| head.intervals.ends()).unwrap_or_default();
         if ends == self.told || ends.is_empty() {
@@ -564,7 +566,7 @@ impl Flusher {
         }
     }
 
-    /// A sink, or the place for letters, took what it was given.
+    /// Goes on after a sink, or the place for letters, took what it was given.
     fn wrote(&mut self, stage: FlushStage) {
         self.is_back();
         let Some(work) = &mut self.at_work else { return };
@@ -588,7 +590,7 @@ impl Flusher {
         }
     }
 
-    /// A sink's server refuses a row of the flush.
+    /// Begins a search, since a sink's server refuses a row of the flush.
     fn refused(&mut self, sink: usize, words: String) -> Result<(), FlushError> {
         let (Some(work), Some(form)) = (&mut self.at_work, self.sinks.get(sink)) else { return Ok(()) };
         let key = if work.searches.of_all_rows() { &[] } else { form.key.as_slice() };
@@ -624,7 +626,7 @@ impl Flusher {
         Ok(())
     }
 
-    /// A table, or the place for letters, has no answer that helps: waits, or says why that would not help.
+    /// Waits if a table, or the place for letters, has no answer; or says why a wait would not help.
     fn away(&mut self, error: SinkError) -> Result<(), FlushError> {
         let (sink, retries) = self.asked();
         let sink = sink.to_owned();

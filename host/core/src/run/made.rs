@@ -37,7 +37,7 @@ pub enum Maker {
 }
 
 impl Made {
-    /// Rows of records, which are kept `whole` if letters are made of those at fault; else it is only kept which they are.
+    /// Returns rows of records. These are kept `whole` if letters are made of those at fault; otherwise only their places are kept.
     pub fn of_records(records: &Arc<dyn Records>, rows: Rows, origins: &RowOrigins, whole: bool) -> Made {
         let of_row: Vec<usize> = (0..rows.rows).map(|row| origins.record(row)).collect();
         let mut distinct = of_row.clone();
@@ -54,12 +54,12 @@ impl Made {
         Made { rows, by: Maker::Records { records, of_row } }
     }
 
-    /// Rows of a fold's groups.
+    /// Returns rows of a fold's groups.
     pub fn of_groups(rows: Rows, keys: usize) -> Made {
         Made { rows, by: Maker::Groups { keys } }
     }
 
-    /// About what they take of memory.
+    /// Returns about how much memory the rows and their records take.
     pub fn memory(&self) -> usize {
         let kept = match &self.by {
             Maker::Records { records, of_row } => records.memory() + of_row.capacity() * size_of::<usize>(),

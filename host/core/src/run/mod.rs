@@ -73,7 +73,7 @@ pub enum End {
     Moved(String),
     /// A table is no longer the one that was opened.
     Replaced(String),
-    /// Something in it panicked, which is a defect: it can begin anew.
+    /// Something in the run panicked, which is a defect: the pipeline can begin anew.
     Died(String),
 }
 
@@ -87,8 +87,8 @@ impl End {
     }
 }
 
-/// An operator that fails whatever the records is disabled; one whose call was ended as the run is to end has done nothing; anything
-/// else is somebody's to mend.
+/// Disables an operator that fails whatever the records. A call that was ended because the run is to end has done nothing. Anything else is
+/// a fault that somebody must mend.
 impl From<ProcessError> for End {
     fn from(error: ProcessError) -> End {
         match error {

@@ -30,22 +30,22 @@ impl Outbox {
         self.pending.is_full() || self.rejects.is_full()
     }
 
-    /// Letters and retries that wait.
+    /// Returns the number of letters and retries that wait.
     pub(super) fn letters(&self) -> usize {
         self.rejects.waiting() + self.retries.len()
     }
 
-    /// Says whether somebody waits for a retry to be done.
+    /// Says whether a retry waits to be done.
     pub(super) fn has_retries(&self) -> bool {
         !self.retries.is_empty()
     }
 
-    /// The retry of this number is taken in, or will be.
+    /// Adds a retry that is taken in, or will be.
     pub(super) fn add_retry(&mut self, id: u64) {
         self.retries.push(id);
     }
 
-    /// The record of this letter was taken in again.
+    /// Adds the letter of a record that was taken in again.
     pub(super) fn add_retried(&mut self, letter: LetterId) {
         self.retried.insert(letter);
     }

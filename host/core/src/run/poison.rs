@@ -111,7 +111,7 @@ impl Poison {
         Ok(())
     }
 
-    /// Counts, says and keeps what made these rows; answers all rows of it.
+    /// Counts, reports and keeps the records or groups that made these rows. Returns the rows to leave out: of a record, all that it made.
     fn blame(
         &mut self,
         made: &Made,

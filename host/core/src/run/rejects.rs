@@ -33,7 +33,7 @@ struct Seen {
 }
 
 impl Rejects {
-    /// The records that a run leaves out which keeps letters of them, or doesn't.
+    /// Returns the rejects of a run that keeps letters of them, or doesn't.
     pub fn new(keeps_letters: bool) -> Rejects {
         let letters = keeps_letters.then(DeadLetters::default);
         Rejects { letters, by_reason: HashMap::new(), reports: Vec::new() }
@@ -44,7 +44,7 @@ impl Rejects {
         self.letters.is_some()
     }
 
-    /// A record is left out.
+    /// Leaves out a record.
     pub fn record(&mut self, records: &dyn Records, record: usize, cause: Cause<'_>, now: Now) {
         self.count(|| place(records, record), cause.reason, now);
         if let Some(letters) = &mut self.letters {
@@ -52,7 +52,7 @@ impl Rejects {
         }
     }
 
-    /// The tables don't take the group of this key.
+    /// Leaves out the group of this key, which the tables don't take.
     pub fn group(&mut self, key: &str, cause: Cause<'_>, now: Now) {
         self.count(|| format!("the group ({key})"), cause.reason, now);
         if let Some(letters) = &mut self.letters {
@@ -60,7 +60,7 @@ impl Rejects {
         }
     }
 
-    /// The decoder left out or dropped something, which is counted and said, and never kept.
+    /// Counts and reports what the decoder left out or dropped. No letter is kept of it.
     pub fn note(&mut self, records: &dyn Records, note: &Note, now: Now) {
         let (key, unsaid) = self.seen(&note.reason, note.times as u64, now);
         let line = |unsaid| LeftOutLine {
@@ -73,7 +73,7 @@ impl Rejects {
         self.reports.push(Report::LeftOut { lost: note.lost, reason, times: note.times, line });
     }
 
-    /// The number of letters that wait for a flush.
+    /// Returns the number of letters that wait for a flush.
     pub fn waiting(&self) -> usize {
         self.letters.as_ref().map_or(0, DeadLetters::len)
     }
@@ -109,7 +109,7 @@ impl Rejects {
         self.reports.push(Report::LeftOut { lost: Lost::Record, reason, times: 1, line });
     }
 
-    /// The reason under which so many are counted; and, if one of them is logged, the number of others that were not since the last
+    /// Returns the reason under which so many are counted; and, if one of them is logged, the number of others that were not since the last
     /// that was.
     fn seen<'a>(&mut self, reason: &'a str, times: u64, now: Now) -> (&'a str, Option<u64>) {
         let known = self.by_reason.contains_key(reason);

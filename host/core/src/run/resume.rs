@@ -64,7 +64,7 @@ pub enum ResumeError {
 }
 
 impl Resumption {
-    /// The checkpoint to go on from, in agreement with the rows.
+    /// Returns the checkpoint to go on from, in agreement with the rows.
     pub fn reconcile(&self, head: Option<Checkpoint>, written: &Written) -> Option<Checkpoint> {
         let Some(connection) = &self.transaction else { return head };
         match head {
@@ -135,14 +135,14 @@ impl Resumption {
     }
 }
 
-/// The letters that a run finds before it begins and that are not to be there, as the checkpoint says which it goes on from: those
-/// whose records were taken in again, and those of records that are read again. Of the partitions that others read, none.
+/// Returns the letters that a run removes before it begins, by the checkpoint that it goes on from: those of these records, which were
+/// taken in again, and those of records from these offsets on, which are read again. Partitions that other hosts read have no offset here.
 pub fn stale_letters(head: &Checkpoint, read: impl Fn(Partition) -> bool) -> (&[LetterId], Ends) {
     let ends = head.intervals.ends().into_iter().filter(|(partition, _)| read(*partition)).collect();
     (&head.retried, ends)
 }
 
-/// The offsets of rows that a fold has no states of, if there are any: it must not count from nothing.
+/// Returns the offsets of rows that a fold has no states of, if there are any: it must not count from nothing.
 pub fn rows_without_states(head: Option<&Checkpoint>, written: &Written) -> Option<Ends> {
     let stateless = head.is_none_or(|head| head.commits == 0);
     // The first transaction only keeps where reading begins.
@@ -163,14 +163,14 @@ pub fn check_forms(new: Option<&StateForm>, stored: &[StateForm]) -> Result<(), 
     }
 }
 
-/// States are here, so reading goes on from them. Rows that lack some of what they hold are written again.
+/// Goes on from the states, since they are here. Rows that lack some of what they hold are written again.
 fn with_states(mut head: Checkpoint, written: &Written) -> Checkpoint {
     let lacks = |(partition, end): (&Partition, &Offset)| written.intervals.end(*partition).is_none_or(|at| at < *end);
     head.refreshing |= head.intervals.ends().iter().any(lacks);
     head
 }
 
-/// The rows are all there is, so reading goes on from them.
+/// Goes on from the rows, since they are all there is.
 fn without_states(mut head: Checkpoint, connection: &str, written: &Written) -> Checkpoint {
     let told = head.transaction.as_deref() == Some(connection);
     if written.intervals.ends().is_empty() && !told {
@@ -192,7 +192,7 @@ fn intervals_lack(written: &Written, partition: Partition) -> bool {
     written.intervals.end(partition).is_none()
 }
 
-/// The offsets that the rows of a fold are at, of the partitions in which they are ahead of its states.
+/// Returns the offsets that the rows of a fold are at, of the partitions in which they are ahead of its states.
 pub fn rows_ahead(head: &Checkpoint, written: &Written) -> Ends {
     let is_ahead = |(partition, end): &(Partition, Offset)| head.intervals.end(*partition).is_some_and(|at| at < *end);
     written.intervals.ends().into_iter().filter(is_ahead).collect()

@@ -28,7 +28,7 @@ pub struct Swap {
 /// The chain that is to take over, and the operators on trial.
 #[derive(Default)]
 pub(super) struct Swaps {
-    /// At the next batch boundary.
+    /// The chain that takes over at the next batch boundary.
     pub(super) next: Option<Box<Swap>>,
     trial: Option<Trial>,
     /// The operators that passed, for the next flush.
@@ -71,19 +71,19 @@ impl Swaps {
         self.trial.is_some()
     }
 
-    /// The operators on trial.
+    /// Returns the operators on trial.
     pub(super) fn on_trial(&self) -> Option<&Operators> {
         self.trial.as_ref().map(|trial| &trial.operators)
     }
 
-    /// A trial begins. On top of another, it begins anew, and is measured by those before both.
+    /// Begins a trial. One on top of another begins anew, and is measured by the operators before both.
     pub(super) fn begin(&mut self, bounds: Bounds, operators: Operators, now: Duration) {
         let before = self.trial.take().map_or(self.rate, |trial| trial.probation.before());
         self.trial = Some(Trial { probation: Probation::new(bounds, before), begun: now, operators });
     }
 
-    /// The trial is over if its time is, or if as much is held as may be: by those on trial, or by those before them, so that nothing
-    /// more can be taken in.
+    /// Judges the trial. It is over if its time is, or if as much is held as may be: by the operators on trial, or by those before them, so
+    /// that nothing more can be taken in.
     pub(super) fn judge(&self, holds_enough: bool, is_stuck: bool, now: Duration) -> TrialVerdict {
         let Some(trial) = &self.trial else { return TrialVerdict::GoesOn };
         match trial.probation.failed() {
@@ -95,7 +95,7 @@ impl Swaps {
         }
     }
 
-    /// The trial is passed: answers its operators, which the next checkpoint is the first of.
+    /// Ends a trial that is passed. Returns its operators, which the next checkpoint is the first of.
     pub(super) fn settle(&mut self) -> Option<Operators> {
         let trial = self.trial.take()?;
         self.rate = trial.probation.seen();
@@ -103,7 +103,7 @@ impl Swaps {
         Some(trial.operators)
     }
 
-    /// The operators that the next checkpoint is the first of, if they passed a trial.
+    /// Returns the operators that the next checkpoint is the first of, if they passed a trial.
     pub(super) fn take_passed(&mut self) -> Option<Operators> {
         self.passed.take()
     }

@@ -77,7 +77,7 @@ impl Deployments {
         self.applied(generation, artifacts, back.map(back_to)).await;
     }
 
-    /// Notes that these operators run from now on, and keeps them. The reason says who asked for them, if somebody did.
+    /// Notes that these operators run from now on, and keeps them. The reason says who asked for them, if anybody did.
     pub async fn applied(&mut self, generation: u64, artifacts: &Artifacts, reason: Option<String>) {
         self.keep(generation, artifacts).await;
         self.record(Outcome::Applied, generation, restore::digests(artifacts), reason).await;

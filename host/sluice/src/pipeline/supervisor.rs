@@ -356,8 +356,8 @@ impl Supervisor {
         None
     }
 
-    /// Has the lane flush and end. Where an operator's call, or the search for rows at fault, takes more than a part of the time that there is,
-    /// it is ended: the batch is read again. What comes after it has another part: the operator's calls for the last flush.
+    /// Has the lane flush and end. An operator's call, or the search for rows at fault, is ended if it takes more than a part of the time
+    /// that there is: its batch is read again. The work after it has another part of the time: the operator's calls for the last flush.
     async fn stop(&self, run: &mut Run) -> End {
         run.stop();
         loop {
@@ -368,7 +368,7 @@ impl Supervisor {
         }
     }
 
-    /// Lets letters be driven through again, once the newest operators are known: whoever asked for that means those, and a run may
+    /// Lets letters be driven through again, once the newest operators are known: a person who asks for a retry means these, and a run may
     /// begin with the ones before.
     fn begin_retries(&self, run: &mut Run) {
         if self.deployments.are_known() {
@@ -403,7 +403,7 @@ impl Supervisor {
     }
 }
 
-/// Returns once the checkpoints were taken away under the host, with what to do.
+/// Waits until the checkpoints are taken away under the host. Returns a text that says what to do.
 async fn lost(store: &Arc<dyn CheckpointStore>) -> String {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;

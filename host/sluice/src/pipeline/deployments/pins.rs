@@ -46,7 +46,7 @@ impl Deployments {
         ))
     }
 
-    /// A pipeline whose file names other operators now can't go back to those.
+    /// Checks that the pipeline can go back to these operators: it can't if its file names others now.
     pub(super) fn check_names(&self, operators: &Operators) -> Result<(), String> {
         let missing: Vec<&str> = self.names().filter(|name| !operators.contains_key(*name)).collect();
         if missing.is_empty() {

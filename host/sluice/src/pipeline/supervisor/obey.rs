@@ -58,7 +58,7 @@ impl Supervisor {
         let _ = asked.answer.send(answer);
     }
 
-    /// The run ends as it does at SIGTERM, and the next one writes all groups.
+    /// Ends the run as SIGTERM does, so that the next one writes all groups.
     fn resync(&mut self, answer: oneshot::Sender<Reply>, run: &Run, current: &Current) {
         let (name, generation) = (self.status.name(), current.generation);
         let refused = if self.life.rollout.is_on_trial() {
@@ -92,7 +92,7 @@ impl Supervisor {
         ))
     }
 
-    /// The files of its operators were just looked at.
+    /// Takes the newest operators at a person's order. The files of the operators were just looked at.
     async fn deploy(&mut self, run: &Run, current: &mut Current) -> Reply {
         let (name, before) = (self.status.name().to_owned(), current.generation);
         if self.deployments.pinned().is_some() {
@@ -135,7 +135,8 @@ impl Supervisor {
         })
     }
 
-    /// Pinned to it as well: the newer file, which is still in the directory, would be taken over at once.
+    /// Rolls back to an earlier generation, and pins the pipeline to it: the newer file, which is still in the directory, would be taken
+    /// over at once.
     async fn roll_back(&mut self, generation: Option<u64>, run: &Run, current: &mut Current) -> Reply {
         let running = restore::digests(&current.artifacts);
         let (back, artifacts) = self.deployments.roll_back_to(running, generation).await?;

@@ -86,7 +86,7 @@ impl Supervisor {
         self.show_passed_over();
     }
 
-    /// A trial is over.
+    /// Takes the end of a trial, which these operators passed.
     pub(super) async fn passed(&mut self, operators: Operators, run: &Run, current: &mut Current) {
         let effects = self.life.rollout.on(Event::Passed(operators), now_micros());
         for effect in effects {
@@ -151,8 +151,8 @@ impl Supervisor {
         }
     }
 
-    /// Prepares these beside the run, and lets them take over at a batch boundary, or says why those before run on. With `asked`,
-    /// somebody wants it, and why.
+    /// Prepares these operators beside the run, and lets them take over at a batch boundary, or says why those before run on. `asked` is
+    /// the reason of a person who wants them, if one does.
     async fn take_over(
         &mut self,
         run: &Run,
@@ -191,7 +191,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Says why these don't take over; answers the reason.
+    /// Says why these operators don't take over. Returns the reason.
     async fn refused(&mut self, refusal: Refusal, operators: Operators, run: &Run, asked: Option<String>) -> String {
         let Refusal { reason, states, again } = refusal;
         self.life.rollout.on(Event::Refused, now_micros());
