@@ -31,6 +31,8 @@ pub mod rows;
 pub mod run;
 pub mod schema;
 pub mod share;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod window;
 

@@ -12,6 +12,7 @@ use super::*;
 use crate::decode::Origin as From;
 use crate::interval::{Interval, Offset, Partition};
 use crate::operator::{Columns, FoldPlan, Origin, Produced, Rejection, TransformPlan};
+use crate::testing::{Call, Sum};
 
 /// Sort of a record, which decides how the chain treats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,59 +135,20 @@ impl Operator for Twice {
     }
 }
 
-/// Adds up `n`. What it was given since it was made shows what the chain kept.
-struct Adder {
-    transform: TransformPlan,
-    fold: FoldPlan,
-}
-
-impl Adder {
-    fn new() -> Adder {
-        let outputs = vec![("n".to_owned(), Origin::Input(0)), ("code".to_owned(), Origin::Input(1))];
-        let sum = vec![Field::new("sum", Kind::Int64)];
-        Adder {
-            transform: TransformPlan { reads: Vec::new(), outputs },
-            fold: FoldPlan { keys: vec![], values: vec![0, 1], state: sum.clone(), state_version: 1, outputs: sum },
-        }
-    }
-}
-
-impl Operator for Adder {
-    fn transform_plan(&self) -> &TransformPlan {
-        &self.transform
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        Some(&self.fold)
-    }
-    fn process(&mut self, _: Columns<'_>) -> Result<Produced, OperatorError> {
-        unreachable!("it computes nothing")
-    }
-    fn accumulate(
-        &mut self,
-        _: &[i32],
-        values: Columns<'_>,
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        if numbers(&values.arrays[1]).contains(&Some(-(Sort::Unfoldable as i64))) {
-            return Err(OperatorError::Refused("too much".to_owned()));
-        }
-        let before = numbers(&states.arrays[0])[0].unwrap_or(0);
-        let sum: i64 = numbers(&values.arrays[0]).into_iter().flatten().sum();
-        Ok(vec![Arc::new(Int64Array::from(vec![before + sum]))])
-    }
-    fn merge(&mut self, _: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        unreachable!("nothing merges")
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(states.arrays.to_vec())
-    }
+/// Adds up `n`, and refuses what it can't fold. What it was given since it was made shows what the chain kept.
+fn adder() -> Sum {
+    Sum::new(&["n", "code"], &[], &[0, 1]).hooked(|call, columns| {
+        let refused =
+            call == Call::Accumulate && numbers(&columns.arrays[1]).contains(&Some(-(Sort::Unfoldable as i64)));
+        if refused { Err(OperatorError::Refused("too much".to_owned())) } else { Ok(None) }
+    })
 }
 
 fn chain(record: AtFault, row: AtFault) -> Chain {
     let column =
         |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: From::Field(name.to_owned()) };
     let step = |operator: Box<dyn Operator>| Step::Operator { name: "o".to_owned(), instance: operator };
-    let steps = vec![step(Box::new(Twice::new())), step(Box::new(Adder::new()))];
+    let steps = vec![step(Box::new(Twice::new())), step(Box::new(adder()))];
     let mut chain = Chain::new(&[column("n"), column("code")], JsonOptions::default(), steps).unwrap();
     chain.when_bad(record, row);
     chain

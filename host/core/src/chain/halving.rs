@@ -432,6 +432,14 @@ mod tests {
         assert_eq!(fragile.calls, MAX_COST + 1);
         assert_eq!(arrays[0].len(), 60_000);
     }
+
+    #[test]
+    fn an_operator_that_migrates_nothing_refuses_states_of_another_version() {
+        let (mut fragile, mut spent) = (Fragile::new(1), Spent::default());
+        let answer = Halving::new(&mut fragile, &mut spent).migrate(1, &[], Columns { rows: 0, arrays: &[] });
+        assert_eq!(answer.unwrap_err(), OperatorError::Refused("it takes no states of version 1".to_owned()));
+    }
+
     /// Fails on every row, and is interrupted at this call.
     struct Interrupted(Fragile, usize);
 

@@ -11,78 +11,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::checkpoint::memory::MemoryStore;
 use crate::checkpoint::{Checkpoint, CheckpointStore};
-use crate::operator::{Produced, TransformPlan};
+use crate::testing::Sum;
 
-/// Adds numbers up. Its state is the sum, in version 2 twice the sum, in version 3 that as text; each migrates the ones
-/// before.
-struct Version {
-    transform: TransformPlan,
-    fold: FoldPlan,
+/// The sum of each key, in a version that takes over the ones before.
+fn version(number: u32) -> Sum {
+    Sum { migrates: true, ..taking_over_nothing(number) }
 }
 
-fn version(number: u32) -> Version {
-    let kind = if number == 3 { Kind::Utf8 } else { Kind::Int64 };
-    let fold = FoldPlan {
-        keys: vec![0],
-        values: vec![1],
-        state: vec![Field::new("sum", kind)],
-        state_version: number,
-        outputs: vec![Field::new("sum", Kind::Int64)],
-    };
-    Version { transform: TransformPlan { reads: vec![], outputs: vec![] }, fold }
-}
-
-/// Converts states of this version to sums.
-fn sums(version: u32, states: &ArrayRef) -> Vec<i64> {
-    match version {
-        1 => states.as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect(),
-        2 => states.as_primitive::<Int64Type>().iter().map(|twice| twice.unwrap_or_default() / 2).collect(),
-        _ => states.as_string::<i32>().iter().map(|text| text.map_or(0, |text| text.parse().unwrap())).collect(),
-    }
-}
-
-fn states(version: u32, sums: Vec<i64>) -> ArrayRef {
-    match version {
-        1 => Arc::new(Int64Array::from(sums)),
-        2 => Arc::new(Int64Array::from_iter_values(sums.into_iter().map(|sum| sum * 2))),
-        _ => Arc::new(arrow_array::StringArray::from_iter_values(sums.into_iter().map(|sum| sum.to_string()))),
-    }
-}
-
-impl Operator for Version {
-    fn transform_plan(&self) -> &TransformPlan {
-        &self.transform
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        Some(&self.fold)
-    }
-    fn process(&mut self, _: Columns<'_>) -> Result<Produced, OperatorError> {
-        Err(OperatorError::Refused("not a transform".to_owned()))
-    }
-    fn accumulate(
-        &mut self,
-        groups: &[i32],
-        values: Columns<'_>,
-        before: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        let mut sums = sums(self.fold.state_version, &before.arrays[0]);
-        for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>().values()) {
-            sums[usize::try_from(*group).unwrap()] += value;
-        }
-        Ok(vec![states(self.fold.state_version, sums)])
-    }
-    fn merge(&mut self, _: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Err(OperatorError::Refused("nothing is merged".to_owned()))
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(vec![Arc::new(Int64Array::from(sums(self.fold.state_version, &states.arrays[0])))])
-    }
-    fn migrate(&mut self, version: u32, _: &[Field], old: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        if version > self.fold.state_version {
-            return Err(OperatorError::Refused(format!("version {version} is newer")));
-        }
-        Ok(vec![states(self.fold.state_version, sums(version, &old.arrays[0]))])
-    }
+fn taking_over_nothing(number: u32) -> Sum {
+    Sum::new(&["key", "value"], &[0], &[1]).version(number)
 }
 
 fn input() -> [Field; 2] {
@@ -94,7 +31,7 @@ struct World {
     store: Arc<MemoryStore>,
     memory: usize,
     fold: Fold,
-    operator: Version,
+    operator: Sum,
     /// Rows that were consumed, and as of the last commit.
     rows: Vec<(i64, i64)>,
     table: BTreeMap<i64, i64>,
@@ -329,41 +266,12 @@ fn a_migration_is_tried_on_all_that_is_stored_and_changes_nothing() {
     assert_eq!(tried, Ok(20));
     assert_eq!(world.store.scan("p", None, usize::MAX).unwrap(), before);
     let newer = StateForm { version: 9, ..stored[0].clone() };
-    let refused = try_migration(world.store.as_ref(), "p", (&newer, &stored), &mut Newer(version(2)));
+    let refused = try_migration(world.store.as_ref(), "p", (&newer, &stored), &mut taking_over_nothing(2));
     assert!(refused.unwrap_err().to_string().contains("it takes no states of version 1"));
 }
 
-/// Takes over nothing.
-struct Newer(Version);
-
-impl Operator for Newer {
-    fn transform_plan(&self) -> &TransformPlan {
-        self.0.transform_plan()
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        self.0.fold_plan()
-    }
-    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
-        self.0.process(input)
-    }
-    fn accumulate(
-        &mut self,
-        groups: &[i32],
-        values: Columns<'_>,
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.0.accumulate(groups, values, states)
-    }
-    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.0.merge(left, right)
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.0.emit(states)
-    }
-}
-
 /// Adds a row of one to each of so many groups.
-fn ones(fold: &mut Fold, operator: &mut Version, groups: std::ops::Range<i64>) {
+fn ones(fold: &mut Fold, operator: &mut Sum, groups: std::ops::Range<i64>) {
     let rows = (groups.end - groups.start) as usize;
     let columns: [Option<ArrayRef>; 2] =
         [Some(Arc::new(Int64Array::from_iter_values(groups))), Some(Arc::new(Int64Array::from(vec![1; rows])))];
@@ -445,35 +353,6 @@ fn states_that_nothing_touches_are_stored_in_the_new_form_too_wherever_they_are(
     }
 }
 
-/// Adds up as [`Version`] does, and shows the sum twice.
-struct Twice(Version);
-
-impl Operator for Twice {
-    fn transform_plan(&self) -> &TransformPlan {
-        self.0.transform_plan()
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        self.0.fold_plan()
-    }
-    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
-        self.0.process(input)
-    }
-    fn accumulate(
-        &mut self,
-        groups: &[i32],
-        values: Columns<'_>,
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.0.accumulate(groups, values, states)
-    }
-    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.0.merge(left, right)
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok([self.0.emit(states)?, self.0.emit(states)?].concat())
-    }
-}
-
 #[test]
 fn an_operator_with_the_same_states_and_other_results_shows_every_group_with_its_own() {
     let store = Arc::new(MemoryStore::default());
@@ -481,9 +360,9 @@ fn an_operator_with_the_same_states_and_other_results_shows_every_group_with_its
     ones(&mut fold, &mut version(1), 0..3);
     let first = fold.seal(&mut version(1), 1).unwrap();
     commit(&store, &mut fold, 1, &first);
-    let mut twice = Twice(version(1));
-    twice.0.fold.outputs = vec![Field::new("one", Kind::Int64), Field::new("two", Kind::Int64)];
-    let before = std::mem::replace(&mut fold, Fold::new(twice.0.fold.clone(), &input()).unwrap());
+    let mut twice = version(1);
+    twice.fold.outputs = vec![Field::new("one", Kind::Int64), Field::new("two", Kind::Int64)];
+    let before = std::mem::replace(&mut fold, Fold::new(twice.fold.clone(), &input()).unwrap());
     assert!(fold.adopt(before, &mut twice).is_ok());
     let names = |fold: &Fold| fold.output_fields().into_iter().map(|field| field.name).collect::<Vec<_>>();
     assert_eq!(names(&fold), ["key", "one", "two"]);
@@ -504,7 +383,7 @@ fn open_windows_go_on_when_an_operator_of_another_version_takes_over() {
     let options = WindowOptions { window, lateness, idle_after, emit: Emit::Closed, late: Late::Drop };
     let store = Arc::new(MemoryStore::default());
     let windowed = |number| Fold::new(version(number).fold, &input()).unwrap().windowed(options);
-    let add = |fold: &mut Fold, operator: &mut Version, times: &[i64]| {
+    let add = |fold: &mut Fold, operator: &mut Sum, times: &[i64]| {
         let placed = fold.place(times.iter().map(|time| (Partition(0), Some(*time)))).unwrap();
         let column = |value| -> Option<ArrayRef> { Some(Arc::new(Int64Array::from(vec![value; times.len()]))) };
         fold.accumulate_placed(operator, &[column(7), column(1)], placed).unwrap();

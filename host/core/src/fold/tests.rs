@@ -3,78 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::Int64Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, Int64Array};
 use proptest::prelude::*;
 
 use super::*;
 use crate::checkpoint::memory::MemoryStore;
 use crate::checkpoint::{Changes, Checkpoint, CheckpointStore, Group};
-use crate::operator::{Produced, TransformPlan};
 use crate::rows::Rows;
-
-/// Adds numbers up, natively.
-pub(super) struct Sum {
-    transform: TransformPlan,
-    pub(super) fold: FoldPlan,
-}
+use crate::testing::{Call, Sum};
 
 pub(super) fn sum() -> Sum {
-    let field = Field::new("sum", Kind::Int64);
-    let outputs = vec![field.clone()];
-    let fold = FoldPlan { keys: vec![0, 1], values: vec![2], state: vec![field], state_version: 1, outputs };
-    Sum { transform: TransformPlan { reads: vec![], outputs: vec![] }, fold }
-}
-
-impl Operator for Sum {
-    fn transform_plan(&self) -> &TransformPlan {
-        &self.transform
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        Some(&self.fold)
-    }
-    fn process(&mut self, _: Columns<'_>) -> Result<Produced, OperatorError> {
-        Err(OperatorError::Refused("not a transform".to_owned()))
-    }
-    fn accumulate(
-        &mut self,
-        groups: &[i32],
-        values: Columns<'_>,
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        assert!(values.rows > 0, "it is not called for nothing");
-        assert_eq!(
-            (groups.len(), values.arrays[0].len()),
-            (values.rows, values.rows),
-            "a value and a group for each row"
-        );
-        assert_eq!(states.arrays[0].len(), states.rows);
-        let mut sums: Vec<Option<i64>> = states.arrays[0].as_primitive::<Int64Type>().iter().collect();
-        for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>()) {
-            let sum = &mut sums[usize::try_from(*group).unwrap()];
-            let added = sum.unwrap_or(0).checked_add(value.unwrap_or(0));
-            *sum = Some(added.ok_or_else(|| OperatorError::Refused("overflow".to_owned()))?);
-        }
-        Ok(vec![Arc::new(Int64Array::from(sums))])
-    }
-    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        let states = [left, right].map(|states| states.arrays[0].null_count());
-        assert_eq!(states, [0, 0], "there is no state of nothing to be merged");
-        let groups: Vec<i32> = (0i32..).take(left.rows).collect();
-        self.accumulate(&groups, right, left)
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(states.arrays.to_vec())
-    }
+    Sum::new(&["a", "b", "v"], &[0, 1], &[2])
 }
 
 pub(super) type Row = (Option<i64>, Option<String>, i64);
 pub(super) type Totals = BTreeMap<(Option<i64>, Option<String>), i64>;
 
 pub(super) fn fold() -> Fold {
+    fold_of(sum())
+}
+
+fn fold_of(sum: Sum) -> Fold {
     let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
-    Fold::new(sum().fold, &input).unwrap()
+    Fold::new(sum.fold, &input).unwrap()
 }
 
 pub(super) fn add(fold: &mut Fold, rows: &[Row]) -> Result<(), FoldError> {
@@ -155,10 +108,8 @@ fn a_refused_batch_leaves_the_states_as_they_were() {
 fn states_of_another_version_are_taken_over_only_by_an_operator_that_migrates_them() {
     let mut old = fold();
     add(&mut old, &[(Some(1), None, 5)]).unwrap();
-    let mut plan = sum().fold;
-    plan.state_version = 2;
-    let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
-    let Err((old, reason)) = Fold::new(plan, &input).unwrap().adopt(old, &mut sum()) else { panic!("no migration") };
+    let newer = || sum().version(2);
+    let Err((old, reason)) = fold_of(newer()).adopt(old, &mut newer()) else { panic!("no migration") };
     assert!(reason.contains("it takes no states of version 1"), "{reason}");
     let mut same = fold();
     assert!(same.adopt(*old, &mut sum()).is_ok());
@@ -428,36 +379,10 @@ fn a_stored_group_that_is_not_in_memory_is_dropped_once_it_is_too_old_and_not_be
     }
 }
 
-/// Adds up, and answers something else than planned to one call.
-struct Misanswers(Sum, &'static str, Vec<ArrayRef>);
-
-impl Operator for Misanswers {
-    fn transform_plan(&self) -> &TransformPlan {
-        self.0.transform_plan()
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        self.0.fold_plan()
-    }
-    fn process(&mut self, input: Columns<'_>) -> Result<Produced, OperatorError> {
-        self.0.process(input)
-    }
-    fn accumulate(
-        &mut self,
-        groups: &[i32],
-        values: Columns<'_>,
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        if self.1 == "accumulate" { Ok(self.2.clone()) } else { self.0.accumulate(groups, values, states) }
-    }
-    fn merge(&mut self, left: Columns<'_>, right: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        self.0.merge(left, right)
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        if self.1 == "emit" { Ok(self.2.clone()) } else { self.0.emit(states) }
-    }
-    fn migrate(&mut self, _: u32, _: &[Field], _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        Ok(self.2.clone())
-    }
+/// Adds up, and answers something else than planned to one of the calls.
+fn misanswers(misanswered: Call, answer: &[ArrayRef]) -> Sum {
+    let answer = answer.to_vec();
+    sum().hooked(move |call, _| Ok((call == misanswered).then(|| answer.clone())))
 }
 
 #[test]
@@ -472,15 +397,13 @@ fn an_answer_of_other_columns_types_or_rows_than_planned_is_the_operators_fault_
         let b: ArrayRef = Arc::new(arrow_array::StringArray::from(vec![None::<&str>; 2]));
         let columns = [column([Some(1), Some(2)]), Some(b), column([Some(5), Some(6)])];
         let mut fold = fold();
-        let refused = fold.accumulate(&mut Misanswers(sum(), "accumulate", answer.clone()), 2, &columns);
+        let refused = fold.accumulate(&mut misanswers(Call::Accumulate, &answer), 2, &columns);
         assert!(matches!(refused, Err(FoldError::Operator(OperatorError::Contract(_)))), "{refused:?} of {answer:?}");
         assert_eq!(fold.size(), (0, 0));
         add(&mut fold, &rows).unwrap();
-        let refused = fold.seal(&mut Misanswers(sum(), "emit", answer.clone()), 1);
+        let refused = fold.seal(&mut misanswers(Call::Emit, &answer), 1);
         assert!(matches!(refused, Err(FoldError::Operator(OperatorError::Contract(_)))), "{refused:?} of {answer:?}");
-        let plan = FoldPlan { state_version: 2, ..sum().fold };
-        let input = [Field::new("a", Kind::Int64), Field::new("b", Kind::Utf8), Field::new("v", Kind::Int64)];
-        let new = Fold::new(plan, &input).unwrap().adopt(fold, &mut Misanswers(sum(), "migrate", answer.clone()));
+        let new = fold_of(sum().version(2)).adopt(fold, &mut misanswers(Call::Migrate, &answer));
         let Err((mut fold, _)) = new else { panic!("{answer:?} is no migration") };
         assert_eq!(changed(&mut fold), naive(&rows), "all still counts as changed");
     }

@@ -10,11 +10,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use proptest::prelude::*;
 
-use super::tests::sum;
 use super::*;
 use crate::checkpoint::memory::MemoryStore;
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::interval::Partition;
+use crate::testing::Sum;
 use crate::window::{Emit, Late, Length, Span, Window, WindowOptions};
 
 const LATENESS: i64 = 50;
@@ -32,6 +32,10 @@ fn windows() -> [Window; 3] {
     let length = |micros| Length::try_from(micros).unwrap();
     let hopping = Window::hopping(length(300), length(100)).unwrap();
     [Window::Tumbling { size: length(100) }, hopping, Window::Session { gap: length(60) }]
+}
+
+fn sum() -> Sum {
+    Sum { merges: true, ..Sum::new(&["key", "value"], &[0], &[1]) }
 }
 
 fn naive(window: Window, rows: &[Row]) -> Table {
@@ -144,8 +148,8 @@ fn add(fold: &mut Fold, partition: usize, rows: &[Row]) -> (usize, Result<(), Fo
 }
 
 fn empty(options: WindowOptions) -> Fold {
-    let plan = FoldPlan { keys: vec![0], values: vec![1], ..sum().fold };
-    Fold::new(plan, &[Field::new("key", Kind::Int64), Field::new("value", Kind::Int64)]).unwrap().windowed(options)
+    let input = ["key", "value"].map(|name| Field::new(name, Kind::Int64));
+    Fold::new(sum().fold, &input).unwrap().windowed(options)
 }
 
 fn restored(options: WindowOptions, store: &Arc<MemoryStore>) -> Fold {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int64Array, StringArray};
+use arrow_array::{ArrayRef, StringArray};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,8 +17,9 @@ use crate::deploy::{Bounds, Operators};
 use crate::fold::{Backing, Keeping};
 use crate::interval::Interval;
 use crate::lookup::{Found, Lookup};
-use crate::operator::{Columns, FoldPlan, Operator, OperatorError, Origin, Produced, Rejection, TransformPlan};
+use crate::operator::{OperatorError, Rejection};
 use crate::schema::{Field, Kind};
+use crate::testing::{Call, Sum};
 use crate::window::{Emit, Late, Length, Window, WindowOptions};
 
 /// A number that the table doesn't take, nor a larger one.
@@ -144,55 +145,6 @@ impl CheckpointStore for Server {
     }
 }
 
-/// An operator that adds up, for each number, all records that hold it. Calls that a server doesn't answer are ended
-/// early.
-struct Sum {
-    transform: TransformPlan,
-    fold: FoldPlan,
-    added: Server,
-    emitted: Server,
-}
-
-impl Operator for Sum {
-    fn transform_plan(&self) -> &TransformPlan {
-        &self.transform
-    }
-    fn fold_plan(&self) -> Option<&FoldPlan> {
-        Some(&self.fold)
-    }
-    fn process(&mut self, _: Columns<'_>) -> Result<Produced, OperatorError> {
-        unreachable!("it computes nothing")
-    }
-    fn accumulate(
-        &mut self,
-        groups: &[i32],
-        values: Columns<'_>,
-        states: Columns<'_>,
-    ) -> Result<Vec<ArrayRef>, OperatorError> {
-        if self.added.is_away() {
-            return Err(OperatorError::Interrupted);
-        }
-        let values_of = values.arrays[0].as_primitive::<Int64Type>().values();
-        let refused = (0u32..).zip(values_of).filter(|(_, value)| **value == REFUSED);
-        let refused: Vec<_> = refused.map(|(row, _)| Rejection { row, reason: "no".to_owned() }).collect();
-        if !refused.is_empty() {
-            return Err(OperatorError::Rows(refused));
-        }
-        let mut sums: Vec<i64> =
-            states.arrays[0].as_primitive::<Int64Type>().iter().map(Option::unwrap_or_default).collect();
-        for (group, value) in groups.iter().zip(values.arrays[0].as_primitive::<Int64Type>().values()) {
-            sums[*group as usize] += value;
-        }
-        Ok(vec![Arc::new(Int64Array::from(sums))])
-    }
-    fn merge(&mut self, _: Columns<'_>, _: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        unreachable!("nothing merges")
-    }
-    fn emit(&mut self, states: Columns<'_>) -> Result<Vec<ArrayRef>, OperatorError> {
-        if self.emitted.is_away() { Err(OperatorError::Interrupted) } else { Ok(states.arrays.to_vec()) }
-    }
-}
-
 fn chain(steps: Vec<ChainStep>) -> Chain {
     let column = SourceColumn { field: Field::new("v", Kind::Int64), origin: From::Field("v".to_owned()) };
     let mut chain = Chain::new(&[column], JsonOptions::default(), steps).unwrap();
@@ -211,12 +163,18 @@ fn looked_up(server: &Server) -> Chain {
     chain(vec![ChainStep::Lookup { key: 0, columns, join: Join::Left, lookup: Box::new(server.clone()) }])
 }
 
-/// The operator of the sums, whose calls end early.
+/// The operator of the sums. Calls that a server doesn't answer are ended early.
 fn sum(added: &Server, emitted: &Server) -> ChainStep {
-    let transform = TransformPlan { reads: vec![], outputs: vec![("v".to_owned(), Origin::Input(0))] };
-    let sum = vec![Field::new("sum", Kind::Int64)];
-    let fold = FoldPlan { keys: vec![0], values: vec![0], state: sum.clone(), state_version: 1, outputs: sum };
-    let operator = Sum { transform, fold, added: added.clone(), emitted: emitted.clone() };
+    let (added, emitted) = (added.clone(), emitted.clone());
+    let operator = Sum::new(&["v"], &[0], &[0]).hooked(move |call, columns| {
+        if (if call == Call::Emit { &emitted } else { &added }).is_away() {
+            return Err(OperatorError::Interrupted);
+        }
+        let values = (0u32..).zip(columns.arrays[0].as_primitive::<Int64Type>().values());
+        let refused = values.filter(|(_, value)| call == Call::Accumulate && **value == REFUSED);
+        let refused: Vec<_> = refused.map(|(row, _)| Rejection { row, reason: "no".to_owned() }).collect();
+        if refused.is_empty() { Ok(None) } else { Err(OperatorError::Rows(refused)) }
+    });
     ChainStep::Operator { name: "sum".to_owned(), instance: Box::new(operator) }
 }
 
