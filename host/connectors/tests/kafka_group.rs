@@ -118,9 +118,9 @@ fn what_a_host_committed_before_it_let_go_is_where_the_next_one_begins() {
     let partition = Partition(*others.first().unwrap());
     let source = open(&topic, Start::Latest, &second);
     assert_eq!(source.positions(), BTreeMap::from([(partition, Offset(7))]));
-    // And a host whose checkpoint is further on begins there.
+    // And so does a host whose checkpoint is further on: others may have begun to write again what is between.
     let source = open(&topic, Start::At(BTreeMap::from([(partition, Offset(9))])), &second);
-    assert_eq!(source.positions(), BTreeMap::from([(partition, Offset(9))]));
+    assert_eq!(source.positions(), BTreeMap::from([(partition, Offset(7))]));
 }
 
 #[test]
