@@ -27,13 +27,15 @@ pub struct Disablings {
 
 impl Disablings {
     /// Returns the next wait after the operator failed with the checkpoint at this place: twice the last wait, up to the longest,
-    /// if the last failure was at the same place; otherwise the first wait.
-    pub fn wait(&mut self, consumed: &Intervals) -> Duration {
-        let wait = match &self.last {
-            Some((place, wait)) if place == consumed => (*wait * 2).min(LONGEST_WAIT),
-            _ => FIRST_WAIT,
+    /// if the last failure was at the same place; otherwise the first wait. A place that isn't known counts as the one before.
+    pub fn wait(&mut self, consumed: Option<&Intervals>) -> Duration {
+        let (place, wait) = match &self.last {
+            Some((place, wait)) if consumed.is_none_or(|consumed| consumed == place) => {
+                (place.clone(), (*wait * 2).min(LONGEST_WAIT))
+            }
+            _ => (consumed.cloned().unwrap_or_default(), FIRST_WAIT),
         };
-        self.last = Some((consumed.clone(), wait));
+        self.last = Some((place, wait));
         wait
     }
 
@@ -55,12 +57,20 @@ mod tests {
     }
 
     fn waits(disablings: &mut Disablings, places: &[i64]) -> Vec<u64> {
-        places.iter().map(|place| disablings.wait(&at(*place)).as_secs()).collect()
+        places.iter().map(|place| disablings.wait(Some(&at(*place))).as_secs()).collect()
     }
 
     #[test]
     fn at_one_place_the_waits_double_up_to_the_longest() {
         assert_eq!(waits(&mut Disablings::default(), &[7; 9]), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_place_that_is_not_known_counts_as_the_one_before() {
+        let mut disablings = Disablings::default();
+        let places = [Some(7), None, Some(7), None, Some(8), None];
+        let waits = places.map(|place| disablings.wait(place.map(at).as_ref()).as_secs());
+        assert_eq!(waits, [1, 2, 4, 8, 1, 2]);
     }
 
     #[test]

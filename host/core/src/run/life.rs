@@ -185,7 +185,7 @@ impl Life {
             (Phase::Resyncs(None), LifeEvent::Done) => Phase::Begins,
             (Phase::Resyncs(Some(_)), LifeEvent::Done) if !self.ending => self.opens_anew(),
             (Phase::Resyncs(Some(end)), LifeEvent::Done) => self.follow(end, now),
-            (Phase::Locates(rest), LifeEvent::Located(consumed)) => self.on_located(rest, &consumed, now),
+            (Phase::Locates(rest), LifeEvent::Located(consumed)) => self.on_located(rest, consumed.as_ref(), now),
             (Phase::Leaves(next), LifeEvent::Done) => *next,
             (phase, _) => phase,
         }

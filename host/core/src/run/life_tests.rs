@@ -99,7 +99,7 @@ impl Host {
             LifeEffect::Open(_) => LifeEvent::Opened,
             LifeEffect::Run => LifeEvent::Ended(run_end(End::Done)),
             LifeEffect::Forget => LifeEvent::Forgotten(Ok(())),
-            LifeEffect::Locate => LifeEvent::Located(at(self.place)),
+            LifeEffect::Locate => LifeEvent::Located(Some(at(self.place))),
             LifeEffect::Record { .. }
             | LifeEffect::Settle
             | LifeEffect::Resync
@@ -737,7 +737,7 @@ fn any_answer(host: &Host, effect: &LifeEffect, choice: u8) -> LifeEvent {
         (LifeEffect::Run, 2) => LifeEvent::NotBegun(reason()),
         (LifeEffect::Run, _) => any_end(choice / 8),
         (LifeEffect::Forget, 0) => LifeEvent::Forgotten(Err(reason())),
-        (LifeEffect::Locate, _) => LifeEvent::Located(at(i64::from(choice % 2))),
+        (LifeEffect::Locate, _) => LifeEvent::Located((!choice.is_multiple_of(3)).then(|| at(i64::from(choice % 2)))),
         (effect, _) => host.well(effect),
     }
 }
@@ -870,7 +870,7 @@ proptest! {
             (LifeEffect::Run, any_end(choice)),
             (LifeEffect::Run, LifeEvent::Resync),
             (LifeEffect::Forget, LifeEvent::Forgotten(Ok(()))),
-            (LifeEffect::Locate, LifeEvent::Located(at(1))),
+            (LifeEffect::Locate, LifeEvent::Located(Some(at(1)))),
         ];
         for (belongs_to, event) in others {
             if std::mem::discriminant(&belongs_to) != std::mem::discriminant(&effect) {

@@ -95,7 +95,8 @@ impl Host {
                 world.resync();
                 LifeEvent::Done
             }
-            LifeEffect::Locate => LifeEvent::Located(world.head().map(|head| head.intervals).unwrap_or_default()),
+            LifeEffect::Locate if world.happens(6) => LifeEvent::Located(None),
+            LifeEffect::Locate => LifeEvent::Located(Some(world.head().map(|head| head.intervals).unwrap_or_default())),
             LifeEffect::End(ended) => {
                 world.note(&format!("ended: {ended:?}"));
                 // Somebody starts it again.

@@ -123,14 +123,18 @@ impl Opener {
 
     /// The head of the pipeline's checkpoint, if there is one that can be read.
     pub async fn head(&self) -> Option<Checkpoint> {
-        let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
-        let head = tokio::task::spawn_blocking(move || store.head(&name)).await;
-        head.ok().and_then(Result::ok).flatten()
+        self.read_head().await.flatten()
     }
 
-    /// Returns the intervals that the pipeline's checkpoint covers. They are empty if there is none, or the store can't say it.
-    pub async fn consumed(&self) -> Intervals {
-        self.head().await.map(|head| head.intervals).unwrap_or_default()
+    /// Returns the intervals that the pipeline's checkpoint covers, empty if there is none; nothing if the store can't say it.
+    pub async fn consumed(&self) -> Option<Intervals> {
+        self.read_head().await.map(|head| head.map(|head| head.intervals).unwrap_or_default())
+    }
+
+    async fn read_head(&self) -> Option<Option<Checkpoint>> {
+        let (store, name) = (Arc::clone(&self.store), self.pipeline.name.clone());
+        let head = tokio::task::spawn_blocking(move || store.head(&name)).await;
+        head.ok().and_then(Result::ok)
     }
 
     /// Forgets the states, so that the next run begins without a checkpoint.

@@ -99,7 +99,7 @@ impl Life {
 
     /// Begins a rest, which is longer each time the pipeline gets no further; a backfill at fault ends instead. A fault that is mended
     /// meanwhile heals by itself, wherever it was found, since all of the pipeline goes on from its checkpoint.
-    pub(super) fn on_located(&mut self, rest: Rest, consumed: &Intervals, now: Now) -> Phase {
+    pub(super) fn on_located(&mut self, rest: Rest, consumed: Option<&Intervals>, now: Now) -> Phase {
         let wait = self.disablings.wait(consumed);
         match &rest {
             Rest::Replaced => {}

@@ -35,9 +35,9 @@ pub enum LifeEvent {
     Ended(RunEnd),
     /// The answer to [`LifeEffect::Forget`](super::LifeEffect::Forget).
     Forgotten(Result<(), String>),
-    /// The answer to [`LifeEffect::Locate`](super::LifeEffect::Locate): what the checkpoint covers, nothing if there is none that can
-    /// be read.
-    Located(Intervals),
+    /// The answer to [`LifeEffect::Locate`](super::LifeEffect::Locate): the intervals that the checkpoint covers, empty if there is none;
+    /// nothing if the store can't say it.
+    Located(Option<Intervals>),
     /// A wait has lasted as long as it may.
     Waited,
     /// The awaited thing is there.
