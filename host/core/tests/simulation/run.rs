@@ -102,15 +102,9 @@ impl Run {
     pub fn start(world: &mut World, operators: &Operators, share: Share, is_backfill: bool) -> Run {
         let version = Version::of(operators).unwrap();
         let resumption = resumption(world);
-        let mut head = resumption.reconcile(world.head(), &world.written.clone());
-        world.note(&format!("start {version:?} from {:?}", head.as_ref().map(|head| head.commits)));
         let tables = tables(world);
-        let lost = rows_without_states(head.as_ref(), &world.written).filter(|_| world.pipeline.shape.folds());
-        assert_eq!(lost, None, "states are never behind rows by all that they are of");
-        if let Some(head) = head.as_mut().filter(|head| head.form.is_some()) {
-            let known = |(name, is): (&String, &String)| head.identities.get(name).is_none_or(|was| was == is);
-            head.refreshing |= !tables.iter().all(known);
-        }
+        let head = head(world, &resumption, &tables);
+        world.note(&format!("start {version:?} from {:?}", head.as_ref().map(|head| head.commits)));
         let ends = head.as_ref().map(|head| head.intervals.ends()).unwrap_or_default();
         let position = |partition: &Partition| {
             let committed = world.group.committed(*partition).filter(|_| world.shares_partitions());
@@ -134,19 +128,7 @@ impl Run {
         };
         let last =
             LastSeal { watermark: head.event_times.watermark, now: world.micros(), values: book.values(), shows_again };
-        let batch_rows = world.rng.usize(4..24);
-        let flush =
-            FlushPolicy { rows: world.rng.usize(1..60), interval: Duration::from_millis(world.rng.u64(0..2_000)) };
-        let seed = world.rng.u64(..);
-        let settings = LaneSettings { flush, batch_rows, stops: world.stops, keeps_letters: true, seed };
-        let flusher = Flusher::new(FlusherStart {
-            sinks: sinks(world),
-            written: world.written.clone(),
-            letters: Some("letters".to_owned()),
-            stops: world.stops,
-            told: BTreeMap::new(),
-            seed,
-        });
+        let (settings, flusher) = (settings(world), flusher(world));
         let ahead = rows_ahead(&head, &world.written);
         let until = is_backfill.then(|| world.ends_of(&share));
         let progress = Progress::from(head, ahead, until.clone());
@@ -158,7 +140,7 @@ impl Run {
             version,
             before: version,
             begun: world.clock,
-            batch_rows,
+            batch_rows: settings.batch_rows,
             positions,
             in_hand: VecDeque::new(),
             queue: VecDeque::new(),
@@ -496,6 +478,41 @@ impl Run {
             }
         }
     }
+}
+
+/// The checkpoint that a run goes on from, which knows whether a table lacks rows.
+fn head(world: &World, resumption: &Resumption, tables: &BTreeMap<String, String>) -> Option<Checkpoint> {
+    let mut head = resumption.reconcile(world.head(), &world.written);
+    let lost = rows_without_states(head.as_ref(), &world.written).filter(|_| world.pipeline.shape.folds());
+    assert_eq!(lost, None, "states are never behind rows by all that they are of");
+    if let Some(head) = head.as_mut().filter(|head| head.form.is_some()) {
+        let known = |(name, is): (&String, &String)| head.identities.get(name).is_none_or(|was| was == is);
+        head.refreshing |= !tables.iter().all(known);
+    }
+    head
+}
+
+/// Settings of a lane, as a configuration may have them.
+fn settings(world: &mut World) -> LaneSettings {
+    let interval = Duration::from_millis(world.rng.u64(0..2_000));
+    LaneSettings {
+        flush: FlushPolicy { rows: world.rng.usize(1..60), interval },
+        batch_rows: world.rng.usize(4..24),
+        stops: world.stops,
+        keeps_letters: true,
+        seed: world.rng.u64(..),
+    }
+}
+
+fn flusher(world: &mut World) -> Flusher {
+    Flusher::new(FlusherStart {
+        sinks: sinks(world),
+        written: world.written.clone(),
+        letters: Some("letters".to_owned()),
+        stops: world.stops,
+        told: BTreeMap::new(),
+        seed: world.rng.u64(..),
+    })
 }
 
 fn resumption(world: &World) -> Resumption {
