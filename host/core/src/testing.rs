@@ -29,9 +29,9 @@ type Hook = Box<dyn FnMut(Call, Columns<'_>) -> Answer<Option<Vec<ArrayRef>>> + 
 pub(crate) struct Sum {
     pub(crate) transform: TransformPlan,
     pub(crate) fold: FoldPlan,
-    /// It takes over states of the versions before its own; otherwise none.
+    /// True if the operator takes over states of the versions before its own; otherwise it takes over none.
     pub(crate) migrates: bool,
-    /// It merges states; otherwise a call that asks for it is a failure of the test.
+    /// True if the operator merges states; otherwise the test fails if it is asked to.
     pub(crate) merges: bool,
     pub(crate) hook: Hook,
 }

@@ -94,7 +94,7 @@ impl Member {
                 shared.operators.clone(),
             ),
             opener,
-            place: GroupMember::of(&shared.host),
+            member: GroupMember::of(&shared.host),
             ending: ended.clone(),
             stop_within: shared.stop_within,
             backfill: shared.backfill,

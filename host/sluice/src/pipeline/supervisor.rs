@@ -47,7 +47,7 @@ const PARTS_OF_AN_END: u32 = 4;
 pub struct SupervisorStart {
     pub opener: Opener,
     pub deployments: Deployments,
-    pub place: GroupMember,
+    pub member: GroupMember,
     /// True once the host is asked to end.
     pub ending: watch::Receiver<bool>,
     /// Longest time that an end may take.
@@ -69,7 +69,7 @@ pub struct Supervisor {
     deployments: Deployments,
     again: Again,
     answers: Answers,
-    place: GroupMember,
+    member: GroupMember,
     /// Operators that were to be run when that was last looked for.
     newest: Option<Artifacts>,
     ending: watch::Receiver<bool>,
@@ -109,7 +109,7 @@ struct Current {
 impl Supervisor {
     /// Returns the supervisor of a pipeline that has not begun.
     pub fn new(start: SupervisorStart) -> Supervisor {
-        let SupervisorStart { opener, deployments, place, ending, stop_within, backfill, works } = start;
+        let SupervisorStart { opener, deployments, member, ending, stop_within, backfill, works } = start;
         Supervisor {
             life: Life::new(LifeSettings { backfill, seed: chance() }),
             clock: Clock::begin(),
@@ -118,7 +118,7 @@ impl Supervisor {
             deployments,
             again: Again::default(),
             answers: Answers::default(),
-            place,
+            member,
             newest: None,
             ending,
             stop_within,
@@ -200,7 +200,7 @@ impl Supervisor {
                 self.show_ended(flushed);
                 self.answers.recorded();
             }
-            LifeEffect::Settle => self.place.settle().await,
+            LifeEffect::Settle => self.member.settle().await,
             LifeEffect::Resync => {
                 let answer = self.begin_again().await;
                 self.answers.resynced(&answer);
@@ -208,7 +208,7 @@ impl Supervisor {
             LifeEffect::Leave => {
                 // What is open has a part in the group.
                 *ready = None;
-                self.place.leave().await;
+                self.member.leave().await;
             }
             // Whoever drives the machine sees to these.
             LifeEffect::Run | LifeEffect::End(_) => {}
@@ -237,7 +237,7 @@ impl Supervisor {
             Awaited::Deployment => self.deployments.changed().await,
             Awaited::OtherOperators => self.deployments.others().await,
             Awaited::Turn(held) => tokio::select! {
-                () = self.place.changed_from(held) => true,
+                () = self.member.changed_from(held) => true,
                 // Where nobody deploys any more, the host ends.
                 _ = self.deployments.changed() => true,
             },
@@ -269,7 +269,7 @@ impl Supervisor {
             None => self.deployments.open(operators).await.map_err(LifeEvent::NotKept)?,
         };
         let Opener { pipeline, connections, .. } = &self.opener;
-        let membership = self.place.join(pipeline, &artifacts, connections).await;
+        let membership = self.member.join(pipeline, &artifacts, connections).await;
         let trouble = |error| LifeEvent::NotOpened(identity::trouble(&pipeline.name, error));
         let opened = self.opener.open(&artifacts, membership.map_err(trouble)?).await;
         let opened = opened.map_err(LifeEvent::NotOpened)?;
@@ -283,7 +283,7 @@ impl Supervisor {
         };
         let mut current = Current { artifacts, generation: opened.head.generation };
         self.show_begun(&opened, &current);
-        self.place.work_on(opened.source.share().cloned());
+        self.member.work_on(opened.source.share().cloned());
         let giving_up = Arc::new(GivingUp::watch(&self.status, self.ending.clone(), self.backfill));
         let mut ending = giving_up.ending();
         let alone = Arc::clone(&self.alone).lock_owned().await;
@@ -316,7 +316,7 @@ impl Supervisor {
         tokio::select! {
             said = run.hear() => Event::Said(said),
             () = asked_to_end(ending) => Event::Stop,
-            () = self.place.moved() => Event::Moved,
+            () = self.member.moved() => Event::Moved,
             changed = self.deployments.changed() => if changed { Event::Operators } else { Event::Stop },
             () = self.again.due() => Event::Again,
             Some(asked) = orders.recv() => Event::Asked(asked),
