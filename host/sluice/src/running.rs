@@ -84,7 +84,7 @@ impl Member {
             connections: Arc::clone(&shared.connections),
             store: Arc::clone(&shared.store),
             status: Arc::clone(&handle.status),
-            until_caught_up: shared.backfill.is_some(),
+            backfill: shared.backfill,
         };
         let supervisor = Supervisor::new(SupervisorStart {
             deployments: Deployments::new(
@@ -97,7 +97,6 @@ impl Member {
             member: GroupMember::of(&shared.host),
             ending: ended.clone(),
             stop_within: shared.stop_within,
-            backfill: shared.backfill,
             works: working,
         });
         let (started, status) = (shared.started, Arc::clone(&handle.status));

@@ -41,10 +41,10 @@ impl Fold {
     pub fn seal(&mut self, operator: &mut dyn Operator, flush: u64) -> Result<Sealed, FoldError> {
         let mut sealed = Sealed::default();
         let over = self.over();
-        let shares = self.shares();
-        for share in &shares {
-            for groups in share.groups.chunks(EMIT_ROWS) {
-                self.seal_some(operator, groups, share, &mut sealed)?;
+        let parts = self.parts();
+        for part in &parts {
+            for groups in part.groups.chunks(EMIT_ROWS) {
+                self.seal_some(operator, groups, part, &mut sealed)?;
             }
         }
         if let Some(ttl) = self.keeping.ttl.filter(|_| !self.on_trial) {
@@ -78,15 +78,15 @@ impl Fold {
     }
 
     /// Returns the groups to seal, sorted by whether they are shown and whether they are stored.
-    fn shares(&self) -> Vec<SealedPart> {
-        let mut shares = [(true, true), (true, false), (false, true)].map(|(shown, stored)| SealedPart {
+    fn parts(&self) -> Vec<SealedPart> {
+        let mut parts = [(true, true), (true, false), (false, true)].map(|(shown, stored)| SealedPart {
             groups: Vec::new(),
             shown,
             stored,
         });
         let mut add = |group: u32, what: (bool, bool)| {
-            if let Some(share) = shares.iter_mut().find(|share| (share.shown, share.stored) == what) {
-                share.groups.push(group);
+            if let Some(part) = parts.iter_mut().find(|part| (part.shown, part.stored) == what) {
+                part.groups.push(group);
             }
         };
         for group in &self.changed {
@@ -105,21 +105,21 @@ impl Fold {
                 add(group, (shown, false));
             }
         }
-        shares.into()
+        parts.into()
     }
 
     fn seal_some(
         &self,
         operator: &mut dyn Operator,
         groups: &[u32],
-        share: &SealedPart,
+        part: &SealedPart,
         sealed: &mut Sealed,
     ) -> Result<(), FoldError> {
         let states = self.states.gather(groups);
-        if share.shown {
+        if part.shown {
             sealed.emitted.push(self.emit(operator, groups, &states)?);
         }
-        if self.backing.is_none() || !share.stored {
+        if self.backing.is_none() || !part.stored {
             return Ok(());
         }
         let columns: Vec<RowColumn<'_>> = states

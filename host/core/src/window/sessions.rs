@@ -42,11 +42,8 @@ impl Sessions {
     /// Adds a session of this key. It must not overlap the key's other sessions.
     pub fn open(&mut self, key: &[u8], session: Span) {
         match self.open.get_mut(key) {
-            Some(open) => {
-                open.push(session);
-                // States are merged in this order, whenever each session was opened.
-                open.sort_unstable();
-            }
+            // States are merged in this order, whenever each session was opened.
+            Some(open) => open.insert(open.partition_point(|span| *span < session), session),
             None => drop(self.open.insert(key.into(), vec![session])),
         }
     }

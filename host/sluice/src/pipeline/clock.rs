@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_clock::Stopwatch;
-use sluice_clock::now_micros;
+use sluice_clock::{Stopwatch, now_micros};
 use sluice_core::run::Now;
 
 /// The clocks of a run, since it began.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_clock::now_micros;
 use sluice_connectors::kafka::Membership;
@@ -33,8 +34,8 @@ pub struct Opener {
     pub connections: Arc<Connections>,
     pub store: Arc<dyn CheckpointStore>,
     pub status: Arc<Status>,
-    /// True if a run is to end where its topic ends when the run is opened.
-    pub until_caught_up: bool,
+    /// Longest time that a server may be away before it is given up, for a backfill: its runs end where the topic ends when they are opened.
+    pub backfill: Option<Duration>,
 }
 
 /// A source that is open, and what was found on the way.
@@ -85,7 +86,7 @@ impl Opener {
         let mut source = source.map_err(trouble)?;
         let begins = begins.ask_group(pipeline, source.as_mut()).map_err(trouble)?;
         transaction::check_topic(head.as_ref(), rows, source.as_mut()).map_err(trouble)?;
-        let until = if self.until_caught_up { Some(source.last_ends().map_err(trouble)?) } else { None };
+        let until = if self.backfill.is_some() { Some(source.last_ends().map_err(trouble)?) } else { None };
         let groups = tables::has_groups(&pipeline.name, head.as_ref(), store).map_err(fresh::store_trouble)?;
         let groups = groups && !assemble::shows_closed_windows(pipeline);
         Ok(OpenSource { source, head, groups, until, begins })

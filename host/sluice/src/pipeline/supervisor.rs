@@ -52,8 +52,6 @@ pub struct SupervisorStart {
     pub ending: watch::Receiver<bool>,
     /// Longest time that an end may take.
     pub stop_within: Duration,
-    /// Longest time that a server may be away before it is given up, for a pipeline that reads up to where the topic ends, and then ends.
-    pub backfill: Option<Duration>,
     /// Sign that is dropped once nobody works for the pipeline any more.
     pub works: Works,
 }
@@ -74,7 +72,6 @@ pub struct Supervisor {
     newest: Option<Artifacts>,
     ending: watch::Receiver<bool>,
     stop_within: Duration,
-    backfill: Option<Duration>,
     /// Held by a run: there is one at a time.
     alone: Arc<Mutex<Works>>,
 }
@@ -109,9 +106,9 @@ struct Current {
 impl Supervisor {
     /// Returns the supervisor of a pipeline that has not begun.
     pub fn new(start: SupervisorStart) -> Supervisor {
-        let SupervisorStart { opener, deployments, member, ending, stop_within, backfill, works } = start;
+        let SupervisorStart { opener, deployments, member, ending, stop_within, works } = start;
         Supervisor {
-            life: Life::new(LifeSettings { backfill, seed: chance() }),
+            life: Life::new(LifeSettings { backfill: opener.backfill, seed: chance() }),
             clock: Clock::begin(),
             status: Arc::clone(&opener.status),
             opener,
@@ -122,7 +119,6 @@ impl Supervisor {
             newest: None,
             ending,
             stop_within,
-            backfill,
             alone: Arc::new(Mutex::new(works)),
         }
     }
@@ -284,7 +280,7 @@ impl Supervisor {
         let mut current = Current { artifacts, generation: opened.head.generation };
         self.show_begun(&opened, &current);
         self.member.work_on(opened.source.share().cloned());
-        let giving_up = Arc::new(GivingUp::watch(&self.status, self.ending.clone(), self.backfill));
+        let giving_up = Arc::new(GivingUp::watch(&self.status, self.ending.clone(), self.opener.backfill));
         let mut ending = giving_up.ending();
         let alone = Arc::clone(&self.alone).lock_owned().await;
         let settings = settings(&self.opener.pipeline);
