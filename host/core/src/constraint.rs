@@ -1,7 +1,7 @@
 //! Constraints of a table's columns: rows that break them are left out before they hold up all others.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
@@ -17,6 +17,8 @@ pub struct Constraint {
     pub range: Option<(i64, i64)>,
     /// The floats that are taken, both ends included, and so never NaN; none where it isn't a column of floats.
     pub floats: Option<(f64, f64)>,
+    /// The decimals that are taken, as the integers of the pipeline's column, both ends included; none where there is no limit.
+    pub decimals: Option<(i128, i128)>,
     /// The longest text taken, in characters; none where there is no limit.
     pub max_chars: Option<usize>,
     /// The greatest character that a text may have; none where it may have all.
@@ -39,6 +41,7 @@ impl Constraint {
         nullable: true,
         range: None,
         floats: None,
+        decimals: None,
         max_chars: None,
         max_char: None,
         end_space: true,
@@ -80,6 +83,7 @@ fn strictest(a: Constraint, b: &Constraint) -> Constraint {
         nullable: a.nullable && b.nullable,
         range: narrowest(a.range, b.range),
         floats: narrowest(a.floats, b.floats),
+        decimals: narrowest(a.decimals, b.decimals),
         max_chars: a.max_chars.into_iter().chain(b.max_chars).min(),
         max_char: a.max_char.into_iter().chain(b.max_char).min(),
         end_space: a.end_space && b.end_space,
@@ -119,6 +123,12 @@ fn check_range(constraint: &Constraint, column: &ArrayRef, refuse: &mut impl FnM
             let Some((low, high)) = constraint.floats else { return };
             outside(column.as_primitive::<Float64Type>().iter(), low, high)
                 .for_each(|(row, value)| refuse(row, format!("is {value:e}, which the table's column can't hold")));
+        }
+        DataType::Decimal128(..) => {
+            let Some((low, high)) = constraint.decimals else { return };
+            outside(column.as_primitive::<Decimal128Type>().iter(), low, high).for_each(|(row, _)| {
+                refuse(row, "has more digits before the point than the table's column".to_owned())
+            });
         }
         DataType::Timestamp(..) => {
             let Some((low, high)) = constraint.times else { return };

@@ -11,8 +11,10 @@
 pub mod batch;
 pub mod chain;
 pub mod checkpoint;
+pub mod column;
 pub mod constraint;
 pub mod dead_letter;
+pub mod decimal;
 pub mod decode;
 pub mod deploy;
 pub mod disabled;
@@ -21,6 +23,7 @@ pub mod identity;
 pub mod interval;
 pub mod kept;
 pub mod lookup;
+mod number;
 pub mod operator;
 pub mod port;
 pub mod printable;
@@ -36,6 +39,7 @@ mod testing;
 pub mod time;
 pub mod window;
 
+pub use decimal::Decimal;
 pub use interval::{Interval, Offset, Partition};
 pub use printable::{printable, printable_json};
 pub use schema::{Field, Kind};

@@ -1,19 +1,14 @@
 //! A row of columns as bytes: a group's key, which is compared, hashed and stored, and its state, which is stored.
 //!
-//! Each column adds a tag and, unless it is null, its value: 8 bytes little-endian, one byte for a boolean, or a length
+//! Each column adds a tag and, unless it is null, its value: 8 or 16 bytes little-endian, one byte for a boolean, or a length
 //! (u32, little-endian) and the bytes. The form is self-delimiting, so different rows never share bytes, and it doesn't
 //! depend on a library's version.
 
-use std::sync::Arc;
-
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
-};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, PrimitiveArray, StringArray};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, Float64Array};
 
+use crate::column::{ColumnBuilder, Values};
 use crate::schema::Kind;
 
 const NULL: u8 = 0;
@@ -21,49 +16,34 @@ const VALUE: u8 = 1;
 
 /// A column whose values become bytes.
 pub(crate) enum RowColumn<'a> {
-    Boolean(&'a BooleanArray),
-    Int64(&'a PrimitiveArray<Int64Type>),
-    Timestamp(&'a PrimitiveArray<TimestampMicrosecondType>),
-    Float64(&'a Float64Array),
+    Values(Values<'a>),
     /// Numbers of a key: those that SQL calls equal become the same bytes.
     Float64Key(&'a Float64Array),
-    Utf8(&'a StringArray),
-    Binary(&'a BinaryArray),
 }
 
 impl<'a> RowColumn<'a> {
     /// The array as a column of a key; none if its type is of no kind.
     pub(crate) fn of_key(array: &'a ArrayRef) -> Option<RowColumn<'a>> {
-        Some(match RowColumn::new(array)? {
-            RowColumn::Float64(array) => RowColumn::Float64Key(array),
-            other => other,
-        })
+        match array.as_primitive_opt::<Float64Type>() {
+            Some(floats) => Some(RowColumn::Float64Key(floats)),
+            None => RowColumn::new(array),
+        }
     }
 
     /// The array as a column whose values come back as they are; none if its type is of no kind.
     pub(crate) fn new(array: &'a ArrayRef) -> Option<RowColumn<'a>> {
-        Some(match array.data_type() {
-            DataType::Boolean => RowColumn::Boolean(array.as_boolean()),
-            DataType::Int64 => RowColumn::Int64(array.as_primitive()),
-            DataType::Float64 => RowColumn::Float64(array.as_primitive::<Float64Type>()),
-            DataType::Timestamp(TimeUnit::Microsecond, None) => RowColumn::Timestamp(array.as_primitive()),
-            DataType::Utf8 => RowColumn::Utf8(array.as_string()),
-            DataType::Binary => RowColumn::Binary(array.as_binary()),
-            _ => return None,
-        })
+        Values::of(array).map(RowColumn::Values)
     }
 
     /// Appends this row's value.
     #[inline]
     pub(crate) fn encode(&self, row: usize, key: &mut Vec<u8>) {
         match self {
-            RowColumn::Boolean(a) => put(key, a.is_valid(row).then(|| [u8::from(a.value(row))])),
-            RowColumn::Int64(a) => put(key, a.is_valid(row).then(|| a.value(row).to_le_bytes())),
-            RowColumn::Timestamp(a) => put(key, a.is_valid(row).then(|| a.value(row).to_le_bytes())),
-            RowColumn::Float64(a) => put(key, a.is_valid(row).then(|| a.value(row).to_le_bytes())),
+            RowColumn::Values(Values::Bits(a)) => put(key, a.is_valid(row).then(|| [u8::from(a.value(row))])),
+            RowColumn::Values(Values::Eight(values)) => put(key, values.get(row)),
+            RowColumn::Values(Values::Sixteen(values)) => put(key, values.get(row)),
+            RowColumn::Values(Values::Bytes(values)) => put_bytes(key, values.get(row)),
             RowColumn::Float64Key(a) => put(key, a.is_valid(row).then(|| canonical(a.value(row)).to_le_bytes())),
-            RowColumn::Utf8(a) => put_bytes(key, a.is_valid(row).then(|| a.value(row).as_bytes())),
-            RowColumn::Binary(a) => put_bytes(key, a.is_valid(row).then(|| a.value(row))),
         }
     }
 }
@@ -125,88 +105,52 @@ pub fn decode<'a>(kinds: &[Kind], rows: impl Iterator<Item = &'a [u8]>) -> Optio
     let mut columns: Vec<ColumnBuilder> = kinds.iter().map(|kind| ColumnBuilder::new(*kind)).collect();
     for mut row in rows {
         for column in &mut columns {
-            row = column.append(row)?;
+            row = append(column, row)?;
         }
         if !row.is_empty() {
             return None;
         }
     }
-    Some(columns.into_iter().map(ColumnBuilder::finish).collect())
+    Some(columns.iter_mut().map(ColumnBuilder::finish).collect())
 }
 
-enum ColumnBuilder {
-    Boolean(BooleanBuilder),
-    Int64(Int64Builder),
-    Timestamp(TimestampMicrosecondBuilder),
-    Float64(Float64Builder),
-    Utf8(StringBuilder),
-    Binary(BinaryBuilder),
-}
-
-impl ColumnBuilder {
-    fn new(kind: Kind) -> ColumnBuilder {
-        match kind {
-            Kind::Boolean => ColumnBuilder::Boolean(BooleanBuilder::new()),
-            Kind::Int64 => ColumnBuilder::Int64(Int64Builder::new()),
-            Kind::Timestamp => ColumnBuilder::Timestamp(TimestampMicrosecondBuilder::new()),
-            Kind::Float64 => ColumnBuilder::Float64(Float64Builder::new()),
-            Kind::Utf8 => ColumnBuilder::Utf8(StringBuilder::new()),
-            Kind::Binary => ColumnBuilder::Binary(BinaryBuilder::new()),
+/// Takes a column's value off the row; answers the rest.
+fn append<'a>(column: &mut ColumnBuilder, row: &'a [u8]) -> Option<&'a [u8]> {
+    let (tag, rest) = row.split_first()?;
+    let valid = match *tag {
+        NULL => false,
+        VALUE => true,
+        _ => return None,
+    };
+    match column {
+        ColumnBuilder::Bits(column) => {
+            take(valid, rest, |v: Option<[u8; 1]>| column.append_option(v.map(|[b]| b != 0)))
         }
-    }
-
-    /// Takes this column's value off the row; answers the rest.
-    fn append<'a>(&mut self, row: &'a [u8]) -> Option<&'a [u8]> {
-        let (tag, rest) = row.split_first()?;
-        let valid = match *tag {
-            NULL => false,
-            VALUE => true,
-            _ => return None,
-        };
-        match self {
-            ColumnBuilder::Boolean(column) => {
-                take(valid, rest, |[byte]: [u8; 1]| byte != 0, |v| column.append_option(v))
-            }
-            ColumnBuilder::Int64(column) => take(valid, rest, i64::from_le_bytes, |v| column.append_option(v)),
-            ColumnBuilder::Timestamp(column) => take(valid, rest, i64::from_le_bytes, |v| column.append_option(v)),
-            ColumnBuilder::Float64(column) => take(valid, rest, f64::from_le_bytes, |v| column.append_option(v)),
-            ColumnBuilder::Utf8(column) => {
-                let (bytes, rest) = take_bytes(valid, rest)?;
-                column.append_option(bytes.map(std::str::from_utf8).transpose().ok()?);
-                Some(rest)
-            }
-            ColumnBuilder::Binary(column) => {
-                let (bytes, rest) = take_bytes(valid, rest)?;
-                column.append_option(bytes);
-                Some(rest)
-            }
+        ColumnBuilder::Fixed(column) => match column.width() {
+            8 => take(valid, rest, |value: Option<[u8; 8]>| column.append(value)),
+            16 => take(valid, rest, |value: Option<[u8; 16]>| column.append(value)),
+            _ => None,
+        },
+        ColumnBuilder::Utf8(column) => {
+            let (bytes, rest) = take_bytes(valid, rest)?;
+            column.append_option(bytes.map(std::str::from_utf8).transpose().ok()?);
+            Some(rest)
         }
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            ColumnBuilder::Boolean(mut column) => Arc::new(column.finish()),
-            ColumnBuilder::Int64(mut column) => Arc::new(column.finish()),
-            ColumnBuilder::Timestamp(mut column) => Arc::new(column.finish()),
-            ColumnBuilder::Float64(mut column) => Arc::new(column.finish()),
-            ColumnBuilder::Utf8(mut column) => Arc::new(column.finish()),
-            ColumnBuilder::Binary(mut column) => Arc::new(column.finish()),
+        ColumnBuilder::Binary(column) => {
+            let (bytes, rest) = take_bytes(valid, rest)?;
+            column.append_option(bytes);
+            Some(rest)
         }
     }
 }
 
-fn take<const N: usize, T>(
-    valid: bool,
-    rest: &[u8],
-    value: impl FnOnce([u8; N]) -> T,
-    append: impl FnOnce(Option<T>),
-) -> Option<&[u8]> {
+fn take<const N: usize>(valid: bool, rest: &[u8], append: impl FnOnce(Option<[u8; N]>)) -> Option<&[u8]> {
     if !valid {
         append(None);
         return Some(rest);
     }
     let (bytes, rest) = rest.split_first_chunk::<N>()?;
-    append(Some(value(*bytes)));
+    append(Some(*bytes));
     Some(rest)
 }
 
@@ -221,29 +165,39 @@ fn take_bytes(valid: bool, rest: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use arrow_array::{BooleanArray, Decimal128Array, Int64Array, StringArray};
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]
         fn rows_come_back_as_they_were(
             rows in prop::collection::vec(
-                (any::<Option<bool>>(), any::<Option<i64>>(), any::<Option<f64>>(), any::<Option<String>>()),
+                (
+                    any::<Option<bool>>(), any::<Option<i64>>(), any::<Option<f64>>(), any::<Option<String>>(),
+                    any::<Option<i64>>(),
+                ),
                 0..20,
             ),
         ) {
+            let decimal = "decimal(20, 3)".parse::<Kind>().unwrap();
+            let decimals = rows.iter().map(|row| row.4.map(i128::from)).collect::<Decimal128Array>();
             let columns: Vec<ArrayRef> = vec![
                 Arc::new(rows.iter().map(|row| row.0).collect::<BooleanArray>()),
-                Arc::new(rows.iter().map(|row| row.1).collect::<PrimitiveArray<Int64Type>>()),
+                Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>()),
                 Arc::new(rows.iter().map(|row| row.2).collect::<Float64Array>()),
                 Arc::new(rows.iter().map(|row| row.3.clone()).collect::<StringArray>()),
+                Arc::new(decimals.with_precision_and_scale(20, 3).unwrap()),
             ];
             let encoded: Vec<Vec<u8>> = (0..rows.len()).map(|row| {
                 let mut bytes = Vec::new();
                 assert!(encode(&columns, row, &mut bytes));
                 bytes
             }).collect();
-            let kinds = [Kind::Boolean, Kind::Int64, Kind::Float64, Kind::Utf8];
+            let kinds = [Kind::Boolean, Kind::Int64, Kind::Float64, Kind::Utf8, decimal];
             prop_assert_eq!(decode(&kinds, encoded.iter().map(Vec::as_slice)), Some(columns));
         }
 

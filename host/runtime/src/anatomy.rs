@@ -15,8 +15,39 @@ use crate::reasons::ArtifactError;
 /// The contract's package.
 const PACKAGE: &str = "sluice:operator";
 
-/// The contract's version that this host speaks: that of `wit/`.
-pub(crate) const VERSION: &str = "0.1.0";
+/// A version of the contract that this host speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Contract {
+    /// That of `wit/0.1`: without decimals.
+    #[serde(rename = "0.1.0")]
+    V0_1,
+    /// That of `wit/`.
+    #[serde(rename = "0.2.0")]
+    V0_2,
+}
+
+impl Contract {
+    /// All versions, the oldest first.
+    pub(crate) const ALL: [Contract; 2] = [Contract::V0_1, Contract::V0_2];
+
+    fn name(self) -> &'static str {
+        match self {
+            Contract::V0_1 => "0.1.0",
+            Contract::V0_2 => "0.2.0",
+        }
+    }
+
+    /// The version of this name, if it is one that this host speaks.
+    fn named(name: &str) -> Option<Contract> {
+        Contract::ALL.into_iter().find(|contract| contract.name() == name)
+    }
+}
+
+impl fmt::Display for Contract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// The imports that an operator may have of the contract's package. `types` holds no function.
 const OUR_IMPORTS: [&str; 3] = ["log", "text", "types"];
@@ -136,12 +167,12 @@ impl Anatomy {
 
     /// The imports that this host doesn't give.
     pub(crate) fn foreign_imports(&self) -> Vec<String> {
-        self.imports.iter().filter(|name| !is_ours(name)).cloned().collect()
+        self.imports.iter().filter(|name| !is_given(name)).cloned().collect()
     }
 
-    /// The world whose exports are there.
-    pub(crate) fn world(&self) -> Option<World> {
-        let has = |interface: &str| self.exports.iter().any(|name| *name == ours(interface));
+    /// The world of this version whose exports are there.
+    fn world(&self, contract: Contract) -> Option<World> {
+        let has = |interface: &str| self.exports.iter().any(|name| *name == ours(interface, contract));
         match (has("transform"), has("fold")) {
             (true, true) => Some(World::Aggregator),
             (true, false) => Some(World::Transformer),
@@ -149,21 +180,24 @@ impl Anatomy {
         }
     }
 
-    /// Judges whether this is an operator of this host, and which.
-    pub(crate) fn check(&self) -> Result<World, ArtifactError> {
+    /// Judges whether this is an operator of this host, and of which version and world.
+    pub(crate) fn check(&self) -> Result<(Contract, World), ArtifactError> {
         if !self.component {
             return Err(ArtifactError::CoreModule);
         }
-        let (of_contract, foreign): (Vec<_>, Vec<_>) =
-            self.foreign_imports().into_iter().partition(|name| version(name).is_some_and(|found| found != VERSION));
+        let is_spoken = |name: &str| version(name).is_none_or(|found| Contract::named(found).is_some());
+        let (foreign, of_contract): (Vec<_>, Vec<_>) =
+            self.foreign_imports().into_iter().partition(|name| is_spoken(name));
         if !foreign.is_empty() {
             return Err(ArtifactError::ForeignImports(foreign));
         }
-        let mut names = of_contract.iter().chain(&self.exports);
-        if let Some(found) = names.find_map(|name| version(name).filter(|found| *found != VERSION)) {
-            return Err(ArtifactError::OtherVersion { found: found.to_owned(), spoken: VERSION });
+        if let Some(found) = of_contract.iter().chain(&self.exports).find(|name| !is_spoken(name)) {
+            let found = version(found).unwrap_or_default().to_owned();
+            return Err(ArtifactError::OtherVersion { found, spoken: Contract::ALL.map(Contract::name).join(" and ") });
         }
-        self.world().ok_or_else(|| ArtifactError::UnknownWorld { exports: self.exports.clone() })
+        // One that exports both speaks the newer.
+        let mut worlds = Contract::ALL.into_iter().rev().filter_map(|contract| Some((contract, self.world(contract)?)));
+        worlds.next().ok_or_else(|| ArtifactError::UnknownWorld { exports: self.exports.clone() })
     }
 }
 
@@ -174,12 +208,13 @@ fn push(names: &mut Vec<String>, name: &str) {
 }
 
 /// The full name of one of the contract's interfaces.
-fn ours(interface: &str) -> String {
-    format!("{PACKAGE}/{interface}@{VERSION}")
+fn ours(interface: &str, contract: Contract) -> String {
+    format!("{PACKAGE}/{interface}@{contract}")
 }
 
-fn is_ours(import: &str) -> bool {
-    OUR_IMPORTS.iter().any(|interface| import == ours(interface))
+fn is_given(import: &str) -> bool {
+    let ours = |contract| OUR_IMPORTS.iter().any(|interface| import == ours(interface, contract));
+    Contract::ALL.into_iter().any(ours)
 }
 
 /// The version of the contract that a name is of; none if it is of another package.
@@ -193,17 +228,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_that_of_the_contract() {
-        let mut resolve = wit_parser::Resolve::default();
-        let (package, _) = resolve.push_dir("../../wit").unwrap();
-        assert_eq!(resolve.packages[package].name.to_string(), format!("{PACKAGE}@{VERSION}"));
+    fn the_versions_are_those_of_the_contract() {
+        for (contract, directory) in [(Contract::V0_1, "../../wit/0.1"), (Contract::V0_2, "../../wit")] {
+            let mut resolve = wit_parser::Resolve::default();
+            let (package, _) = resolve.push_dir(directory).unwrap();
+            assert_eq!(resolve.packages[package].name.to_string(), format!("{PACKAGE}@{contract}"));
+            assert_eq!(serde_json::to_value(contract).unwrap(), contract.name());
+        }
     }
 
     #[test]
     fn cut_names_are_never_ours() {
         let mut names = Vec::new();
-        push(&mut names, &format!("{}{}", ours("log"), "x".repeat(MAX_NAME_BYTES)));
-        assert!(!is_ours(&names[0]));
+        push(&mut names, &format!("{}{}", ours("log", Contract::V0_2), "x".repeat(MAX_NAME_BYTES)));
+        assert!(!is_given(&names[0]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::anatomy::{Anatomy, World};
+use crate::anatomy::{Anatomy, Contract, World};
 use crate::boundary::ExportIndices;
 use crate::digest::Digest;
 use crate::guest::Guest;
@@ -19,6 +19,7 @@ pub struct Artifact(Arc<Compiled>);
 
 pub(crate) struct Compiled {
     digest: Digest,
+    contract: Contract,
     world: World,
     /// The file: whoever runs it may want to keep it for a roll-back, when another has taken its place.
     bytes: Box<[u8]>,
@@ -39,15 +40,15 @@ impl Artifact {
         bytes: &[u8],
         compile: impl FnOnce(Digest) -> Result<Component, ArtifactError>,
     ) -> Result<Artifact, ArtifactError> {
-        let world = Anatomy::read(bytes)?.check()?;
+        let (contract, world) = Anatomy::read(bytes)?.check()?;
         let digest = Digest::of(bytes);
         let component = compile(digest)?;
         let other_types = |error: wasmtime::Error| ArtifactError::OtherTypes(format!("{error:#}"));
         let pre = linker.instantiate_pre(&component).map_err(other_types)?;
-        let exports = ExportIndices::new(&pre, world).map_err(other_types)?;
+        let exports = ExportIndices::new(&pre, contract, world).map_err(other_types)?;
         let bytes = bytes.into();
         let (together, _ticker) = (Arc::clone(together), Arc::clone(ticker));
-        Ok(Artifact(Arc::new(Compiled { digest, world, bytes, pre, exports, together, _ticker })))
+        Ok(Artifact(Arc::new(Compiled { digest, contract, world, bytes, pre, exports, together, _ticker })))
     }
 
     /// The digest of the file that it was compiled from.
@@ -58,6 +59,11 @@ impl Artifact {
     /// The world that it is of, which says what its instances can do.
     pub fn world(&self) -> World {
         self.0.world
+    }
+
+    /// The version of the contract that it was built for.
+    pub fn contract(&self) -> Contract {
+        self.0.contract
     }
 
     /// The bytes of the file that it was compiled from.

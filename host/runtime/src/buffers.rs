@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, StringArray};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer, ToByteSlice};
 use sluice_core::Kind;
+use sluice_core::column::{beyond_kind, fixed_array, fixed_buffer};
+use sluice_core::schema::Layout;
 
 #[cfg(target_endian = "big")]
 compile_error!("the contract's buffers are little-endian and are lent as they lie");
@@ -40,6 +41,8 @@ pub(crate) enum Defect {
     FallingOffset { row: usize, start: i32, end: i32 },
     #[error("its last offset is {last}, past its {values} bytes of values")]
     LastOffset { last: i32, values: usize },
+    #[error("the decimal of row {row} has more digits than its precision")]
+    Digits { row: usize },
     #[error("its text is not UTF-8: {0}")]
     NotUtf8(String),
     #[error("it has {0} rows, more than a column can have")]
@@ -53,9 +56,6 @@ pub(crate) fn lend(array: &ArrayRef, kind: Kind) -> Option<Lent> {
             let bits = array.as_any().downcast_ref::<BooleanArray>()?.values();
             (empty(), bitmap(bits))
         }
-        Kind::Int64 => (empty(), primitive::<Int64Type>(array)?),
-        Kind::Float64 => (empty(), primitive::<Float64Type>(array)?),
-        Kind::Timestamp => (empty(), primitive::<TimestampMicrosecondType>(array)?),
         Kind::Utf8 => {
             let array = array.as_any().downcast_ref::<StringArray>()?;
             bytes(array.offsets(), array.values())
@@ -64,6 +64,7 @@ pub(crate) fn lend(array: &ArrayRef, kind: Kind) -> Option<Lent> {
             let array = array.as_any().downcast_ref::<BinaryArray>()?;
             bytes(array.offsets(), array.values())
         }
+        kind => (empty(), fixed(array, kind)?),
     };
     let validity = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| bitmap(nulls.inner()));
     Some(Lent { validity, offsets, values })
@@ -78,9 +79,11 @@ fn bitmap(bits: &BooleanBuffer) -> Buffer {
     bits.sliced().slice_with_length(0, bits.len().div_ceil(8))
 }
 
-fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<Buffer> {
-    let array = array.as_any().downcast_ref::<PrimitiveArray<T>>()?;
-    Some(array.values().inner().slice_with_length(0, array.len() * size_of::<T::Native>()))
+/// The bytes of an array of a kind of fixed width.
+fn fixed(array: &ArrayRef, kind: Kind) -> Option<Buffer> {
+    let Layout::Fixed(width) = kind.layout() else { return None };
+    let buffer = fixed_buffer(array).filter(|_| *array.data_type() == kind.data_type())?;
+    Some(buffer.slice_with_length(0, array.len() * width.bytes()))
 }
 
 /// Offsets from 0, and the bytes that they span.
@@ -113,9 +116,6 @@ pub(crate) fn accept(answered: Answered, kind: Kind, rows: usize) -> Result<Arra
     }
     Ok(match kind {
         Kind::Boolean => Arc::new(BooleanArray::new(accept_bits("values", values, rows)?, nulls)),
-        Kind::Int64 => accept_primitive::<Int64Type>(values, nulls, rows)?,
-        Kind::Float64 => accept_primitive::<Float64Type>(values, nulls, rows)?,
-        Kind::Timestamp => accept_primitive::<TimestampMicrosecondType>(values, nulls, rows)?,
         Kind::Utf8 => {
             let (offsets, values) = accept_bytes(offsets, values, rows)?;
             let array = StringArray::try_new(offsets, values, nulls);
@@ -125,6 +125,7 @@ pub(crate) fn accept(answered: Answered, kind: Kind, rows: usize) -> Result<Arra
             let (offsets, values) = accept_bytes(offsets, values, rows)?;
             Arc::new(BinaryArray::new(offsets, values, nulls))
         }
+        kind => accept_fixed(values, kind, nulls, rows)?,
     })
 }
 
@@ -145,13 +146,20 @@ fn accept_bits(buffer: &'static str, bits: Vec<u8>, rows: usize) -> Result<Boole
     Ok(BooleanBuffer::new(Buffer::from_vec(bits), 0, rows))
 }
 
-fn accept_primitive<T: ArrowPrimitiveType>(
-    values: Vec<u8>,
-    nulls: Option<NullBuffer>,
-    rows: usize,
-) -> Result<ArrayRef, Defect> {
-    check_length("values", &values, rows.saturating_mul(size_of::<T::Native>()), rows)?;
-    Ok(Arc::new(PrimitiveArray::<T>::new(scalars(values), nulls)))
+/// The array of a kind of fixed width, of which no value is one that the kind can't hold.
+fn accept_fixed(values: Vec<u8>, kind: Kind, nulls: Option<NullBuffer>, rows: usize) -> Result<ArrayRef, Defect> {
+    let width = match kind.layout() {
+        Layout::Fixed(width) => width.bytes(),
+        Layout::Bits | Layout::Bytes => 0,
+    };
+    let expected = rows.saturating_mul(width);
+    check_length("values", &values, expected, rows)?;
+    let misfit = Defect::Length { buffer: "values", expected, rows, found: values.len() };
+    let array = fixed_array(kind, rows, Buffer::from_vec(values), nulls).ok_or(misfit)?;
+    match beyond_kind(&array) {
+        Some(row) => Err(Defect::Digits { row }),
+        None => Ok(array),
+    }
 }
 
 fn accept_bytes(offsets: Vec<u8>, values: Vec<u8>, rows: usize) -> Result<(OffsetBuffer<i32>, Buffer), Defect> {

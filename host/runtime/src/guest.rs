@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use sluice_core::operator::Interrupt;
 use sluice_core::printable;
-use tracing::{debug, error, info, warn};
+use tracing::{Level, debug, error, info, warn};
 
-use crate::generated::sluice::operator::log::{self, Level};
-use crate::generated::sluice::operator::{text, types};
+use crate::generated::v0_1::sluice::operator as v0_1;
+use crate::generated::v0_2::sluice::operator as v0_2;
 use crate::limits::{Limits, MAX_DECODED, MAX_LOG_BYTES, MemoryGuard, truncated};
 use crate::together::Together;
 
@@ -65,60 +65,94 @@ pub(crate) enum BadHostCall {
     TooLong,
 }
 
-impl types::Host for Guest {}
+/// The imports of a version of the contract, which are the same in all of them.
+macro_rules! imports {
+    ($version:ident) => {
+        impl $version::types::Host for Guest {}
 
-impl log::Host for Guest {
-    fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        impl $version::log::Host for Guest {
+            fn log(&mut self, level: $version::log::Level, message: String) -> wasmtime::Result<()> {
+                use $version::log::Level;
+                self.say(
+                    match level {
+                        Level::Debug => tracing::Level::DEBUG,
+                        Level::Info => tracing::Level::INFO,
+                        Level::Warn => tracing::Level::WARN,
+                        Level::Error => tracing::Level::ERROR,
+                    },
+                    message,
+                );
+                Ok(())
+            }
+        }
+
+        impl $version::text::Host for Guest {
+            fn decode(&mut self, offsets: Vec<u8>, values: Vec<u8>) -> wasmtime::Result<Vec<String>> {
+                decode(&offsets, &values).map_err(Into::into)
+            }
+
+            fn encode(&mut self, strings: Vec<String>) -> wasmtime::Result<(Vec<u8>, Vec<u8>)> {
+                encode(&strings).map_err(Into::into)
+            }
+        }
+    };
+}
+
+imports!(v0_1);
+imports!(v0_2);
+
+impl Guest {
+    /// Writes a line of the operator's to the log, unless there were too many.
+    fn say(&mut self, level: Level, message: String) {
         let line = printable(&truncated(message, MAX_LOG_BYTES)).into_owned();
-        if level == Level::Error {
+        if level == Level::ERROR {
             self.last_words = Some(line.clone());
         }
-        let Some(suppressed) = self.lines.admit(sluice_clock::now()) else { return Ok(()) };
+        let Some(suppressed) = self.lines.admit(sluice_clock::now()) else { return };
         let operator = self.name.as_str();
         if suppressed > 0 {
             warn!(target: "sluice::operator", operator, "{suppressed} lines of the last second are left out");
         }
         match level {
-            Level::Debug => debug!(target: "sluice::operator", operator, "{line}"),
-            Level::Info => info!(target: "sluice::operator", operator, "{line}"),
-            Level::Warn => warn!(target: "sluice::operator", operator, "{line}"),
-            Level::Error => error!(target: "sluice::operator", operator, "{line}"),
+            Level::ERROR => error!(target: "sluice::operator", operator, "{line}"),
+            Level::WARN => warn!(target: "sluice::operator", operator, "{line}"),
+            Level::INFO => info!(target: "sluice::operator", operator, "{line}"),
+            _ => debug!(target: "sluice::operator", operator, "{line}"),
         }
-        Ok(())
     }
 }
 
-impl text::Host for Guest {
-    fn decode(&mut self, offsets: Vec<u8>, values: Vec<u8>) -> wasmtime::Result<Vec<String>> {
-        let (ends, rest) = offsets.as_chunks::<4>();
-        let mut ends = ends.iter().map(|end| i32::from_le_bytes(*end));
-        if !rest.is_empty() || ends.next() != Some(0) {
-            return Err(BadHostCall::Offsets.into());
-        }
-        if ends.len() > MAX_DECODED {
-            return Err(BadHostCall::TooMany(ends.len()).into());
-        }
-        let mut start = 0;
-        let strings = ends.map(|end| {
-            let end = usize::try_from(end).map_err(|_| BadHostCall::Offsets)?;
-            let bytes = values.get(start..end).ok_or(BadHostCall::Offsets)?;
-            start = end;
-            Ok(std::str::from_utf8(bytes).map_err(|_| BadHostCall::NotUtf8)?.to_owned())
-        });
-        strings.collect::<Result<_, BadHostCall>>().map_err(Into::into)
+/// The texts that lie between these offsets.
+fn decode(offsets: &[u8], values: &[u8]) -> Result<Vec<String>, BadHostCall> {
+    let (ends, rest) = offsets.as_chunks::<4>();
+    let mut ends = ends.iter().map(|end| i32::from_le_bytes(*end));
+    if !rest.is_empty() || ends.next() != Some(0) {
+        return Err(BadHostCall::Offsets);
     }
+    if ends.len() > MAX_DECODED {
+        return Err(BadHostCall::TooMany(ends.len()));
+    }
+    let mut start = 0;
+    let strings = ends.map(|end| {
+        let end = usize::try_from(end).map_err(|_| BadHostCall::Offsets)?;
+        let bytes = values.get(start..end).ok_or(BadHostCall::Offsets)?;
+        start = end;
+        Ok(std::str::from_utf8(bytes).map_err(|_| BadHostCall::NotUtf8)?.to_owned())
+    });
+    strings.collect()
+}
 
-    fn encode(&mut self, strings: Vec<String>) -> wasmtime::Result<(Vec<u8>, Vec<u8>)> {
-        let mut offsets = Vec::with_capacity((strings.len() + 1) * 4);
-        let mut values = Vec::with_capacity(strings.iter().map(String::len).sum());
-        offsets.extend_from_slice(&0i32.to_le_bytes());
-        for string in &strings {
-            values.extend_from_slice(string.as_bytes());
-            let end = i32::try_from(values.len()).map_err(|_| BadHostCall::TooLong)?;
-            offsets.extend_from_slice(&end.to_le_bytes());
-        }
-        Ok((offsets, values))
+/// The offsets and the bytes of these texts.
+fn encode(strings: &[String]) -> Result<(Vec<u8>, Vec<u8>), BadHostCall> {
+    let mut offsets = Vec::with_capacity((strings.len() + 1) * 4);
+    let mut values = Vec::with_capacity(strings.iter().map(String::len).sum());
+    offsets.extend_from_slice(&0i32.to_le_bytes());
+    for string in strings {
+        values.extend_from_slice(string.as_bytes());
+        let end = i32::try_from(values.len()).map_err(|_| BadHostCall::TooLong)?;
+        offsets.extend_from_slice(&end.to_le_bytes());
     }
+    Ok((offsets, values))
 }
 
 /// Lets a number of lines through each second, and counts the others.
@@ -157,12 +191,7 @@ impl LineGate {
 
 #[cfg(test)]
 mod tests {
-    use super::text::Host;
     use super::*;
-
-    fn guest() -> Guest {
-        Guest::new("test", &Limits::default(), &Arc::new(Together::new(0)), &Interrupt::default())
-    }
 
     #[test]
     fn a_gate_lets_its_lines_through_each_second_and_says_how_many_it_did_not() {
@@ -181,8 +210,8 @@ mod tests {
     #[test]
     fn what_encode_answers_decode_takes_back() {
         let strings: Vec<String> = ["", "é", "abc"].map(String::from).into();
-        let (offsets, values) = guest().encode(strings.clone()).unwrap();
-        assert_eq!(guest().decode(offsets, values).unwrap(), strings);
+        let (offsets, values) = encode(&strings).unwrap();
+        assert_eq!(decode(&offsets, &values).unwrap(), strings);
     }
 
     #[test]
@@ -196,14 +225,14 @@ mod tests {
             (&[], b""),
             (&[0, 1], b"\xff"),
         ] {
-            assert!(guest().decode(offsets(ends), values.to_vec()).is_err(), "{ends:?}");
+            assert!(decode(&offsets(ends), values).is_err(), "{ends:?}");
         }
-        assert!(guest().decode(vec![0, 0, 0, 0, 1], Vec::new()).is_err());
+        assert!(decode(&[0, 0, 0, 0, 1], &[]).is_err());
     }
 
     #[test]
     fn a_guest_can_not_make_the_host_hold_strings_without_end() {
-        assert_eq!(guest().decode(vec![0; 4 * (MAX_DECODED + 1)], Vec::new()).unwrap().len(), MAX_DECODED);
-        assert!(guest().decode(vec![0; 4 * (MAX_DECODED + 2)], Vec::new()).is_err());
+        assert_eq!(decode(&vec![0; 4 * (MAX_DECODED + 1)], &[]).unwrap().len(), MAX_DECODED);
+        assert!(decode(&vec![0; 4 * (MAX_DECODED + 2)], &[]).is_err());
     }
 }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::anatomy::{Anatomy, World};
+use crate::anatomy::{Anatomy, Contract, World};
 use crate::digest::Digest;
 use crate::reasons::ArtifactError;
 
 /// A file's outside, read without running or compiling it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Description {
-    /// The contract's world, if it is an operator of this host's version.
+    /// The contract's version that it was built for, if this host can run it.
+    pub contract: Option<Contract>,
+    /// The contract's world, if this host can run it.
     pub world: Option<World>,
     /// Says whether it is a component; else it is a core module.
     pub component: bool,
@@ -32,8 +34,10 @@ pub struct Description {
 /// Describes any WebAssembly file. An error says why it can't even be read.
 pub fn describe(bytes: &[u8]) -> Result<Description, ArtifactError> {
     let anatomy = Anatomy::read(bytes)?;
+    let (contract, world) = anatomy.check().ok().unzip();
     Ok(Description {
-        world: anatomy.check().ok(),
+        contract,
+        world,
         component: anatomy.component,
         foreign_imports: anatomy.foreign_imports(),
         size: bytes.len(),

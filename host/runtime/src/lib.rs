@@ -37,7 +37,7 @@ mod running;
 mod ticker;
 mod together;
 
-pub use anatomy::World;
+pub use anatomy::{Contract, World};
 pub use artifact::Artifact;
 pub use compiling::{Helper as CompileHelper, compile_within};
 pub use componentize::{ComponentizeError, componentize};

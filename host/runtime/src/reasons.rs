@@ -68,8 +68,8 @@ pub enum ArtifactError {
     OtherVersion {
         /// The version that the component speaks.
         found: String,
-        /// The version that this host speaks.
-        spoken: &'static str,
+        /// The versions that this host speaks.
+        spoken: String,
     },
     /// The component exports neither of the contract's worlds.
     #[error(

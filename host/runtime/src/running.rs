@@ -28,7 +28,7 @@ pub(crate) enum StartError {
 /// Dropping it gives all that the guest has back, whatever state it is in.
 pub(crate) struct Running {
     store: Store<Guest>,
-    exports: Exports,
+    exports: Box<dyn Exports>,
     limits: Limits,
 }
 
@@ -74,7 +74,7 @@ impl Running {
     /// Calls with the time that a call has. After an error that isn't the operator's own word, the guest must be dropped.
     pub(crate) fn call<T>(
         &mut self,
-        function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
+        function: impl FnOnce(&dyn Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, OperatorError> {
         let time = self.limits.call_time;
         allow(&mut self.store, time);
@@ -84,7 +84,7 @@ impl Running {
     /// Makes a call within the rest of the time for opening.
     pub(crate) fn go_on<T>(
         &mut self,
-        function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
+        function: impl FnOnce(&dyn Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, OperatorError> {
         self.call_within(self.limits.open_time, function)
     }
@@ -92,11 +92,11 @@ impl Running {
     fn call_within<T>(
         &mut self,
         time: Duration,
-        function: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
+        function: impl FnOnce(&dyn Exports, &mut Store<Guest>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<T, OperatorError> {
         // What it said in an earlier call explains nothing.
         self.store.data_mut().take_last_words();
-        match function(&self.exports, &mut self.store) {
+        match function(&*self.exports, &mut self.store) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(refusal)) => Err(OperatorError::Refused(truncated(refusal, MAX_MESSAGE_BYTES))),
             Err(error) => Err(match (fault(&error, time, &self.limits), self.store.data_mut().take_last_words()) {

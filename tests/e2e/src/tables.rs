@@ -185,6 +185,7 @@ fn select(metric: &Metric, table: &str, time: impl Fn(&str) -> String) -> String
         .iter()
         .map(|(name, kind)| match kind {
             Kind::Time => time(name),
+            Kind::Decimal => format!("CAST({name} AS CHAR(50))"),
             Kind::Integer | Kind::Text => (*name).to_owned(),
         })
         .collect();
@@ -200,7 +201,7 @@ where
 {
     let value = |(index, (_, kind)): (usize, &(&str, Kind))| match kind {
         Kind::Integer => row.try_get::<Option<i64>, _>(index).map(Value::from),
-        Kind::Text | Kind::Time => row.try_get::<Option<String>, _>(index).map(Value::from),
+        Kind::Text | Kind::Decimal | Kind::Time => row.try_get::<Option<String>, _>(index).map(Value::from),
     };
     metric.columns.iter().enumerate().map(value).collect()
 }

@@ -8,7 +8,7 @@ pub const WASI: &str = r#"(component
   (import "now" (func)))"#;
 
 /// An import of a version that isn't there yet.
-pub const OTHER_VERSION_IMPORTED: &str = r#"(component (import "sluice:operator/log@0.2.0" (instance)))"#;
+pub const OTHER_VERSION_IMPORTED: &str = r#"(component (import "sluice:operator/log@0.3.0" (instance)))"#;
 
 /// An export of such a version.
 pub const OTHER_VERSION_EXPORTED: &str =

@@ -34,6 +34,7 @@ fn add(arguments: &mut MySqlArguments, column: &Values<'_>, row: usize) -> Resul
         Values::Timestamp(array) => {
             arguments.add(array.is_valid(row).then(|| wall_clock(array.value(row))).transpose()?)
         }
+        Values::Shown(texts) => arguments.add(texts.get(row)),
     }
 }
 

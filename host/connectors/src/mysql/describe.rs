@@ -73,7 +73,8 @@ fn column(table: &str, row: &MySqlRow) -> Result<Column, sqlx::Error> {
     warn_of_charset(table, &name, charset);
     let optional = nullable || counts || row.try_get::<i64, _>(4)? != 0;
     let generated = row.try_get::<i64, _>(6)? != 0;
-    Ok(Column { name, declared, kinds, rounds, takes, optional, counts, generated })
+    let digits = column_type.decimal();
+    Ok(Column { name, declared, kinds, rounds, digits, takes, optional, counts, generated })
 }
 
 /// Describes the different texts that a column's collation takes for the same; none if it takes none, or the column isn't a text.

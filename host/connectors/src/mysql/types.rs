@@ -1,8 +1,9 @@
 //! The kinds that MySQL's column types take.
 
-use sluice_core::Kind;
+use sluice_core::{Decimal, Kind};
 
 use crate::sink::Constraint;
+use crate::sql::Digits;
 
 /// Microseconds from 1970-01-01T00:00:00 to 0001-01-01T00:00:00 and to 9999-12-31T23:59:59.999999.
 const DATETIMES: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
@@ -44,7 +45,7 @@ impl ColumnType {
             "bit" => (&[Kind::Boolean], any),
             "decimal" => {
                 let (range, floats) = (self.decimal_range(), self.decimal_floats());
-                (&[Kind::Int64, Kind::Float64], Constraint { range, floats, ..any })
+                (&[Kind::Int64, Kind::Float64, Kind::Decimal(Decimal::USUAL)], Constraint { range, floats, ..any })
             }
             "float" => self.float(f32::MAX.into(), any),
             "double" => self.float(f64::MAX, any),
@@ -78,6 +79,12 @@ impl ColumnType {
             "timestamp" if cuts_times => Some((Kind::Timestamp, "TIMESTAMP(6)")),
             _ => None,
         }
+    }
+
+    /// The digits of a decimal.
+    pub(super) fn decimal(&self) -> Option<Digits> {
+        let (all, fraction) = self.digits.filter(|_| self.name == "decimal")?;
+        Some(Digits { whole: all.saturating_sub(fraction), fraction, unsigned: self.unsigned })
     }
 
     /// A time that is rounded up must not pass the last one.

@@ -25,6 +25,9 @@ const KEY_CHARS: usize = 700;
 /// The most bytes that a character of utf8mb4 takes.
 const BYTES_OF_CHAR: usize = 4;
 
+/// The most digits after the point that MySQL's `DECIMAL` has.
+const MAX_SCALE: u8 = 30;
+
 impl Dialect {
     /// The name as SQL writes it.
     pub(crate) fn quote(self, name: &str) -> String {
@@ -88,6 +91,16 @@ impl Dialect {
         }
     }
 
+    /// The reason why no column can have this kind, if none can.
+    pub(crate) fn kind_problem(self, kind: Kind) -> Option<String> {
+        match (self, kind) {
+            (Dialect::Mysql, Kind::Decimal(decimal)) if decimal.scale() > MAX_SCALE => {
+                Some(format!("has {} digits after the point, and MySQL's DECIMAL at most {MAX_SCALE}", decimal.scale()))
+            }
+            _ => None,
+        }
+    }
+
     /// The options that follow the columns of a table that we make.
     pub(crate) fn table_options(self, has_key: bool) -> &'static str {
         match self {
@@ -120,6 +133,7 @@ fn mysql_type(kind: Kind, key_texts: Option<usize>, exact: Option<&str>) -> Stri
         (Kind::Int64, _) => "BIGINT".into(),
         (Kind::Float64, _) => "DOUBLE".into(),
         (Kind::Timestamp, _) => "DATETIME(6)".into(),
+        (Kind::Decimal(decimal), _) => format!("DECIMAL({}, {})", decimal.precision(), decimal.scale()),
         (Kind::Utf8, None) => "TEXT".into(),
         (Kind::Binary, None) => "LONGBLOB".into(),
         (Kind::Utf8, Some(texts)) => Dialect::Mysql.key_text(chars(texts), exact),
@@ -131,7 +145,8 @@ fn sqlite_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Boolean | Kind::Int64 => "INTEGER",
         Kind::Float64 => "REAL",
-        Kind::Utf8 | Kind::Timestamp => "TEXT",
+        // SQLite's own numbers are floats beyond 64 bits.
+        Kind::Utf8 | Kind::Timestamp | Kind::Decimal(_) => "TEXT",
         Kind::Binary => "BLOB",
     }
 }

@@ -43,7 +43,7 @@ impl UpsertPlan {
                 self.place(column)
             ));
         }
-        if !column.kinds.contains(&field.kind) {
+        if !column.kinds.iter().any(|kind| kind.is_like(field.kind)) {
             return Err(format!(
                 "{} is {}, the pipeline writes {}: {}",
                 self.place(column),
@@ -52,11 +52,10 @@ impl UpsertPlan {
                 self.other_kind(column, field)
             ));
         }
-        if let Some((kind, exact)) = column.rounds
-            && kind == field.kind
+        if let Some(exact) = column.rounds(field.kind)
             && !self.may_round(field)
         {
-            return Err(self.rounding_problem(column, field, exact));
+            return Err(self.rounding_problem(column, field, &exact));
         }
         // Databases allow nulls in some unique keys, and then never find the row again.
         let nullable = column.takes.nullable && !self.is_key(&field.name);
@@ -310,6 +309,7 @@ mod tests {
             declared: declared.into(),
             kinds,
             rounds: None,
+            digits: None,
             takes: Constraint::ANY,
             optional: true,
             counts: false,

@@ -25,6 +25,6 @@ pub(crate) use letterbox::{Session, TableLetters};
 pub(crate) use letters::{Argument, LetterSql, Statement, letter, target as letter_target};
 pub(crate) use plan::UpsertPlan;
 pub(crate) use search::{Inserted, Search, Words};
-pub(crate) use table::{Alike, Column, Table, UniqueIndex};
+pub(crate) use table::{Alike, Column, Digits, Table, UniqueIndex};
 pub(crate) use upsert::{Upsert, statement_bytes};
 pub(crate) use values::Values;

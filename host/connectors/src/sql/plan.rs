@@ -40,7 +40,7 @@ impl UpsertPlan {
         if let Some(problem) = dialect.table_problem(&target.table) {
             problems.push(format!("the table's name {:?} {problem}: name another table", target.table));
         }
-        problems.extend(field_problems(fields));
+        problems.extend(field_problems(dialect, fields));
         problems.extend(key_problems(target, fields));
         if problems.is_empty() {
             Ok(UpsertPlan { dialect, target: target.clone(), fields: fields.to_vec(), exact: Some(EXACT) })
@@ -112,7 +112,7 @@ impl UpsertPlan {
     }
 }
 
-fn field_problems(fields: &[Field]) -> Vec<String> {
+fn field_problems(dialect: Dialect, fields: &[Field]) -> Vec<String> {
     let mut problems = Vec::new();
     if fields.is_empty() {
         problems.push("the pipeline's result has no column: there is nothing to write".into());
@@ -120,6 +120,10 @@ fn field_problems(fields: &[Field]) -> Vec<String> {
     for (i, field) in fields.iter().enumerate() {
         if let Some(problem) = name_problem(&field.name) {
             problems.push(format!("the result column {:?} {problem}: rename it", field.name));
+        }
+        if let Some(problem) = dialect.kind_problem(field.kind) {
+            problems
+                .push(format!("the result column `{}` {problem}: let the operator write fewer, or a text", field.name));
         }
         if fields[..i].iter().any(|other| other.name.eq_ignore_ascii_case(&field.name)) {
             problems

@@ -8,9 +8,13 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
 use sluice_core::Kind;
+use sluice_core::column::Texts;
 
 use super::plan::UpsertPlan;
 use crate::sink::{Rows, SinkError};
+
+/// The most bytes of a value's text: a decimal has up to 38 digits, a sign, a point and a zero before it.
+const SHOWN_BYTES: usize = 41;
 
 /// A column of rows to be written.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +25,8 @@ pub(crate) enum Values<'a> {
     Utf8(&'a StringArray),
     Binary(&'a BinaryArray),
     Timestamp(&'a TimestampMicrosecondArray),
+    /// Values of any other kind: both databases read them from their texts.
+    Shown(Texts<'a>),
 }
 
 impl<'a> Values<'a> {
@@ -33,6 +39,7 @@ impl<'a> Values<'a> {
             Kind::Utf8 => Values::Utf8(array.as_string_opt::<i32>()?),
             Kind::Binary => Values::Binary(array.as_binary_opt::<i32>()?),
             Kind::Timestamp => Values::Timestamp(array.as_primitive_opt::<TimestampMicrosecondType>()?),
+            kind => Values::Shown(Texts::of(array).filter(|_| *array.data_type() == kind.data_type())?),
         })
     }
 
@@ -42,6 +49,7 @@ impl<'a> Values<'a> {
         match self {
             Values::Utf8(texts) => span(texts.value_offsets()),
             Values::Binary(bytes) => span(bytes.value_offsets()),
+            Values::Shown(_) => rows.len() * SHOWN_BYTES,
             _ => rows.len() * size_of::<i64>(),
         }
     }

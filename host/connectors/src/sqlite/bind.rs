@@ -32,6 +32,7 @@ fn add(arguments: &mut SqliteArguments, column: &Values<'_>, row: usize) -> Resu
         Values::Timestamp(array) => {
             arguments.add(array.is_valid(row).then(|| wall_clock(array.value(row))).transpose()?)
         }
+        Values::Shown(texts) => arguments.add(texts.get(row)),
     }
 }
 

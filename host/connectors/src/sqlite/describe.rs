@@ -68,6 +68,7 @@ fn column(row: &SqliteRow, rowid: Option<&str>, strict: bool) -> Result<Column, 
     Ok(Column {
         kinds: affinity::kinds(&declared, strict),
         rounds: None,
+        digits: None,
         takes: Constraint { nullable, times: Some(TIMES), floats: Some(FLOATS), ..Constraint::ANY },
         optional: nullable || default != 0 || counts,
         counts,

@@ -12,10 +12,11 @@ use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 
-use super::number::{Whole, whole};
 use super::scan::Slot;
 use super::text::{self, unescape};
 use super::{Convert, Epoch, JsonOptions};
+use crate::column::{self, FixedBuilder, Misread};
+use crate::number::{Whole, whole};
 use crate::schema::Kind;
 use crate::time;
 
@@ -72,6 +73,8 @@ enum Column {
     Utf8(StringBuilder),
     Binary(BinaryBuilder),
     Timestamp(TimestampMicrosecondBuilder),
+    /// A kind of fixed width whose values are read from texts and from the text of numbers.
+    Fixed(Kind, FixedBuilder),
 }
 
 /// A value that is known to fit.
@@ -81,6 +84,8 @@ enum Staged {
     Boolean(bool),
     Integer(i64),
     Float(f64),
+    /// A value of a fixed width, as the integer that its bytes are.
+    Fixed(i128),
     /// The slot's bytes as they are.
     Raw,
     Unescaped,
@@ -95,6 +100,7 @@ impl Builder {
             Kind::Utf8 => Column::Utf8(StringBuilder::new()),
             Kind::Binary => Column::Binary(BinaryBuilder::new()),
             Kind::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new()),
+            Kind::Decimal(_) => Column::Fixed(kind, FixedBuilder::new(kind)),
         };
         let rules = Rules { convert: options.convert, epoch: options.epoch };
         Builder { column, rules, unescaped: String::new(), staged: Staged::Null }
@@ -133,7 +139,7 @@ impl Builder {
         let (what, wanted) = (slot.what(), self.column.wanted());
         match unfit {
             Unfit::Kind => format!("{what} is not {wanted}"),
-            Unfit::Fraction => format!("a number with a fraction is not {wanted}"),
+            Unfit::Fraction => format!("a number with {} is not {wanted}", self.column.fraction()),
             Unfit::Range => format!("a number out of range is not {wanted}"),
             Unfit::Unit => format!("a number whose unit isn't clear is not {wanted}"),
             Unfit::HalfPair => "half a surrogate pair was replaced".to_owned(),
@@ -147,7 +153,8 @@ impl Builder {
         match unfit {
             Unfit::Kind => format!("{value} is not {wanted}"),
             Unfit::Fraction => {
-                format!("{value} is not {wanted}, since it has a fraction; `json.convert = \"flink\"` would cut it off")
+                let (fraction, cut) = (self.column.fraction(), self.column.cut());
+                format!("{value} is not {wanted}, since it has {fraction}; `json.convert = \"flink\"` would {cut}")
             }
             Unfit::Range => format!("{value} is not {wanted}, since it is out of range"),
             Unfit::Unit => format!(
@@ -183,6 +190,10 @@ impl Builder {
                 Column::Float64(column) => column.append_value(value),
                 _ => self.append_null(),
             },
+            Staged::Fixed(value) => match &mut self.column {
+                Column::Fixed(_, column) => column.append_integer(Some(value)),
+                _ => self.append_null(),
+            },
         }
     }
 
@@ -213,6 +224,7 @@ impl Builder {
             Column::Utf8(column) => column.append_null(),
             Column::Binary(column) => column.append_null(),
             Column::Timestamp(column) => column.append_null(),
+            Column::Fixed(_, column) => column.append_integer(None),
         }
     }
 
@@ -225,6 +237,7 @@ impl Builder {
             Column::Utf8(column) => Arc::new(column.finish()),
             Column::Binary(column) => Arc::new(column.finish()),
             Column::Timestamp(column) => Arc::new(column.finish()),
+            Column::Fixed(_, column) => column.finish(),
         }
     }
 }
@@ -237,20 +250,38 @@ impl Column {
             Column::Int64(_) => int64(json, slot, rules).map(Staged::Integer),
             Column::Float64(_) => float64(json, slot, rules).map(Staged::Float),
             Column::Timestamp(_) => timestamp(json, slot, rules).map(Staged::Integer),
+            Column::Fixed(kind, _) => fixed(*kind, json, slot, rules).map(Staged::Fixed),
             Column::Utf8(_) | Column::Binary(_) => Ok(Staged::Raw),
         }
     }
 
-    fn wanted(&self) -> &'static str {
+    /// The part of a number that the column has no place for.
+    fn fraction(&self) -> &'static str {
         match self {
-            Column::Boolean(_) => "a boolean",
-            Column::Int64(_) => "an int64",
-            Column::Float64(_) => "a float64",
-            Column::Utf8(_) => "a text",
-            Column::Binary(_) => "bytes",
+            Column::Fixed(..) => "more digits after the point",
+            _ => "a fraction",
+        }
+    }
+
+    /// What Flink does with it.
+    fn cut(&self) -> &'static str {
+        match self {
+            Column::Fixed(..) => "round it",
+            _ => "cut it off",
+        }
+    }
+
+    fn wanted(&self) -> Cow<'static, str> {
+        match self {
+            Column::Boolean(_) => "a boolean".into(),
+            Column::Int64(_) => "an int64".into(),
+            Column::Float64(_) => "a float64".into(),
+            Column::Utf8(_) => "a text".into(),
+            Column::Binary(_) => "bytes".into(),
             Column::Timestamp(_) => {
-                "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction], Z or an offset after it, or a number)"
+                "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction], Z or an offset after it, or a number)".into()
             }
+            Column::Fixed(kind, _) => format!("a {kind}").into(),
         }
     }
 }
@@ -313,6 +344,25 @@ fn timestamp(json: &[u8], slot: &Slot, rules: Rules) -> Result<i64, Unfit> {
     };
     let clear = rules.epoch.is_some() || micros == 0 || SURELY_MILLISECONDS.contains(&micros.saturating_abs());
     if clear && TIMES.contains(&micros) { Ok(micros) } else { Err(unit) }
+}
+
+fn fixed(kind: Kind, json: &[u8], slot: &Slot, rules: Rules) -> Result<i128, Unfit> {
+    let number = number_of(json, slot);
+    let text = text_of(json, slot);
+    let given = number.or(text.as_deref()).ok_or(Unfit::Kind)?;
+    let read = match kind {
+        Kind::Decimal(decimal) if rules.convert == Convert::Flink => {
+            decimal.read_rounded(given.trim()).map_err(Misread::from)
+        }
+        kind => column::read(kind, given),
+    };
+    read.map_err(|misread| match misread {
+        Misread::Fraction => Unfit::Fraction,
+        Misread::Range => Unfit::Range,
+        // A number that isn't understood has too many digits.
+        Misread::Form if number.is_some() => Unfit::Range,
+        Misread::Form => Unfit::Kind,
+    })
 }
 
 fn append_str(column: &mut StringBuilder, bytes: &[u8]) {

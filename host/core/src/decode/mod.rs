@@ -9,7 +9,6 @@
 
 mod convert;
 mod foreign;
-mod number;
 mod path;
 mod scan;
 mod tally;

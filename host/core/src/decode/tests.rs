@@ -10,6 +10,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::column::Texts;
+use crate::decimal::Decimal;
 use crate::interval::Interval;
 
 /// Records made by hand: partition 3, offsets from 100 on.
@@ -86,6 +88,7 @@ fn the_last_of_two_equal_fields_counts() {
 
 #[test]
 fn values_become_other_kinds_only_where_nothing_is_lost() {
+    let money = Kind::Decimal(Decimal::new(5, 2).unwrap());
     let cases: &[(Kind, &str, Result<&str, &str>)] = &[
         (Kind::Int64, "9223372036854775807", Ok("9223372036854775807")),
         (Kind::Int64, "-9223372036854775808", Ok("-9223372036854775808")),
@@ -127,6 +130,17 @@ fn values_become_other_kinds_only_where_nothing_is_lost() {
         (Kind::Timestamp, "1629107281000000", Err("say by `json.epoch`")),
         (Kind::Timestamp, "1e30", Err("say by `json.epoch`")),
         (Kind::Timestamp, "true", Err("not a timestamp")),
+        (money, "12.5", Ok("12.50")),
+        (money, "\" -0.05 \"", Ok("-0.05")),
+        (money, "7", Ok("7.00")),
+        (money, "1e2", Ok("100.00")),
+        (money, "0.10000000000000000000000000000000000000000000", Ok("0.10")),
+        (money, "999.99", Ok("999.99")),
+        (money, "1000", Err("1000 is not a decimal(5, 2), since it is out of range")),
+        (money, "1e99", Err("out of range")),
+        (money, "0.005", Err("more digits after the point; `json.convert = \"flink\"` would round it")),
+        (money, "\"1.5 CNY\"", Err("\"1.5 CNY\" is not a decimal(5, 2)")),
+        (money, "true", Err("true is not a decimal(5, 2)")),
     ];
     for (kind, json, expected) in cases {
         let records = made(&[&format!("{{\"v\": {json}}}")]);
@@ -154,6 +168,7 @@ fn shown(decoded: &Decoded) -> String {
         Kind::Timestamp => array.as_primitive::<TimestampMicrosecondType>().value(0).to_string(),
         Kind::Utf8 => array.as_string::<i32>().value(0).to_owned(),
         Kind::Binary => String::from_utf8(array.as_binary::<i32>().value(0).to_vec()).unwrap(),
+        _ => Texts::of(array).unwrap().get(0).unwrap(),
     }
 }
 

@@ -33,7 +33,8 @@ fn what_a_fold_says_that_it_takes_is_at_least_its_parts_and_not_far_more() {
     let mut fold = fold();
     add(&mut fold, &groups(0..GROUPS)).unwrap();
     // A key (two tags, a number), where it ends, its place in the table; a state; what is noted of each.
-    let a_group = 10 + size_of::<usize>() + 5 + size_of::<Option<i64>>() + size_of::<Mark>() + size_of::<(u64, i32)>();
+    let a_group =
+        10 + size_of::<usize>() + 5 + size_of::<Option<[u8; 8]>>() + size_of::<Mark>() + size_of::<(u64, i32)>();
     let least = GROUPS as usize * a_group;
     let bytes = fold.bytes();
     assert!(bytes >= least && bytes < least * 3 / 2, "{bytes} for {least}");

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, BooleanBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, new_empty_array};
+use arrow_buffer::{Buffer, NullBufferBuilder};
 
-use crate::schema::{Field, Kind};
+use crate::column::{Values, fixed_array};
+use crate::schema::{Field, Kind, Layout, Width};
 
 /// A state for each group; a group that was never written has null in every column.
 #[derive(Debug)]
@@ -19,43 +20,46 @@ pub struct States {
 }
 
 #[derive(Debug)]
-enum StateColumn {
-    Boolean(Vec<Option<bool>>),
-    Int64(Vec<Option<i64>>),
-    Timestamp(Vec<Option<i64>>),
-    Float64(Vec<Option<f64>>),
+struct StateColumn {
+    kind: Kind,
+    places: Places,
+}
+
+/// A column's value for each group.
+#[derive(Debug)]
+enum Places {
+    Bits(Vec<Option<bool>>),
+    Eight(Vec<Option<[u8; 8]>>),
+    Sixteen(Vec<Option<[u8; 16]>>),
     Utf8(Vec<Option<Box<str>>>),
     Binary(Vec<Option<Box<[u8]>>>),
+}
+
+/// The expression for the vector of whatever type that the places are.
+macro_rules! for_places {
+    ($places:expr, $values:ident => $do:expr) => {
+        match $places {
+            Places::Bits($values) => $do,
+            Places::Eight($values) => $do,
+            Places::Sixteen($values) => $do,
+            Places::Utf8($values) => $do,
+            Places::Binary($values) => $do,
+        }
+    };
 }
 
 impl States {
     /// Makes empty states with these columns.
     pub fn new(fields: &[Field]) -> States {
-        let columns = fields
-            .iter()
-            .map(|field| match field.kind {
-                Kind::Boolean => StateColumn::Boolean(Vec::new()),
-                Kind::Int64 => StateColumn::Int64(Vec::new()),
-                Kind::Timestamp => StateColumn::Timestamp(Vec::new()),
-                Kind::Float64 => StateColumn::Float64(Vec::new()),
-                Kind::Utf8 => StateColumn::Utf8(Vec::new()),
-                Kind::Binary => StateColumn::Binary(Vec::new()),
-            })
-            .collect();
-        States { columns, groups: 0, heap: 0 }
+        let column = |field: &Field| StateColumn { kind: field.kind, places: Places::new(field.kind) };
+        States { columns: fields.iter().map(column).collect(), groups: 0, heap: 0 }
     }
 
     /// Adds null states until there are this many, or takes the last away.
     pub fn resize(&mut self, groups: usize) {
         for column in &mut self.columns {
-            self.heap -= column.heap(groups.min(self.groups)..self.groups);
-            match column {
-                StateColumn::Boolean(values) => values.resize(groups, None),
-                StateColumn::Int64(values) | StateColumn::Timestamp(values) => values.resize(groups, None),
-                StateColumn::Float64(values) => values.resize(groups, None),
-                StateColumn::Utf8(values) => values.resize(groups, None),
-                StateColumn::Binary(values) => values.resize(groups, None),
-            }
+            self.heap -= column.places.heap(groups.min(self.groups)..self.groups);
+            for_places!(&mut column.places, values => values.resize(groups, None));
         }
         self.groups = groups;
     }
@@ -72,14 +76,14 @@ impl States {
         let fits =
             arrays.len() == self.columns.len()
                 && self.columns.iter().zip(arrays).all(|(column, array)| {
-                    array.len() == groups.len() && *array.data_type() == column.kind().data_type()
+                    array.len() == groups.len() && *array.data_type() == column.kind.data_type()
                 });
         if fits {
-            for (column, array) in self.columns.iter_mut().zip(arrays) {
-                let places = || groups.iter().map(|group| *group as usize);
-                self.heap -= column.heap(places());
-                column.scatter(groups, array);
-                self.heap += column.heap(places());
+            for (StateColumn { places, .. }, array) in self.columns.iter_mut().zip(arrays) {
+                let replaced = || groups.iter().map(|group| *group as usize);
+                self.heap -= places.heap(replaced());
+                places.scatter(groups, array);
+                self.heap += places.heap(replaced());
             }
         }
         fits
@@ -87,106 +91,91 @@ impl States {
 
     /// Makes every column of these groups null.
     pub fn clear(&mut self, groups: &[u32]) {
-        for column in &mut self.columns {
-            self.heap -= column.heap(groups.iter().map(|group| *group as usize));
-            match column {
-                StateColumn::Boolean(values) => put(values, groups, std::iter::repeat(None)),
-                StateColumn::Int64(values) | StateColumn::Timestamp(values) => {
-                    put(values, groups, std::iter::repeat(None));
-                }
-                StateColumn::Float64(values) => put(values, groups, std::iter::repeat(None)),
-                StateColumn::Utf8(values) => put(values, groups, std::iter::repeat_with(|| None)),
-                StateColumn::Binary(values) => put(values, groups, std::iter::repeat_with(|| None)),
-            }
+        for StateColumn { places, .. } in &mut self.columns {
+            self.heap -= places.heap(groups.iter().map(|group| *group as usize));
+            for_places!(places, values => put(values, groups, std::iter::repeat_with(|| None)));
         }
     }
 
     /// The memory that is taken, in bytes.
     pub fn bytes(&self) -> usize {
-        self.heap + self.columns.iter().map(StateColumn::places).sum::<usize>()
+        let places = |column: &StateColumn| for_places!(&column.places, values => size_of_val(values.as_slice()));
+        self.heap + self.columns.iter().map(places).sum::<usize>()
     }
 }
 
 impl StateColumn {
-    fn kind(&self) -> Kind {
-        match self {
-            StateColumn::Boolean(_) => Kind::Boolean,
-            StateColumn::Int64(_) => Kind::Int64,
-            StateColumn::Timestamp(_) => Kind::Timestamp,
-            StateColumn::Float64(_) => Kind::Float64,
-            StateColumn::Utf8(_) => Kind::Utf8,
-            StateColumn::Binary(_) => Kind::Binary,
-        }
-    }
-
-    /// Returns the memory that the values at these places take outside the places.
-    fn heap(&self, places: impl Iterator<Item = usize>) -> usize {
-        match self {
-            StateColumn::Utf8(values) => places.map(|place| values[place].as_ref().map_or(0, |text| text.len())).sum(),
-            StateColumn::Binary(values) => {
-                places.map(|place| values[place].as_ref().map_or(0, |bytes| bytes.len())).sum()
-            }
-            _ => 0,
-        }
-    }
-
-    /// Returns the memory of the places themselves, in bytes.
-    fn places(&self) -> usize {
-        match self {
-            StateColumn::Boolean(values) => size_of_val(values.as_slice()),
-            StateColumn::Int64(values) | StateColumn::Timestamp(values) => size_of_val(values.as_slice()),
-            StateColumn::Float64(values) => size_of_val(values.as_slice()),
-            StateColumn::Utf8(values) => size_of_val(values.as_slice()),
-            StateColumn::Binary(values) => size_of_val(values.as_slice()),
-        }
-    }
-
     fn gather(&self, groups: &[u32]) -> ArrayRef {
-        match self {
-            StateColumn::Boolean(values) => {
+        match &self.places {
+            Places::Bits(values) => {
                 let mut column = BooleanBuilder::with_capacity(groups.len());
                 groups.iter().for_each(|group| column.append_option(values[*group as usize]));
                 Arc::new(column.finish())
             }
-            StateColumn::Int64(values) => Arc::new(PrimitiveArray::<Int64Type>::from_iter(picked(values, groups))),
-            StateColumn::Timestamp(values) => {
-                Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(picked(values, groups)))
-            }
-            StateColumn::Float64(values) => Arc::new(PrimitiveArray::<Float64Type>::from_iter(picked(values, groups))),
-            StateColumn::Utf8(values) => {
+            Places::Eight(values) => fixed(self.kind, values, groups),
+            Places::Sixteen(values) => fixed(self.kind, values, groups),
+            Places::Utf8(values) => {
                 let mut column = StringBuilder::with_capacity(groups.len(), 0);
                 groups.iter().for_each(|group| column.append_option(values[*group as usize].as_deref()));
                 Arc::new(column.finish())
             }
-            StateColumn::Binary(values) => {
+            Places::Binary(values) => {
                 let mut column = BinaryBuilder::with_capacity(groups.len(), 0);
                 groups.iter().for_each(|group| column.append_option(values[*group as usize].as_deref()));
                 Arc::new(column.finish())
             }
         }
     }
+}
+
+impl Places {
+    fn new(kind: Kind) -> Places {
+        match (kind, kind.layout()) {
+            (_, Layout::Bits) => Places::Bits(Vec::new()),
+            (_, Layout::Fixed(Width::Eight)) => Places::Eight(Vec::new()),
+            (_, Layout::Fixed(Width::Sixteen)) => Places::Sixteen(Vec::new()),
+            (Kind::Utf8, _) => Places::Utf8(Vec::new()),
+            _ => Places::Binary(Vec::new()),
+        }
+    }
+
+    /// Returns the memory that the values at these places take outside the places.
+    fn heap(&self, places: impl Iterator<Item = usize>) -> usize {
+        match self {
+            Places::Utf8(values) => places.map(|place| values[place].as_ref().map_or(0, |text| text.len())).sum(),
+            Places::Binary(values) => places.map(|place| values[place].as_ref().map_or(0, |bytes| bytes.len())).sum(),
+            _ => 0,
+        }
+    }
 
     /// Writes the array's values to the places of these groups. The array's type and length were checked.
     fn scatter(&mut self, groups: &[u32], array: &ArrayRef) {
-        match self {
-            StateColumn::Boolean(values) => put(values, groups, array.as_boolean().iter()),
-            StateColumn::Int64(values) => put(values, groups, array.as_primitive::<Int64Type>().iter()),
-            StateColumn::Timestamp(values) => {
-                put(values, groups, array.as_primitive::<TimestampMicrosecondType>().iter());
-            }
-            StateColumn::Float64(values) => put(values, groups, array.as_primitive::<Float64Type>().iter()),
-            StateColumn::Utf8(values) => {
+        match (self, Values::of(array)) {
+            (Places::Bits(values), _) => put(values, groups, array.as_boolean().iter()),
+            (Places::Eight(values), Some(Values::Eight(given))) => put(values, groups, given.iter()),
+            (Places::Sixteen(values), Some(Values::Sixteen(given))) => put(values, groups, given.iter()),
+            (Places::Utf8(values), _) => {
                 put(values, groups, array.as_string::<i32>().iter().map(|value| value.map(Box::from)));
             }
-            StateColumn::Binary(values) => {
+            (Places::Binary(values), _) => {
                 put(values, groups, array.as_binary::<i32>().iter().map(|value| value.map(Box::from)));
             }
+            _ => {}
         }
     }
 }
 
-fn picked<'a, T: Copy>(values: &'a [Option<T>], groups: &'a [u32]) -> impl Iterator<Item = Option<T>> + 'a {
-    groups.iter().map(|group| values[*group as usize])
+/// The column of these groups' values.
+fn fixed<const N: usize>(kind: Kind, values: &[Option<[u8; N]>], groups: &[u32]) -> ArrayRef {
+    let mut nulls = NullBufferBuilder::new(groups.len());
+    let mut bytes: Vec<[u8; N]> = Vec::with_capacity(groups.len());
+    for value in groups.iter().map(|group| values[*group as usize]) {
+        bytes.push(value.unwrap_or([0; N]));
+        nulls.append(value.is_some());
+    }
+    let values = Buffer::from_vec(bytes.into_flattened());
+    // The places are of the kind's width.
+    fixed_array(kind, groups.len(), values, nulls.finish()).unwrap_or_else(|| new_empty_array(&kind.data_type()))
 }
 
 fn put<T>(states: &mut [Option<T>], groups: &[u32], values: impl Iterator<Item = Option<T>>) {
@@ -197,13 +186,15 @@ fn put<T>(states: &mut [Option<T>], groups: &[u32], values: impl Iterator<Item =
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::PrimitiveArray;
+    use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decimal::Decimal;
 
     fn fields() -> Vec<Field> {
-        let kinds = [Kind::Boolean, Kind::Int64, Kind::Timestamp, Kind::Float64, Kind::Utf8, Kind::Binary];
-        kinds.map(|kind| Field::new("a", kind)).to_vec()
+        Kind::ALL.map(|kind| Field::new("a", kind)).to_vec()
     }
 
     /// The columns of states, each told by a number; a negative one is null.
@@ -215,10 +206,15 @@ mod tests {
         vec![
             Arc::new(some().map(|state| state.map(|state| state % 2 == 0)).collect::<arrow_array::BooleanArray>()),
             Arc::new(PrimitiveArray::<Int64Type>::from_iter(some())),
-            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(some())),
             Arc::new(PrimitiveArray::<Float64Type>::from_iter(some().map(|state| state.map(|state| state as f64)))),
             Arc::new(texts),
             Arc::new(bytes),
+            Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(some())),
+            Arc::new(
+                PrimitiveArray::<Decimal128Type>::from_iter(some().map(|state| state.map(i128::from)))
+                    .with_precision_and_scale(Decimal::USUAL.precision(), 2)
+                    .unwrap(),
+            ),
         ]
     }
 
@@ -288,8 +284,8 @@ mod tests {
         assert_eq!(bytes(&[10]) - bytes(&[0]), 10 + 5);
         assert_eq!(bytes(&[10, 4, -1]) - bytes(&[-1, -1, -1]), 10 + 5 + 4 + 2);
         let places = size_of::<Option<bool>>()
-            + 2 * size_of::<Option<i64>>()
-            + size_of::<Option<f64>>()
+            + 3 * size_of::<Option<[u8; 8]>>()
+            + size_of::<Option<[u8; 16]>>()
             + size_of::<Option<Box<str>>>()
             + size_of::<Option<Box<[u8]>>>();
         assert_eq!((bytes(&[]), bytes(&[-1]), bytes(&[-1; 7])), (0, places, 7 * places));

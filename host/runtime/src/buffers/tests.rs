@@ -1,7 +1,11 @@
-use arrow_array::types::Int32Type;
+use arrow_array::PrimitiveArray;
+use arrow_array::types::{Int32Type, Int64Type};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+
+use sluice_core::Decimal;
+use sluice_core::column::FixedBuilder;
 
 use super::*;
 
@@ -16,24 +20,25 @@ fn array(kind: Kind) -> BoxedStrategy<ArrayRef> {
         Kind::Boolean => {
             vec(option::of(any::<bool>()), ROWS).prop_map(|v| Arc::new(BooleanArray::from(v)) as ArrayRef).boxed()
         }
-        Kind::Int64 => primitive_array::<Int64Type>(ROWS),
-        Kind::Float64 => primitive_array::<Float64Type>(ROWS),
-        Kind::Timestamp => primitive_array::<TimestampMicrosecondType>(ROWS),
         Kind::Utf8 => vec(option::of(".{0,6}"), ROWS).prop_map(|v| Arc::new(StringArray::from(v)) as ArrayRef).boxed(),
         Kind::Binary => {
             let rows = vec(option::of(vec(any::<u8>(), 0..6)), ROWS);
             rows.prop_map(|v| Arc::new(BinaryArray::from_iter(v)) as ArrayRef).boxed()
         }
+        kind => vec(option::of(any::<i64>()), ROWS).prop_map(move |v| fixed_of(kind, &v)).boxed(),
     }
 }
 
-fn primitive_array<T: ArrowPrimitiveType>(rows: std::ops::Range<usize>) -> BoxedStrategy<ArrayRef>
-where
-    T::Native: Arbitrary,
-{
-    vec(option::of(any::<T::Native>()), rows)
-        .prop_map(|v| Arc::new(PrimitiveArray::<T>::from_iter(v)) as ArrayRef)
-        .boxed()
+/// A column of a kind of fixed width, of numbers that each can hold.
+fn fixed_of(kind: Kind, values: &[Option<i64>]) -> ArrayRef {
+    let mut column = FixedBuilder::new(kind);
+    for value in values {
+        column.append_integer(value.map(|value| match kind {
+            Kind::Decimal(decimal) => i128::from(value) % (decimal.max() + 1),
+            _ => value.into(),
+        }));
+    }
+    column.finish()
 }
 
 /// The answer of a guest that answers what it was lent.
@@ -54,7 +59,7 @@ fn read_all(array: &ArrayRef) {
 
 /// Buffers of about the right length, mostly with plausible offsets: deep enough into the checks to matter.
 fn answered(rows: usize) -> impl Strategy<Value = Answered> {
-    let lengths = prop_oneof![Just(0), Just(rows.div_ceil(8)), Just(rows * 8), 0..rows * 9 + 2];
+    let lengths = prop_oneof![Just(0), Just(rows.div_ceil(8)), Just(rows * 8), Just(rows * 16), 0..rows * 17 + 2];
     let values = lengths.prop_flat_map(|length| vec(prop_oneof![4 => b'a'..=b'z', 1 => any::<u8>()], length));
     let offset = prop_oneof![8 => 0..=rows as i32, 1 => any::<i32>()];
     let offsets = (vec(offset, rows + 1), any::<bool>(), 0..4_usize).prop_map(|(mut offsets, sorted, cut)| {
@@ -167,7 +172,14 @@ fn a_column_of_a_type_that_the_contract_lacks_is_not_lent() {
 /// A case that was found worth trying: kind, rows, validity, offsets, values, and whether it is a column.
 type Tried = (Kind, usize, Option<&'static [u8]>, &'static [i32], &'static [u8], bool);
 
-const CORPUS: [Tried; 22] = [
+const MONEY: Kind = Kind::Decimal(Decimal::USUAL);
+
+/// 10 to the power of 18, the first number that `MONEY` can't hold, and its negative.
+const TOO_MUCH: &[u8; 16] = &1_000_000_000_000_000_000_i128.to_le_bytes();
+const TOO_LITTLE: &[u8; 16] = &(-1_000_000_000_000_000_000_i128).to_le_bytes();
+const MOST: &[u8; 16] = &999_999_999_999_999_999_i128.to_le_bytes();
+
+const CORPUS: [Tried; 28] = [
     (Kind::Utf8, 0, None, &[0], b"", true),
     (Kind::Utf8, 0, None, &[], b"", false),
     (Kind::Utf8, 0, None, &[0], b"left over", true),
@@ -192,6 +204,13 @@ const CORPUS: [Tried; 22] = [
     (Kind::Int64, 1, Some(&[]), &[], &[0; 8], false),
     (Kind::Float64, 1, None, &[0], &[0xff; 8], false),
     (Kind::Timestamp, 1, None, &[], &[0x80; 8], true),
+    (MONEY, 1, None, &[], MOST, true),
+    (MONEY, 1, None, &[], TOO_MUCH, false),
+    (MONEY, 1, None, &[], TOO_LITTLE, false),
+    // What is null may be anything.
+    (MONEY, 1, Some(&[0]), &[], TOO_MUCH, true),
+    (MONEY, 1, None, &[], &[0; 8], false),
+    (MONEY, 1, None, &[0], &[0; 16], false),
 ];
 
 #[test]

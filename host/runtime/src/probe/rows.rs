@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, StringArray};
 use fastrand::Rng;
+use sluice_core::column::FixedBuilder;
 use sluice_core::{Field, Kind};
 
 use super::PROBE_ROWS;
@@ -47,20 +47,16 @@ pub(super) fn ordinary(fields: &[Field], seed: u64) -> Vec<ArrayRef> {
     let column = |field: &Field| -> ArrayRef {
         match field.kind {
             Kind::Boolean => Arc::new(BooleanArray::from_iter(values(&mut random, Rng::bool))),
-            Kind::Int64 => Arc::new(PrimitiveArray::<Int64Type>::from_iter(values(&mut random, |r| r.i64(-20..20)))),
             // Quarters add up exactly, in whatever order.
-            Kind::Float64 => Arc::new(PrimitiveArray::<Float64Type>::from_iter(values(&mut random, |r| {
-                f64::from(r.i32(-80..80)) / 4.0
-            }))),
-            Kind::Utf8 => Arc::new(StringArray::from_iter(values(&mut random, |r| TEXTS[r.usize(..TEXTS.len())]))),
-            Kind::Binary => {
-                Arc::new(BinaryArray::from_iter(values(&mut random, |r| TEXTS[r.usize(..TEXTS.len())].as_bytes())))
+            Kind::Float64 => fixed(field.kind, &mut random, |r| float(f64::from(r.i32(-80..80)) / 4.0)),
+            Kind::Utf8 => Arc::new(StringArray::from_iter(values(&mut random, |r| one_of(r, &TEXTS)))),
+            Kind::Binary => Arc::new(BinaryArray::from_iter(values(&mut random, |r| one_of(r, &TEXTS).as_bytes()))),
+            Kind::Timestamp => fixed(field.kind, &mut random, |r| (A_DAY + r.i64(0..86_400) * 1_000_000).into()),
+            Kind::Decimal(decimal) => {
+                let most = decimal.max().min(20);
+                fixed(field.kind, &mut random, |r| r.i128(-most..=most))
             }
-            Kind::Timestamp => {
-                Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(values(&mut random, |r| {
-                    A_DAY + r.i64(0..86_400) * 1_000_000
-                })))
-            }
+            Kind::Int64 => fixed(field.kind, &mut random, |r| r.i64(-20..20).into()),
         }
     };
     fields.iter().map(column).collect()
@@ -74,24 +70,30 @@ pub(super) fn extreme(fields: &[Field], seed: u64) -> Vec<ArrayRef> {
     let column = |field: &Field| -> ArrayRef {
         match field.kind {
             Kind::Boolean => Arc::new(BooleanArray::from_iter(values(&mut random, Rng::bool))),
-            Kind::Int64 => {
-                Arc::new(PrimitiveArray::<Int64Type>::from_iter(values(&mut random, |r| one_of(r, &INTEGERS))))
-            }
-            Kind::Float64 => {
-                Arc::new(PrimitiveArray::<Float64Type>::from_iter(values(&mut random, |r| one_of(r, &FLOATS))))
-            }
+            Kind::Float64 => fixed(field.kind, &mut random, |r| float(one_of(r, &FLOATS))),
             Kind::Utf8 => Arc::new(StringArray::from_iter(values(&mut random, |r| one_of(r, &texts)))),
             Kind::Binary => Arc::new(BinaryArray::from_iter(values(&mut random, |r| {
                 (0..r.usize(..20)).map(|_| r.u8(..)).collect::<Vec<u8>>()
             }))),
-            Kind::Timestamp => {
-                Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(values(&mut random, |r| {
-                    one_of(r, &INTEGERS)
-                })))
+            Kind::Decimal(decimal) => {
+                let ends = [-decimal.max(), -1, 0, 1, decimal.max() - 1, decimal.max()];
+                fixed(field.kind, &mut random, |r| one_of(r, &ends))
             }
+            Kind::Int64 | Kind::Timestamp => fixed(field.kind, &mut random, |r| one_of(r, &INTEGERS).into()),
         }
     };
     fields.iter().map(column).collect()
+}
+
+/// A column of a kind of fixed width, of values as the integers that their bytes are.
+fn fixed(kind: Kind, random: &mut Rng, value: impl FnMut(&mut Rng) -> i128) -> ArrayRef {
+    let mut column = FixedBuilder::new(kind);
+    values(random, value).into_iter().for_each(|value| column.append_integer(value));
+    column.finish()
+}
+
+fn float(value: f64) -> i128 {
+    value.to_bits().cast_signed().into()
 }
 
 fn one_of<T: Copy>(random: &mut Rng, values: &[T]) -> T {

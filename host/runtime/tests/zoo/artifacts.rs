@@ -97,10 +97,10 @@ fn an_import_that_the_contract_does_not_have_is_foreign() {
 
 #[test]
 fn another_version_of_the_contract_is_refused_with_both_versions() {
-    for (text, found) in [(components::OTHER_VERSION_IMPORTED, "0.2.0"), (components::OTHER_VERSION_EXPORTED, "1.0.0")]
+    for (text, found) in [(components::OTHER_VERSION_IMPORTED, "0.3.0"), (components::OTHER_VERSION_EXPORTED, "1.0.0")]
     {
         let error = refusal(&assembled(text)).to_string();
-        assert!(error.contains(found) && error.contains("0.1.0"), "{error}");
+        assert!(error.contains(found) && error.contains("0.1.0 and 0.2.0"), "{error}");
     }
 }
 

@@ -134,7 +134,19 @@ fn fields(input: &[String]) -> anyhow::Result<Vec<Field>> {
         let kind: Kind = kind.parse().map_err(|reason| anyhow::anyhow!("--input {text}: {reason}"))?;
         Ok(Field::new(name, kind))
     };
-    input.iter().map(field).collect()
+    columns(input).iter().map(field).collect()
+}
+
+/// The columns of a list that was cut at every comma, also those between the parameters of a kind.
+fn columns(cut: &[String]) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for part in cut {
+        match columns.last_mut() {
+            Some(last) if last.contains('(') && !last.contains(')') => *last = format!("{last},{part}"),
+            _ => columns.push(part.clone()),
+        }
+    }
+    columns
 }
 
 fn plan(transform: &TransformPlan, fold: Option<&FoldPlan>, input: &[Field]) -> Value {
@@ -158,4 +170,17 @@ fn plan(transform: &TransformPlan, fold: Option<&FoldPlan>, input: &[Field]) -> 
         });
     }
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_with_parameters_is_one_column_of_the_list() {
+        let cut: Vec<String> = "a:int64,amount:decimal(18, 2),b:utf8".split(',').map(str::to_owned).collect();
+        let shown: Vec<String> = fields(&cut).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["a:int64", "amount:decimal(18, 2)", "b:utf8"]);
+        assert!(fields(&["a:decimal(18".to_owned()]).is_err());
+    }
 }

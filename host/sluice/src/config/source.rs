@@ -232,7 +232,7 @@ fn column(name: &str, item: &Item<'_>) -> Option<SourceColumn> {
             (Some(field), None) => origin(name, field),
             (None, None) => Some(Origin::of(name)),
         };
-        let kind = section.required("kind", &one_of(&Kind::ALL.map(Kind::name)), |item| {
+        let kind = section.required("kind", &one_of(&Kind::spellings()), |item| {
             value::kind(&item, from.as_ref().map_or(&Kind::ALL, Origin::kinds))
         });
         Some(SourceColumn { name: name.to_owned(), kind: kind?, from: from? })

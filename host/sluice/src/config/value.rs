@@ -62,9 +62,14 @@ pub fn path(item: &Item<'_>, root: &Path, want: &str) -> Option<PathBuf> {
     item.parse(want, |text| (!text.is_empty() && !text.chars().any(char::is_control)).then(|| root.join(text)))
 }
 
-/// A kind of column, one of `fitting`.
+/// A kind of column, one of `fitting` or one of other parameters.
 pub fn kind(item: &Item<'_>, fitting: &[Kind]) -> Option<Kind> {
-    let choices: Vec<_> = fitting.iter().map(|kind| (kind.name(), *kind)).collect();
+    let text = item.raw().as_str().unwrap_or_default();
+    let named = fitting.iter().find(|kind| text.trim_start().starts_with(kind.name()) && kind.has_parameters());
+    if let Some(kind) = named {
+        return item.parse(kind.spelling(), |text| text.parse().ok());
+    }
+    let choices: Vec<_> = fitting.iter().map(|kind| (kind.spelling(), *kind)).collect();
     item.choice(&choices)
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::contract::{Column, Kind};
+use crate::decimal::Decimal;
 use crate::read::Read;
+use crate::schema::KindName;
 use crate::write::Write;
 
 /// A column of a state that knows how to grow: a building block of [`fold!`](crate::fold!).
@@ -27,52 +29,122 @@ pub trait Aggregate: Default {
     fn emit(self) -> Self::Output;
 }
 
-/// A result that an int64 can't hold. It is never wrapped: a wrong total is worse than none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A result that its type can't hold. It is never wrapped: a wrong total is worse than none.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overflow {
-    left: i64,
-    right: i64,
+    left: String,
+    right: String,
+    of: String,
+}
+
+impl Overflow {
+    #[cold]
+    #[inline(never)]
+    fn of<T: Total>(left: T, right: T) -> Overflow {
+        Overflow { left: left.to_string(), right: right.to_string(), of: KindName(<T as Write>::KIND).to_string() }
+    }
 }
 
 impl fmt::Display for Overflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} + {} overflows int64", self.left, self.right)
+        write!(f, "{} + {} overflows {}", self.left, self.right, self.of)
     }
 }
 
 impl std::error::Error for Overflow {}
 
-#[inline]
-fn checked_add(left: i64, right: i64) -> Result<i64, Overflow> {
-    left.checked_add(right).ok_or(Overflow { left, right })
+/// A number that sums are kept in.
+pub trait Total: Copy + Default + fmt::Display + Write {
+    /// The sum, unless it is too large or too small for the type.
+    fn plus(self, other: Self) -> Option<Self>;
 }
 
-/// SQL's `SUM` of an int64: nulls don't add, the sum of nothing but nulls is null, and an overflow is an error.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sum {
+impl Total for i64 {
+    #[inline]
+    fn plus(self, other: i64) -> Option<i64> {
+        self.checked_add(other)
+    }
+}
+
+impl<const P: u8, const S: u8> Total for Decimal<P, S> {
+    #[inline]
+    fn plus(self, other: Self) -> Option<Self> {
+        self.checked_add(other)
+    }
+}
+
+/// A number that can be summed.
+pub trait Summand: for<'a> Read<'a> {
+    /// The type of the sum, as SQL has it: of decimals the one of most digits.
+    type Total: Total + for<'a> Read<'a>;
+
+    /// The number as a sum of it alone.
+    fn total(self) -> Self::Total;
+}
+
+impl Summand for i64 {
+    type Total = i64;
+
+    #[inline]
+    fn total(self) -> i64 {
+        self
+    }
+}
+
+impl<const P: u8, const S: u8> Summand for Decimal<P, S> {
+    type Total = Decimal<38, S>;
+
+    #[inline]
+    fn total(self) -> Decimal<38, S> {
+        Decimal::of_column(self.unscaled())
+    }
+}
+
+#[inline]
+fn checked_add<T: Total>(left: T, right: T) -> Result<T, Overflow> {
+    left.plus(right).ok_or_else(|| Overflow::of(left, right))
+}
+
+/// SQL's `SUM` of an int64, or of a decimal as `Sum<Decimal<18, 2>>`, which is a `Decimal<38, 2>`: nulls don't add, the sum of nothing
+/// but nulls is null, and an overflow is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum<T: Summand = i64> {
     /// 0 until something was added.
-    sum: i64,
+    sum: T::Total,
     added: bool,
 }
 
-impl Aggregate for Sum {
-    type Value<'a> = Option<i64>;
-    type Output = Option<i64>;
+impl<T: Summand> Default for Sum<T> {
+    fn default() -> Self {
+        Sum { sum: T::Total::default(), added: false }
+    }
+}
 
+impl<T: Summand> Sum<T> {
     #[inline]
-    fn add(&mut self, value: Option<i64>) -> Result<(), Overflow> {
+    fn plus(&mut self, value: Option<T::Total>) -> Result<(), Overflow> {
         if let Some(value) = value {
             *self = Sum { sum: checked_add(self.sum, value)?, added: true };
         }
         Ok(())
     }
+}
+
+impl<T: Summand> Aggregate for Sum<T> {
+    type Value<'a> = Option<T>;
+    type Output = Option<T::Total>;
 
     #[inline]
-    fn merge(&mut self, other: Sum) -> Result<(), Overflow> {
-        self.add(other.emit())
+    fn add(&mut self, value: Option<T>) -> Result<(), Overflow> {
+        self.plus(value.map(T::total))
     }
 
-    fn emit(self) -> Option<i64> {
+    #[inline]
+    fn merge(&mut self, other: Self) -> Result<(), Overflow> {
+        self.plus(other.emit())
+    }
+
+    fn emit(self) -> Option<T::Total> {
         self.added.then_some(self.sum)
     }
 }
@@ -138,19 +210,19 @@ impl<'a, T: Write> Read<'a> for Presence<T> {
     }
 }
 
-/// As a state's column, an aggregate is an int64: null where it has seen nothing, for a sum.
-macro_rules! int64_column {
-    ([$($generics:tt)*] $type:ty, $from:expr, $into:expr) => {
+/// An aggregate as a state's column: a number, null where a sum has seen nothing.
+macro_rules! state_column {
+    ([$($generics:tt)*] $type:ty, $number:ty, $from:expr, $into:expr) => {
         impl<'a, $($generics)*> Read<'a> for $type {
-            const KIND: Kind = Kind::Int64;
-            type Values = <i64 as Read<'a>>::Values;
+            const KIND: Kind = <$number as Read<'a>>::KIND;
+            type Values = <$number as Read<'a>>::Values;
 
             fn values(column: &'a Column, rows: usize) -> Result<Self::Values, String> {
-                <i64 as Read>::values(column, rows)
+                <$number as Read>::values(column, rows)
             }
 
             fn get(values: &Self::Values, row: usize) -> Self {
-                $from(<i64 as Read>::get(values, row))
+                $from(<$number as Read>::get(values, row))
             }
 
             fn null() -> Option<Self> {
@@ -159,8 +231,8 @@ macro_rules! int64_column {
         }
 
         impl<$($generics)*> Write for $type {
-            const KIND: Kind = Kind::Int64;
-            type Buffer = <i64 as Write>::Buffer;
+            const KIND: Kind = <$number as Write>::KIND;
+            type Buffer = <$number as Write>::Buffer;
 
             fn put(self, row: usize, buffer: &mut Self::Buffer) -> bool {
                 $into(self).put(row, buffer)
@@ -169,8 +241,8 @@ macro_rules! int64_column {
     };
 }
 
-int64_column!([] Sum, |sum| Sum { sum, added: true }, Sum::emit);
-int64_column!([T] Count<T>, |rows| Count { rows, of: PhantomData }, |count: Count<T>| count.rows);
+state_column!([T: Summand] Sum<T>, T::Total, |sum| Sum { sum, added: true }, Self::emit);
+state_column!([T] Count<T>, i64, |rows| Count { rows, of: PhantomData }, |count: Count<T>| count.rows);
 
 /// Declares a metric's [`Fold`](crate::Fold) of SQL aggregates: `column = Aggregate(column of the transform's result)`.
 ///

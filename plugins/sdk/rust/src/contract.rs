@@ -4,7 +4,7 @@ pub use sluice_sdk_transformer as transformer;
 
 pub use transformer::exports::sluice::operator::transform;
 pub use transformer::sluice::operator::log;
-pub use transformer::sluice::operator::types::{Batch, Column, Field, Kind};
+pub use transformer::sluice::operator::types::{Batch, Column, Decimal, Field, Kind};
 
 pub use aggregator::exports::sluice::operator::fold;
 
@@ -16,9 +16,9 @@ pub mod aggregator {
         pub_export_macro: true,
         runtime_path: "::sluice_sdk::wit_bindgen::rt",
         with: {
-            "sluice:operator/types@0.1.0": sluice_sdk_transformer::sluice::operator::types,
-            "sluice:operator/log@0.1.0": sluice_sdk_transformer::sluice::operator::log,
-            "sluice:operator/text@0.1.0": sluice_sdk_transformer::sluice::operator::text,
+            "sluice:operator/types@0.2.0": sluice_sdk_transformer::sluice::operator::types,
+            "sluice:operator/log@0.2.0": sluice_sdk_transformer::sluice::operator::log,
+            "sluice:operator/text@0.2.0": sluice_sdk_transformer::sluice::operator::text,
         },
     });
 }

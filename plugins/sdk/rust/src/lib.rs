@@ -57,6 +57,7 @@ pub mod aggregate;
 pub mod cast;
 #[doc(hidden)]
 pub mod contract;
+mod decimal;
 #[doc(hidden)]
 pub mod export;
 #[doc(hidden)]
@@ -80,6 +81,7 @@ pub use wit_bindgen;
 pub mod write;
 
 pub use aggregate::{Count, Sum};
+pub use decimal::Decimal;
 pub use fold::Fold;
 pub use older::Older;
 pub use read::Read;

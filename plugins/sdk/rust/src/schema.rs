@@ -12,6 +12,7 @@ const SHOWN_COLUMNS: usize = 40;
 impl fmt::Display for KindName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
+            Kind::Decimal(decimal) => return write!(f, "decimal({}, {})", decimal.precision, decimal.scale),
             Kind::Boolean => "boolean",
             Kind::Int64 => "int64",
             Kind::Float64 => "float64",

@@ -146,15 +146,21 @@ fn ends_in_its_table_after_a_kill_at_any_flush(delivery: &str) {
 
 /// Swaps the case's operator in the middle, with a trial that ends soon or is cut off by a kill.
 fn assert_right_after_a_swap(case: &Case, operator: impl Fn(&[u8]) -> Vec<u8>, how: &str) {
+    assert_right_after_a_swap_from(case, None, operator, how);
+}
+
+/// The same, beginning with this operator instead of the repository's.
+fn assert_right_after_a_swap_from(case: &Case, first: Option<&[u8]>, operator: impl Fn(&[u8]) -> Vec<u8>, how: &str) {
     for (probation, killed) in [("rows = 0", false), ("time = '20ms'", false), ("time = '1h'", true)] {
         let site = case.site(3, 7);
         site.edit_pipeline(case.metric.name, |pipeline| {
             pipeline.insert("probation".into(), toml(probation));
         });
         let file = site.path("operators").join(format!("{}.wasm", case.operator));
+        first.into_iter().for_each(|first| site.write(&file, first));
         let mut host = Host::start(&site);
-        let (first, second) = case.records.split_at(case.records.len() / 2);
-        case.send(&site, 3, first);
+        let (earlier, second) = case.records.split_at(case.records.len() / 2);
+        case.send(&site, 3, earlier);
         host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.flushes > 0);
         site.write(&file, &operator(&fs::read(&file).unwrap()));
         host.wait(case.metric.name, "the new one runs", |pipeline| {
@@ -176,6 +182,43 @@ fn assert_right_after_a_swap(case: &Case, operator: impl Fn(&[u8]) -> Vec<u8>, h
 fn every_case_ends_in_its_table_after_a_swap_to_another_build() {
     for case in cases() {
         assert_right_after_a_swap(&case, |component| rebuilt(component, 1), "another build");
+    }
+}
+
+/// The operator as it was built for version 0.1 of the contract, if it is one that is kept.
+fn of_contract_0_1(operator: &str) -> Option<Vec<u8>> {
+    fs::read(root().join("tests/contract/0.1").join(format!("{operator}.wasm"))).ok()
+}
+
+#[test]
+fn operators_of_contract_0_1_end_in_the_same_tables_and_swap_with_those_of_today_both_ways_with_their_states() {
+    let mut tried = 0;
+    for case in cases() {
+        let Some(older) = of_contract_0_1(&case.operator) else { continue };
+        tried += 1;
+        let site = case.site(3, 7);
+        let file = site.path("operators").join(format!("{}.wasm", case.operator));
+        let today = fs::read(&file).unwrap();
+        site.write(&file, &older);
+        case.send(&site, 3, &case.records);
+        catch_up(&site);
+        case.assert_equal(&site, "of contract 0.1");
+        assert_right_after_a_swap(&case, |_| older.clone(), "to contract 0.1");
+        assert_right_after_a_swap_from(&case, Some(&older), |_| today.clone(), "from contract 0.1");
+    }
+    assert!(tried >= 4, "{tried}");
+}
+
+#[test]
+fn the_kept_operators_are_of_contract_0_1_and_those_of_today_of_0_2() {
+    let contract = |file: PathBuf| {
+        let finished = sluice(&["inspect".as_ref(), file.as_os_str(), "--json".as_ref()]);
+        assert_eq!(finished.code, Some(0), "{}", finished.output);
+        serde_json::from_str::<Value>(&finished.output).unwrap()["contract"].clone()
+    };
+    for kept in fs::read_dir(root().join("tests/contract/0.1")).unwrap().map(|entry| entry.unwrap()) {
+        assert_eq!(contract(kept.path()), "0.1.0", "{kept:?}");
+        assert_eq!(contract(root().join("dist/operators").join(kept.file_name())), "0.2.0", "{kept:?}");
     }
 }
 

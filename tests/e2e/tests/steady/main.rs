@@ -10,6 +10,7 @@
 mod admin;
 mod configuration;
 mod dead_letters;
+mod decimals;
 mod demo;
 mod deployment;
 mod ending;

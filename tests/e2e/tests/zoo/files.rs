@@ -19,7 +19,7 @@ fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("garbage", b"#!/bin/sh\n".to_vec(), "not WebAssembly"),
         ("wasi", assembled(components::WASI), "wasi:cli/environment@0.2.6, wasi:random/random@0.2.6, now"),
         ("unknown_interface", assembled(components::UNKNOWN_INTERFACE), "sluice:operator/clock@0.1.0"),
-        ("other_version_imported", assembled(components::OTHER_VERSION_IMPORTED), "sluice:operator@0.2.0"),
+        ("other_version_imported", assembled(components::OTHER_VERSION_IMPORTED), "sluice:operator@0.3.0"),
         ("other_version_exported", assembled(components::OTHER_VERSION_EXPORTED), "sluice:operator@1.0.0"),
         ("other_world", assembled(components::OTHER_WORLD), "someone:else/run@1.0.0"),
         ("nothing", assembled(components::NOTHING), "exports nothing"),

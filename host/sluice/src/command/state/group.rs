@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An int64 is a number and a boolean a boolean. A float64 is a number, or `"NaN"`, `"inf"`, `"-inf"`. Bytes are hexadecimal
-//! digits. A timestamp is its text, or a number of microseconds since 1970 where it has no date of four digits.
+//! digits. A decimal is a text. A timestamp is its text, or a number of microseconds since 1970 where it has no date of four digits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sluice_core::checkpoint::{Checkpoint, Group, StateForm};
+use sluice_core::column::{ColumnBuilder, Texts};
 use sluice_core::fold::{decode_states, encode_stored, stored_version};
 use sluice_core::{Field, Kind, row, time};
 
@@ -135,6 +136,7 @@ fn value(kind: Kind, column: &ArrayRef, row: usize) -> Value {
             Value::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
         }
         Kind::Timestamp => wall_clock(column.as_primitive::<TimestampMicrosecondType>().value(row)),
+        _ => Texts::of(column).and_then(|texts| texts.get(row)).map_or(Value::Null, Value::from),
     }
 }
 
@@ -169,6 +171,12 @@ fn array(kind: Kind, json: &str) -> anyhow::Result<ArrayRef> {
         Kind::Utf8 => Arc::new(StringArray::from(vec![serde_json::from_str::<Option<String>>(json)?])),
         Kind::Binary => Arc::new(BinaryArray::from(vec![unless_null(json, bytes)?.as_deref()])),
         Kind::Timestamp => Arc::new(TimestampMicrosecondArray::from(vec![unless_null(json, micros)?])),
+        kind => {
+            let mut column = ColumnBuilder::new(kind);
+            let text: Option<String> = serde_json::from_str(json)?;
+            column.append_text(text.as_deref()).map_err(|_| anyhow!("want a text that is a {kind}"))?;
+            column.finish()
+        }
     })
 }
 
@@ -199,12 +207,21 @@ fn micros(json: &str) -> anyhow::Result<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use sluice_core::Decimal;
+    use sluice_core::column::FixedBuilder;
+
+    use super::*;
 
     fn form() -> StateForm {
         let all = |prefix: &str| Kind::ALL.iter().map(|kind| Field::new(format!("{prefix}_{kind}"), *kind)).collect();
         StateForm { keys: all("key"), version: 1, columns: all("state"), window: None }
+    }
+
+    fn decimals(value: Option<i128>) -> ArrayRef {
+        let mut column = FixedBuilder::new(Kind::Decimal(Decimal::USUAL));
+        column.append_integer(value);
+        column.finish()
     }
 
     prop_compose! {
@@ -215,6 +232,7 @@ mod tests {
             utf8: Option<String>,
             binary: Option<Vec<u8>>,
             timestamp: Option<i64>,
+            decimal in proptest::option::of(-Decimal::USUAL.max()..=Decimal::USUAL.max()),
         ) -> Vec<ArrayRef> {
             vec![
                 Arc::new(BooleanArray::from(vec![boolean])) as ArrayRef,
@@ -224,6 +242,7 @@ mod tests {
                 Arc::new(StringArray::from(vec![utf8])),
                 Arc::new(BinaryArray::from(vec![binary.as_deref()])),
                 Arc::new(TimestampMicrosecondArray::from(vec![timestamp])),
+                decimals(decimal),
             ]
         }
     }

@@ -4,7 +4,10 @@ use super::table::Value;
 use crate::contract::{Batch, Column, Kind};
 use crate::read::{Read, Reader};
 use crate::write::{Write, Writer};
-use crate::{Timestamp, testing::Table};
+use crate::{Decimal, Timestamp, testing::Table};
+
+/// The decimal of most digits.
+type Raw = Decimal<38, 0>;
 
 impl Table {
     /// These columns, in this order, as a batch.
@@ -28,6 +31,10 @@ pub(super) fn encode<'a>(kind: Kind, values: impl ExactSizeIterator<Item = &'a V
         Kind::Utf8 => write(values, |value| if let Value::Utf8(it) = value { Some(it.as_str()) } else { None }),
         Kind::Binary => write(values, |value| if let Value::Binary(it) = value { Some(it.as_slice()) } else { None }),
         Kind::Timestamp => write(values, |value| if let Value::Timestamp(it) = value { Some(*it) } else { None }),
+        // The buffers are the same for all decimals.
+        Kind::Decimal(_) => {
+            write(values, |value| if let Value::Decimal(it, _) = value { Raw::from_unscaled(*it) } else { None })
+        }
     }
 }
 
@@ -52,6 +59,7 @@ pub(super) fn decode(kind: Kind, column: &Column, rows: usize) -> Result<Vec<Val
         Kind::Utf8 => read(column, rows, |text: &str| Value::Utf8(text.to_owned())),
         Kind::Binary => read(column, rows, |bytes: &[u8]| Value::Binary(bytes.to_owned())),
         Kind::Timestamp => read::<Timestamp>(column, rows, Value::Timestamp),
+        Kind::Decimal(decimal) => read::<Raw>(column, rows, |it| Value::Decimal(it.unscaled(), decimal.scale)),
     }
 }
 

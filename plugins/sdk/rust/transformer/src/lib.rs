@@ -16,4 +16,5 @@ wit_bindgen::generate!({
     pub_export_macro: true,
     runtime_path: "::sluice_sdk_transformer::wit_bindgen::rt",
     generate_all,
+    additional_derives: [PartialEq, Eq],
 });

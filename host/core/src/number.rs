@@ -1,17 +1,25 @@
 //! Conversion of decimal text to integers, in any notation.
 
-/// Conversion of a decimal number to an int64.
+/// Conversion of a decimal number to an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub(crate) enum Whole<T> {
     /// The number itself.
-    Exact(i64),
+    Exact(T),
     /// The number without its fraction.
-    Cut(i64),
+    Cut(T),
+}
+
+/// Reads a decimal number as [`integer`] does. None also where no int64 holds it.
+pub(crate) fn whole(text: &str, shift: i64) -> Option<Whole<i64>> {
+    Some(match integer(text, shift)? {
+        Whole::Exact(value) => Whole::Exact(i64::try_from(value).ok()?),
+        Whole::Cut(value) => Whole::Cut(i64::try_from(value).ok()?),
+    })
 }
 
 /// Reads a decimal number times ten to the power of `shift`: `5`, `5.0`, `50e-1` and `0.5e1` are the same. None where the text is no
-/// such number, or one that no int64 holds. The work is bounded by the text's length, whatever its exponent says.
-pub(super) fn whole(text: &str, shift: i64) -> Option<Whole> {
+/// such number, or one that no i128 holds. The work is bounded by the text's length, whatever its exponent says.
+pub(crate) fn integer(text: &str, shift: i64) -> Option<Whole<i128>> {
     let bytes = text.as_bytes();
     let (negative, bytes) = match bytes {
         [b'-', rest @ ..] => (true, rest),
@@ -36,7 +44,7 @@ pub(super) fn whole(text: &str, shift: i64) -> Option<Whole> {
     let mut cut = false;
     for (place, digit) in (0i64..).zip(integer.iter().chain(fraction).map(|digit| digit - b'0')) {
         if place < before {
-            magnitude = times_ten(magnitude)?.checked_add(i128::from(digit))?;
+            magnitude = magnitude.checked_mul(10)?.checked_add(i128::from(digit))?;
         } else {
             cut |= digit != 0;
         }
@@ -45,15 +53,11 @@ pub(super) fn whole(text: &str, shift: i64) -> Option<Whole> {
         if magnitude == 0 {
             break;
         }
-        magnitude = times_ten(magnitude)?;
+        // Ends after 39 steps at most, however large the exponent is.
+        magnitude = magnitude.checked_mul(10)?;
     }
-    let value = i64::try_from(if negative { -magnitude } else { magnitude }).ok()?;
+    let value = if negative { -magnitude } else { magnitude };
     Some(if cut { Whole::Cut(value) } else { Whole::Exact(value) })
-}
-
-/// Multiplies by ten. Returns none as soon as no int64 can hold the result, so that a large exponent costs only twenty steps.
-fn times_ten(magnitude: i128) -> Option<i128> {
-    (magnitude <= i128::from(u64::MAX)).then_some(magnitude * 10)
 }
 
 /// Reads the exponent with its `e`; one beyond all bounds counts as the bound.
