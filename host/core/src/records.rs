@@ -38,10 +38,16 @@ pub trait Records: Send + Sync {
     /// Returns the time when record `i` was made, in microseconds since 1970-01-01T00:00:00 UTC, if the source knows.
     fn timestamp(&self, i: usize) -> Option<i64>;
 
-    /// Returns the approximate memory that the records take, in bytes.
-    fn memory(&self) -> usize {
+    /// Returns the number of bytes in all keys and values. Called once for each batch that a source hands over, so that a source should
+    /// know it without a walk.
+    fn bytes(&self) -> usize {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         (0..self.len()).map(|i| length(self.key(i)) + length(self.value(i))).sum()
+    }
+
+    /// Returns the approximate memory that the records take, in bytes.
+    fn memory(&self) -> usize {
+        self.bytes()
     }
 
     /// Returns the offsets that these records account for, gaps included, for each partition that advanced.

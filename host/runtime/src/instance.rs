@@ -3,7 +3,11 @@
 //! Nothing that a guest answers leaves unchecked: lengths, kinds and counts against the plan, the bytes by
 //! [`buffers`](crate::buffers). What selections and rejections say about the input's rows is the chain's to check.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use arrow_array::ArrayRef;
+use sluice_clock::Stopwatch;
 use sluice_core::operator::{Columns, FoldPlan, Interrupt, Operator, OperatorError, Produced, TransformPlan};
 use sluice_core::{Field, Kind};
 
@@ -61,12 +65,16 @@ impl From<StartError> for OpenError {
     }
 }
 
+/// Listener that hears how long each call of an operator took.
+pub type CallTimer = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// A running operator. After a trap, a limit or a broken contract it is spent: its memory is gone, and each call
 /// answers that first error again until [`Instance::renew`].
 pub struct Instance {
     opening: Opening,
     agreed: Agreed,
     running: Result<Running, OperatorError>,
+    timer: Option<CallTimer>,
 }
 
 /// The things that an instance is made from; the same again makes the same again.
@@ -124,7 +132,7 @@ impl Artifact {
         let (artifact, limits, interrupt) = (self.clone(), limits.clone(), Interrupt::default());
         let opening = Opening { artifact, config, input, limits, name, interrupt };
         let (running, agreed) = opening.open()?;
-        Ok(Instance { opening, agreed, running: Ok(running) })
+        Ok(Instance { opening, agreed, running: Ok(running), timer: None })
     }
 }
 
@@ -142,6 +150,11 @@ impl Instance {
         Ok(())
     }
 
+    /// Has the listener hear of each later call, also of one that fails.
+    pub fn timed_by(&mut self, timer: &CallTimer) {
+        self.timer = Some(Arc::clone(timer));
+    }
+
     /// The artifact that it is an instance of.
     pub fn artifact(&self) -> &Artifact {
         &self.opening.artifact
@@ -157,7 +170,11 @@ impl Instance {
             return Err(OperatorError::Interrupted);
         }
         let running = self.running.as_mut().map_err(|spent| spent.clone())?;
+        let begun = Stopwatch::start();
         let result = call(running, &self.agreed);
+        if let Some(timer) = &self.timer {
+            timer(begun.elapsed());
+        }
         if let Err(error) = &result
             && error.spends()
         {

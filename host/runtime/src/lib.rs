@@ -43,7 +43,7 @@ pub use compiling::{Helper as CompileHelper, compile_within};
 pub use componentize::{ComponentizeError, componentize};
 pub use digest::Digest;
 pub use engine::{DEFAULT_INSTANCES, Runtime, RuntimeConfig};
-pub use instance::{Instance, OpenError};
+pub use instance::{CallTimer, Instance, OpenError};
 pub use limits::{
     CompileLimits, DEFAULT_CALL_TIME, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, DEFAULT_LOG_LINES, DEFAULT_MEMORY,
     DEFAULT_OPEN_TIME, DEFAULT_OUTPUT_BYTES, DEFAULT_ROWS_OUT, DEFAULT_STATE_BYTES, Limits, MAX_ARTIFACT_BYTES,

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 use crate::config::Config;
-use crate::figures::grouped;
+use crate::numbers::grouped;
 use crate::pipeline::Snapshot;
 use crate::pipeline::deployments::{outcome, short, shown as operators};
 use crate::running::Statuses;
@@ -149,21 +149,27 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot]) {
         "pipeline", "state", "records", "a second", "rows", "lag", "rejected"
     );
     for s in snapshots {
-        let lag = s.lag.map_or_else(|| "?".to_owned(), grouped);
-        let operator = s.operator.as_ref().map_or_else(String::new, |operator| {
-            let trial = if s.on_trial { ", on trial" } else { "" };
-            let pinned = if s.pinned { ", pinned" } else { "" };
+        let lag = s.figures.lag.map_or_else(|| "?".to_owned(), grouped);
+        let operator = s.deployed.operator.as_ref().map_or_else(String::new, |operator| {
+            let trial = if s.deployed.on_trial { ", on trial" } else { "" };
+            let pinned = if s.deployed.pinned { ", pinned" } else { "" };
             format!("{} {} #{}{trial}{pinned}", operator.name, short(&operator.digest), operator.generation)
         });
-        let state = format!("{:?}", s.state).to_lowercase();
-        let counts = [grouped(s.records), grouped(s.rate.round() as u64), grouped(s.rows), lag, grouped(s.rejected)];
+        let state = format!("{:?}", s.activity.state).to_lowercase();
+        let counts = [
+            grouped(s.figures.records),
+            grouped(s.rate.round() as u64),
+            grouped(s.figures.rows),
+            lag,
+            grouped(s.figures.rejected),
+        ];
         let [records, rate, rows, lag, rejected] = counts;
         let _ = writeln!(
             text,
             "{:<21}{state:<9}{records:>10}{rate:>10}{rows:>9}{lag:>7}{rejected:>10}  {operator}",
             s.name
         );
-        for reason in [&s.reason, &s.refused].into_iter().flatten() {
+        for reason in [&s.activity.reason, &s.deployed.refused].into_iter().flatten() {
             let _ = writeln!(text, "                {}", printable(reason));
         }
     }
@@ -171,7 +177,7 @@ fn pipelines(text: &mut String, snapshots: &[Snapshot]) {
 
 /// Writes the last deployments of all pipelines, the newest first. The first deployment of each pipeline is left out.
 fn deployments<'a>(text: &mut String, snapshots: &'a [Snapshot]) {
-    let of = |s: &'a Snapshot| s.deployments.iter().map(|deployment| (s.name.as_str(), deployment));
+    let of = |s: &'a Snapshot| s.deployed.deployments.iter().map(|deployment| (s.name.as_str(), deployment));
     let mut all: Vec<(&str, &Deployment)> = snapshots.iter().flat_map(of).collect();
     all.retain(|(_, deployment)| deployment.generation > 1);
     all.sort_by_key(|(_, deployment)| std::cmp::Reverse(deployment.time));

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{PATIENCE, Seat, Site, eventually, root};
 
@@ -39,46 +40,43 @@ pub struct Pipeline {
     pub state: String,
     /// Why it isn't running.
     pub reason: Option<String>,
-    /// Records read.
-    pub records: u64,
-    /// Rows written.
-    pub rows: u64,
-    /// Records left out.
-    pub rejected: u64,
-    /// Rows that came late, whatever became of them.
-    pub late: u64,
-    /// How many for each reason.
-    pub reasons: BTreeMap<String, u64>,
-    /// How many of them were written as dead letters.
-    pub dead_letters: u64,
-    /// Values that were dropped, for each field and reason.
-    #[serde(default)]
-    pub dropped: BTreeMap<String, u64>,
-    /// Records that wait in the source.
-    pub lag: Option<u64>,
-    /// Flushes done.
-    pub flushes: u64,
-    /// Rows or changed groups that wait for a flush.
-    pub pending: u64,
     /// Those of the topic's that its host reads.
     pub partitions: Vec<i32>,
     /// Why the newest file of its operator isn't what it runs.
-    #[serde(default)]
     pub refused: Option<String>,
     /// What it runs.
     pub operator: Option<Operator>,
     /// Whether that is on trial.
-    #[serde(default)]
     pub on_trial: bool,
     /// Whether groups are still to be written again.
-    #[serde(default)]
     pub refreshing: bool,
     /// What was last found of its tables.
-    #[serde(default)]
     pub tables: Option<String>,
-    /// How long the last cut-over took, in microseconds.
-    #[serde(default)]
-    pub swap_pause_us: Option<u64>,
+    /// All else, among it the figures.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl Pipeline {
+    /// A figure as the JSON has it.
+    pub fn figure(&self, name: &str) -> &Value {
+        self.rest.get(name).unwrap_or_else(|| panic!("no figure {name} in {self:?}"))
+    }
+
+    /// A figure that is a whole number and known.
+    pub fn count(&self, name: &str) -> u64 {
+        self.figure(name).as_u64().unwrap_or_else(|| panic!("{name} is no number in {self:?}"))
+    }
+
+    /// Records that wait in the source; none while nobody knows.
+    pub fn lag(&self) -> Option<u64> {
+        self.figure("lag").as_u64()
+    }
+
+    /// A figure that is counted by reason.
+    pub fn by_reason(&self, name: &str) -> BTreeMap<String, u64> {
+        serde_json::from_value(self.figure(name).clone()).unwrap_or_else(|e| panic!("{name}: {e} in {self:?}"))
+    }
 }
 
 /// The deployed operator of a pipeline.
@@ -256,7 +254,7 @@ impl Host {
         eventually("every pipeline has read everything", patience, || {
             self.assert_runs();
             let status = self.status()?;
-            let done = status.pipelines.iter().all(|p| p.lag == Some(0) && p.records > 0);
+            let done = status.pipelines.iter().all(|p| p.lag() == Some(0) && p.count("records") > 0);
             done.then_some(()).ok_or_else(|| format!("{status:?}"))
         });
     }

@@ -246,6 +246,11 @@ impl Message {
         unsafe { bytes(raw.payload.cast(), raw.len) }
     }
 
+    /// Bytes of a record's key and value.
+    pub fn bytes(&self) -> usize {
+        self.raw().key_len + self.raw().len
+    }
+
     pub fn key(&self) -> Option<&[u8]> {
         let raw = self.raw();
         // SAFETY: as for the payload.

@@ -18,6 +18,8 @@ pub(super) struct KafkaRecords {
     pub topic: Arc<str>,
     /// Records only: errors are taken out.
     pub batch: Batch,
+    /// Bytes of their keys and values.
+    pub bytes: usize,
     pub intervals: Vec<(Partition, Interval)>,
 }
 
@@ -48,9 +50,12 @@ impl Records for KafkaRecords {
         self.batch.get(i).timestamp().map(|millis| millis.saturating_mul(MICROS))
     }
 
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn memory(&self) -> usize {
-        let bytes = |i: usize| self.key(i).map_or(0, <[u8]>::len) + self.value(i).map_or(0, <[u8]>::len) + A_MESSAGE;
-        (0..self.len()).map(bytes).sum()
+        self.bytes + self.len() * A_MESSAGE
     }
 
     fn intervals(&self) -> &[(Partition, Interval)] {

@@ -145,11 +145,12 @@ impl KafkaSource {
     /// Accounts for each message, and keeps the records that are to be read.
     fn account(&mut self, mut batch: Batch) -> KafkaRecords {
         let before = self.positions.clone();
-        let mut refused = 0_usize;
+        let (mut refused, mut bytes) = (0_usize, 0);
         batch.retain(|message| match message.error() {
             None => {
                 let fits = self.positions.pass(Partition(message.partition()), Offset(message.offset()));
                 refused += usize::from(!fits);
+                bytes += if fits { message.bytes() } else { 0 };
                 fits
             }
             Some(code) => {
@@ -160,7 +161,8 @@ impl KafkaSource {
         if refused > 0 {
             tracing::warn!(target: "kafka", topic = %self.topic.name, records = refused, "dropped: they were read before");
         }
-        KafkaRecords { topic: Arc::clone(&self.topic.name), batch, intervals: self.positions.since(&before) }
+        let intervals = self.positions.since(&before);
+        KafkaRecords { topic: Arc::clone(&self.topic.name), batch, bytes, intervals }
     }
 
     fn take_up(&mut self, code: RDKafkaErrorCode, message: &Message) {

@@ -25,12 +25,14 @@ pub(super) struct LogRecords {
     topic: Arc<str>,
     runs: Vec<Run>,
     lines: Vec<LineSpan>,
+    /// Bytes of all lines, without their ends.
+    bytes: usize,
     intervals: Vec<(Partition, Interval)>,
 }
 
 impl LogRecords {
     pub fn new(topic: Arc<str>) -> LogRecords {
-        LogRecords { topic, runs: Vec::new(), lines: Vec::new(), intervals: Vec::new() }
+        LogRecords { topic, runs: Vec::new(), lines: Vec::new(), bytes: 0, intervals: Vec::new() }
     }
 
     /// Adds the lines of `block` from the byte `at` on, at most `max` of them. The block is made of whole lines. Answers how
@@ -52,6 +54,7 @@ impl LogRecords {
             start = end + 1;
         }
         let added = self.lines.len() - first_line;
+        self.bytes += start - at - added;
         if let Some(interval) = Interval::new(first_offset, first_offset.advanced(added)).filter(|it| !it.is_empty()) {
             self.runs.push(Run { partition, block: Arc::clone(block), first_line, first_offset });
             self.intervals.push((partition, interval));
@@ -89,6 +92,10 @@ impl Records for LogRecords {
 
     fn timestamp(&self, _: usize) -> Option<i64> {
         None
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn intervals(&self) -> &[(Partition, Interval)] {

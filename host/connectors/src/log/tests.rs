@@ -73,6 +73,7 @@ impl Reader {
         }
         let accounted: i64 = records.intervals().iter().map(|(_, it)| it.end().0 - it.start().0).sum();
         assert_eq!(accounted, records.len() as i64);
+        assert_eq!(records.bytes(), (0..records.len()).map(|i| records.value(i).unwrap().len()).sum::<usize>());
         Ok(records.len())
     }
 

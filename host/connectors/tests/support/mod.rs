@@ -54,6 +54,9 @@ impl Reader {
             assert!(before.is_none_or(|before| before < offset), "each once, in order");
             self.values.entry(partition).or_default().push((offset, records.value(i).map(<[u8]>::to_vec)));
         }
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let bytes: usize = (0..records.len()).map(|i| length(records.key(i)) + length(records.value(i))).sum();
+        assert_eq!(records.bytes(), bytes);
         Ok(records.len())
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Int64Array};
 use sluice_core::operator::{Interrupt, Operator, OperatorError};
-use sluice_runtime::{Limits, OpenError, Runtime, RuntimeConfig};
+use sluice_runtime::{CallTimer, Limits, OpenError, Runtime, RuntimeConfig};
 
 use crate::guests::{TRANSFORMER, columns, config, fields, guest, limit, open_transformer, open_within, process, rows};
 
@@ -32,6 +32,23 @@ fn an_endless_call_is_stopped_soon_after_its_limit() {
     let start = Instant::now();
     assert!(limit(instance.process(columns(&rows()))).contains("50ms"));
     assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn a_timer_hears_of_each_call_with_its_time_also_of_one_that_is_stopped() {
+    let limits = Limits { call_time: Duration::from_millis(50), ..Limits::default() };
+    let (heard, times) = std::sync::mpsc::channel();
+    let timer: CallTimer = Arc::new(move |time| heard.send(time).unwrap());
+    let mut instance = open_within("echo", &limits).unwrap();
+    instance.timed_by(&timer);
+    instance.process(columns(&rows())).unwrap();
+    instance.process(columns(&rows())).unwrap();
+    assert_eq!(times.try_iter().count(), 2);
+    let mut instance = open_within("spin", &limits).unwrap();
+    instance.timed_by(&timer);
+    limit(instance.process(columns(&rows())));
+    let times: Vec<Duration> = times.try_iter().collect();
+    assert!(times.len() == 1 && times[0] >= Duration::from_millis(50), "{times:?}");
 }
 
 #[test]

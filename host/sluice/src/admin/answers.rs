@@ -20,20 +20,10 @@ pub struct ServiceStatus {
     #[serde(default)]
     pub log_lines_lost: u64,
     /// Pipelines that run, by name.
-    pub pipelines: Vec<PipelineStatus>,
+    pub pipelines: Vec<Snapshot>,
     /// The files of pipelines that are refused, by name.
     #[serde(default)]
     pub refused: Vec<Refused>,
-}
-
-/// Part of the status that is about one pipeline.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct PipelineStatus {
-    /// Status as the pipeline itself reports it.
-    #[serde(flatten)]
-    pub snapshot: Snapshot,
-    /// Size of the pipeline's checkpoint on the disk, in bytes; none before it has one.
-    pub checkpoint_bytes: Option<u64>,
 }
 
 /// The answer to `GET /pipelines/NAME/history`.

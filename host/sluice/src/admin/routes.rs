@@ -16,13 +16,13 @@ use serde_json::json;
 use sluice_store::Store;
 use tokio::sync::watch;
 
-use super::answers::{PipelineHistory, PipelineStatus, ServiceStatus, refusal};
+use super::answers::{PipelineHistory, ServiceStatus, refusal};
 use super::guard::guard;
 use super::token::Token;
 use crate::config::unveiled;
 use crate::log;
 use crate::operators::Looker;
-use crate::pipeline::{Handle, Order, Snapshot};
+use crate::pipeline::{Handle, Order, Snapshot, Status};
 use crate::pipelines::Refused;
 use crate::running::Statuses;
 
@@ -79,10 +79,7 @@ async fn in_time(request: Request, next: Next) -> Response {
 }
 
 async fn status(State(service): State<Service>) -> Response {
-    let snapshots: Vec<Snapshot> = service.statuses.borrow().iter().map(|handle| handle.status.snapshot()).collect();
-    let of =
-        |snapshot: Snapshot| PipelineStatus { checkpoint_bytes: service.checkpoints.bytes(&snapshot.name), snapshot };
-    let pipelines = snapshots.into_iter().map(of).collect();
+    let pipelines = service.statuses.borrow().iter().map(|handle| service.snapshot(&handle.status)).collect();
     let (version, refused) = (env!("CARGO_PKG_VERSION").to_owned(), service.refused.borrow().clone());
     Json(ServiceStatus { version, log_lines_lost: log::lost(), pipelines, refused }).into_response()
 }
@@ -145,6 +142,12 @@ async fn deploy(State(service): State<Service>, Path(name): Path<String>) -> Res
 }
 
 impl Service {
+    /// Returns the status of a pipeline, with the size that its checkpoint has now: the store changes it by itself, too.
+    fn snapshot(&self, status: &Status) -> Snapshot {
+        status.meters.checkpoint_bytes.set(self.checkpoints.bytes(status.name()));
+        status.snapshot()
+    }
+
     /// The pipeline of this name, or that there is none.
     fn pipeline(&self, name: &str) -> Result<Handle, String> {
         let handles = self.statuses.borrow();

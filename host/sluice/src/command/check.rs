@@ -102,7 +102,7 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
         return Err(problems);
     }
     let artifacts: &BTreeMap<String, Artifact> = &deployed.artifacts;
-    let chain = assemble::chain(pipeline, artifacts, connections).map_err(|trouble| {
+    let chain = assemble::chain(pipeline, artifacts, connections, None).map_err(|trouble| {
         vec![problem(pipeline, "step".to_owned(), trouble.to_string(), "steps whose columns fit together")]
     })?;
     for (index, sink) in pipeline.sinks.iter().enumerate() {

@@ -51,7 +51,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Returns once no pipeline waits for its operators any more: the demo's seconds are those of its records.
 async fn await_start(statuses: &Statuses) {
     let begun = async {
-        while statuses.borrow().iter().any(|handle| handle.status.snapshot().state == PipelineState::Waiting) {
+        while statuses.borrow().iter().any(|handle| handle.status.state() == PipelineState::Waiting) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };

@@ -78,7 +78,7 @@ fn summarize(outcome: &PipelineOutcome) -> std::io::Result<()> {
         Ended::Well => String::new(),
         Ended::Fault(reason) => format!(", stopped: {}", printable(&unveiled(reason))),
     };
-    let dropped = match s.dropped.values().sum() {
+    let dropped = match s.figures.dropped.values().sum() {
         0u64 => String::new(),
         values => format!(", {values} values dropped"),
     };
@@ -86,9 +86,9 @@ fn summarize(outcome: &PipelineOutcome) -> std::io::Result<()> {
         Output::new(),
         "{}: {} records, {} rows, {} rejected, {:.3} seconds{dropped}{fault}",
         s.name,
-        s.records,
-        s.rows,
-        s.rejected,
+        s.figures.records,
+        s.figures.rows,
+        s.figures.rejected,
         outcome.seconds
     )
 }

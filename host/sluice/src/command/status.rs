@@ -1,5 +1,7 @@
 //! `sluice status`: what a running service's pipelines are doing.
 
+mod figures;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,9 +12,10 @@ use sluice_core::{printable, printable_json};
 
 use super::answer::Output;
 use super::{ConfigFile, block_on};
-use crate::admin::answers::{PipelineStatus, ServiceStatus};
+use crate::admin::answers::ServiceStatus;
 use crate::admin::client::Client;
-use crate::figures::{bytes, grouped};
+use crate::numbers::{bytes, grouped};
+use crate::pipeline::Snapshot;
 use crate::pipeline::deployments::{outcome, short, shown};
 
 /// Show what a running service's pipelines are doing.
@@ -23,6 +26,9 @@ pub struct Status {
     /// Print a JSON object, as the admin API answers it.
     #[arg(long)]
     json: bool,
+    /// Print every figure of each pipeline, with its meaning.
+    #[arg(long, conflicts_with = "json")]
+    figures: bool,
 }
 
 impl Status {
@@ -33,9 +39,10 @@ impl Status {
         if self.json {
             writeln!(out, "{}", printable_json(&serde_json::to_string_pretty(&answer)?))?;
         } else {
-            let status =
+            let status: ServiceStatus =
                 serde_json::from_value(answer).context("the service is of another version than this command")?;
-            out.write_all(text(&status).as_bytes())?;
+            let text = if self.figures { figures::text(&status.pipelines) } else { text(&status) };
+            out.write_all(text.as_bytes())?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -43,7 +50,7 @@ impl Status {
 
 /// Writes a line for each pipeline, and notes under it.
 fn text(status: &ServiceStatus) -> String {
-    let width = status.pipelines.iter().map(|pipeline| pipeline.snapshot.name.len()).max().unwrap_or(0).max(8);
+    let width = status.pipelines.iter().map(|pipeline| pipeline.name.len()).max().unwrap_or(0).max(8);
     let mut text = format!(
         "{:<width$}  {:<9}{:>10}  {:<10}{:<20}{:>11}{:>10}{:>10}{:>10}{:>11}\n",
         "pipeline", "state", "generation", "digest", "since (UTC)", "records/s", "lag", "rejected", "groups", "on disk"
@@ -61,18 +68,17 @@ fn text(status: &ServiceStatus) -> String {
     text
 }
 
-fn line(text: &mut String, pipeline: &PipelineStatus, width: usize) {
-    let s = &pipeline.snapshot;
+fn line(text: &mut String, s: &Snapshot, width: usize) {
     let unknown = || "-".to_owned();
-    let (generation, digest) = s.operator.as_ref().map_or_else(
+    let (generation, digest) = s.deployed.operator.as_ref().map_or_else(
         || (unknown(), unknown()),
         |operator| (operator.generation.to_string(), short(&operator.digest).to_owned()),
     );
-    let since = s.since.as_deref().map_or("-", |since| since.get(..19).unwrap_or(since));
-    let [lag, groups] = [s.lag, s.groups.map(|groups| groups.groups)].map(|n| n.map_or_else(unknown, grouped));
-    let on_disk = pipeline.checkpoint_bytes.map_or_else(unknown, bytes);
-    let (rate, rejected) = (grouped(s.rate.round() as u64), grouped(s.rejected));
-    let state = format!("{:?}", s.state).to_lowercase();
+    let since = s.deployed.since.as_deref().map_or("-", |since| since.get(..19).unwrap_or(since));
+    let [lag, groups] = [s.figures.lag, s.figures.groups_in_memory].map(|n| n.map_or_else(unknown, grouped));
+    let on_disk = s.figures.checkpoint_bytes.map_or_else(unknown, bytes);
+    let (rate, rejected) = (grouped(s.rate.round() as u64), grouped(s.figures.rejected));
+    let state = format!("{:?}", s.activity.state).to_lowercase();
     let _ = writeln!(
         text,
         "{:<width$}  {state:<9}{generation:>10}  {digest:<10}{since:<20}{rate:>11}{lag:>10}{rejected:>10}{groups:>10}{on_disk:>11}",
@@ -80,34 +86,33 @@ fn line(text: &mut String, pipeline: &PipelineStatus, width: usize) {
     );
 }
 
-fn notes(text: &mut String, pipeline: &PipelineStatus) {
-    let s = &pipeline.snapshot;
+fn notes(text: &mut String, s: &Snapshot) {
     let mut note = |said: String| {
         let _ = writeln!(text, "    {}", printable(&said));
     };
-    if let Some(reason) = &s.reason {
+    if let Some(reason) = &s.activity.reason {
         note(reason.clone());
     }
-    if s.refreshing {
+    if s.activity.refreshing {
         note("refreshing: groups are still to be written again".to_owned());
     }
-    if let Some(tables) = &s.tables {
+    if let Some(tables) = &s.activity.tables {
         note(tables.clone());
     }
-    for (reason, times) in &s.dropped {
+    for (reason, times) in &s.figures.dropped {
         note(format!("dropped: {} × {reason}", grouped(*times)));
     }
-    if s.on_trial {
+    if s.deployed.on_trial {
         note(format!("on trial: `sluice rollback {}` goes back as if it had never been", s.name));
     }
-    if s.pinned && s.refused.is_none() {
+    if s.deployed.pinned && s.deployed.refused.is_none() {
         note(format!("pinned: takes nothing newer until `sluice unpin {}`", s.name));
     }
-    if let Some(refused) = &s.refused {
+    if let Some(refused) = &s.deployed.refused {
         note(format!("not taken over: {refused}"));
     }
-    let runs = s.operator.as_ref().map(|operator| operator.generation);
-    for deployment in &s.deployments {
+    let runs = s.deployed.operator.as_ref().map(|operator| operator.generation);
+    for deployment in &s.deployed.deployments {
         if (deployment.outcome, deployment.reason.is_none()) == (Outcome::Applied, true)
             && runs == Some(deployment.generation)
         {
@@ -136,14 +141,13 @@ mod tests {
     fn a_status_shows_what_runs_and_why_it_is_not_the_newest() {
         let pipeline = |refused: Value| {
             json!({
-                "name": "gift_sum", "state": "running", "reason": null, "records": 7, "rate": 1234.5, "rows": 1,
-                "rejected": 3, "late": 0, "reasons": {}, "dead_letters": 0, "lag": null, "flushes": 1, "pending": 0,
+                "name": "gift_sum", "state": "running", "reason": null, "rate": 1234.5, "rejected": 3, "lag": null,
                 "operator": { "name": "gift_sum", "digest": "0123456789abcdef", "generation": 2 },
                 "refused": refused, "pinned": true, "since": "2026-11-26 07:01:02.000001",
                 "deployments": [{ "outcome": "rolled_back", "generation": 3, "operators": { "gift_sum": "fedcba9876543210" },
                                   "reason": "it trapped", "time": "2026-11-26 07:02:03" }],
-                "groups": { "groups": 12, "bytes": 5000 }, "checkpoint_bytes": 2048, "partitions": [0, 2], "on_trial": true,
-                "swap_pause_us": null, "dropped": { "field `a`: a text is not an int64": 1200 },
+                "groups": { "groups": 12, "bytes": 5000 }, "groups_in_memory": 12, "checkpoint_bytes": 2048,
+                "partitions": [0, 2], "on_trial": true, "dropped": { "field `a`: a text is not an int64": 1200 },
             })
         };
         let status = json!({

@@ -12,7 +12,7 @@ use sluice_core::lookup::LookupError;
 use sluice_core::run::FlushPolicy;
 use sluice_core::window::Emit;
 use sluice_core::{Field, Kind};
-use sluice_runtime::{Artifact, OpenError};
+use sluice_runtime::{Artifact, CallTimer, OpenError};
 
 use super::flush::{OpenSink, Table};
 use super::keys;
@@ -40,18 +40,19 @@ pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {
     source.columns.iter().map(column).collect()
 }
 
-/// Opens every step with the columns of the step before it. Blocks: operators are instantiated.
+/// Opens every step with the columns of the step before it; `timer` hears of the operators' calls. Blocks: operators are instantiated.
 pub fn chain(
     pipeline: &config::Pipeline,
     artifacts: &BTreeMap<String, Artifact>,
     connections: &Connections,
+    timer: Option<&CallTimer>,
 ) -> Result<Chain, Trouble> {
     let columns = source_columns(&pipeline.source);
     let mut fields: Vec<Field> = columns.iter().map(|column| column.field.clone()).collect();
     let mut steps = Vec::with_capacity(pipeline.steps.len());
     for (index, step) in pipeline.steps.iter().enumerate() {
         let step = match step {
-            config::Step::Operator(operator) => open_operator(operator, artifacts, &fields),
+            config::Step::Operator(operator) => open_operator(operator, artifacts, &fields, timer),
             config::Step::Lookup(lookup) => open_lookup(lookup, connections, &fields),
         };
         let step = step.map_err(|trouble| at(index, trouble))?;
@@ -101,18 +102,21 @@ fn open_operator(
     operator: &config::OperatorStep,
     artifacts: &BTreeMap<String, Artifact>,
     fields: &[Field],
+    timer: Option<&CallTimer>,
 ) -> Result<Step, Trouble> {
     let name = operator.name.clone();
     let artifact = artifacts
         .get(&name)
         .ok_or_else(|| Trouble::wrong(format!("there is no operator `{name}` in the directory of operators")))?;
-    let instance = artifact.open(&operator.config.to_string(), fields, &operator.limits, &name).map_err(|error| {
-        let reason = format!("operator `{name}`: {error}");
-        match error {
-            OpenError::Trap(_) | OpenError::Limit(_) | OpenError::Contract(_) => Trouble::Operator(reason),
-            OpenError::Refused(_) | OpenError::NoRoom(_) | OpenError::Interrupted => Trouble::wrong(reason),
-        }
-    })?;
+    let mut instance =
+        artifact.open(&operator.config.to_string(), fields, &operator.limits, &name).map_err(|error| {
+            let reason = format!("operator `{name}`: {error}");
+            match error {
+                OpenError::Trap(_) | OpenError::Limit(_) | OpenError::Contract(_) => Trouble::Operator(reason),
+                OpenError::Refused(_) | OpenError::NoRoom(_) | OpenError::Interrupted => Trouble::wrong(reason),
+            }
+        })?;
+    timer.inspect(|timer| instance.timed_by(timer));
     Ok(Step::Operator { name, instance: Box::new(instance) })
 }
 

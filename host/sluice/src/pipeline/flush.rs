@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use sluice_clock::{Stopwatch, now_micros};
 use sluice_connectors::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError};
 use sluice_connectors::source::{Committer, LeaseError};
 use sluice_connectors::transaction::{Transaction, TransactionSink};
@@ -134,6 +135,8 @@ impl FlusherTask {
     /// Writes flushes until the lane is gone.
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
         let mut is_told = false;
+        // When the flush in hand did.
+        let mut begun: Option<Stopwatch> = None;
         loop {
             if !is_told && *self.ending.borrow() {
                 is_told = true;
@@ -142,13 +145,13 @@ impl FlusherTask {
             let effect = self.flusher.next_effect();
             self.tell().await;
             let event = match effect? {
-                FlusherEffect::Idle => match self.next_work(&mut work).await? {
-                    Some(Work { handover, sinks }) => {
-                        self.next_sinks = sinks;
-                        FlusherEvent::Flush(handover)
-                    }
-                    None => return Ok(()),
-                },
+                FlusherEffect::Idle => {
+                    let flushed = begun.take();
+                    flushed.inspect(|begun| self.status.meters.flush_seconds.observe(begun.elapsed()));
+                    let Some(Work { handover, sinks }) = self.next_work(&mut work).await? else { return Ok(()) };
+                    (self.next_sinks, begun) = (sinks, Some(Stopwatch::start()));
+                    FlusherEvent::Flush(handover)
+                }
                 effect => self.perform(effect).await?,
             };
             let step = self.flusher.on(event, self.clock.now());
@@ -210,6 +213,7 @@ impl FlusherTask {
                 FlusherEvent::Told
             }
             FlusherEffect::Wait(wait) => {
+                self.status.meters.flush_retries.add(1);
                 // A change of `ending` cuts the wait short; its sender outlives every flusher.
                 let _ = tokio::time::timeout(wait, self.ending.changed()).await;
                 FlusherEvent::Waited
@@ -250,6 +254,8 @@ impl FlusherTask {
         let answer = answer.map_err(|error| FlushError::Died(format!("its checkpoint was not made: {error}")))?;
         if answer.is_ok() {
             self.committed.store(commits, Ordering::Release);
+            let seconds = now_micros() / 1_000_000;
+            self.status.meters.checkpoint_timestamp_seconds.set(u64::try_from(seconds).ok());
         }
         Ok(answer)
     }

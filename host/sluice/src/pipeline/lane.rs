@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use sluice_connectors::source::Source;
+use sluice_connectors::source::{Source, SourceError};
 use sluice_core::chain::Chain;
+use sluice_core::records::Records;
 use sluice_core::run::{self, End, Handover, LaneEffect, LaneEvent, Now, Report, Retry, SwapId};
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -74,9 +75,11 @@ impl LaneThread {
             let place = if self.flushes.capacity() > 0 { run::FlushSlot::Free } else { run::FlushSlot::Taken };
             let effect = self.lane.next_effect(begun, place);
             self.tell(begun);
+            self.worked(begun);
             match effect {
                 LaneEffect::Poll { max_records, wait } => {
                     let polled = self.source.poll(max_records, wait);
+                    self.read(&polled);
                     let polled = polled.map(|records| (records, self.source.identity()));
                     self.on(LaneEvent::Polled(polled));
                 }
@@ -94,6 +97,20 @@ impl LaneThread {
     fn on(&mut self, event: LaneEvent) {
         let now = self.clock.now();
         self.lane.on(event, now);
+        self.worked(now);
+    }
+
+    /// Adds the time since then, in which the lane worked.
+    fn worked(&self, since: Now) {
+        self.status.meters.busy_seconds.add(self.clock.since().saturating_sub(since.since));
+    }
+
+    /// Counts what the source has handed over.
+    fn read(&self, polled: &Result<Option<Box<dyn Records>>, SourceError>) {
+        if let Ok(Some(records)) = polled {
+            self.status.meters.batches.add(usize::from(!records.is_empty()));
+            self.status.meters.read_bytes.add(records.bytes());
+        }
     }
 
     /// Takes the messages that are there, without waiting.
@@ -149,7 +166,8 @@ impl LaneThread {
         for report in self.lane.reports() {
             match report {
                 Report::TookOver(swap, left) => {
-                    self.status.set_swap_pause(self.clock.since().saturating_sub(begun.since));
+                    let pause = self.clock.since().saturating_sub(begun.since);
+                    self.status.meters.swap_pause_us.set(u64::try_from(pause.as_micros()).ok());
                     self.answer(swap, Ok(left));
                 }
                 Report::NotTaken(swap, reason) => {

@@ -12,6 +12,7 @@ use sluice_core::checkpoint::{Checkpoint, CheckpointStore, begin_anew};
 use sluice_core::identity::Identity;
 use sluice_core::interval::Intervals;
 use sluice_core::{Offset, Partition};
+use sluice_runtime::CallTimer;
 
 use super::assemble;
 use super::flush::OpenSink;
@@ -97,7 +98,9 @@ impl Opener {
         let (opener, operators) = (self.clone(), artifacts.clone());
         let chain = blocking(move || {
             assemble::check_lookups(&opener.pipeline, &opener.connections)?;
-            assemble::chain(&opener.pipeline, &operators, &opener.connections)
+            let status = Arc::clone(&opener.status);
+            let timer: CallTimer = Arc::new(move |time| status.meters.operator_seconds.add(time));
+            assemble::chain(&opener.pipeline, &operators, &opener.connections, Some(&timer))
         });
         let mut chain = chain.await??;
         let groups = chain.fold().map(|fold| fold.form());

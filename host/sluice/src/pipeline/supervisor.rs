@@ -384,7 +384,7 @@ impl Supervisor {
         self.status.set_partitions([]);
         if !flushed {
             // What was read and not flushed is read again; how much that is, nobody has asked.
-            self.status.set_lag(None);
+            self.status.meters.lag.set(None);
         }
     }
 

@@ -10,20 +10,20 @@ use super::status::{PipelineState, Status};
 pub fn tell(status: &Status, report: Report) {
     let pipeline = status.name();
     match report {
-        Report::Records(records) => status.add_records(records),
-        Report::Late(rows) => status.add_late(rows),
+        Report::Records(records) => status.meters.records.add(records),
+        Report::Late(rows) => status.meters.late.add(rows),
         Report::LeftOut { lost, reason, times, line } => {
             match lost {
                 Lost::Record => status.add_rejected(&reason, times),
-                Lost::Value => status.add_dropped(&reason, times),
+                Lost::Value => status.meters.dropped.add(&reason, times),
             }
             if let Some(line) = line {
                 log(pipeline, lost, line);
             }
         }
-        Report::Waiting(rows) => status.set_pending(rows),
+        Report::Waiting(rows) => status.meters.pending.set(rows),
         Report::Groups(groups) => status.sample(sluice_clock::now(), groups),
-        Report::Lag(lag) => status.set_lag(lag),
+        Report::Lag(lag) => status.meters.lag.set(lag),
         Report::Holds(reason) => {
             if status.set(PipelineState::Holding, Some(reason.clone())) {
                 tracing::warn!(pipeline, "holding, nothing is lost: {reason}");
@@ -38,8 +38,11 @@ pub fn tell(status: &Status, report: Report) {
         Report::Interrupted => {
             tracing::warn!(pipeline, "an operator's call was ended, since the pipeline ends: its batch is read again");
         }
-        Report::Flushed(rows) => status.flushed(rows),
-        Report::Letters(letters) => status.add_dead_letters(letters),
+        Report::Flushed(rows) => {
+            status.meters.rows.add(rows);
+            status.meters.flushes.add(1);
+        }
+        Report::Letters(letters) => status.meters.dead_letters.add(letters),
         Report::Searched(words) => tracing::debug!(pipeline, "searched: {words}"),
         Report::Refreshing(refreshing) => status.set_refreshing(refreshing),
         // Whoever waits for these hears of them from who drives the machine.

@@ -102,7 +102,7 @@ fn a_disk_that_does_not_answer_for_a_while_costs_no_row() {
     let hung = service.disk.hang();
     service.site.load(&service.corpus, 0.3, 0.6);
     // Reading goes on meanwhile, up to its bounds.
-    let read = service.host.wait(LARGE, "it has read on", |pipeline| pipeline.records > 30_000);
+    let read = service.host.wait(LARGE, "it has read on", |pipeline| pipeline.count("records") > 30_000);
     assert_eq!(read.state, "running", "{read:?}");
     drop(hung);
     service.finish(0.6);

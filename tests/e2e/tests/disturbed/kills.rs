@@ -17,7 +17,9 @@ fn every_table_is_right_after_the_host_was_killed_thirty_times() {
         let mut host = Host::start(&site);
         // The moment is when some pipeline has read so many of the records that this load brought.
         let (metric, records) = (random.choice(METRICS).expect("metrics"), random.u64(0..4_000));
-        host.wait(metric.name, "it has come so far", |pipeline| pipeline.records >= records || pipeline.lag == Some(0));
+        host.wait(metric.name, "it has come so far", |pipeline| {
+            pipeline.count("records") >= records || pipeline.lag() == Some(0)
+        });
         host.kill();
     }
     let host = Host::start(&site);

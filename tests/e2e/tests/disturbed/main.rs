@@ -31,7 +31,7 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Waits until every pipeline has written.
 fn wait_for_rows(host: &mut Host) {
     for metric in &METRICS {
-        host.wait(metric.name, "it has written", |pipeline| pipeline.flushes > 0);
+        host.wait(metric.name, "it has written", |pipeline| pipeline.count("flushes") > 0);
     }
 }
 

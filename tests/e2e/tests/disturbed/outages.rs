@@ -55,12 +55,13 @@ fn an_operator_that_is_deployed_while_the_database_is_away_takes_over_once_it_is
     let load = |from, to| corpus.load(GIFTS, site.topic(GIFTS), from, to);
     load(0.0, 0.3);
     let mut host = Host::start(&site);
-    host.wait("gift_sum", "it has written", |pipeline| pipeline.flushes > 0);
+    host.wait("gift_sum", "it has written", |pipeline| pipeline.count("flushes") > 0);
     let outage = Outage::begin(Server::Mariadb, Leave::Stop);
     load(0.3, 0.6);
-    host.wait("gift_sum", "it holds, with everything read", |pipeline| {
-        pipeline.state == "holding" && pipeline.lag == Some(0)
+    let held = host.wait("gift_sum", "it holds, with everything read", |pipeline| {
+        pipeline.state == "holding" && pipeline.lag() == Some(0)
     });
+    assert!(held.count("flush_retries") > 0, "{held:?}");
     // It counts in groups of its own.
     let new = guest("gift_sum_apart");
     site.write(&site.path("operators/gift_sum.wasm"), &new);
@@ -91,7 +92,7 @@ fn memory_is_bounded_while_the_database_is_away() {
     let outage = Outage::begin(Server::Mariadb, Leave::Stop);
     site.load(&corpus, 0.01, 1.0);
     host.wait("live_cleanup", "it holds, with records to be read", |pipeline| {
-        pipeline.state == "holding" && pipeline.lag.is_some_and(|lag| lag > 0)
+        pipeline.state == "holding" && pipeline.lag().is_some_and(|lag| lag > 0)
     });
     outage.end();
     site.tables().await_equal(&expected(&corpus.topics(), &[]), PATIENCE);

@@ -131,7 +131,7 @@ fn ends_in_its_table_after_a_kill_at_any_flush(delivery: &str) {
                 case.send(&site, 3, part);
                 if number < flushes {
                     let wanted = number as u64 + 1;
-                    host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.flushes >= wanted);
+                    host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.count("flushes") >= wanted);
                 } else if number == flushes {
                     host.kill();
                     host = Host::start(&site);
@@ -161,13 +161,13 @@ fn assert_right_after_a_swap_from(case: &Case, first: Option<&[u8]>, operator: i
         let mut host = Host::start(&site);
         let (earlier, second) = case.records.split_at(case.records.len() / 2);
         case.send(&site, 3, earlier);
-        host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.flushes > 0);
+        host.wait(case.metric.name, "it has flushed", |pipeline| pipeline.count("flushes") > 0);
         site.write(&file, &operator(&fs::read(&file).unwrap()));
         host.wait(case.metric.name, "the new one runs", |pipeline| {
             pipeline.operator.as_ref().is_some_and(|operator| operator.generation == 2)
         });
         case.send(&site, 3, second);
-        host.wait(case.metric.name, "it has read", |pipeline| pipeline.lag == Some(0));
+        host.wait(case.metric.name, "it has read", |pipeline| pipeline.lag() == Some(0));
         if killed {
             host.kill()
         } else {

@@ -181,7 +181,7 @@ fn a_stopped_pipeline_is_rolled_back_to_what_ran_before() {
     assert!(said.contains("pinned to the operators of generation 1"), "{said}");
     await_sum(&site, -8);
     let back = host.wait("gift_sum", "it runs again", generation(3));
-    assert_eq!((back.state.as_str(), back.rejected), ("running", 0));
+    assert_eq!((back.state.as_str(), back.count("rejected")), ("running", 0));
     assert!(history(&site)[0]["reason"].as_str().unwrap().contains("back to generation 1"));
     assert_eq!(host.terminate().code, Some(0));
 }
@@ -229,7 +229,7 @@ fn a_row_says_which_generation_wrote_it_and_a_letter_which_operator_refused_it()
     // All groups are written again by the new code; a new one is.
     site.send(GIFTS, &[r#"{"gift_type":2,"gift_total_amount":5}"#, r#"{"gift_type":1,"gift_total_amount":-15}"#]);
     written(json!([["1", 2], ["2", 2]]));
-    host.wait("gift_sum", "the letter is written", |pipeline| pipeline.dead_letters == 1);
+    host.wait("gift_sum", "the letter is written", |pipeline| pipeline.count("dead_letters") == 1);
     let letters = done(&site, &["dead-letters", "show", "--json", "--pipeline", "gift_sum"]);
     assert!(letters.contains(&second.digest) && !letters.contains(&first.digest), "{letters}");
     assert_eq!(host.terminate().code, Some(0));
@@ -265,7 +265,7 @@ fn without_the_token_nothing_changes_and_each_reason_is_a_sentence() {
 #[test]
 fn a_status_needs_no_valid_pipeline_and_no_variable_of_the_service() {
     let (site, mut host) = running();
-    host.wait("gift_sum", "it runs", |pipeline| pipeline.lag == Some(0));
+    host.wait("gift_sum", "it runs", |pipeline| pipeline.lag() == Some(0));
     let extra = "\n[connections.other]\nmysql = { url = \"${SLUICE_E2E_NOT_SET}\" }\n";
     let config = fs::read_to_string(site.config()).unwrap();
     fs::write(site.config(), config + extra).unwrap();

@@ -111,11 +111,11 @@ fn every_kind_is_kept(world: World) {
     let mut host = Host::start(&site);
     for name in ["kept", "skipped"] {
         site.tables().await_rows(gifts(), name, json!([["1", SUM]]));
-        let status = host.wait(name, "all are counted", |pipeline| pipeline.rejected == BAD.len() as u64);
-        assert_eq!(status.reasons.values().sum::<u64>(), BAD.len() as u64, "{status:?}");
+        let status = host.wait(name, "all are counted", |pipeline| pipeline.count("rejected") == BAD.len() as u64);
+        assert_eq!(status.by_reason("reasons").values().sum::<u64>(), BAD.len() as u64, "{status:?}");
         assert_eq!(status.state, "running", "{status:?}");
     }
-    host.wait("kept", "all are written", |pipeline| pipeline.dead_letters == BAD.len() as u64);
+    host.wait("kept", "all are written", |pipeline| pipeline.count("dead_letters") == BAD.len() as u64);
     let letters = listed(&site, "kept");
     assert_eq!(letters.len(), BAD.len());
     for (i, (letter, bad)) in letters.iter().zip(&BAD).enumerate() {
@@ -283,7 +283,7 @@ fn after_a_kill_in_the_middle_each_bad_record_has_one_letter_and_no_good_one_is_
     site.send(GIFTS, &records[..40_000]);
     for _ in 0..3 {
         let mut host = Host::start(&site);
-        host.wait("killed", "it has begun", |pipeline| pipeline.dead_letters > 0);
+        host.wait("killed", "it has begun", |pipeline| pipeline.count("dead_letters") > 0);
         host.kill();
     }
     site.send(GIFTS, &records[40_000..]);
@@ -367,13 +367,15 @@ fn after_kills_each_bad_record_has_one_letter_in_a_topic_or_a_file() {
         for part in records.chunks(10_000) {
             site.send(GIFTS, part);
             let mut host = Host::start(&site);
-            host.wait("killed", "it has begun", |pipeline| pipeline.dead_letters > 0 || pipeline.lag == Some(0));
+            host.wait("killed", "it has begun", |pipeline| {
+                pipeline.count("dead_letters") > 0 || pipeline.lag() == Some(0)
+            });
             host.kill();
         }
         let mut host = Host::start(&site);
         site.tables().await_rows(gifts(), "killed", json!([["1", 5 * (RECORDS - bad.len() as i64)]]));
         // The rows may have been there before it was ready to be asked to end.
-        host.wait("killed", "it has read all", |pipeline| pipeline.lag == Some(0));
+        host.wait("killed", "it has read all", |pipeline| pipeline.lag() == Some(0));
         assert_eq!(host.terminate().code, Some(0));
         assert_eq!(offsets(&site, "killed"), bad);
         forget(&site, world, "killed");

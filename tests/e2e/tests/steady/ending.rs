@@ -35,7 +35,7 @@ fn add_spinner(site: &Site, behaviour: &str, call_time: &str) {
 /// Waits until the spinner has a batch in hand, which says nothing of itself: it runs, and has read nothing.
 fn await_spinning(host: &mut Host) {
     host.wait("spinner", "it has a record and is stuck with it", |pipeline| {
-        pipeline.state == "running" && pipeline.lag == Some(1) && pipeline.records == 0
+        pipeline.state == "running" && pipeline.lag() == Some(1) && pipeline.count("records") == 0
     });
 }
 
@@ -49,9 +49,11 @@ fn each_signal_that_asks_for_an_end_is_followed_by_a_last_flush() {
         });
         site.send(GIFTS, &[GIFT]);
         let mut host = Host::start(&site);
-        host.wait("gifts", "it has flushed once", |pipeline| pipeline.lag == Some(0) && pipeline.flushes > 0);
+        host.wait("gifts", "it has flushed once", |pipeline| {
+            pipeline.lag() == Some(0) && pipeline.count("flushes") > 0
+        });
         site.send(GIFTS, &[GIFT]);
-        host.wait("gifts", "it has read everything", |pipeline| pipeline.records == 2);
+        host.wait("gifts", "it has read everything", |pipeline| pipeline.count("records") == 2);
         let (code, log) = end_by(host, signal);
         assert_eq!(code, Some(0), "{log}");
         let sums = metric("gift_sum");
@@ -104,7 +106,7 @@ fn a_host_whose_operator_spins_ends_in_time_and_loses_nothing() {
         });
         site.send(GIFTS, &[GIFT]);
         let mut host = Host::start(&site);
-        host.wait("gifts", "it has read everything", |pipeline| pipeline.records == 1);
+        host.wait("gifts", "it has read everything", |pipeline| pipeline.count("records") == 1);
         if behaviour == "spin" {
             await_spinning(&mut host);
         }
@@ -115,7 +117,7 @@ fn a_host_whose_operator_spins_ends_in_time_and_loses_nothing() {
         // An operator that does its work finds the record that the other one was stuck with.
         site.edit_pipeline("spinner", |pipeline| pipeline["step"][0]["config"]["do"] = "echo".into());
         let mut host = Host::start(&site);
-        host.wait("spinner", "it reads what it was stuck with", |pipeline| pipeline.records == 1);
+        host.wait("spinner", "it reads what it was stuck with", |pipeline| pipeline.count("records") == 1);
         assert_eq!(end_by(host, "-TERM").0, Some(0));
     }
 }
@@ -176,7 +178,7 @@ fn a_database_that_freezes_is_left_in_time_and_its_rows_are_written_by_the_next_
     site.tables().await_rows(sums, sums.table, json!([["1", 5]]));
     gate.freeze();
     site.send(GIFTS, &[GIFT]);
-    host.wait("gifts", "it has read everything", |pipeline| pipeline.records == 2);
+    host.wait("gifts", "it has read everything", |pipeline| pipeline.count("records") == 2);
     let (code, log) = end_by(host, "-TERM");
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("read again at the next start"), "{log}");

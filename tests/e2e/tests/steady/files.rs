@@ -191,7 +191,7 @@ fn a_stop_that_a_flush_found_heals_by_itself_and_is_said_once() {
     site.send(GIFTS, &[GIFT]);
     let stopped = host.wait("gifts", "it stops", |pipeline| pipeline.state == "stopped");
     assert!(stopped.reason.as_ref().is_some_and(|reason| reason.contains(table)), "{stopped:?}");
-    assert_eq!(stopped.lag, None, "nobody knows how much there is");
+    assert_eq!(stopped.lag(), None, "nobody knows how much there is");
     let said = |log: String| log.lines().filter(|line| line.contains("stopped: ")).count();
     // At the flush, then at openings: of the table that isn't there, whoever asks.
     for _ in 0..3 {

@@ -249,7 +249,7 @@ fn a_fold_that_was_stopped_past_its_session_writes_nothing_over_its_successors_t
     group.await_right();
     terminate(second);
     group.await_running(&mut first);
-    first.wait(group.metric.name, "it has read everything again", |pipeline| pipeline.lag == Some(0));
+    first.wait(group.metric.name, "it has read everything again", |pipeline| pipeline.lag() == Some(0));
     group.await_right();
     terminate(first);
 }

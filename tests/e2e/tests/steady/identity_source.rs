@@ -82,7 +82,7 @@ fn a_topic_made_anew_under_a_running_host_is_noticed_before_any_of_its_records_i
     let (_, site) = counted(300);
     let before = rows(&site);
     let mut host = Host::start(&site);
-    host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running" && pipeline.lag == Some(0));
+    host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running" && pipeline.lag() == Some(0));
     recreate(&site, &Corpus::generate(33, 1, 5_000, 1));
     let stopped = host.wait("gift_sum", "it stops", |pipeline| pipeline.state == "stopped");
     let reason = stopped.reason.unwrap();

@@ -105,7 +105,7 @@ fn refilled_at_the_start(world: World) {
         // Once.
         let before = host_log(&site);
         let mut host = Host::start(&site);
-        host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running" && pipeline.lag == Some(0));
+        host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running" && pipeline.lag() == Some(0));
         assert_eq!(host.terminate().code, Some(0));
         assert!(!host_log(&site)[before.len()..].contains("written again"), "{}", host_log(&site));
     }
@@ -303,11 +303,13 @@ fn a_transformers_table_that_lost_rows_is_said_with_what_brings_them_back() {
     });
     site.send(GIFTS, &[gift(1, 5)]);
     let mut host = Host::start(&site);
-    host.wait("visits", "it has written", |pipeline| pipeline.rows == 1);
+    host.wait("visits", "it has written", |pipeline| pipeline.count("rows") == 1);
     fs::rename(site.path("live.db"), site.path("moved.db")).unwrap();
     site.send(GIFTS, &[gift(2, 5)]);
     let says_how = says("run `sluice state reset visits`");
-    host.wait("visits", "it says what is lost and goes on", |pipeline| pipeline.rows == 2 && says_how(pipeline));
+    host.wait("visits", "it says what is lost and goes on", |pipeline| {
+        pipeline.count("rows") == 2 && says_how(pipeline)
+    });
     let refused = command(&site, &["resync", "visits"]);
     assert!(refused.code == Some(1) && refused.output.contains("no groups to write again"), "{}", refused.output);
     assert_eq!(host.terminate().code, Some(0));

@@ -35,7 +35,7 @@ fn an_overflow_of_an_authors_own_arithmetic_is_a_letter_with_its_reason_and_no_w
     site.send(GIFTS, &[GIFT, &large, GIFT, &large, &large, GIFT]);
     let mut host = Host::start(&site);
     site.tables().await_rows(metric("gift_sum"), metric("gift_sum").table, json!([["1", 30]]));
-    host.wait("gifts", "the others are letters", |pipeline| pipeline.dead_letters == 3);
+    host.wait("gifts", "the others are letters", |pipeline| pipeline.count("dead_letters") == 3);
     assert_eq!(host.terminate().code, Some(0));
     let config = site.config();
     let shown = sluice(&["dead-letters", "show", "--json", "--config", config.to_str().unwrap()]);

@@ -84,7 +84,7 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_later_says_how_much_was_lost() {
     site.send(GIFTS, &[GIFT]);
     let sums = metric("gift_sum");
     site.tables().await_rows(sums, sums.table, json!([["1", 10]]));
-    host.wait("gifts", "it reads on", |pipeline| pipeline.lag == Some(0));
+    host.wait("gifts", "it reads on", |pipeline| pipeline.lag() == Some(0));
     let said =
         BufReader::new(unread).lines().map(Result::unwrap).find(|line| line.contains("lines of the log were lost"));
     let said: Value = serde_json::from_str(&said.expect("the loss is said")).unwrap();
@@ -121,7 +121,7 @@ fn what_a_verb_fails_of_is_said_whatever_the_levels() {
 fn a_verb_whose_answer_nobody_reads_ends_well_and_one_whose_answer_cannot_be_written_does_not() {
     let site = site();
     let mut host = Host::start(&site);
-    host.wait("gifts", "it has begun", |pipeline| pipeline.flushes > 0);
+    host.wait("gifts", "it has begun", |pipeline| pipeline.count("flushes") > 0);
     let config = site.config();
     let config = config.to_str().unwrap();
     let operator = site.path("operators/gift_sum.wasm");

@@ -14,6 +14,7 @@ mod decimals;
 mod demo;
 mod deployment;
 mod ending;
+mod figures;
 mod files;
 mod generator;
 mod hosts;

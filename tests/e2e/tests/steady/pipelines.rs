@@ -43,7 +43,7 @@ fn a_new_file_starts_a_pipeline_a_changed_one_restarts_it_and_a_removed_one_ends
     site.send(GIFTS, &[GIFT]);
     await_sum(&site, "one", 10);
     let first = host.wait("first", "it runs", |pipeline| pipeline.state == "running");
-    assert_eq!(first.records, 2, "no change of another pipeline restarted it");
+    assert_eq!(first.count("records"), 2, "no change of another pipeline restarted it");
     for table in ["two", "three"] {
         await_sum(&site, table, 5);
     }
@@ -62,7 +62,7 @@ fn a_removed_pipeline_flushes_what_it_has_read() {
     let table = metric("gift_sum").table;
     await_sum(&site, table, 5);
     site.send(GIFTS, &[GIFT]);
-    host.wait("gifts", "it has read the second gift", |pipeline| pipeline.records == 2);
+    host.wait("gifts", "it has read the second gift", |pipeline| pipeline.count("records") == 2);
     remove(&site, "gifts");
     await_sum(&site, table, 10);
     await_names(&mut host, &[]);
@@ -158,13 +158,14 @@ fn changes_that_wait_for_a_slow_table_are_bounded_and_all_of_them_reach_it() {
     let gift = |user| format!(r#"{{"user_id":{user},"gift_total_amount":1}}"#);
     site.send(GIFTS, &[gift(0)]);
     let mut host = Host::start(&site);
-    host.wait("gift_by_user", "it has written", |pipeline| pipeline.rows == 1);
+    host.wait("gift_by_user", "it has written", |pipeline| pipeline.count("rows") == 1);
     let held = site.tables().hold("LOCK TABLES live_gift_by_user WRITE");
     site.send(GIFTS, &(1..USERS).map(gift).collect::<Vec<_>>());
     let full = host.wait("gift_by_user", "it reads no further", |pipeline| {
-        pipeline.pending >= BOUND && pipeline.lag.is_some_and(|unread| pipeline.records + unread == USERS)
+        pipeline.count("pending") >= BOUND
+            && pipeline.lag().is_some_and(|unread| pipeline.count("records") + unread == USERS)
     });
-    assert!(full.pending < BOUND + BATCH && full.lag > Some(0), "{full:?}");
+    assert!(full.count("pending") < BOUND + BATCH && full.lag() > Some(0), "{full:?}");
     drop(held);
     eventually("every user has a row", PATIENCE, || {
         let rows = site.tables().number(COUNT)?;

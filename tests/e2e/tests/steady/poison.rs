@@ -78,13 +78,16 @@ fn the_others_are_written(world: World, delivery: &str) {
     // Ended in the middle, wherever that is, the tables, letters and counts are the same.
     for records in [1_000, 3_000] {
         let mut host = Host::start(&site);
-        host.wait("kept", "it has come so far", |pipeline| pipeline.records >= records || pipeline.lag == Some(0));
+        host.wait("kept", "it has come so far", |pipeline| {
+            pipeline.count("records") >= records || pipeline.lag() == Some(0)
+        });
         host.kill();
     }
     let mut host = Host::start(&site);
     for name in ["kept", "skipped"] {
         site.tables().await_rows(&NOTES, name, good());
-        let status = host.wait(name, "all is read", |pipeline| pipeline.lag == Some(0) && pipeline.pending == 0);
+        let status =
+            host.wait(name, "all is read", |pipeline| pipeline.lag() == Some(0) && pipeline.count("pending") == 0);
         assert_eq!(status.state, "running", "{status:?}");
     }
     eventually("all letters are written", PATIENCE, || {
@@ -129,8 +132,8 @@ fn each_refused_record_is_counted_once_and_written_once_its_row_is_taken() {
     let mut host = Host::start(&site);
     site.tables().await_rows(&NOTES, "kept", good());
     let all = bad().len() as u64;
-    let status = host.wait("kept", "all letters are written", |pipeline| pipeline.dead_letters == all);
-    assert_eq!((status.rejected, status.rows), (all, RECORDS as u64 - all), "{status:?}");
+    let status = host.wait("kept", "all letters are written", |pipeline| pipeline.count("dead_letters") == all);
+    assert_eq!((status.count("rejected"), status.count("rows")), (all, RECORDS as u64 - all), "{status:?}");
     // Once the table takes them, they are driven through again.
     site.tables().execute("ALTER TABLE kept MODIFY amount BIGINT".to_owned());
     let config = site.config();
@@ -186,7 +189,7 @@ fn a_group_that_the_server_refuses_is_left_out_and_written_once_it_is_taken() {
         );
         let mut host = Host::start(&site);
         site.tables().await_rows(metric("gift_sum"), "sums", json!([["2", 5], ["3", 6]]));
-        host.wait("sums", "the group is kept as a letter", |pipeline| pipeline.dead_letters == 1);
+        host.wait("sums", "the group is kept as a letter", |pipeline| pipeline.count("dead_letters") == 1);
         let [letter] = letters(&site, "sums").try_into().unwrap();
         let reason = letter["reason"].as_str().unwrap();
         assert!(reason.starts_with("the group (1): livedb.sums: "), "{reason}");

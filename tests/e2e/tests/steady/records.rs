@@ -165,11 +165,12 @@ fn what_is_dropped_is_counted_by_field_and_reason_and_said() {
     let records = [GOOD.to_owned(), amount("1.5"), amount("2.5"), amount("\"many\""), "[]".to_owned(), GOOD.to_owned()];
     site.send("gifts", &records.iter().map(String::as_str).collect::<Vec<_>>());
     let mut host = Host::start(&site);
-    let status = host.wait("lenient", "all is read", |pipeline| pipeline.records == 6 && pipeline.rejected > 0);
+    let status = host
+        .wait("lenient", "all is read", |pipeline| pipeline.count("records") == 6 && pipeline.count("rejected") > 0);
     let fraction = "field `gift_total_amount`: a number with a fraction is not an int64";
-    assert_eq!(status.dropped[fraction], 2, "{status:?}");
-    assert_eq!(status.dropped.values().sum::<u64>(), 3, "{status:?}");
-    assert_eq!(status.reasons["ignored: the record is not a JSON object but an array"], 1, "{status:?}");
+    assert_eq!(status.by_reason("dropped")[fraction], 2, "{status:?}");
+    assert_eq!(status.by_reason("dropped").values().sum::<u64>(), 3, "{status:?}");
+    assert_eq!(status.by_reason("reasons")["ignored: the record is not a JSON object but an array"], 1, "{status:?}");
     eventually("a line with the place and the value", PATIENCE, || {
         let log = host.log();
         let line =
@@ -268,6 +269,6 @@ fn a_megabyte_of_text_is_stored_where_the_table_takes_it_and_costs_its_row_where
         let mut host = Host::start(&site);
         site.tables().await_rows(metric("live_cleanup"), "live_streaming_log", rows);
         let rejected = u64::from(world == World::Servers);
-        host.wait("live_cleanup", "the rejected rows are counted", |pipeline| pipeline.rejected == rejected);
+        host.wait("live_cleanup", "the rejected rows are counted", |pipeline| pipeline.count("rejected") == rejected);
     }
 }

@@ -44,11 +44,11 @@ impl Service {
 
     /// Deploys this version and has it read a part of the corpus, all by itself.
     fn read_by(&self, host: &mut Host, version: Version, part: u8) {
-        host.wait("gift_sum", "it has read what there is", |pipeline| pipeline.lag == Some(0));
+        host.wait("gift_sum", "it has read what there is", |pipeline| pipeline.lag() == Some(0));
         let newest = self.deploy(version);
-        let all = host.wait_for_artifact("gift_sum", &newest).records + self.records(part);
+        let all = host.wait_for_artifact("gift_sum", &newest).count("records") + self.records(part);
         self.corpus.load(GIFTS, self.site.topic(GIFTS), fraction(part), fraction(part + 1));
-        host.wait("gift_sum", "it has read this part", |pipeline| pipeline.records == all);
+        host.wait("gift_sum", "it has read this part", |pipeline| pipeline.count("records") == all);
     }
 
     /// Waits until the table is right for so many parts.
@@ -89,7 +89,7 @@ fn fraction(part: u8) -> f64 {
 fn operators_deployed_while_a_host_is_down_and_while_it_recovers_take_over_and_every_record_counts_once() {
     let service = Service::new();
     let mut host = Host::start(&service.site);
-    let mut read = host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running").records;
+    let mut read = host.wait("gift_sum", "it runs", |pipeline| pipeline.state == "running").count("records");
     for kill in 0..KILLS {
         let (while_down, once_back) = match kill % 2 {
             0 => (Version::Plain, Version::Apart),
@@ -98,14 +98,14 @@ fn operators_deployed_while_a_host_is_down_and_while_it_recovers_take_over_and_e
         host = thread::scope(|scope| {
             let (corpus, topic) = (&service.corpus, service.site.topic(GIFTS));
             let loading = scope.spawn(move || corpus.load(GIFTS, topic, fraction(kill), fraction(kill + 1)));
-            host.wait("gift_sum", "it is at work", |pipeline| pipeline.records > read + 1_000);
+            host.wait("gift_sum", "it is at work", |pipeline| pipeline.count("records") > read + 1_000);
             host.kill();
             service.deploy(while_down);
             let mut host = Host::start(&service.site);
             eventually("the host is back", PATIENCE, || host.admin());
             let newest = service.deploy(once_back);
             loading.join().unwrap();
-            read = host.wait_for_artifact("gift_sum", &newest).records;
+            read = host.wait_for_artifact("gift_sum", &newest).count("records");
             host
         });
     }

@@ -7,7 +7,7 @@ fn assert_right_after_an_end_in_the_middle(world: World, end: impl Fn(Host)) {
     site.load(&corpus, 0.0, 0.6);
     let mut host = Host::start(&site);
     for metric in &METRICS {
-        host.wait(metric.name, "it has begun", |pipeline| pipeline.records > 0);
+        host.wait(metric.name, "it has begun", |pipeline| pipeline.count("records") > 0);
     }
     end(host);
     site.load(&corpus, 0.6, 1.0);

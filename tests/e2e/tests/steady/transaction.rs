@@ -75,7 +75,9 @@ fn each_row_is_there_once(world: World, kills: u32) {
         load(&site, &corpus, f64::from(kill) / f64::from(kills), f64::from(kill + 1) / f64::from(kills));
         let mut host = Host::start(&site);
         let records = random.u64(0..60_000 / u64::from(kills));
-        host.wait("visits", "it has come so far", |pipeline| pipeline.records >= records || pipeline.lag == Some(0));
+        host.wait("visits", "it has come so far", |pipeline| {
+            pipeline.count("records") >= records || pipeline.lag() == Some(0)
+        });
         host.kill();
     }
     let host = Host::start(&site);
@@ -167,7 +169,7 @@ fn of_two_hosts_one_stops_and_says_who_the_other_is() {
         |pipeline: &Pipeline| pipeline.reason.as_ref().is_some_and(|reason| reason.contains("this is"));
     for host in &mut hosts {
         host.wait("visits", "it has read or stopped for the other", |pipeline| {
-            pipeline.lag == Some(0) || names_the_other(pipeline)
+            pipeline.lag() == Some(0) || names_the_other(pipeline)
         });
     }
     load(&one, &corpus, 0.1, 1.0);
@@ -229,12 +231,14 @@ fn a_fold_is_right_after_kills_and_never_counts_from_nothing_where_there_are_row
         for kill in 0..8u32 {
             site.load(&corpus, f64::from(kill) / 8.0, f64::from(kill + 1) / 8.0);
             let mut host = Host::start(&site);
-            host.wait("gift_sum", "it has flushed", |pipeline| pipeline.flushes > 1 || pipeline.lag == Some(0));
+            host.wait("gift_sum", "it has flushed", |pipeline| {
+                pipeline.count("flushes") > 1 || pipeline.lag() == Some(0)
+            });
             host.kill();
         }
         let mut host = Host::start(&site);
         site.tables().await_table(metric("gift_sum"), expected);
-        host.wait("gift_sum", "it has read all", |pipeline| pipeline.lag == Some(0));
+        host.wait("gift_sum", "it has read all", |pipeline| pipeline.lag() == Some(0));
         assert_eq!(host.terminate().code, Some(0));
         fs::remove_dir_all(site.path("state")).unwrap();
         fs::create_dir(site.path("state")).unwrap();
@@ -294,7 +298,9 @@ fn a_record_is_in_the_table_or_among_the_dead_letters_and_retried_once() {
         for part in records.chunks(5_000) {
             site.send(ENTRIES, part);
             let mut host = Host::start(&site);
-            host.wait("visits", "it has begun", |pipeline| pipeline.records > 1_000 || pipeline.lag == Some(0));
+            host.wait("visits", "it has begun", |pipeline| {
+                pipeline.count("records") > 1_000 || pipeline.lag() == Some(0)
+            });
             host.kill();
         }
         let host = Host::start(&site);

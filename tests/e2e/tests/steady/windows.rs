@@ -104,14 +104,14 @@ fn a_crash_in_the_middle_changes_no_windowed_table_and_late_rows_are_counted() {
     append(&site, |count| 0..count / 2);
     let mut host = Host::start(&site);
     for metric in &WINDOWED {
-        host.wait(metric.name, "it has written", |pipeline| pipeline.flushes > 0);
+        host.wait(metric.name, "it has written", |pipeline| pipeline.count("flushes") > 0);
     }
     host.kill();
     append(&site, |count| count / 2..count);
     let mut host = Host::start(&site);
     for (metric, expected) in WINDOWED.iter().zip(expected(&site)) {
         site.tables().await_table(metric, &expected);
-        host.wait(metric.name, "late rows are counted", |pipeline| pipeline.late > 0);
+        host.wait(metric.name, "late rows are counted", |pipeline| pipeline.count("late") > 0);
     }
     assert_eq!(host.terminate().code, Some(0));
 }

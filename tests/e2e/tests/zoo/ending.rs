@@ -17,9 +17,9 @@ fn assert_ends_in_time(operator: &str, cases: &[Case], shape: (&str, &str)) {
     let site = cage::site(&records);
     cage::add_with(&site, operator, cases, shape, ("5s", "5s"));
     let mut host = Host::start(&site);
-    host.wait("neighbour", "it has read what there is", |pipeline| pipeline.records == 1);
+    host.wait("neighbour", "it has read what there is", |pipeline| pipeline.count("records") == 1);
     site.send(GIFTS, &[r#"{"gift_type":1,"gift_total_amount":5}"#]);
-    host.wait("neighbour", "it has read everything", |pipeline| pipeline.records == 2);
+    host.wait("neighbour", "it has read everything", |pipeline| pipeline.count("records") == 2);
     let begun = Instant::now();
     let finished = host.terminate();
     assert!(begun.elapsed() < BOUND, "{:?}: {}", begun.elapsed(), finished.output);

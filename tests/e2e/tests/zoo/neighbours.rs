@@ -27,12 +27,12 @@ fn the_metrics_read_everything_while_a_spinning_operator_has_read_nothing() {
     let mut host = Host::start(&site);
     site.tables().await_equal(&expected, PATIENCE);
     let spinner = host.status().unwrap().pipeline("spinner").unwrap().clone();
-    assert_eq!((spinner.records, spinner.rows), (0, 0), "{spinner:?}");
+    assert_eq!((spinner.count("records"), spinner.count("rows")), (0, 0), "{spinner:?}");
     let disabled = host.wait("spinner", "its operator is disabled", |pipeline| pipeline.state == "disabled");
     assert!(disabled.reason.unwrap().contains("ran for more than 1s"));
     for metric in &METRICS {
         let running = host.wait(metric.name, "it runs", |pipeline| pipeline.state == "running");
-        assert_eq!(running.lag, Some(0), "{running:?}");
+        assert_eq!(running.lag(), Some(0), "{running:?}");
     }
     assert_eq!(host.terminate().code, Some(0));
     assert_eq!(cage::consumed(&site, "spinner"), 0);
@@ -54,7 +54,7 @@ fn a_disabled_operator_is_tried_again_and_goes_on_with_another_file_from_where_i
         (times > 2).then_some(()).ok_or_else(|| format!("{times} times"))
     });
     let disabled = host.status().unwrap().pipeline("gifts").unwrap().clone();
-    assert_eq!((disabled.records, disabled.rejected, disabled.dead_letters), (0, 0, 0));
+    assert_eq!((disabled.count("records"), disabled.count("rejected"), disabled.count("dead_letters")), (0, 0, 0));
     site.write(&path, &mended);
     let sums = metric("gift_sum");
     site.tables().await_rows(sums, sums.table, json!([["1", -1300]]));
@@ -72,11 +72,11 @@ fn letters_that_are_at_fault_still_do_not_disable_the_operator() {
         amounts.map(|amount| format!(r#"{{"gift_type":1,"gift_total_amount":{amount}}}"#)).collect();
     site.send(GIFTS, &records);
     let mut host = Host::start(&site);
-    host.wait("gifts", "the letters are written", |pipeline| pipeline.dead_letters == 40);
+    host.wait("gifts", "the letters are written", |pipeline| pipeline.count("dead_letters") == 40);
     let config = site.config();
     let retried = sluice(&["dead-letters", "retry", "--yes", "--config", config.to_str().unwrap()]);
     assert_eq!(retried.code, Some(0), "{}", retried.output);
-    let again = host.wait("gifts", "they are written again", |pipeline| pipeline.dead_letters == 80);
+    let again = host.wait("gifts", "they are written again", |pipeline| pipeline.count("dead_letters") == 80);
     assert_eq!(again.state, "running");
     assert!(!host.log().contains("operator disabled"));
     let sums = metric("gift_sum");

@@ -13,6 +13,7 @@ use sluice_core::dead_letter::{DeadLetter, LetterId, MAX_HELD_BYTES, WITHOUT_REC
 use sluice_core::run::Retry;
 use tokio::sync::watch;
 
+use crate::meters::Meter;
 use crate::pipeline::lane::Control;
 use crate::pipeline::status::Status;
 
@@ -114,7 +115,7 @@ impl Retrier {
 
     /// Returns true if the pipeline has letters, marked or not: letters from before the start, or letters that it made since.
     async fn has_letters(&mut self) -> Result<bool, SinkError> {
-        self.any.seen |= self.status.has_dead_letters();
+        self.any.seen |= self.status.meters.dead_letters.read() > 0;
         if !self.any.seen && self.any.looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_ANY_EVERY) {
             let filter = Filter { pipeline: Some(self.status.name().to_owned()), ..Filter::default() };
             self.any.seen = !self.letters.find(&filter, None).await?.is_empty();

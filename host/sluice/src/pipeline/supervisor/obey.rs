@@ -101,7 +101,7 @@ impl Supervisor {
         self.life.rollout.allow();
         self.swap(run, current).await;
         let (generation, runs) = (current.generation, shown(&restore::digests(&current.artifacts)));
-        match self.status.snapshot().refused {
+        match self.status.refused() {
             Some(reason) => {
                 Err(format!("{name} goes on with generation {generation}; what is newest is refused: {reason}"))
             }
@@ -125,7 +125,7 @@ impl Supervisor {
         let answer = self.deployments.unpin().await?;
         self.life.rollout.allow();
         self.swap(run, current).await;
-        Ok(match self.status.snapshot().refused {
+        Ok(match self.status.refused() {
             Some(reason) => format!("{answer}; what is newest is refused: {reason}"),
             None if current.generation > before => {
                 let runs = shown(&restore::digests(&current.artifacts));
