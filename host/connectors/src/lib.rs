@@ -16,7 +16,7 @@ pub mod hbase;
 pub mod kafka;
 pub mod letters;
 pub mod log;
-mod lookup;
+pub mod lookup;
 pub mod mysql;
 pub mod regular;
 pub mod sink;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use hbase_thrift::hbase::{BatchMutation, ColumnDescriptor, HbaseSyncClient, Mutation, THbaseSyncClient};
-use sluice_connectors::hbase::{CacheConfig, HbaseConnection, HbaseLookup, HbaseOptions};
+use sluice_connectors::hbase::{HbaseConnection, HbaseOptions};
+use sluice_connectors::lookup::{CacheConfig, LookupTable};
 use sluice_core::Kind;
 use sluice_core::lookup::{Lookup, LookupError};
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
@@ -51,12 +52,16 @@ fn put<'a>(table: &str, column: &str, rows: impl IntoIterator<Item = (&'a str, &
     client().mutate_rows(table.into(), rows.collect(), BTreeMap::new()).unwrap();
 }
 
+fn modules(table: &str) -> LookupTable {
+    LookupTable::new(table, "", [(MODULE, Kind::Utf8)])
+}
+
 fn connection(ttl: Duration) -> HbaseConnection {
     let cache = CacheConfig { ttl, ..CacheConfig::default() };
     HbaseConnection::new(HbaseOptions { cache, ..HbaseOptions::new(address()) }).unwrap()
 }
 
-fn texts(lookup: &mut HbaseLookup, keys: &[&str]) -> Vec<Option<String>> {
+fn texts(lookup: &mut Box<dyn Lookup>, keys: &[&str]) -> Vec<Option<String>> {
     let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();
     let found = lookup.get(&keys).unwrap();
     found.columns[0].as_string::<i32>().iter().map(|text| text.map(String::from)).collect()
@@ -67,9 +72,9 @@ fn rows_that_are_there_are_found_with_their_columns_and_others_are_not() {
     make("lookup_test");
     put("lookup_test", MODULE, [("1", &b"0001"[..]), ("2", b"0002")]);
     put("lookup_test", "cf:raw", [("2", &b"\xff\0"[..]), ("3", b"x")]);
-    let columns = [(MODULE.to_string(), Kind::Utf8), ("cf:raw".to_string(), Kind::Binary)];
-    connection(Duration::ZERO).check("lookup_test", &columns).unwrap();
-    let mut lookup = connection(Duration::ZERO).lookup("lookup_test", &columns).unwrap();
+    let what = LookupTable::new("lookup_test", "", [(MODULE, Kind::Utf8), ("cf:raw", Kind::Binary)]);
+    connection(Duration::ZERO).check(&what).unwrap();
+    let mut lookup = connection(Duration::ZERO).lookup(&what).unwrap();
     let found = lookup.get(&[b"3", b"nope", b"2", b"1"]).unwrap();
     assert_eq!(found.found, [true, false, true, true]);
     assert_eq!(
@@ -87,7 +92,7 @@ fn more_keys_than_a_call_takes_are_all_answered() {
     make("lookup_test_many");
     let keys: Vec<_> = (0..2500).map(|i| format!("room{i}")).collect();
     put("lookup_test_many", MODULE, keys.iter().map(|key| (key.as_str(), key.as_bytes())));
-    let mut lookup = connection(Duration::ZERO).lookup("lookup_test_many", &[(MODULE.into(), Kind::Utf8)]).unwrap();
+    let mut lookup = connection(Duration::ZERO).lookup(&modules("lookup_test_many")).unwrap();
     let asked: Vec<_> = keys.iter().map(String::as_str).collect();
     let expected: Vec<_> = keys.iter().cloned().map(Some).collect();
     assert_eq!(texts(&mut lookup, &asked), expected);
@@ -96,10 +101,9 @@ fn more_keys_than_a_call_takes_are_all_answered() {
 #[test]
 fn a_change_is_seen_when_the_time_to_live_is_over_and_not_before() {
     make("lookup_test_change");
-    let columns = [(MODULE.to_string(), Kind::Utf8)];
     let cached = connection(Duration::from_secs(3600));
-    let mut remembering = cached.lookup("lookup_test_change", &columns).unwrap();
-    let mut asking = connection(Duration::ZERO).lookup("lookup_test_change", &columns).unwrap();
+    let mut remembering = cached.lookup(&modules("lookup_test_change")).unwrap();
+    let mut asking = connection(Duration::ZERO).lookup(&modules("lookup_test_change")).unwrap();
     put("lookup_test_change", MODULE, [("1", &b"old"[..])]);
     assert_eq!(texts(&mut remembering, &["1"]), [Some("old".into())]);
     put("lookup_test_change", MODULE, [("1", &b"new"[..])]);
@@ -115,9 +119,9 @@ fn a_missing_table_or_family_is_told_with_what_to_run() {
         ("lookup_test", "other:x", "alter 'lookup_test', 'other'"),
     ] {
         let connection = connection(Duration::ZERO);
-        let columns = [(column.to_string(), Kind::Utf8)];
-        let asked = connection.lookup(table, &columns).unwrap().get(&[b"1"]).map(|_| ());
-        for answer in [asked, connection.check(table, &columns)] {
+        let asked = LookupTable::new(table, "", [(column, Kind::Utf8)]);
+        let found = connection.lookup(&asked).unwrap().get(&[b"1"]).map(|_| ());
+        for answer in [found, connection.check(&asked)] {
             let Err(LookupError::Unusable(message)) = answer else { panic!("{answer:?}") };
             assert!(message.contains(what) && message.contains(&address()), "{message}");
         }
@@ -128,9 +132,8 @@ fn a_missing_table_or_family_is_told_with_what_to_run() {
 fn a_server_that_is_not_there_is_unavailable_and_named() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let connection = HbaseConnection::new(HbaseOptions::new(free.clone())).unwrap();
-    let columns = [(MODULE.to_string(), Kind::Utf8)];
-    let asked = connection.lookup("dim_hbase", &columns).unwrap().get(&[b"1"]).map(|_| ());
-    for answer in [asked, connection.check("dim_hbase", &columns)] {
+    let asked = connection.lookup(&modules("dim_hbase")).unwrap().get(&[b"1"]).map(|_| ());
+    for answer in [asked, connection.check(&modules("dim_hbase"))] {
         let Err(LookupError::Unavailable(message)) = answer else { panic!("{answer:?}") };
         assert!(message.contains(&free), "{message}");
     }
@@ -141,7 +144,7 @@ fn a_server_that_is_not_there_is_unavailable_and_named() {
 fn a_connection_that_the_server_closed_while_idle_is_replaced_without_an_error() {
     make("lookup_test_idle");
     put("lookup_test_idle", MODULE, [("1", &b"0001"[..])]);
-    let mut lookup = connection(Duration::ZERO).lookup("lookup_test_idle", &[(MODULE.into(), Kind::Utf8)]).unwrap();
+    let mut lookup = connection(Duration::ZERO).lookup(&modules("lookup_test_idle")).unwrap();
     assert_eq!(texts(&mut lookup, &["1"]), [Some("0001".into())]);
     // A connection that is idle for a little less: when the server closes it, the lookup's is closed.
     let mut witness = TcpStream::connect(address()).unwrap();
@@ -186,16 +189,15 @@ fn a_framed_server_is_spoken_to_in_frames_and_a_compact_one_is_named() {
     make("lookup_test_framed");
     let keys: Vec<_> = (0..2500).map(|i| format!("room{i}")).collect();
     put("lookup_test_framed", MODULE, keys.iter().map(|key| (key.as_str(), key.as_bytes())));
-    let columns = [(MODULE.to_string(), Kind::Utf8)];
     let framed = Variant::start("framed");
-    framed.connection().check("lookup_test_framed", &columns).unwrap();
-    let mut lookup = framed.connection().lookup("lookup_test_framed", &columns).unwrap();
+    framed.connection().check(&modules("lookup_test_framed")).unwrap();
+    let mut lookup = framed.connection().lookup(&modules("lookup_test_framed")).unwrap();
     let asked: Vec<_> = keys.iter().map(String::as_str).collect();
     assert_eq!(texts(&mut lookup, &asked), keys.iter().cloned().map(Some).collect::<Vec<_>>());
     drop(framed);
 
     let compact = Variant::start("compact");
-    let Err(LookupError::Unusable(message)) = compact.connection().check("lookup_test_framed", &columns) else {
+    let Err(LookupError::Unusable(message)) = compact.connection().check(&modules("lookup_test_framed")) else {
         panic!("a compact server was taken for another")
     };
     assert!(message.contains("compact protocol") && message.contains("without -compact"), "{message}");
@@ -205,7 +207,7 @@ fn a_framed_server_is_spoken_to_in_frames_and_a_compact_one_is_named() {
 fn one_row_that_is_no_text_is_named_and_the_others_are_found() {
     make("lookup_test_unfit");
     put("lookup_test_unfit", MODULE, [("1", &b"0001"[..]), ("2", b"\xff\xfe"), ("3", b"0003")]);
-    let mut lookup = connection(Duration::ZERO).lookup("lookup_test_unfit", &[(MODULE.into(), Kind::Utf8)]).unwrap();
+    let mut lookup = connection(Duration::ZERO).lookup(&modules("lookup_test_unfit")).unwrap();
     let long = "x".repeat(32_768);
     let found = lookup.get(&[b"1", b"2", b"3", b"", long.as_bytes()]).unwrap();
     assert_eq!(found.found, [true, false, true, false, false]);
@@ -215,8 +217,7 @@ fn one_row_that_is_no_text_is_named_and_the_others_are_found() {
 
 #[test]
 fn a_name_that_hbase_refuses_and_a_port_that_is_not_its_thrift_servers_are_not_waited_for() {
-    let columns = [(MODULE.to_string(), Kind::Utf8)];
     for name in ["a b", "ns:x:y", "-x", ""] {
-        assert!(matches!(connection(Duration::ZERO).check(name, &columns), Err(LookupError::Unusable(_))), "{name}");
+        assert!(matches!(connection(Duration::ZERO).check(&modules(name)), Err(LookupError::Unusable(_))), "{name}");
     }
 }

@@ -11,6 +11,7 @@ mod changes;
 mod checkpoints;
 mod command;
 mod config;
+mod connection;
 mod connections;
 mod died;
 mod ending;

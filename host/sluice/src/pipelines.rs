@@ -15,7 +15,8 @@ use sluice_connectors::asking::{PATIENCE, Question, no_answer};
 use tokio::sync::watch;
 
 use crate::changes::{Changes, Stamp};
-use crate::config::{self, Config, Connection, MAX_PIPELINES, Pipeline, Problem, Problems};
+use crate::config::{self, Config, MAX_PIPELINES, Pipeline, Problem, Problems};
+use crate::connection::ByName;
 
 /// File with problems, which therefore doesn't run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct Refused {
 /// Watches a service's pipelines.
 pub struct Directory {
     path: PathBuf,
-    connections: BTreeMap<String, Connection>,
+    connections: ByName,
     /// Files that were good when they were last read.
     seen: BTreeMap<PathBuf, Stamp>,
     pipelines: BTreeMap<String, Pipeline>,

@@ -66,7 +66,7 @@ impl Service {
         let host = identity::of(&config.state).context("no name for this host in its state directory")?;
         let shared = Shared {
             operators,
-            connections: Arc::new(Connections::new(&config.connections)?),
+            connections: Arc::new(Connections::new(&config.connections)),
             store: Arc::clone(&store) as Arc<dyn CheckpointStore>,
             kept: OperatorArchive::new(Arc::clone(&store), runtime),
             host,

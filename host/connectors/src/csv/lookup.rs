@@ -77,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::csv::CsvConnection;
+    use crate::lookup::LookupTable;
 
     struct Fixture {
         directory: tempfile::TempDir,
@@ -100,10 +101,10 @@ mod tests {
         }
 
         fn open(&self, columns: &[&str]) -> Result<CsvLookup, LookupError> {
-            let columns: Vec<_> = columns.iter().map(|name| (name.to_string(), Kind::Utf8)).collect();
+            let what = LookupTable::new("rooms", "", columns.iter().map(|name| (*name, Kind::Utf8)));
             let now = Arc::clone(&self.now);
             let clock: InstantSource = Arc::new(move || *now.lock().unwrap());
-            connection(self.directory.path()).lookup_with_clock("rooms", &columns, clock)
+            connection(self.directory.path()).lookup_with_clock(&what, clock)
         }
 
         fn later(&self) {
@@ -190,7 +191,11 @@ mod tests {
         for (table, what) in
             [("rooms", "is missing: write it"), ("../rooms", "can't be a table"), ("", "can't be a table")]
         {
-            let Err(LookupError::Unusable(message)) = connection(directory.path()).check(table, &[]) else { panic!() };
+            let Err(LookupError::Unusable(message)) =
+                connection(directory.path()).check(&LookupTable::new(table, "", []))
+            else {
+                panic!()
+            };
             assert!(message.contains(what), "{message}");
         }
     }

@@ -10,12 +10,11 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use sluice_core::Kind;
 use sluice_core::lookup::LookupError;
 
 pub use self::lookup::CsvLookup;
 use self::table::Table;
-use crate::lookup::{InstantSource, check_kinds, system_clock};
+use crate::lookup::{InstantSource, LookupTable, check_kinds, system_clock};
 
 /// A directory of tables, each a file `<table>.csv` with the header `rowkey,<column>,…`.
 #[derive(Debug, Clone)]
@@ -26,25 +25,20 @@ pub struct CsvConnection {
 
 impl CsvConnection {
     /// Checks that the table can be read and has the columns.
-    pub fn check(&self, table: &str, columns: &[(String, Kind)]) -> Result<(), LookupError> {
-        check_kinds(table, columns)?;
-        Table::read(&self.file(table)?, columns).map(|_| ())
+    pub fn check(&self, what: &LookupTable) -> Result<(), LookupError> {
+        check_kinds(what)?;
+        Table::read(&self.file(&what.table)?, &what.columns).map(|_| ())
     }
 
     /// The columns (as `Utf8` or `Binary`) of a table, which is read now.
-    pub fn lookup(&self, table: &str, columns: &[(String, Kind)]) -> Result<CsvLookup, LookupError> {
-        self.lookup_with_clock(table, columns, system_clock())
+    pub fn lookup(&self, what: &LookupTable) -> Result<CsvLookup, LookupError> {
+        self.lookup_with_clock(what, system_clock())
     }
 
     /// Opens the lookup with another clock for the times at which the file is looked at.
-    pub(crate) fn lookup_with_clock(
-        &self,
-        table: &str,
-        columns: &[(String, Kind)],
-        clock: InstantSource,
-    ) -> Result<CsvLookup, LookupError> {
-        check_kinds(table, columns)?;
-        CsvLookup::open(self.file(table)?, columns, clock)
+    pub(crate) fn lookup_with_clock(&self, what: &LookupTable, clock: InstantSource) -> Result<CsvLookup, LookupError> {
+        check_kinds(what)?;
+        CsvLookup::open(self.file(&what.table)?, &what.columns, clock)
     }
 
     /// The table's file, which is in the directory and nowhere else.

@@ -77,7 +77,7 @@ impl Table {
         let header = reader.headers().map_err(|e| malformed(path, &e))?;
         let (key, places) = places(path, header, columns)?;
         let mut lines: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState> = HashMap::default();
-        let mut builders: Vec<_> = columns.iter().map(|(_, kind)| Builder::of(*kind)).collect();
+        let mut builders: Vec<_> = columns.iter().map(|column| Builder::of(column.kind)).collect();
         let mut record = StringRecord::new();
         let mut line = 0;
         while reader.read_record(&mut record).map_err(|e| malformed(path, &e))? {
@@ -94,9 +94,9 @@ impl Table {
 /// The places of the key and the columns in a line.
 fn places(path: &Path, header: &StringRecord, columns: &[LookupColumn]) -> Result<(usize, Vec<usize>), LookupError> {
     let place = |name: &str| header.iter().position(|column| column == name);
-    let names = [KEY].into_iter().chain(columns.iter().map(|(name, _)| name.as_str()));
+    let names = [KEY].into_iter().chain(columns.iter().map(|column| column.name.as_str()));
     let missing: Vec<_> = names.filter(|name| place(name).is_none()).collect();
-    match (place(KEY), columns.iter().map(|(name, _)| place(name)).collect::<Option<Vec<_>>>()) {
+    match (place(KEY), columns.iter().map(|column| place(&column.name)).collect::<Option<Vec<_>>>()) {
         (Some(key), Some(places)) => Ok((key, places)),
         _ => Err(LookupError::Unusable(format!(
             "{}, line 1: the header has no column {}; it has {}: add it, or name another one",

@@ -7,44 +7,26 @@ use sluice_core::lookup::LookupError;
 
 use super::family;
 use super::pool::{Fault, Pool};
-use crate::lookup::LookupColumn;
+use crate::lookup::{LookupTable, Unanswered};
 
 /// The most characters of HBase's words that a message repeats: the exception and its reason; a stack trace follows them.
 const MAX_WORDS: usize = 300;
-
-/// The reason why there are no rows.
-pub(super) enum Unanswered {
-    /// The rows are more than is read of one answer: a call with fewer keys may be answered.
-    TooLarge(String),
-    /// The call failed, and would fail with fewer keys too.
-    Failed(LookupError),
-}
-
-impl From<LookupError> for Unanswered {
-    fn from(error: LookupError) -> Unanswered {
-        Unanswered::Failed(error)
-    }
-}
 
 /// The exceptions of HBase that somebody must do something about, beside a table that isn't there.
 const WRONG: [&str; 4] =
     ["AccessDeniedException", "NoSuchColumnFamilyException", "NamespaceNotFoundException", "IllegalArgumentException"];
 
 /// The rows of these keys that have any of the columns, in any order.
-pub(super) fn multi_get(
-    pool: &Pool,
-    table: &str,
-    columns: &[LookupColumn],
-    keys: &[&[u8]],
-) -> Result<Vec<TRowResult>, Unanswered> {
-    let rows: Vec<_> = keys.iter().map(|key| key.to_vec()).collect();
-    let names: Vec<_> = columns.iter().map(|(name, _)| name.clone().into_bytes()).collect();
-    let answer =
-        pool.call(|client| client.get_rows_with_columns(table.into(), rows.clone(), names.clone(), BTreeMap::new()));
+pub(super) fn multi_get(pool: &Pool, what: &LookupTable, keys: &[Vec<u8>]) -> Result<Vec<TRowResult>, Unanswered> {
+    let table = &what.table;
+    let names: Vec<_> = what.columns.iter().map(|column| column.name.clone().into_bytes()).collect();
+    let answer = pool.call(|client| {
+        client.get_rows_with_columns(table.as_str().into(), keys.to_vec(), names.clone(), BTreeMap::new())
+    });
     match answer {
         // HBase says "failed actions" of a table that isn't there as of a region that moves: ask which.
         Err(Fault::Refused(words)) => {
-            check(pool, table, columns)?;
+            check(pool, what)?;
             Err(error(pool, table, Fault::Refused(words)).into())
         }
         Err(Fault::TooLarge(words)) => Err(Unanswered::TooLarge(words)),
@@ -53,15 +35,17 @@ pub(super) fn multi_get(
 }
 
 /// Checks that the server answers, and has the table and the columns' families.
-pub(super) fn check(pool: &Pool, table: &str, columns: &[LookupColumn]) -> Result<(), LookupError> {
-    let families = pool.call(|client| client.get_column_descriptors(table.into()));
+pub(super) fn check(pool: &Pool, what: &LookupTable) -> Result<(), LookupError> {
+    let table = &what.table;
+    let families = pool.call(|client| client.get_column_descriptors(table.as_str().into()));
     let families = families.map_err(|fault| error(pool, table, fault))?;
     // They are listed with the colon: `cf:`.
     let families: Vec<_> =
         families.keys().map(|name| String::from_utf8_lossy(name).trim_end_matches(':').into()).collect();
-    let missing: Vec<String> = columns
+    let missing: Vec<String> = what
+        .columns
         .iter()
-        .filter_map(|(name, _)| family(name))
+        .filter_map(|column| family(&column.name))
         .filter(|family| !families.iter().any(|name: &String| name == family))
         .map(|family| format!("alter '{table}', '{family}'"))
         .collect();

@@ -162,11 +162,15 @@ fn answer(call: &TMessageIdentifier, keys: &[Vec<u8>], rows: &BTreeMap<Vec<u8>, 
     bytes
 }
 
-fn lookup(connection: &HbaseConnection) -> HbaseLookup {
-    connection.lookup("rooms", &[("cf:module_id".into(), Kind::Utf8)]).unwrap()
+fn rooms(kind: Kind) -> LookupTable {
+    LookupTable::new("rooms", "", [("cf:module_id", kind)])
 }
 
-fn get(lookup: &mut HbaseLookup, keys: &[String]) -> Result<Vec<Option<String>>, LookupError> {
+fn lookup(connection: &HbaseConnection) -> Box<dyn Lookup> {
+    connection.lookup(&rooms(Kind::Utf8)).unwrap()
+}
+
+fn get(lookup: &mut Box<dyn Lookup>, keys: &[String]) -> Result<Vec<Option<String>>, LookupError> {
     let keys: Vec<_> = keys.iter().map(|key| key.as_bytes()).collect();
     let found = lookup.get(&keys)?;
     let texts: Vec<_> = found.columns[0].as_string::<i32>().iter().map(|text| text.map(String::from)).collect();
@@ -199,7 +203,7 @@ fn pipelines_that_look_up_the_same_share_what_is_remembered_and_others_do_not() 
     let (mut one, mut two) = (lookup(&connection), lookup(&connection.clone()));
     assert_eq!(get(&mut one, &keys(0..10)).unwrap(), get(&mut two, &keys(0..10)).unwrap());
     assert_eq!(fake.calls(), [10]);
-    let mut binary = connection.lookup("rooms", &[("cf:module_id".into(), Kind::Binary)]).unwrap();
+    let mut binary = connection.lookup(&rooms(Kind::Binary)).unwrap();
     let found = binary.get(&[b"3"]).unwrap();
     assert_eq!(found.columns[0].as_binary::<i32>().value(0), b"m3");
     assert_eq!(fake.calls(), [10, 1]);
@@ -301,11 +305,10 @@ fn a_server_that_only_closes_connections_is_away_for_a_while_and_then_the_addres
     let fake = Fake::rooms(1);
     fake.mood(Mood::Silent);
     let connection = fake.connection(CacheConfig::default());
-    let columns = [("cf:module_id".to_string(), Kind::Utf8)];
     let asked = Instant::now();
     let mut away = 0;
     let message = loop {
-        match connection.check("rooms", &columns) {
+        match connection.check(&rooms(Kind::Utf8)) {
             Err(LookupError::Unavailable(_)) => away += 1,
             Err(LookupError::Unusable(message)) => break message,
             Ok(()) => panic!("answered"),
@@ -323,9 +326,8 @@ fn a_server_that_has_answered_is_away_however_long_it_closes_connections() {
     get(&mut lookup(&connection), &keys(0..1)).unwrap();
     fake.mood(Mood::Silent);
     *fake.now.lock().unwrap() += Duration::from_secs(3600);
-    let columns = [("cf:module_id".to_string(), Kind::Utf8)];
     for _ in 0..20 {
-        assert!(matches!(connection.check("rooms", &columns), Err(LookupError::Unavailable(_))));
+        assert!(matches!(connection.check(&rooms(Kind::Utf8)), Err(LookupError::Unavailable(_))));
     }
     fake.mood(Mood::Well);
     assert_eq!(get(&mut lookup(&connection), &keys(0..1)).unwrap(), [Some("m0".into())]);
@@ -334,13 +336,13 @@ fn a_server_that_has_answered_is_away_however_long_it_closes_connections() {
 #[test]
 fn names_that_hbase_refuses_are_refused_before_anything_is_connected() {
     let connection = HbaseConnection::new(HbaseOptions::new("127.0.0.1:1")).unwrap();
-    let columns = [("cf:x".to_string(), Kind::Utf8)];
+    let named = |name| LookupTable::new(name, "", [("cf:x", Kind::Utf8)]);
     for name in ["", "a b", "a:b:c", ":t", "n-s:t", "-t", ".t", "a/b", "t\n"] {
-        let Err(LookupError::Unusable(message)) = connection.check(name, &columns) else { panic!("{name}") };
+        let Err(LookupError::Unusable(message)) = connection.check(&named(name)) else { panic!("{name}") };
         assert!(message.contains("no name of an HBase table"), "{message}");
     }
     for name in ["t", "T_1-2.3", "ns:t", "n_1:t"] {
-        assert!(connection.lookup(name, &columns).is_ok(), "{name}");
+        assert!(connection.lookup(&named(name)).is_ok(), "{name}");
     }
 }
 
@@ -351,7 +353,7 @@ fn addresses_and_columns_that_are_none_are_refused_before_anything_is_connected(
     }
     let connection = HbaseConnection::new(HbaseOptions::new("[::1]:9090")).unwrap();
     for (column, kind) in [("module_id", Kind::Utf8), (":module_id", Kind::Utf8), ("cf:module_id", Kind::Int64)] {
-        assert!(connection.lookup("rooms", &[(column.into(), kind)]).is_err(), "{column} {kind}");
+        assert!(connection.lookup(&LookupTable::new("rooms", "", [(column, kind)])).is_err(), "{column} {kind}");
     }
 }
 
@@ -379,7 +381,7 @@ proptest! {
     fn whatever_is_remembered_the_answer_is_the_tables(
         rows in proptest::collection::btree_map("[0-9]{1,2}", "[a-z]{0,3}", 0..60),
         batches in proptest::collection::vec(proptest::collection::btree_set("[0-9]{1,2}", 0..40), 1..8),
-        entries in 1usize..50,
+        entries in 1u32..50,
     ) {
         let fake = Fake::new(rows.iter().map(|(key, value)| (key.clone().into_bytes(), value.clone().into_bytes())));
         let mut lookup = lookup(&fake.connection(CacheConfig { entries, ..CacheConfig::default() }));

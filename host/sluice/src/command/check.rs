@@ -63,7 +63,7 @@ impl Check {
 
 /// Finds the problems that remain although every file can be read.
 async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
-    let connections = Arc::new(Connections::new(&config.connections)?);
+    let connections = Arc::new(Connections::new(&config.connections));
     let deployed = deployed(config).await?;
     let mut problems = Vec::new();
     if config.pipelines.is_empty() {

@@ -102,7 +102,7 @@ impl Which {
     /// Opens every place where a pipeline of the service keeps letters, each once.
     fn boxes(&self) -> anyhow::Result<Vec<Box<dyn Letterbox>>> {
         let config = self.file.load()?;
-        let connections = Connections::new(&config.connections)?;
+        let connections = Connections::new(&config.connections);
         let boxes = destinations(&config).into_iter().map(|destination| {
             let opened = connections.letters(destination);
             opened.with_context(|| format!("the dead letters in {destination}"))

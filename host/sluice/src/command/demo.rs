@@ -12,7 +12,7 @@ use self::own::Own;
 use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
 use crate::board::Board;
-use crate::config::{self, Config, Connection};
+use crate::config::Config;
 use crate::connections::Connections;
 use crate::ending::Ending;
 use crate::pipeline::Ended;
@@ -110,7 +110,7 @@ impl Demo {
         places: &Places,
         ending: watch::Receiver<bool>,
     ) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
-        let mut writer = Connections::new(&config.connections)?.open_writer(&places.events_name)?;
+        let mut writer = Connections::new(&config.connections).open_writer(&places.events_name)?;
         for stream in [Stream::Entry, Stream::Gift] {
             writer.ensure_topic(stream.topic(), 1)?;
         }
@@ -132,16 +132,11 @@ struct Places {
 
 impl Places {
     fn of(config: &Config) -> anyhow::Result<Places> {
-        let mut log = None;
-        let mut sqlite = None;
-        for (name, connection) in &config.connections {
-            match connection {
-                config::Connection::Log { directory } => log = Some((name.clone(), directory.clone())),
-                Connection::Sqlite { path } => sqlite = Some((name.clone(), path.clone())),
-                _ => {}
-            }
-        }
-        let (Some((events_name, events)), Some((database_name, database))) = (log, sqlite) else {
+        let last = |of: &str| {
+            let of_type = config.connections.iter().rfind(|(_, connection)| connection.connector().name == of);
+            of_type.and_then(|(name, connection)| Some((name.clone(), connection.path()?.to_owned())))
+        };
+        let (Some((events_name, events)), Some((database_name, database))) = (last("log"), last("sqlite")) else {
             bail!("{}: the demo needs a `log` and a `sqlite` connection", config.file.display());
         };
         Ok(Places { events_name, events, database_name, database })

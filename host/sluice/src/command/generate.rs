@@ -64,7 +64,7 @@ pub(super) const DEFAULT_RATE: u64 = 200;
 impl Generate {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.file.load()?;
-        let mut writer = Connections::new(&config.connections)?.open_writer(&self.connection)?;
+        let mut writer = Connections::new(&config.connections).open_writer(&self.connection)?;
         for stream in self.streams() {
             writer.ensure_topic(stream.topic(), self.partitions)?;
         }

@@ -9,7 +9,8 @@
 //! Nothing here asks a server or loads an operator; what only they know (a table's columns, an operator's plan) is checked
 //! by whoever asks them.
 
-mod connection;
+mod connections;
+mod declared;
 mod environment;
 mod file;
 mod json;
@@ -20,8 +21,8 @@ mod pipeline;
 mod probation;
 mod problem;
 pub mod quantity;
-mod reader;
-mod secret;
+pub mod reader;
+pub mod secret;
 mod service;
 mod sink;
 mod source;
@@ -30,7 +31,7 @@ mod step;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod value;
+pub mod value;
 mod window;
 
 use std::collections::BTreeMap;
@@ -38,7 +39,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use connection::Connection;
 pub use environment::Env;
 pub use file::{pipeline_files, read as read_file};
 pub use on_error::{DeadLetters, OnError};
@@ -56,14 +56,15 @@ pub use tables::shared_tables;
 
 use sluice_runtime::CompileLimits;
 
-use connection::Declared;
+use crate::connection::ByName;
+use declared::Declared;
 use service::Service;
 
 /// The most pipelines of one service: each has its threads.
 pub const MAX_PIPELINES: usize = 256;
 
 /// Configuration: the content of all files.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The sluice.toml that the settings came from.
     pub file: PathBuf,
@@ -82,7 +83,7 @@ pub struct Config {
     /// Address at which the admin API listens, a loopback address; none if there is no API.
     pub admin: Option<SocketAddr>,
     /// The connections, by name.
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: ByName,
     /// The pipelines, sorted by name.
     pub pipelines: Vec<Pipeline>,
 }
@@ -159,7 +160,7 @@ pub fn load_service(path: &Path, env: Env<'_>) -> Result<Config, Problems> {
 pub fn parse_pipeline(
     path: &Path,
     read: std::io::Result<Vec<u8>>,
-    connections: &BTreeMap<String, Connection>,
+    connections: &ByName,
     env: Env<'_>,
 ) -> Result<Pipeline, Problems> {
     let text = || file::text(path, read);

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::connection::{ConnectionType, Declared, Role};
+use super::declared::Declared;
 use super::reader::{Item, Section};
 use super::sink::Sink;
 use super::source::Source;
 use super::value;
+use crate::connection::{Place, Role};
 
 /// The table of dead letters unless the pipeline says otherwise.
 pub const DEFAULT_TABLE: &str = "sluice_dead_letters";
@@ -134,9 +135,9 @@ fn letters(section: &Section<'_>, declared: &Declared, pipeline: &Path) -> Optio
         .required("connection", "a connection's name, or `file`", |item| declared.resolve(&item, Role::DeadLetters));
     let (table, topic) = (section.optional("table"), section.optional("topic"));
     let create = section.or("create", true, |item| item.boolean());
-    let of = named.as_ref().and_then(|(_, of)| *of);
+    let place = named.as_ref().and_then(|(_, of)| of.and_then(|of| of.letters));
     // Where the connection's type isn't known, what is said of it decides.
-    let is_topic = of.map_or(topic.is_some() && table.is_none(), |of| of == ConnectionType::Kafka);
+    let is_topic = place.map_or(topic.is_some() && table.is_none(), |place| place == Place::Topic);
     let (right, wrong) = if is_topic { (topic, table) } else { (table, topic) };
     if let Some(wrong) = wrong {
         let (found, want) = if is_topic { ("a table", "a `topic`") } else { ("a topic", "a `table`") };

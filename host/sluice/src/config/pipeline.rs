@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sluice_core::Field;
 use sluice_core::deploy::Bounds;
 
-use super::connection::Declared;
+use super::declared::Declared;
 use super::environment::Env;
 use super::on_error::{self, Beside, DeadLetters, OnError};
 use super::probation::{self, OnIncompatible};

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use sluice_runtime::{CompileLimits, default_host_memory};
 
-use super::connection::{self, Connection, Declared};
+use super::connections;
+use super::declared::Declared;
 use super::limits;
 use super::reader::{Item, Section};
 use super::value;
+use crate::connection::ByName;
 
 /// Time within which the service must end, unless the file says otherwise. With the half second that follows it, it is less than
 /// the 10 s after which Docker kills.
@@ -31,7 +33,7 @@ pub struct Service {
     pub operators_memory: Option<usize>,
     pub stop_within: Option<Duration>,
     pub admin: Option<Option<SocketAddr>>,
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: ByName,
     pub declared: Declared,
 }
 
@@ -55,7 +57,7 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
         None => (BTreeMap::new(), Declared::known(BTreeMap::new())),
         Some(item) => item
             .veiled()
-            .table("tables [connections.NAME]", |section| Some(connection::read_all(section, root)))
+            .table("tables [connections.NAME]", |section| Some(connections::read_all(section, root)))
             .unwrap_or_else(|| (BTreeMap::new(), Declared::unknown())),
     };
     Service { operators, pipelines, state, compile, operators_memory, stop_within, admin, connections, declared }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use sluice_core::Field;
 
-use super::connection::{Declared, Role};
+use super::declared::Declared;
 use super::nearest::suggest;
 use super::reader::{Item, Section};
 use super::value;
+use crate::connection::Role;
 
 /// The most sinks of a pipeline: each holds a flush's rows.
 pub const MAX_SINKS: usize = 16;

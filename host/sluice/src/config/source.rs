@@ -4,10 +4,11 @@ use sluice_core::Kind;
 pub use sluice_core::decode::JsonOptions;
 use sluice_core::decode::{Convert, Epoch, Path};
 
-use super::connection::{Declared, Role};
+use super::declared::Declared;
 use super::nearest::one_of;
 use super::reader::{Item, Section};
 use super::value;
+use crate::connection::Role;
 
 /// Most records of a batch unless the pipeline says otherwise: enough that the cost of a call into an operator hardly counts per
 /// row, few enough that a batch stays in the processor's cache.

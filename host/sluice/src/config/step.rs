@@ -6,13 +6,14 @@ use serde_json::Value;
 use sluice_core::{Field, Kind};
 use sluice_runtime::Limits;
 
-use super::connection::{ConnectionType, Declared, Role};
+use super::declared::Declared;
 use super::json::to_json;
 use super::limits;
 use super::nearest::suggest;
 use super::reader::{Item, Section};
 use super::value;
 use super::window::{self, StepWindow};
+use crate::connection::{LookupForm, Role};
 
 /// The most steps of a pipeline: each costs a pass over every row.
 pub const MAX_STEPS: usize = 32;
@@ -132,10 +133,11 @@ const LOOKUP: &str = r#"a table such as { connection = "dimensions", table = "ro
 fn lookup(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) -> Option<Lookup> {
     let connection =
         section.required("connection", "a connection's name", |item| declared.resolve(&item, Role::Lookup));
-    let of = connection.as_ref().and_then(|(_, of)| *of);
+    let form = connection.as_ref().and_then(|(_, of)| of.and_then(|of| of.lookup));
+    let form = form.unwrap_or(LookupForm::PLAIN);
     let table = section.required("table", "a table's name", |item| value::table(&item));
     let key = section.required("key", "the column whose values are the table's keys", |item| key(&item, flow));
-    let columns = section.required("columns", LOOKUP_COLUMNS, |item| columns(&item, of, flow));
+    let columns = section.required("columns", LOOKUP_COLUMNS, |item| columns(&item, &form, flow));
     let joins = [("inner", Join::Inner), ("left", Join::Left), ("required", Join::Required)];
     let join = section.required("join", r#"one of "inner", "left" or "required""#, |item| item.choice(&joins));
     let (connection, _) = connection?;
@@ -163,17 +165,17 @@ fn key(item: &Item<'_>, flow: Option<&[Field]>) -> Option<String> {
 
 const LOOKUP_COLUMNS: &str = r#"a table of the columns to add, such as { module_id = "cf:module_id" }"#;
 
-fn columns(item: &Item<'_>, of: Option<ConnectionType>, flow: Option<&[Field]>) -> Option<Vec<LookupColumn>> {
+fn columns(item: &Item<'_>, form: &LookupForm, flow: Option<&[Field]>) -> Option<Vec<LookupColumn>> {
     let entries = item.table(LOOKUP_COLUMNS, |section| Some(section.entries()))?;
     if entries.is_empty() || entries.len() > MAX_LOOKUP_COLUMNS {
         item.problem(format!("{} columns", entries.len()), format!("1 to {MAX_LOOKUP_COLUMNS} columns"));
         return None;
     }
-    let columns: Vec<_> = entries.iter().map(|(name, item)| column(name, item, of, flow)).collect();
+    let columns: Vec<_> = entries.iter().map(|(name, item)| column(name, item, form, flow)).collect();
     columns.into_iter().collect()
 }
 
-fn column(name: &str, item: &Item<'_>, of: Option<ConnectionType>, flow: Option<&[Field]>) -> Option<LookupColumn> {
+fn column(name: &str, item: &Item<'_>, form: &LookupForm, flow: Option<&[Field]>) -> Option<LookupColumn> {
     if !value::is_column(name) {
         item.problem("a column of this name", value::COLUMN);
         return None;
@@ -184,28 +186,20 @@ fn column(name: &str, item: &Item<'_>, of: Option<ConnectionType>, flow: Option<
     }
     let (column, kind) = if item.is_table() {
         item.table("", |section| {
-            let column = section.required("column", "the column's name in the table", |item| table_column(&item, of));
+            let column = section.required("column", "the column's name in the table", |item| table_column(&item, form));
             let kinds = [Kind::Utf8, Kind::Binary];
             let kind = section.or("kind", Kind::Utf8, |item| value::kind(&item, &kinds));
             Some((column?, kind?))
         })?
     } else {
-        (table_column(item, of)?, Kind::Utf8)
+        (table_column(item, form)?, Kind::Utf8)
     };
     Some(LookupColumn { name: name.to_owned(), column, kind })
 }
 
-/// A column's name in the looked-up table. Also over CSV it may be `family:qualifier`, so that one pipeline runs on both.
-fn table_column(item: &Item<'_>, of: Option<ConnectionType>) -> Option<String> {
-    let want = match of {
-        Some(ConnectionType::Hbase) => r#"family:qualifier such as "cf:module_id""#,
-        _ => r#"a column's name in the table such as "cf:module_id""#,
-    };
-    item.parse(want, |text| {
-        let family = text.split_once(':').is_some_and(|(family, _)| !family.is_empty());
-        let fits = value::is_column(text) && (of != Some(ConnectionType::Hbase) || family);
-        fits.then(|| text.to_owned())
-    })
+fn table_column(item: &Item<'_>, form: &LookupForm) -> Option<String> {
+    let fits = |text: &str| value::is_column(text) && (form.is_column)(text);
+    item.parse(form.column, |text| fits(text).then(|| text.to_owned()))
 }
 
 /// The columns after a lookup.

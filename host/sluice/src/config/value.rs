@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluice_core::Kind;
 
 use super::quantity;
-use super::reader::Item;
+use super::reader::{Item, Section};
 
 /// The longest name of a pipeline or operator. Names become parts of file names, which end at 255 bytes, with room for a
 /// digest and an ending.
@@ -60,6 +60,12 @@ pub fn is_column(text: &str) -> bool {
 /// A directory or file, relative to `root`.
 pub fn path(item: &Item<'_>, root: &Path, want: &str) -> Option<PathBuf> {
     item.parse(want, |text| (!text.is_empty() && !text.chars().any(char::is_control)).then(|| root.join(text)))
+}
+
+/// The only key of a connection that is a directory.
+pub fn directory(section: &Section<'_>, root: &Path) -> Option<PathBuf> {
+    let want = r#"a directory such as "data""#;
+    section.required("directory", want, |item| path(&item, root, want))
 }
 
 /// A kind of column, one of `fitting` or one of other parameters.

@@ -45,7 +45,7 @@ pub(super) fn adopt(
     let before = (head.topic.clone(), Identity::of_source(&head), places(&head));
     if let (Some(place), true) = (&known.dead_letters, from != From::Checkpoint) {
         let (was, is) = (&before.1, source.identity());
-        let connections = Connections::new(&config.connections)?;
+        let connections = Connections::new(&config.connections);
         block_on(async {
             let mut letters = connections.open_letters(place).await?;
             // Those that are counted already, of which a crash kept the removal.
@@ -79,7 +79,7 @@ fn open(config: &Config, pipeline: &Pipeline, head: &Checkpoint, from: From) -> 
         From::Earliest => Start::Earliest,
         From::Latest => Start::Latest,
     };
-    let connections = Connections::new(&config.connections)?;
+    let connections = Connections::new(&config.connections);
     Ok(connections.open_source(&pipeline.source, Some(start), Identity::default(), None)?)
 }
 

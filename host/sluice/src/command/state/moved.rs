@@ -24,7 +24,7 @@ pub(super) fn transfer(config: &Config, store: &Store, old: &str, new: &str) -> 
         bail!("the pipeline {new} has a checkpoint of its own; forget it first with `sluice state reset {new}`");
     }
     if let Some(connection) = &head.transaction {
-        let connections = Connections::new(&config.connections)?;
+        let connections = Connections::new(&config.connections);
         let unmoved = block_on(async {
             let Some(sink) = pipeline.transaction() else { return Ok(true) };
             let mut before = pipeline.clone();
@@ -42,7 +42,7 @@ pub(super) fn transfer(config: &Config, store: &Store, old: &str, new: &str) -> 
     }
     let mut letters = 0;
     if let Some(place) = &pipeline.dead_letters {
-        let connections = Connections::new(&config.connections)?;
+        let connections = Connections::new(&config.connections);
         let filter = Filter { pipeline: Some(old.to_owned()), ..Filter::default() };
         letters = block_on(async {
             let mut letters = connections.open_letters(place).await?;

@@ -11,8 +11,6 @@ use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
-use crate::config::connection::CacheSettings;
-use crate::config::secret::Secret;
 use crate::config::sink::{Delivery, Flush};
 use crate::config::source::{BatchLimits, JsonOptions};
 use crate::config::state::State;
@@ -135,15 +133,8 @@ fn letters_go_where_the_pipeline_says_and_nowhere_where_it_makes_none() {
 fn the_example_means_what_it_says() {
     let directory = directory(EXAMPLE_SERVICE, &[("module_count.toml", EXAMPLE_PIPELINE)]);
     let root = directory.path();
-    let kafka = Connection::Kafka { brokers: "127.0.0.1:9092".to_owned(), properties: BTreeMap::new() };
-    let cache = CacheSettings { ttl: Duration::from_secs(5), entries: 100_000 };
-    let hbase = Connection::Hbase { thrift: "127.0.0.1:9090".to_owned(), cache };
-    let mysql = Connection::Mysql {
-        url: Secret::new("mysql://root:topsecret@127.0.0.1:3306/livedb"),
-        time_zone: Some("Asia/Shanghai".to_owned()),
-        connections: 8,
-    };
-    let connections = [("events", kafka), ("dimensions", hbase), ("livedb", mysql)];
+    let config = load_from(root).unwrap();
+    let connections = &config.connections;
     let expected = Config {
         file: root.join("sluice.toml"),
         operators: root.join("operators"),
@@ -153,10 +144,15 @@ fn the_example_means_what_it_says() {
         operators_memory: default_host_memory(),
         stop_within: Duration::from_secs(8),
         admin: Some(([127, 0, 0, 1], 7070).into()),
-        connections: connections.map(|(name, connection)| (name.to_owned(), connection)).into(),
+        connections: connections.clone(),
         pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],
     };
-    assert_eq!(load_from(root), Ok(expected));
+    assert_eq!(format!("{config:?}"), format!("{expected:?}"));
+    let shown = |name: &str| format!("{:?}", config.connections[name]);
+    assert_eq!(shown("events"), r#"KafkaConnection { brokers: "127.0.0.1:9092", properties: [] }"#);
+    assert_eq!(shown("dimensions"), r#"HbaseConnection { thrift: "127.0.0.1:9090", .. }"#);
+    let server = r#"MysqlConnection { server: "MySQL at 127.0.0.1:3306", time_zone: Some("Asia/Shanghai") }"#;
+    assert_eq!(shown("livedb"), server);
 }
 
 #[test]
@@ -360,9 +356,9 @@ fn properties_may_be_written_with_or_without_quotes() {
     );
     let directory = directory(&service, &[]);
     let config = load_from(directory.path()).unwrap();
-    let properties = [("fetch.min.bytes", "1"), ("security.protocol", "SSL"), ("socket.keepalive.enable", "true")];
-    let properties = properties.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
-    assert_eq!(config.connections["events"], Connection::Kafka { brokers: "a:1, [::1]:2".to_owned(), properties });
+    let shown = format!("{:?}", config.connections["events"]);
+    let properties = r#"["fetch.min.bytes", "security.protocol", "socket.keepalive.enable"]"#;
+    assert_eq!(shown, format!(r#"KafkaConnection {{ brokers: "a:1, [::1]:2", properties: {properties} }}"#));
 }
 
 #[test]

@@ -447,7 +447,7 @@ pipelines/p.toml:2: dead_letters.conection: found an unknown key, want one of "f
     check(
         of("dead_letters = { connection = 'dimensions' }"),
         r#"
-pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to hbase, want a connection to mysql, sqlite or kafka: one of "events", "lite" or "livedb"
+pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to hbase, want a connection to kafka, mysql or sqlite: one of "events", "lite" or "livedb"
 "#,
     );
     check(

@@ -143,27 +143,3 @@ proptest! {
         prop_assert!(shown.iter().all(|part| parts(&any).contains(part)), "{password}: {said}");
     }
 }
-
-#[test]
-fn what_the_keys_say_is_the_url() {
-    let url = |settings: &str| {
-        let directory = directory(&format!("[connections.livedb]\nmysql = {{ {settings} }}"), &[]);
-        match load(&directory.path().join("sluice.toml"), &|_| None)
-            .map(|mut config| config.connections.remove("livedb"))
-        {
-            Ok(Some(crate::config::Connection::Mysql { url, .. })) => {
-                url.expose().replace(&directory.path().display().to_string(), "").replace("%2F", "/")
-            }
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(
-        url(r#"url = "mysql://h", user = "me", password = "a?b#c/d@e:%", database = "x y""#),
-        "mysql://me:a%3Fb%23c/d%40e%3A%25@h:3306/x%20y"
-    );
-    assert_eq!(url(r#"url = "mysql://u:p@h:1/d", tls = "required""#), "mysql://u:p@h:1/d?ssl-mode=REQUIRED");
-    assert_eq!(url(r#"url = "mysql://u:p@h:1/d?ssl-mode=DISABLED""#), "mysql://u:p@h:1/d?ssl-mode=DISABLED");
-    let checked = url(r#"url = "mysql://u@h/d", ca = "ca", cert = "c", key = "k""#);
-    assert!(checked.starts_with("mysql://u@h:3306/d?ssl-mode=VERIFY%5FIDENTITY&ssl-ca="), "{checked}");
-    assert!(checked.contains("&ssl-cert=") && checked.ends_with("k"), "{checked}");
-}

@@ -1,0 +1,255 @@
+//! `mysql = { url = … }`: a MySQL or MariaDB database. Beside the url is what is better not written into one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sluice_connectors::letters::Letterbox;
+use sluice_connectors::mysql::{DEFAULT_CONNECTIONS, MysqlConnection, MysqlSink, MysqlUrl, Pool};
+use sluice_connectors::sink::{Sink, SinkError, Target};
+use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
+use sluice_core::Field;
+
+use super::{Connection, Connector, LettersRole, Place, SinkRole, TableName, TransactionRole};
+use crate::config::reader::{Item, Section};
+use crate::config::value;
+
+pub static CONNECTOR: Connector = Connector {
+    name: "mysql",
+    example: r#"{ url = "mysql://user:password@127.0.0.1:3306/live" }"#,
+    source: false,
+    lookup: None,
+    sink: Some(Place::Table),
+    letters: Some(Place::Table),
+    read,
+};
+
+/// Description of a url, for messages.
+const URL: &str = "mysql://user:password@host:3306/database (or the password as it is, as the key `password`)";
+
+/// Message for a setting that is given both as a key and in the url.
+const ONE: &str = "only one of them: the key, or the same setting in the url";
+
+/// The most connections to a MySQL server: as many as pipelines may be.
+const MAX_CONNECTIONS: u32 = 256;
+
+/// Values of `tls`, and the driver's names for them.
+const TLS: [(&str, &str); 5] = [
+    ("off", "DISABLED"),
+    ("preferred", "PREFERRED"),
+    ("required", "REQUIRED"),
+    ("verify-ca", "VERIFY_CA"),
+    ("verify-full", "VERIFY_IDENTITY"),
+];
+
+fn read(section: &Section<'_>, root: &Path) -> Option<Arc<dyn Connection>> {
+    Some(Arc::new(settings(section, root)?))
+}
+
+fn settings(section: &Section<'_>, root: &Path) -> Option<MysqlConnection> {
+    let url = section.required("url", URL, |item| url(&item.confidential()));
+    let said = url.clone();
+    let [mut user, mut password, mut database] =
+        said.map_or([const { None }; 3], |url| [url.user, url.password, url.database]);
+    let mut whole = put(&mut user, section.optional("user"), "a user's name");
+    whole &= put(&mut password, section.optional("password").map(Item::confidential), "a password");
+    whole &= put(&mut database, section.optional("database"), "a database's name");
+    if whole && url.is_some() && database.is_none() {
+        section.item().problem("no database", "one in the url, or the key `database`");
+        whole = false;
+    }
+    let encrypted = encrypt(section, root, url.as_ref().is_some_and(|url| !url.parameters.is_empty()));
+    let zone = r#"a time zone such as "Asia/Shanghai" or "+08:00""#;
+    let time_zone = section
+        .or("time_zone", None, |item| item.parse(zone, |text| is_time_zone(text).then(|| Some(text.to_owned()))));
+    let connections = section.or("connections", DEFAULT_CONNECTIONS, |item| item.whole(1, MAX_CONNECTIONS));
+    let (mut url, parameters, time_zone, connections) = (url?, encrypted?, time_zone?, connections?);
+    url.parameters.extend(parameters);
+    let url = MysqlUrl { user, password, database, ..url };
+    let pool = Pool::new(connections);
+    whole.then(|| MysqlConnection { url: url.expose(), time_zone, pool })
+}
+
+fn url(item: &Item<'_>) -> Option<MysqlUrl> {
+    let read = MysqlUrl::parse(&item.text(URL)?);
+    let read = read
+        .map_err(|error| item.problem(format!("a url (not shown, since it may hold a password) that {error}"), URL));
+    read.inspect(|url| veil_address(item, url)).ok()
+}
+
+/// Makes messages show the variable's name in place of a server that a variable names.
+fn veil_address(item: &Item<'_>, url: &MysqlUrl) {
+    let raw = item.raw().as_str().unwrap_or_default();
+    let variable = raw.split_once("${").and_then(|(_, rest)| rest.split_once('}'));
+    if let Some((name, _)) = variable.filter(|_| !raw.contains(&url.host)) {
+        item.veil(&url.address(), &format!("${{{name}}}"));
+    }
+}
+
+/// Puts what a key says beside what the url says; false where both do, or the key says nothing.
+fn put(into: &mut Option<String>, item: Option<Item<'_>>, want: &str) -> bool {
+    let Some(item) = item else { return true };
+    let value = item.parse(want, |text| (!text.is_empty()).then(|| text.to_owned()));
+    let twice = value.is_some() && into.is_some();
+    if twice {
+        item.problem("this key although the url has the same setting", ONE);
+    }
+    let put = value.is_some() && !twice;
+    *into = value;
+    put
+}
+
+/// Converts the keys about encryption to the url's parameters. A certificate authority without a mode that checks it is a
+/// problem: it would only look safe.
+fn encrypt(section: &Section<'_>, root: &Path, has_parameters: bool) -> Option<Vec<(String, String)>> {
+    let mode = section.or("tls", None, |item| item.choice(&TLS).map(Some));
+    let keys = ["ca", "cert", "key"].map(|key| section.optional(key));
+    let files = keys.each_ref().map(|item| match item {
+        Some(item) => value::path(item, root, r#"a PEM file such as "ca.pem""#).map(Some),
+        None => Some(None),
+    });
+    let (mode, [ca, cert, key]) = (mode?, files);
+    let (ca, cert, key) = (ca?, cert?, key?);
+    if has_parameters && (mode.is_some() || ca.is_some() || cert.is_some()) {
+        section.item().problem("keys for TLS although the url has parameters", ONE);
+        return None;
+    }
+    if cert.is_some() != key.is_some() {
+        section.item().problem("one of `cert` and `key`", "both, for a client's certificate, or none");
+        return None;
+    }
+    let mode = mode.or(ca.is_some().then_some("VERIFY_IDENTITY"));
+    if let (Some(item), false) = (&keys[0], mode.is_some_and(|mode| mode.starts_with("VERIFY"))) {
+        let want = "tls = \"verify-full\" or \"verify-ca\"";
+        item.problem("a certificate authority that no certificate is checked against", want);
+        return None;
+    }
+    let mode = mode.map(|mode| ("ssl-mode".to_owned(), mode.to_owned()));
+    let files = [("ssl-ca", ca), ("ssl-cert", cert), ("ssl-key", key)];
+    let files =
+        files.into_iter().filter_map(|(name, file)| Some((name.to_owned(), file?.to_string_lossy().into_owned())));
+    Some(mode.into_iter().chain(files).collect())
+}
+
+fn is_time_zone(text: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':');
+    (1..=64).contains(&text.len()) && text.chars().all(letters)
+}
+
+impl Connection for MysqlConnection {
+    fn connector(&self) -> &'static Connector {
+        &CONNECTOR
+    }
+
+    fn sink(&self) -> Option<&dyn SinkRole> {
+        Some(self)
+    }
+
+    fn letters(&self) -> Option<&dyn LettersRole> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SinkRole for MysqlConnection {
+    async fn open_sink(&self, target: &Target, fields: &[Field]) -> Result<Box<dyn Sink>, SinkError> {
+        Ok(Box::new(MysqlSink::open(self, target, fields).await?))
+    }
+
+    async fn check_sink(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
+        MysqlConnection::check(self, target, fields).await
+    }
+
+    async fn has_rows(&self, table: &str) -> Result<bool, SinkError> {
+        MysqlConnection::has_rows(self, table).await
+    }
+
+    /// The server's address with the database, and the table. Never the user and the password.
+    fn place(&self, table: &str) -> TableName {
+        let Ok(url) = MysqlUrl::parse(&self.url) else { return TableName::default() };
+        let local = url.host.eq_ignore_ascii_case("localhost");
+        let host = if local { "127.0.0.1".to_owned() } else { url.host.to_lowercase() };
+        let own = url.database.clone().unwrap_or_default();
+        let address = MysqlUrl { host, ..url }.address();
+        let (database, table) = table.split_once('.').unwrap_or((&own, table));
+        (format!("{address}/{database}"), table.to_owned())
+    }
+
+    fn transactions(&self) -> Option<&dyn TransactionRole> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl TransactionRole for MysqlConnection {
+    async fn open_ledger(&self, ledger: &Ledger, fields: &[Field]) -> Result<Box<dyn TransactionSink>, SinkError> {
+        MysqlConnection::open_transactions(self, ledger, fields).await
+    }
+
+    async fn check_ledger(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
+        MysqlConnection::check_transactions(self, ledger, fields).await
+    }
+
+    async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
+        MysqlConnection::written(self, pipeline, topic).await
+    }
+}
+
+#[async_trait]
+impl LettersRole for MysqlConnection {
+    fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
+        MysqlConnection::letters(self, table)
+    }
+
+    async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
+        MysqlConnection::open_letters(self, table, create).await
+    }
+
+    async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
+        MysqlConnection::check_letters(self, table, create).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::reader;
+
+    #[test]
+    fn what_the_keys_say_is_the_url() {
+        let url = |keys: &str| {
+            let text = format!("mysql = {{ {keys} }}");
+            let reading = reader::read(Path::new("sluice.toml"), &text, &|_| None, |section| {
+                section.optional("mysql")?.table("", |section| settings(section, Path::new("")))
+            });
+            assert!(reading.problems.is_empty(), "{:?}", reading.problems);
+            reading.value.unwrap().url.replace("%2F", "/")
+        };
+        assert_eq!(
+            url(r#"url = "mysql://h", user = "me", password = "a?b#c/d@e:%", database = "x y""#),
+            "mysql://me:a%3Fb%23c/d%40e%3A%25@h:3306/x%20y"
+        );
+        assert_eq!(url(r#"url = "mysql://u:p@h:1/d", tls = "required""#), "mysql://u:p@h:1/d?ssl-mode=REQUIRED");
+        assert_eq!(url(r#"url = "mysql://u:p@h:1/d?ssl-mode=DISABLED""#), "mysql://u:p@h:1/d?ssl-mode=DISABLED");
+        let checked = url(r#"url = "mysql://u@h/d", ca = "ca", cert = "c", key = "k""#);
+        assert!(checked.starts_with("mysql://u@h:3306/d?ssl-mode=VERIFY%5FIDENTITY&ssl-ca="), "{checked}");
+        assert!(checked.contains("&ssl-cert=") && checked.ends_with("k"), "{checked}");
+    }
+
+    fn place(url: &str, table: &str) -> TableName {
+        MysqlConnection { url: url.to_owned(), ..MysqlConnection::default() }.place(table)
+    }
+
+    #[test]
+    fn a_table_is_the_same_whoever_asks_for_it_and_however_the_server_is_written() {
+        let one = place("mysql://root:p@w@db.example:3306/live?ssl-mode=DISABLED", "gifts");
+        assert_eq!(one, place("mysql://other@DB.example/live", "gifts"));
+        assert_eq!(one, place("mysql://other@db.example/others", "live.gifts"));
+        assert_eq!(place("mysql://localhost/live", "gifts"), place("mariadb://u@127.0.0.1:3306/live", "gifts"));
+        for other in ["mysql://root@db.example:3307/live", "mysql://root@db.example/other", "mysql://root@db/live"] {
+            assert_ne!(one, place(other, "gifts"));
+        }
+        assert_ne!(one, place("mysql://root@db.example/live", "Gifts"));
+        assert!(!format!("{one:?}").contains("p@w"));
+    }
+}
