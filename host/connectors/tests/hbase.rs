@@ -7,9 +7,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
 use hbase_thrift::hbase::{BatchMutation, ColumnDescriptor, HbaseSyncClient, Mutation, THbaseSyncClient};
 use sluice_connectors::hbase::{HbaseConnection, HbaseOptions};
-use sluice_connectors::lookup::{CacheConfig, LookupTable};
+use sluice_connectors::lookup::{CacheConfig, Encoding, LookupColumn, LookupTable};
 use sluice_core::Kind;
 use sluice_core::lookup::{Lookup, LookupError};
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
@@ -46,9 +47,9 @@ fn make(table: &str) {
     client.create_table(table.into(), vec![family]).unwrap();
 }
 
-fn put<'a>(table: &str, column: &str, rows: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+fn put<'a, K: AsRef<[u8]>>(table: &str, column: &str, rows: impl IntoIterator<Item = (K, &'a [u8])>) {
     let mutation = |value: &[u8]| Mutation::new(false, column.as_bytes().to_vec(), value.to_vec(), true);
-    let rows = rows.into_iter().map(|(key, value)| BatchMutation::new(key.as_bytes().to_vec(), vec![mutation(value)]));
+    let rows = rows.into_iter().map(|(key, value)| BatchMutation::new(key.as_ref().to_vec(), vec![mutation(value)]));
     client().mutate_rows(table.into(), rows.collect(), BTreeMap::new()).unwrap();
 }
 
@@ -96,6 +97,43 @@ fn more_keys_than_a_call_takes_are_all_answered() {
     let asked: Vec<_> = keys.iter().map(String::as_str).collect();
     let expected: Vec<_> = keys.iter().cloned().map(Some).collect();
     assert_eq!(texts(&mut lookup, &asked), expected);
+}
+
+/// The bytes are those of `Bytes.toBytes` of HBase's Java client for 258L, -1, (short) 7, 1.5, 2.5f and true.
+#[test]
+fn keys_and_cells_that_a_java_client_wrote_as_numbers_are_numbers() {
+    make("lookup_test_bytes");
+    let table = "lookup_test_bytes";
+    let key = [0, 0, 0, 0, 0, 0, 1, 2];
+    for (column, value) in [
+        ("cf:long", &258i64.to_be_bytes()[..]),
+        ("cf:int", &[0xff; 4]),
+        ("cf:short", &[0, 7]),
+        ("cf:double", &[0x3f, 0xf8, 0, 0, 0, 0, 0, 0]),
+        ("cf:float", &[0x40, 0x20, 0, 0]),
+        ("cf:boolean", &[0xff]),
+    ] {
+        put(table, column, [(key, value)]);
+    }
+    put(table, "cf:long", [([0xff; 8], &b"258"[..])]);
+    put(table, "cf:long", [("258", &[0; 8][..])]);
+    let column = |encoding: Encoding| LookupColumn {
+        name: format!("cf:{}", encoding.name()),
+        kind: encoding.kind(),
+        encoding: Some(encoding),
+    };
+    let mut what = LookupTable { columns: Encoding::ALL.map(column).into(), ..LookupTable::new(table, "", []) };
+    what.key.encoding = Some(Encoding::Long);
+    connection(Duration::ZERO).check(&what).unwrap();
+    let found = connection(Duration::ZERO).lookup(&what).unwrap().get(&[b"7", b"258", b"-1", b"0258"]).unwrap();
+    assert_eq!(found.found, [false, true, false, false]);
+    let integers = found.columns[..3].iter().map(|column| column.as_primitive::<Int64Type>().value(1));
+    assert_eq!(integers.collect::<Vec<_>>(), [258, -1, 7]);
+    let floats = found.columns[3..5].iter().map(|column| column.as_primitive::<Float64Type>().value(1));
+    assert_eq!(floats.collect::<Vec<_>>(), [1.5, 2.5]);
+    assert!(found.columns[5].as_boolean().value(1));
+    let [(2, why)] = found.unfit.as_slice() else { panic!("{:?}", found.unfit) };
+    assert!(why.contains("row \"-1\"") && why.contains("not the bytes of a long"), "{why}");
 }
 
 #[test]

@@ -189,7 +189,7 @@ struct Lite(tempfile::TempDir);
 
 impl Lite {
     fn connection(&self) -> SqliteConnection {
-        SqliteConnection { path: self.0.path().join("live.db") }
+        SqliteConnection::new(self.0.path().join("live.db"))
     }
 
     async fn session(&self) -> sqlx::SqliteConnection {

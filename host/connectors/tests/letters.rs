@@ -181,7 +181,7 @@ async fn pages_join(letters: &mut dyn Letterbox) {
 #[tokio::test]
 async fn a_table_of_sqlite_keeps_its_promises() {
     let directory = tempfile::tempdir().unwrap();
-    let connection = SqliteConnection { path: directory.path().join("letters.db") };
+    let connection = SqliteConnection::new(directory.path().join("letters.db"));
     keeps_its_promises(&mut *connection.open_letters("letters", true).await.unwrap()).await;
 }
 
@@ -304,7 +304,7 @@ async fn a_host_and_people_at_the_same_file_lose_no_letter() {
 #[tokio::test]
 async fn a_table_that_is_missing_has_no_letter_and_is_not_made_by_looking() {
     let directory = tempfile::tempdir().unwrap();
-    let connection = SqliteConnection { path: directory.path().join("letters.db") };
+    let connection = SqliteConnection::new(directory.path().join("letters.db"));
     let mut boxes = vec![connection.letters("letters"), mysql_server::connection().letters("no_such_letters").unwrap()];
     for letters in &mut boxes {
         assert_eq!(letters.find(&Filter::default(), None).await.unwrap(), []);

@@ -215,7 +215,7 @@ async fn a_letter_that_a_table_does_not_take_whole_is_kept_without_its_record_an
 #[tokio::test]
 async fn sqlites_constraints_and_triggers_refuse_rows_and_a_fault_of_the_table_does_not() {
     let directory = tempfile::tempdir().unwrap();
-    let database = SqliteConnection { path: directory.path().join("live.db") };
+    let database = SqliteConnection::new(directory.path().join("live.db"));
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database.path).create_if_missing(true);
     let mut session = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
     let cases = [
@@ -255,7 +255,7 @@ async fn sqlites_constraints_and_triggers_refuse_rows_and_a_fault_of_the_table_d
 #[tokio::test]
 async fn a_trigger_of_sqlite_that_ends_the_whole_transaction_is_the_tables_fault_and_nothing_stays() {
     let directory = tempfile::tempdir().unwrap();
-    let database = SqliteConnection { path: directory.path().join("live.db") };
+    let database = SqliteConnection::new(directory.path().join("live.db"));
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database.path).create_if_missing(true);
     let mut session = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
     let create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER); CREATE TRIGGER guard BEFORE INSERT ON t WHEN NEW.v < 0 \

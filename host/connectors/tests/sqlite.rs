@@ -29,7 +29,7 @@ impl Database {
     }
 
     fn connection(&self) -> SqliteConnection {
-        SqliteConnection { path: self.directory.path().join("live.db") }
+        SqliteConnection::new(self.directory.path().join("live.db"))
     }
 
     async fn session(&self) -> sqlx::SqliteConnection {
@@ -220,7 +220,7 @@ async fn what_is_no_database_and_where_there_is_no_directory_is_told() {
         .unwrap();
     let Err(SinkError::Unusable(message)) = open(&database, true).await else { panic!("opened") };
     assert!(message.contains("name another, or restore it"), "{message}");
-    let nowhere = SqliteConnection { path: database.directory.path().join("no/live.db") };
+    let nowhere = SqliteConnection::new(database.directory.path().join("no/live.db"));
     let answer = SqliteSink::open(&nowhere, &target("gifts", &["kind"], true), &gifts()).await;
     let Err(SinkError::Unusable(message)) = answer else { panic!("opened") };
     assert!(message.contains("make it, or name another path"), "{message}");

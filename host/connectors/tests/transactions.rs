@@ -32,7 +32,7 @@ impl Database {
     fn sqlite() -> Database {
         let directory = tempfile::tempdir().unwrap();
         let path: PathBuf = directory.path().join("live.db");
-        Database::Sqlite { connection: SqliteConnection { path }, _directory: directory }
+        Database::Sqlite { connection: SqliteConnection::new(path), _directory: directory }
     }
 
     fn table(&self) -> &str {

@@ -2,7 +2,6 @@
 
 use sluice_connectors::kafka::Membership;
 use sluice_connectors::letters::{self, Letterbox};
-use sluice_connectors::lookup::LookupTable;
 use sluice_connectors::sink::{KeyEquality, Sink, SinkError, Target};
 use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
@@ -52,12 +51,12 @@ impl Connections {
 
     /// A lookup of a pipeline's step.
     pub fn open_lookup(&self, lookup: &config::Lookup) -> Result<Box<dyn Lookup>, LookupError> {
-        self.lookup(&lookup.connection)?.open(&lookup_table(lookup))
+        self.lookup(&lookup.connection)?.open(&lookup.table)
     }
 
     /// Checks that the lookup's table and columns are there. Blocks until the server answers.
     pub fn check_lookup(&self, lookup: &config::Lookup) -> Result<(), LookupError> {
-        self.lookup(&lookup.connection)?.check(&lookup_table(lookup))
+        self.lookup(&lookup.connection)?.check(&lookup.table)
     }
 
     /// Opens a sink for rows of these fields, of a fold or not.
@@ -198,11 +197,6 @@ fn subscription(source: &config::Source, resumed: Option<Start>, known: Identity
         config::Start::Committed => Start::Committed,
     });
     Subscription { topic: source.topic.clone(), group: source.group.clone(), start, known }
-}
-
-fn lookup_table(lookup: &config::Lookup) -> LookupTable {
-    let columns = lookup.columns.iter().map(|column| (column.column.as_str(), column.kind));
-    LookupTable::new(&lookup.table, "", columns)
 }
 
 fn target(sink: &config::Sink, folds: bool) -> Target {

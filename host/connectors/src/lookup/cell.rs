@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    new_null_array,
+};
 use sluice_core::Kind;
 
 use super::encoding::Encoding;
@@ -34,10 +37,9 @@ pub(crate) fn binary(value: &[u8]) -> Cell {
     Arc::new(BinaryArray::from(vec![value]))
 }
 
-#[cfg(test)]
 /// Microseconds of wall-clock time since 1970.
 pub(crate) fn timestamp(micros: i64) -> Cell {
-    Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![micros]))
+    Arc::new(TimestampMicrosecondArray::from(vec![micros]))
 }
 
 /// The value in bytes of this encoding; none if they are too many or too few.

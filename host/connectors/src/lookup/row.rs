@@ -29,6 +29,15 @@ impl Answer {
         let encoded = cells.collect::<Result<Vec<_>, _>>().and_then(|cells| encode(&cells));
         encoded.map_or_else(|why| Answer::Unfit(why.into()), |cells| Answer::Cells(cells.into()))
     }
+
+    /// Returns the bytes of its values.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Answer::Absent => 0,
+            Answer::Cells(cells) => cells.len(),
+            Answer::Unfit(why) => why.len(),
+        }
+    }
 }
 
 fn encode(cells: &[Cell]) -> Result<Vec<u8>, String> {
@@ -48,12 +57,7 @@ pub(super) struct Row {
 impl Row {
     /// Returns the approximate bytes of the row, with a key of this length.
     pub(super) fn bytes(&self, key: usize) -> usize {
-        let values = match &self.answer {
-            Answer::Absent => 0,
-            Answer::Cells(cells) => cells.len(),
-            Answer::Unfit(why) => why.len(),
-        };
-        ROW_OVERHEAD + key + values
+        ROW_OVERHEAD + key + self.answer.bytes()
     }
 }
 

@@ -33,7 +33,6 @@ pub(super) enum Described {
 
 /// Asks for the table of this name, in the connection's database unless the name begins with another one.
 pub(super) async fn describe(connection: &mut MySqlConnection, table: &str) -> Result<Described, sqlx::Error> {
-    let named = table;
     let (database, table) = Dialect::Mysql.database_of(table);
     let kind = sqlx::query(KIND_OF_TABLE).bind(database).bind(table).fetch_optional(&mut *connection).await?;
     let Some(kind) = kind else { return Ok(Described::Missing) };
@@ -42,13 +41,13 @@ pub(super) async fn describe(connection: &mut MySqlConnection, table: &str) -> R
         return Ok(Described::Other(kind));
     }
     let rows = sqlx::query(COLUMNS).bind(database).bind(table).fetch_all(&mut *connection).await?;
-    let columns = rows.iter().map(|row| column(named, row)).collect::<Result<_, _>>()?;
+    let columns = rows.iter().map(column).collect::<Result<_, _>>()?;
     let alike = rows.iter().filter_map(|row| alike(row).transpose()).collect::<Result<Vec<_>, _>>()?;
     let rows = sqlx::query(INDEXES).bind(database).bind(table).fetch_all(&mut *connection).await?;
     Ok(Described::Table(Table { columns, unique: indexes(&rows, &alike)? }))
 }
 
-fn column(table: &str, row: &MySqlRow) -> Result<Column, sqlx::Error> {
+fn column(row: &MySqlRow) -> Result<Column, sqlx::Error> {
     let name: String = row.try_get(0)?;
     let declared: String = row.try_get(1)?;
     let nullable = row.try_get::<i64, _>(3)? != 0;
@@ -70,11 +69,10 @@ fn column(table: &str, row: &MySqlRow) -> Result<Column, sqlx::Error> {
     let (kinds, takes) = column_type.takes(nullable);
     let rounds = column_type.rounds();
     let takes = Constraint { max_char: greatest_char(charset.as_deref()), ..takes };
-    warn_of_charset(table, &name, charset);
     let optional = nullable || counts || row.try_get::<i64, _>(4)? != 0;
     let generated = row.try_get::<i64, _>(6)? != 0;
     let digits = column_type.decimal();
-    Ok(Column { name, declared, kinds, rounds, digits, takes, optional, counts, generated })
+    Ok(Column { name, declared, charset, kinds, rounds, digits, takes, optional, counts, generated })
 }
 
 /// Describes the different texts that a column's collation takes for the same; none if it takes none, or the column isn't a text.
@@ -130,18 +128,6 @@ fn greatest_char(charset: Option<&str>) -> Option<char> {
         "utf8" | "utf8mb3" | "ucs2" => Some('\u{ffff}'),
         "ascii" => Some('\u{7f}'),
         _ => None,
-    }
-}
-
-/// Warns of a narrow character set. It holds most texts; the others become dead letters, or stop the pipeline where only the
-/// server knows which they are.
-fn warn_of_charset(table: &str, column: &str, charset: Option<String>) {
-    if let Some(charset) = charset.filter(|charset| !["utf8mb4", "binary"].contains(&charset.as_str())) {
-        tracing::warn!(
-            "column `{column}` of table {table} is in {charset}, which can't hold every text: run ALTER TABLE \
-             {table} CONVERT TO CHARACTER SET utf8mb4",
-            table = Dialect::Mysql.quote_table(table)
-        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! Upserts into MySQL and MariaDB.
+//! Upserts into MySQL and MariaDB, and lookups in their tables.
 //!
 //! A flush is one transaction of multi-row `INSERT … ON DUPLICATE KEY UPDATE`, so `Ok` means committed, and a lost
 //! connection leaves nothing or all of it. Where the pipeline asks for it, the intervals of its records are in the same
@@ -16,7 +16,9 @@ mod error;
 mod identity;
 mod inserts;
 mod letters;
+mod lookup;
 mod pool;
+mod reads;
 mod rights;
 mod rows;
 mod session;
@@ -33,6 +35,7 @@ use sluice_core::Field;
 pub use self::pool::{DEFAULT_CONNECTIONS, Pool};
 pub use self::sink::MysqlSink;
 pub use self::url::{DEFAULT_PORT, MysqlUrl, UrlError};
+use crate::lookup::Caches;
 use crate::sink::{SinkError, Target};
 
 /// A connection says where a MySQL or MariaDB server is, and what its sessions are set to.
@@ -46,6 +49,8 @@ pub struct MysqlConnection {
     pub time_zone: Option<String>,
     /// The connections that everything shares that is opened on this or on a clone of it.
     pub pool: Pool,
+    /// The rows that were looked up on this or on a clone of it.
+    pub caches: Caches,
 }
 
 /// Says where the server is, and never the password.

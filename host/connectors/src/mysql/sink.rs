@@ -187,6 +187,7 @@ async fn inspect(
         Described::Table(table) => table,
     };
     let constraints = plan.check(&table).map_err(SinkError::Mismatch)?;
+    warn_of_charsets(plan, &table);
     warn_of_numbers(plan, &table);
     // Into the columns that are there: a statement that names another can't be tried.
     let mut there = plan.clone();
@@ -203,6 +204,21 @@ async fn inspect(
 
 fn one_row(plan: &UpsertPlan) -> String {
     Upsert::new(plan, 1, MAX_BINDS).text(1).to_string()
+}
+
+/// Warns of narrow character sets. They hold most texts; the others become dead letters, or stop the pipeline where only the
+/// server knows which they are.
+fn warn_of_charsets(plan: &UpsertPlan, table: &Table) {
+    for column in &table.columns {
+        let narrow = |charset: &&str| !["utf8mb4", "binary"].contains(charset);
+        let Some(charset) = column.charset.as_deref().filter(narrow) else { continue };
+        tracing::warn!(
+            "column `{}` of table {table} is in {charset}, which can't hold every text: run ALTER TABLE {table} CONVERT TO \
+             CHARACTER SET utf8mb4",
+            column.name,
+            table = plan.table()
+        );
+    }
 }
 
 /// Warns of an automatic number that runs out: InnoDB gives each row of an upsert a number, even where the row exists and keeps

@@ -305,6 +305,7 @@ mod tests {
 
     fn column(name: &str, declared: &str, kinds: &'static [Kind]) -> Column {
         Column {
+            charset: None,
             name: name.into(),
             declared: declared.into(),
             kinds,

@@ -21,6 +21,8 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// Type of the column, as the server shows it.
     pub(crate) declared: String,
+    /// Character set of a text, where the server says it.
+    pub(crate) charset: Option<String>,
     /// Kinds that the column accepts.
     pub(crate) kinds: &'static [Kind],
     /// Kind whose values the column may round, and the type that would keep them exactly.

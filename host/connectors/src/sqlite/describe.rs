@@ -66,6 +66,7 @@ fn column(row: &SqliteRow, rowid: Option<&str>, strict: bool) -> Result<Column, 
     let nullable = not_null == 0;
     let counts = rowid == Some(&name);
     Ok(Column {
+        charset: None,
         kinds: affinity::kinds(&declared, strict),
         rounds: None,
         digits: None,

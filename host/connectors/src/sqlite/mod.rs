@@ -1,4 +1,4 @@
-//! Upserts into an SQLite file.
+//! Upserts into an SQLite file, and lookups in its tables.
 //!
 //! A flush is one transaction, synced to the disk before it answers. The file is in WAL mode, so people may read it
 //! meanwhile. Timestamps are texts, `YYYY-MM-DD HH:MM:SS[.ffffff]`, which SQLite's date functions and people read;
@@ -12,6 +12,7 @@ mod file;
 mod identity;
 mod inserts;
 mod letters;
+mod lookup;
 mod rows;
 mod sink;
 mod transaction;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use sluice_core::Field;
 
 pub use self::sink::SqliteSink;
+use crate::lookup::Caches;
 use crate::sink::{SinkError, Target};
 
 /// An SQLite database file.
@@ -28,9 +30,16 @@ use crate::sink::{SinkError, Target};
 pub struct SqliteConnection {
     /// The file; made when a sink is opened and it is missing. Its directory must be there.
     pub path: PathBuf,
+    /// The rows that were looked up on this or on a clone of it.
+    pub caches: Caches,
 }
 
 impl SqliteConnection {
+    /// Names the file; opens nothing.
+    pub fn new(path: impl Into<PathBuf>) -> SqliteConnection {
+        SqliteConnection { path: path.into(), caches: Caches::default() }
+    }
+
     /// Reports every fault that opening a sink would find, and changes nothing: a missing table that the target would make is no
     /// fault.
     pub async fn check(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {

@@ -15,7 +15,7 @@ pub static CONNECTOR: Connector = Connector {
     name: "csv",
     example: r#"{ directory = "data" }"#,
     source: false,
-    lookup: Some(LookupForm::PLAIN),
+    lookup: Some(LookupForm::TEXTS),
     sink: None,
     letters: None,
     read,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::hbase::{HbaseConnection, HbaseOptions};
-use sluice_connectors::lookup::LookupTable;
+use sluice_connectors::lookup::{Encoding, LookupTable};
 use sluice_core::lookup::{Lookup, LookupError};
 
 use super::{Connection, Connector, LookupForm, LookupRole, cache};
@@ -18,7 +18,12 @@ pub static CONNECTOR: Connector = Connector {
     name: "hbase",
     example: r#"{ thrift = "127.0.0.1:9090" }"#,
     source: false,
-    lookup: Some(LookupForm { column: r#"family:qualifier such as "cf:module_id""#, is_column: is_qualified }),
+    lookup: Some(LookupForm {
+        column: r#"family:qualifier such as "cf:module_id""#,
+        is_column: is_qualified,
+        encodings: &Encoding::ALL,
+        ..LookupForm::TEXTS
+    }),
     sink: None,
     letters: None,
     read,

@@ -23,6 +23,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use sluice_connectors::lookup::Encoding;
+use sluice_core::Kind;
+
 pub use self::roles::{Connection, LettersRole, LookupRole, SinkRole, SourceRole, TableName, TransactionRole};
 use crate::config::reader::Section;
 
@@ -67,12 +70,35 @@ pub struct LookupForm {
     pub column: &'static str,
     /// Returns true if a text can be a column's name.
     pub is_column: fn(&str) -> bool,
+    /// Kinds that a column can be read as.
+    pub kinds: &'static [Kind],
+    /// Encodings in which keys and columns can be bytes.
+    pub encodings: &'static [Encoding],
+    /// True if the table's key is a column with a name.
+    pub names_key: bool,
 }
 
 impl LookupForm {
-    /// Columns of any name: also over files it may be `family:qualifier`, so that one pipeline runs on HBase and on them.
-    pub const PLAIN: LookupForm =
-        LookupForm { column: r#"a column's name in the table such as "cf:module_id""#, is_column: |_| true };
+    /// A table of texts. Also over files a column may be `family:qualifier`, so that one pipeline runs on HBase and on them.
+    pub const TEXTS: LookupForm = LookupForm {
+        column: r#"a column's name in the table such as "cf:module_id""#,
+        is_column: |_| true,
+        kinds: &[Kind::Utf8, Kind::Binary],
+        encodings: &[],
+        names_key: false,
+    };
+
+    /// A table of a database.
+    pub const TABLE: LookupForm = LookupForm {
+        column: r#"a column's name in the table such as "module_id""#,
+        kinds: &Kind::ALL,
+        names_key: true,
+        ..LookupForm::TEXTS
+    };
+
+    /// Whatever a connector might take, of a connection whose type isn't known: it has a problem of its own.
+    pub const ANY: LookupForm =
+        LookupForm { kinds: &Kind::ALL, encodings: &Encoding::ALL, names_key: true, ..LookupForm::TEXTS };
 }
 
 /// Role of a connection in a pipeline.

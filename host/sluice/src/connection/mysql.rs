@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_connectors::letters::Letterbox;
+use sluice_connectors::lookup::{Caches, LookupTable};
 use sluice_connectors::mysql::{DEFAULT_CONNECTIONS, MysqlConnection, MysqlSink, MysqlUrl, Pool};
 use sluice_connectors::sink::{Sink, SinkError, Target};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
 use sluice_core::Field;
+use sluice_core::lookup::{Lookup, LookupError};
 
-use super::{Connection, Connector, LettersRole, Place, SinkRole, TableName, TransactionRole};
+use super::{
+    Connection, Connector, LettersRole, LookupForm, LookupRole, Place, SinkRole, TableName, TransactionRole, cache,
+};
 use crate::config::reader::{Item, Section};
 use crate::config::value;
 
@@ -18,7 +22,7 @@ pub static CONNECTOR: Connector = Connector {
     name: "mysql",
     example: r#"{ url = "mysql://user:password@127.0.0.1:3306/live" }"#,
     source: false,
-    lookup: None,
+    lookup: Some(LookupForm::TABLE),
     sink: Some(Place::Table),
     letters: Some(Place::Table),
     read,
@@ -63,11 +67,12 @@ fn settings(section: &Section<'_>, root: &Path) -> Option<MysqlConnection> {
     let time_zone = section
         .or("time_zone", None, |item| item.parse(zone, |text| is_time_zone(text).then(|| Some(text.to_owned()))));
     let connections = section.or("connections", DEFAULT_CONNECTIONS, |item| item.whole(1, MAX_CONNECTIONS));
+    let cache = cache::read(section);
     let (mut url, parameters, time_zone, connections) = (url?, encrypted?, time_zone?, connections?);
     url.parameters.extend(parameters);
     let url = MysqlUrl { user, password, database, ..url };
-    let pool = Pool::new(connections);
-    whole.then(|| MysqlConnection { url: url.expose(), time_zone, pool })
+    let (pool, caches) = (Pool::new(connections), Caches::new(cache?));
+    whole.then(|| MysqlConnection { url: url.expose(), time_zone, pool, caches })
 }
 
 fn url(item: &Item<'_>) -> Option<MysqlUrl> {
@@ -141,12 +146,26 @@ impl Connection for MysqlConnection {
         &CONNECTOR
     }
 
+    fn lookup(&self) -> Option<&dyn LookupRole> {
+        Some(self)
+    }
+
     fn sink(&self) -> Option<&dyn SinkRole> {
         Some(self)
     }
 
     fn letters(&self) -> Option<&dyn LettersRole> {
         Some(self)
+    }
+}
+
+impl LookupRole for MysqlConnection {
+    fn open(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
+        MysqlConnection::lookup(self, table)
+    }
+
+    fn check(&self, table: &LookupTable) -> Result<(), LookupError> {
+        self.check_lookup(table)
     }
 }
 

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sluice_connectors::letters::Letterbox;
+use sluice_connectors::lookup::{Caches, LookupTable};
 use sluice_connectors::sink::{Sink, SinkError, Target};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
 use sluice_core::Field;
+use sluice_core::lookup::{Lookup, LookupError};
 
-use super::{Connection, Connector, LettersRole, Place, SinkRole, TableName, TransactionRole};
+use super::{
+    Connection, Connector, LettersRole, LookupForm, LookupRole, Place, SinkRole, TableName, TransactionRole, cache,
+};
 use crate::config::reader::Section;
 use crate::config::value;
 
@@ -19,7 +23,7 @@ pub static CONNECTOR: Connector = Connector {
     name: "sqlite",
     example: r#"{ path = "live.db" }"#,
     source: false,
-    lookup: None,
+    lookup: Some(LookupForm::TABLE),
     sink: Some(Place::Table),
     letters: Some(Place::Table),
     read,
@@ -27,13 +31,18 @@ pub static CONNECTOR: Connector = Connector {
 
 fn read(section: &Section<'_>, root: &Path) -> Option<Arc<dyn Connection>> {
     let want = r#"a database's file such as "live.db""#;
-    let path = section.required("path", want, |item| value::path(&item, root, want))?;
-    Some(Arc::new(SqliteConnection { path }))
+    let path = section.required("path", want, |item| value::path(&item, root, want));
+    let cache = cache::read(section);
+    Some(Arc::new(SqliteConnection { path: path?, caches: Caches::new(cache?) }))
 }
 
 impl Connection for SqliteConnection {
     fn connector(&self) -> &'static Connector {
         &CONNECTOR
+    }
+
+    fn lookup(&self) -> Option<&dyn LookupRole> {
+        Some(self)
     }
 
     fn sink(&self) -> Option<&dyn SinkRole> {
@@ -46,6 +55,16 @@ impl Connection for SqliteConnection {
 
     fn path(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+}
+
+impl LookupRole for SqliteConnection {
+    fn open(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
+        SqliteConnection::lookup(self, table)
+    }
+
+    fn check(&self, table: &LookupTable) -> Result<(), LookupError> {
+        self.check_lookup(table)
     }
 }
 
@@ -117,7 +136,7 @@ mod tests {
     #[test]
     fn a_file_is_the_same_by_every_path() {
         let directory = tempfile::tempdir().unwrap();
-        let place = |name: &str, table: &str| SqliteConnection { path: directory.path().join(name) }.place(table);
+        let place = |name: &str, table: &str| SqliteConnection::new(directory.path().join(name)).place(table);
         let one = place("live.db", "gifts");
         assert_eq!(one, place("./live.db", "GIFTS"));
         assert_ne!(one, place("other.db", "gifts"));

@@ -126,13 +126,19 @@ fn open_lookup(lookup: &config::Lookup, connections: &Connections, fields: &[Fie
     if !matches!(fields[key].kind, Kind::Int64 | Kind::Utf8) {
         return Err(Trouble::wrong(format!("the lookup's key {} must be int64 or utf8", fields[key])));
     }
-    if let Some(twice) = lookup.columns.iter().find(|column| position(fields, &column.name).is_some()) {
+    if lookup.table.key.encoding.is_some() && fields[key].kind != Kind::Int64 {
+        return Err(Trouble::wrong(format!(
+            "the lookup's key {} must be int64, as its encoding is a number's",
+            fields[key]
+        )));
+    }
+    if let Some(twice) = lookup.fields.iter().find(|column| position(fields, &column.name).is_some()) {
         return Err(Trouble::wrong(format!(
             "the lookup's column `{}` is there already; name it otherwise",
             twice.name
         )));
     }
-    let columns = lookup.columns.iter().map(|column| Field::new(&column.name, column.kind)).collect();
+    let columns = lookup.fields.clone();
     let join = match lookup.join {
         config::Join::Inner => Join::Inner,
         config::Join::Left => Join::Left,

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use sluice_core::Kind;
+use sluice_connectors::lookup::LookupTable;
 use sluice_core::decode::{Convert, Epoch};
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
+use sluice_core::{Field, Kind};
 use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::sink::{Delivery, Flush};
 use crate::config::source::{BatchLimits, JsonOptions};
 use crate::config::state::State;
-use crate::config::step::LookupColumn;
 use crate::config::window::StepWindow;
 use crate::config::*;
 
@@ -59,7 +59,6 @@ fn int64(name: &str) -> SourceColumn {
 }
 
 fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
-    let module_id = LookupColumn { name: "module_id".to_owned(), column: "cf:module_id".to_owned(), kind: Kind::Utf8 };
     Pipeline {
         name: "module_count".to_owned(),
         file,
@@ -78,9 +77,9 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
         steps: vec![
             Step::Lookup(Lookup {
                 connection: "dimensions".to_owned(),
-                table: "dim_hbase".to_owned(),
                 key: "room_id".to_owned(),
-                columns: vec![module_id],
+                fields: vec![Field::new("module_id", Kind::Utf8)],
+                table: LookupTable::new("dim_hbase", "", [("cf:module_id", Kind::Utf8)]),
                 join: Join::Inner,
             }),
             Step::Operator(OperatorStep {

@@ -165,7 +165,7 @@ pipelines/p.toml:7: source.columns: found 0 columns, want 1 to 1000 columns
 fn all_that_is_wrong_with_steps_is_said_at_once() {
     let steps = r#"
 [[step]]
-lookup = { connection = "livedb", table = "../dim", key = "di", columns = { id = "cf:x", y = "" }, join = "outer" }
+lookup = { connection = "events", table = "../dim", key = "di", columns = { id = "cf:x", y = "" }, join = "outer" }
 [[step]]
 lookup = { connection = "dimensions", table = "dim", key = "at", columns = { m = "module_id", n = { column = "cf:n", kind = "int64" } }, cache = 1 }
 [[step]]
@@ -188,7 +188,7 @@ limits = {}
     check(
         of_pipeline(&PIPELINE.replace("[[sink]]", steps)),
         r#"
-pipelines/p.toml:10: step[0].lookup.connection: found "livedb", a connection to mysql, want a connection to hbase or csv: "dimensions" or "tables"
+pipelines/p.toml:10: step[0].lookup.connection: found "events", a connection to kafka, want a connection to hbase, csv, mysql or sqlite: one of "dimensions", "lite", "livedb" or "tables"
 pipelines/p.toml:10: step[0].lookup.table: found "../dim", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:10: step[0].lookup.key: found "di", want a column that is there: "id"
 pipelines/p.toml:10: step[0].lookup.columns.id: found a column that is there already, want another name for the column that is added
