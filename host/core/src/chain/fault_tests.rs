@@ -149,7 +149,7 @@ fn chain(record: AtFault, row: AtFault) -> Chain {
         |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: From::Field(name.to_owned()) };
     let step = |operator: Box<dyn Operator>| Step::Operator { name: "o".to_owned(), instance: operator };
     let steps = vec![step(Box::new(Twice::new())), step(Box::new(adder()))];
-    let mut chain = Chain::new(&[column("n"), column("code")], JsonOptions::default(), steps).unwrap();
+    let mut chain = Chain::new(&[column("n"), column("code")], DecodeOptions::default(), steps).unwrap();
     chain.when_bad(record, row);
     chain
 }
@@ -214,7 +214,7 @@ fn unless_told_otherwise_a_malformed_record_stops_and_a_bad_row_does_not() {
         |name: &str| SourceColumn { field: Field::new(name, Kind::Int64), origin: From::Field(name.to_owned()) };
     let instance: Box<dyn Operator> = Box::new(Twice::new());
     let steps = vec![Step::Operator { name: "o".to_owned(), instance }];
-    let mut chain = Chain::new(&[column("n"), column("code")], JsonOptions::default(), steps).unwrap();
+    let mut chain = Chain::new(&[column("n"), column("code")], DecodeOptions::default(), steps).unwrap();
     let records = Mixed::new(&[(1, Sort::Rejected), (2, Sort::Good), (3, Sort::Malformed), (4, Sort::Good)]);
     let outcome = chain.process(&records, 0, 100).unwrap();
     assert_eq!(outcome.rejected.len(), 1);

@@ -16,7 +16,7 @@ use arrow_array::ArrayRef;
 use crate::batch::{Batch, RowOrigins};
 use crate::checkpoint::{Changes, StoreError};
 use crate::constraint::Constraints;
-use crate::decode::{AtFault, BadRecord, Decoded, Decoder, JsonOptions, Note, SourceColumn};
+use crate::decode::{AtFault, BadRecord, DecodeOptions, Decoded, Decoder, Note, SourceColumn};
 use crate::fold::{Fold, FoldError, Sealed};
 use crate::lookup::{Lookup, LookupError};
 use crate::operator::{Interrupt, Operator, OperatorError, Rejection};
@@ -235,14 +235,14 @@ struct StepState {
 
 impl Chain {
     /// Puts steps together; columns that no step and no sink reads are never decoded.
-    pub fn new(source: &[SourceColumn], json: JsonOptions, steps: Vec<Step>) -> Result<Chain, ChainError> {
-        Chain::windowed(source, json, steps, None)
+    pub fn new(source: &[SourceColumn], decode: DecodeOptions, steps: Vec<Step>) -> Result<Chain, ChainError> {
+        Chain::windowed(source, decode, steps, None)
     }
 
     /// Makes a chain as [`Chain::new`] does, with windows for the last step's fold.
     pub fn windowed(
         source: &[SourceColumn],
-        json: JsonOptions,
+        decode: DecodeOptions,
         steps: Vec<Step>,
         window: Option<&FoldWindow>,
     ) -> Result<Chain, ChainError> {
@@ -269,7 +269,7 @@ impl Chain {
         states.reverse();
         let output_fields = fold.as_ref().map_or(last, Fold::output_fields);
         Ok(Chain {
-            decoder: Decoder::new(source, &needed, json),
+            decoder: Decoder::new(source, &needed, decode),
             steps: states,
             fold,
             time,

@@ -63,7 +63,7 @@ fn chain(join: Join) -> Chain {
     let lookup = Box::new(Modules(BTreeMap::from([("7", "0007"), ("8", "0008")])));
     let columns = vec![Field::new("module_id", Kind::Utf8)];
     let step = Step::Lookup { key: 1, columns, join, lookup };
-    Chain::new(&[column("user"), column("room")], JsonOptions::default(), vec![step]).unwrap()
+    Chain::new(&[column("user"), column("room")], DecodeOptions::default(), vec![step]).unwrap()
 }
 
 fn joined(join: Join) -> Vec<(i64, Option<String>, usize)> {

@@ -1,6 +1,6 @@
-//! A JSON value into a value of a column's kind.
+//! A value that a format found into a value of a column's kind.
 //!
-//! The rules are those of Flink's JSON format where it is exact, and refuse where it would change the value: `5`, `5.0` and `"5e0"`
+//! The rules are those of Flink's formats where they are exact, and refuse where it would change the value: `5`, `5.0` and `"5e0"`
 //! are the same integer, a number is a text as it was written, but 1.5 is no int64. [`Convert::Flink`] changes what Flink changes.
 
 use std::borrow::Cow;
@@ -12,9 +12,9 @@ use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 
-use super::scan::Slot;
-use super::text::{self, unescape};
-use super::{Convert, Epoch, JsonOptions};
+use super::options::{Convert, DecodeOptions, Epoch};
+use super::slot::{Escapes, Slot};
+use super::text::{self, resolve};
 use crate::column::{self, FixedBuilder, Misread};
 use crate::number::{Whole, whole};
 use crate::schema::Kind;
@@ -52,6 +52,8 @@ pub(super) enum Unfit {
 struct Rules {
     convert: Convert,
     epoch: Option<Epoch>,
+    /// Name of the format, whose options an advice names.
+    format: &'static str,
 }
 
 /// A column that grows.
@@ -60,7 +62,7 @@ pub(super) struct Builder {
     column: Column,
     rules: Rules,
     /// The text of the row in hand, where it had escapes.
-    unescaped: String,
+    resolved: String,
     /// The number of the row in hand, where it took work to get.
     staged: Staged,
 }
@@ -88,11 +90,12 @@ enum Staged {
     Fixed(i128),
     /// The slot's bytes as they are.
     Raw,
-    Unescaped,
+    /// The text whose escapes were resolved.
+    Resolved,
 }
 
 impl Builder {
-    pub(super) fn new(kind: Kind, options: &JsonOptions) -> Builder {
+    pub(super) fn new(kind: Kind, options: &DecodeOptions) -> Builder {
         let column = match kind {
             Kind::Boolean => Column::Boolean(BooleanBuilder::new()),
             Kind::Int64 => Column::Int64(Int64Builder::new()),
@@ -102,36 +105,38 @@ impl Builder {
             Kind::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new()),
             Kind::Decimal(_) => Column::Fixed(kind, FixedBuilder::new(kind)),
         };
-        let rules = Rules { convert: options.convert, epoch: options.epoch };
-        Builder { column, rules, unescaped: String::new(), staged: Staged::Null }
+        let rules = Rules { convert: options.convert, epoch: options.epoch, format: options.format.name() };
+        Builder { column, rules, resolved: String::new(), staged: Staged::Null }
     }
 
     pub(super) fn is_text(&self) -> bool {
         matches!(self.column, Column::Utf8(_))
     }
 
-    /// Converts the value and keeps it until [`Builder::append_checked`].
+    /// Converts the value and keeps it until [`Builder::append_staged`]; one that is unfit is null then.
     #[inline]
-    pub(super) fn stage(&mut self, json: &[u8], slot: &Slot) -> Result<(), Unfit> {
-        self.staged = match (&self.column, slot) {
-            (_, Slot::Missing | Slot::Null) => Staged::Null,
-            (Column::Int64(_), Slot::Integer(value, _)) => Staged::Integer(*value),
-            (Column::Utf8(_) | Column::Binary(_), Slot::Text { escaped: true, .. }) => {
-                return self.stage_unescaped(json, slot);
+    pub(super) fn stage(&mut self, record: &[u8], slot: &Slot) -> Result<(), Unfit> {
+        let staged = match (&self.column, slot) {
+            (_, Slot::Missing | Slot::Null) => Ok(Staged::Null),
+            (Column::Int64(_), Slot::Integer(value, _)) => Ok(Staged::Integer(*value)),
+            (Column::Utf8(_) | Column::Binary(_), Slot::Text { escapes: Escapes::Json, .. }) => {
+                return self.stage_resolved(record, slot);
             }
-            (_, Slot::Astray) => return Err(Unfit::Astray),
-            (Column::Utf8(_) | Column::Binary(_), _) => Staged::Raw,
-            (column, slot) => column.convert(json, slot, self.rules)?,
+            (_, Slot::Astray) => Err(Unfit::Astray),
+            (Column::Utf8(_) | Column::Binary(_), _) => Ok(Staged::Raw),
+            (column, slot) => column.convert(&Scalar::of(record, slot), self.rules),
         };
-        Ok(())
+        self.staged = *staged.as_ref().unwrap_or(&Staged::Null);
+        staged.map(drop)
     }
 
-    fn stage_unescaped(&mut self, json: &[u8], slot: &Slot) -> Result<(), Unfit> {
+    fn stage_resolved(&mut self, record: &[u8], slot: &Slot) -> Result<(), Unfit> {
+        let Slot::Text { span, escapes } = slot else { return Ok(()) };
         let instead = if self.rules.convert == Convert::Flink { '?' } else { text::REPLACEMENT };
-        let unescaped = unescape(raw(json, slot), instead);
-        self.unescaped = unescaped.text;
-        self.staged = Staged::Unescaped;
-        if unescaped.replaced { Err(Unfit::HalfPair) } else { Ok(()) }
+        let resolved = resolve(span.of(record), *escapes, instead);
+        self.resolved = resolved.text;
+        self.staged = Staged::Resolved;
+        if resolved.replaced { Err(Unfit::HalfPair) } else { Ok(()) }
     }
 
     /// Returns the reason why a value is unfit, in words that are the same for all such values.
@@ -148,38 +153,37 @@ impl Builder {
     }
 
     /// Returns the reason why this value is unfit, with advice about it.
-    pub(super) fn message(&self, json: &[u8], slot: &Slot, unfit: Unfit) -> String {
-        let (value, wanted) = (shown(json, slot), self.column.wanted());
+    pub(super) fn message(&self, record: &[u8], slot: &Slot, unfit: Unfit) -> String {
+        let (value, wanted, format) = (shown(record, slot), self.column.wanted(), self.rules.format);
         match unfit {
             Unfit::Kind => format!("{value} is not {wanted}"),
             Unfit::Fraction => {
                 let (fraction, cut) = (self.column.fraction(), self.column.cut());
-                format!("{value} is not {wanted}, since it has {fraction}; `json.convert = \"flink\"` would {cut}")
+                format!("{value} is not {wanted}, since it has {fraction}; `{format}.convert = \"flink\"` would {cut}")
             }
             Unfit::Range => format!("{value} is not {wanted}, since it is out of range"),
             Unfit::Unit => format!(
-                "{value} is not {wanted}: say by `json.epoch` whether such numbers are seconds, milliseconds, microseconds or \
-                 nanoseconds since 1970"
+                "{value} is not {wanted}: say by `{format}.epoch` whether such numbers are seconds, milliseconds, microseconds \
+                 or nanoseconds since 1970"
             ),
             Unfit::HalfPair | Unfit::Astray => self.reason(slot, unfit),
         }
     }
 
-    /// Appends the staged value; null where the slot has become null since.
+    /// Appends the staged value.
     #[inline]
-    pub(super) fn append_checked(&mut self, json: &[u8], slot: &Slot) {
-        let staged = if matches!(slot, Slot::Null) { Staged::Null } else { self.staged };
-        match staged {
+    pub(super) fn append_staged(&mut self, record: &[u8], slot: &Slot) {
+        match self.staged {
             Staged::Null => self.append_null(),
             Staged::Integer(value) => self.append_number(Some(value)),
             Staged::Raw => match &mut self.column {
-                Column::Utf8(column) => append_str(column, raw(json, slot)),
-                Column::Binary(column) => column.append_value(raw(json, slot)),
+                Column::Utf8(column) => append_str(column, slot.raw(record)),
+                Column::Binary(column) => column.append_value(slot.raw(record)),
                 _ => self.append_null(),
             },
-            Staged::Unescaped => match &mut self.column {
-                Column::Utf8(column) => column.append_value(&self.unescaped),
-                Column::Binary(column) => column.append_value(&self.unescaped),
+            Staged::Resolved => match &mut self.column {
+                Column::Utf8(column) => column.append_value(&self.resolved),
+                Column::Binary(column) => column.append_value(&self.resolved),
                 _ => self.append_null(),
             },
             Staged::Boolean(value) => match &mut self.column {
@@ -244,13 +248,13 @@ impl Builder {
 
 impl Column {
     /// Converts values that need more than one step: numbers out of texts, truth values, times.
-    fn convert(&self, json: &[u8], slot: &Slot, rules: Rules) -> Result<Staged, Unfit> {
+    fn convert(&self, value: &Scalar<'_>, rules: Rules) -> Result<Staged, Unfit> {
         match self {
-            Column::Boolean(_) => boolean(json, slot, rules).map(Staged::Boolean),
-            Column::Int64(_) => int64(json, slot, rules).map(Staged::Integer),
-            Column::Float64(_) => float64(json, slot, rules).map(Staged::Float),
-            Column::Timestamp(_) => timestamp(json, slot, rules).map(Staged::Integer),
-            Column::Fixed(kind, _) => fixed(*kind, json, slot, rules).map(Staged::Fixed),
+            Column::Boolean(_) => boolean(value, rules).map(Staged::Boolean),
+            Column::Int64(_) => int64(value, rules).map(Staged::Integer),
+            Column::Float64(_) => float64(value, rules).map(Staged::Float),
+            Column::Timestamp(_) => timestamp(value, rules).map(Staged::Integer),
+            Column::Fixed(kind, _) => fixed(*kind, value, rules).map(Staged::Fixed),
             Column::Utf8(_) | Column::Binary(_) => Ok(Staged::Raw),
         }
     }
@@ -286,12 +290,53 @@ impl Column {
     }
 }
 
-fn boolean(json: &[u8], slot: &Slot, rules: Rules) -> Result<bool, Unfit> {
-    if let Slot::Boolean(value) = slot {
-        return Ok(*value);
+/// A value as the conversions see it: what every format has.
+enum Scalar<'a> {
+    Boolean(bool),
+    /// A number as it is written.
+    Number(&'a str),
+    Text(Cow<'a, str>),
+    /// A value that becomes nothing else than a text.
+    Other,
+}
+
+impl<'a> Scalar<'a> {
+    fn of(record: &'a [u8], slot: &Slot) -> Scalar<'a> {
+        // Records were checked to be UTF-8 as a whole.
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        match slot {
+            Slot::Boolean(value) => Scalar::Boolean(*value),
+            Slot::Integer(_, span) | Slot::Number(span) => Scalar::Number(text(span.of(record))),
+            Slot::Text { span, escapes: Escapes::None } => Scalar::Text(text(span.of(record)).into()),
+            Slot::Text { span, escapes } => {
+                Scalar::Text(resolve(span.of(record), *escapes, text::REPLACEMENT).text.into())
+            }
+            Slot::Missing | Slot::Null | Slot::Nested(_) | Slot::Astray => Scalar::Other,
+        }
     }
-    let text = text_of(json, slot).unwrap_or_default();
-    match text.trim() {
+
+    /// The digits of a number, or of a text that may be one.
+    fn digits(&self) -> Result<&str, Unfit> {
+        match self {
+            Scalar::Number(digits) => Ok(digits),
+            Scalar::Text(text) => Ok(text.trim()),
+            Scalar::Boolean(_) | Scalar::Other => Err(Unfit::Kind),
+        }
+    }
+
+    /// Returns the reason why digits that no value of a column can hold are unfit: a number is one too large, a text is none at all.
+    fn beyond(&self, number: Unfit) -> Unfit {
+        if matches!(self, Scalar::Number(_)) { number } else { Unfit::Kind }
+    }
+}
+
+fn boolean(value: &Scalar<'_>, rules: Rules) -> Result<bool, Unfit> {
+    let text = match value {
+        Scalar::Boolean(value) => return Ok(*value),
+        Scalar::Text(text) => text.trim(),
+        Scalar::Number(_) | Scalar::Other => "",
+    };
+    match text {
         text if text.eq_ignore_ascii_case("true") => Ok(true),
         text if text.eq_ignore_ascii_case("false") => Ok(false),
         _ if rules.convert == Convert::Flink => Ok(false),
@@ -299,23 +344,25 @@ fn boolean(json: &[u8], slot: &Slot, rules: Rules) -> Result<bool, Unfit> {
     }
 }
 
-fn int64(json: &[u8], slot: &Slot, rules: Rules) -> Result<i64, Unfit> {
-    let number = number_of(json, slot);
-    let text = text_of(json, slot);
-    match whole(number.or(text.as_deref()).ok_or(Unfit::Kind)?.trim(), 0) {
+fn int64(value: &Scalar<'_>, rules: Rules) -> Result<i64, Unfit> {
+    let digits = value.digits()?;
+    // Nearly all are written so; the rest takes five times as long.
+    if let Ok(value) = digits.parse() {
+        return Ok(value);
+    }
+    match whole(digits, 0) {
         Some(Whole::Exact(value)) => Ok(value),
-        Some(Whole::Cut(value)) if rules.convert == Convert::Flink && number.is_some() => Ok(value),
+        Some(Whole::Cut(cut)) if rules.convert == Convert::Flink && matches!(value, Scalar::Number(_)) => Ok(cut),
         Some(Whole::Cut(_)) => Err(Unfit::Fraction),
-        None => Err(if number.is_some() { Unfit::Range } else { Unfit::Kind }),
+        None => Err(value.beyond(Unfit::Range)),
     }
 }
 
-fn float64(json: &[u8], slot: &Slot, rules: Rules) -> Result<f64, Unfit> {
-    let text = text_of(json, slot);
-    let text = number_of(json, slot).or(text.as_deref()).ok_or(Unfit::Kind)?.trim();
-    let java = matches!(text, "NaN" | "Infinity" | "+Infinity" | "-Infinity");
-    let numeric = text.ends_with(|last: char| last.is_ascii_digit() || last == '.');
-    match text.parse::<f64>() {
+fn float64(value: &Scalar<'_>, rules: Rules) -> Result<f64, Unfit> {
+    let digits = value.digits()?;
+    let java = matches!(digits, "NaN" | "Infinity" | "+Infinity" | "-Infinity");
+    let numeric = digits.ends_with(|last: char| last.is_ascii_digit() || last == '.');
+    match digits.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
         Ok(value) if rules.convert == Convert::Flink && (java || numeric) => Ok(value),
         Ok(_) if numeric => Err(Unfit::Range),
@@ -323,10 +370,10 @@ fn float64(json: &[u8], slot: &Slot, rules: Rules) -> Result<f64, Unfit> {
     }
 }
 
-fn timestamp(json: &[u8], slot: &Slot, rules: Rules) -> Result<i64, Unfit> {
-    let text = text_of(json, slot);
-    let number = number_of(json, slot).or(text.as_deref()).ok_or(Unfit::Kind)?.trim();
-    if let Some(time) = text.as_deref().and_then(time::parse) {
+fn timestamp(value: &Scalar<'_>, rules: Rules) -> Result<i64, Unfit> {
+    if let Scalar::Text(text) = value
+        && let Some(time) = time::parse(text)
+    {
         return Ok(time);
     }
     let (shift, unit) = match rules.epoch {
@@ -336,23 +383,20 @@ fn timestamp(json: &[u8], slot: &Slot, rules: Rules) -> Result<i64, Unfit> {
         Some(Epoch::Nanoseconds) => (-3, Unfit::Range),
         None => (3, Unfit::Unit),
     };
-    let micros = match whole(number, shift) {
+    let micros = match whole(value.digits()?, shift) {
         // As of a text, digits after the sixth are cut.
         Some(Whole::Exact(micros) | Whole::Cut(micros)) => micros,
-        None if text.is_some() => return Err(Unfit::Kind),
-        None => return Err(unit),
+        None => return Err(value.beyond(unit)),
     };
     let clear = rules.epoch.is_some() || micros == 0 || SURELY_MILLISECONDS.contains(&micros.saturating_abs());
     if clear && TIMES.contains(&micros) { Ok(micros) } else { Err(unit) }
 }
 
-fn fixed(kind: Kind, json: &[u8], slot: &Slot, rules: Rules) -> Result<i128, Unfit> {
-    let number = number_of(json, slot);
-    let text = text_of(json, slot);
-    let given = number.or(text.as_deref()).ok_or(Unfit::Kind)?;
+fn fixed(kind: Kind, value: &Scalar<'_>, rules: Rules) -> Result<i128, Unfit> {
+    let given = value.digits()?;
     let read = match kind {
         Kind::Decimal(decimal) if rules.convert == Convert::Flink => {
-            decimal.read_rounded(given.trim()).map_err(Misread::from)
+            decimal.read_rounded(given).map_err(Misread::from)
         }
         kind => column::read(kind, given),
     };
@@ -360,8 +404,7 @@ fn fixed(kind: Kind, json: &[u8], slot: &Slot, rules: Rules) -> Result<i128, Unf
         Misread::Fraction => Unfit::Fraction,
         Misread::Range => Unfit::Range,
         // A number that isn't understood has too many digits.
-        Misread::Form if number.is_some() => Unfit::Range,
-        Misread::Form => Unfit::Kind,
+        Misread::Form => value.beyond(Unfit::Range),
     })
 }
 
@@ -373,34 +416,9 @@ fn append_str(column: &mut StringBuilder, bytes: &[u8]) {
     }
 }
 
-/// The value's bytes as they stand in the record, without quotes.
-fn raw<'a>(json: &'a [u8], slot: &Slot) -> &'a [u8] {
-    match slot {
-        Slot::Text { span, .. } | Slot::Integer(_, span) | Slot::Number(span) | Slot::Nested(span) => span.of(json),
-        Slot::Boolean(true) => b"true",
-        Slot::Boolean(false) => b"false",
-        Slot::Missing | Slot::Null | Slot::Astray => b"",
-    }
-}
-
-fn text_of<'a>(json: &'a [u8], slot: &Slot) -> Option<Cow<'a, str>> {
-    match slot {
-        Slot::Text { span, escaped: true } => Some(unescape(span.of(json), text::REPLACEMENT).text.into()),
-        Slot::Text { span, .. } => std::str::from_utf8(span.of(json)).ok().map(Cow::Borrowed),
-        _ => None,
-    }
-}
-
-fn number_of<'a>(json: &'a [u8], slot: &Slot) -> Option<&'a str> {
-    match slot {
-        Slot::Integer(_, span) | Slot::Number(span) => std::str::from_utf8(span.of(json)).ok(),
-        _ => None,
-    }
-}
-
 /// The value as a message shows it.
-fn shown(json: &[u8], slot: &Slot) -> impl fmt::Display {
-    let bytes = raw(json, slot);
+fn shown(record: &[u8], slot: &Slot) -> impl fmt::Display {
+    let bytes = slot.raw(record);
     let cut = &bytes[..bytes.len().min(SHOWN)];
     let quote = if matches!(slot, Slot::Text { .. }) { "\"" } else { "" };
     let more = if cut.len() < bytes.len() { "…" } else { "" };

@@ -1,11 +1,7 @@
-//! Values within values: paths into a record, and where each leads in the one at hand.
+//! Paths to values within values.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
-
-use super::scan::{ScanError, Scanner, Slot, elements};
 
 /// The deepest path; a longer one is a mistake.
 const MAX_STEPS: usize = 16;
@@ -13,12 +9,16 @@ const MAX_STEPS: usize = 16;
 /// The greatest index of an element in a path; the elements before it are walked over in each record.
 const MAX_INDEX: usize = 999;
 
-/// A way into a record: `payload.after`, `data[0].id`; `.` is the record itself.
+/// Characters that mean something in a path; in a name a backslash stands before them.
+const SPECIAL: [char; 4] = ['.', '[', ']', '\\'];
+
+/// A way into an object: `payload.after`, `data[0].id`; `.` is the object itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path(Vec<Segment>);
 
+/// A step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
+pub(super) enum Segment {
     /// Step into the field of an object.
     Field(String),
     /// Step into the element of an array.
@@ -31,14 +31,26 @@ enum Segment {
 pub struct NoPath;
 
 impl Path {
-    /// The path to a field of the record, whatever its name.
-    pub(super) fn field(name: &str) -> Path {
+    /// The path to a field of the object, whatever its name.
+    pub fn field(name: &str) -> Path {
         Path(vec![Segment::Field(name.to_owned())])
     }
 
+    /// Returns the name of the field that the path leads to, if it is one of the object's own.
+    pub fn as_field(&self) -> Option<&str> {
+        match &self.0[..] {
+            [Segment::Field(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// Returns true if the path is `.`.
-    pub(super) fn is_record(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(super) fn steps(&self) -> &[Segment] {
+        &self.0
     }
 }
 
@@ -49,22 +61,46 @@ impl FromStr for Path {
         if text == "." {
             return Ok(Path(Vec::new()));
         }
-        let mut steps = Vec::new();
-        for part in text.split('.') {
-            let (name, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
-            if name.is_empty() || name.contains(']') {
-                return Err(NoPath);
+        let (mut steps, mut rest) = (Vec::new(), text);
+        loop {
+            let (name, mut behind) = name(rest)?;
+            steps.push(Segment::Field(name));
+            while let Some(bracket) = behind.strip_prefix('[') {
+                let (index, after) = bracket.split_once(']').ok_or(NoPath)?;
+                steps.push(Segment::Element(self::index(index)?));
+                behind = after;
             }
-            steps.push(Segment::Field(name.to_owned()));
-            let Some(indices) = indices.strip_prefix('[') else { continue };
-            for index in indices.strip_suffix(']').ok_or(NoPath)?.split("][") {
-                let digits = index.bytes().all(|byte| byte.is_ascii_digit());
-                let index = index.parse().ok().filter(|index| digits && *index <= MAX_INDEX);
-                steps.push(Segment::Element(index.ok_or(NoPath)?));
+            match behind.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if behind.is_empty() && steps.len() <= MAX_STEPS => return Ok(Path(steps)),
+                None => return Err(NoPath),
             }
         }
-        if steps.len() > MAX_STEPS { Err(NoPath) } else { Ok(Path(steps)) }
     }
+}
+
+/// The name that the text begins with, and what follows it.
+fn name(text: &str) -> Result<(String, &str), NoPath> {
+    let mut name = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => {
+                let escaped = characters.next().map(|(_, escaped)| escaped).filter(|next| SPECIAL.contains(next));
+                name.push(escaped.ok_or(NoPath)?);
+            }
+            '.' | '[' if !name.is_empty() => return Ok((name, &text[at..])),
+            '.' | '[' | ']' => return Err(NoPath),
+            other => name.push(other),
+        }
+    }
+    if name.is_empty() { Err(NoPath) } else { Ok((name, "")) }
+}
+
+fn index(digits: &str) -> Result<usize, NoPath> {
+    let index = digits.parse().ok().filter(|index| *index <= MAX_INDEX);
+    // The standard library takes a sign, too.
+    index.filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit())).ok_or(NoPath)
 }
 
 impl fmt::Display for Path {
@@ -74,118 +110,15 @@ impl fmt::Display for Path {
         }
         for (at, step) in self.0.iter().enumerate() {
             match step {
-                Segment::Field(name) if at == 0 => f.write_str(name)?,
-                Segment::Field(name) => write!(f, ".{name}")?,
                 Segment::Element(index) => write!(f, "[{index}]")?,
+                Segment::Field(name) => {
+                    f.write_str(if at == 0 { "" } else { "." })?;
+                    for character in name.chars() {
+                        f.write_str(if SPECIAL.contains(&character) { "\\" } else { "" })?;
+                        write!(f, "{character}")?;
+                    }
+                }
             }
-        }
-        Ok(())
-    }
-}
-
-/// Finds the values at several paths into an object.
-///
-/// The fields of the object itself are found by one scanner, as if there were no paths; each value that paths lead into has one of
-/// its own. All of them put what they find into one row of slots.
-#[derive(Debug)]
-pub(super) struct Finder {
-    /// Containers that are searched, each after the one that contains it; the record's object is the first.
-    within: Vec<Within>,
-    slots: usize,
-}
-
-/// A value that is looked into.
-#[derive(Debug)]
-struct Within {
-    /// Slot of this container; none for the record's object.
-    at: Option<usize>,
-    look: Look,
-    /// Slots for the values found in it.
-    found: Range<usize>,
-}
-
-#[derive(Debug)]
-enum Look {
-    Fields(Scanner),
-    Element(usize),
-}
-
-impl Finder {
-    /// A finder of these paths; answers also the slot of each.
-    pub(super) fn new(paths: &[Path]) -> (Finder, Vec<usize>) {
-        let mut finder = Finder { within: Vec::new(), slots: 0 };
-        let mut places = vec![0; paths.len()];
-        let all = paths.iter().enumerate().map(|(path, steps)| (path, &steps.0[..])).collect();
-        finder.look_into(None, all, &mut places);
-        (finder, places)
-    }
-
-    /// Returns the number of slots that a record takes.
-    pub(super) fn slots(&self) -> usize {
-        self.slots
-    }
-
-    fn look_into(&mut self, at: Option<usize>, paths: Vec<(usize, &[Segment])>, places: &mut [usize]) {
-        let (mut names, mut indices) = (Vec::<String>::new(), Vec::new());
-        for (path, steps) in &paths {
-            match steps.first() {
-                None => places[*path] = at.unwrap_or_default(),
-                Some(Segment::Field(name)) if !names.contains(name) => names.push(name.clone()),
-                Some(Segment::Element(index)) if !indices.contains(index) => indices.push(*index),
-                Some(_) => {}
-            }
-        }
-        let first = self.slots;
-        let first_index = first + names.len();
-        self.slots = first_index + indices.len();
-        let slot = |step: &Segment| match step {
-            Segment::Field(name) => first + names.iter().position(|known| known == name).unwrap_or_default(),
-            Segment::Element(index) => {
-                first_index + indices.iter().position(|known| known == index).unwrap_or_default()
-            }
-        };
-        let mut inner: BTreeMap<usize, Vec<(usize, &[Segment])>> = BTreeMap::new();
-        for (path, steps) in paths {
-            if let Some((step, rest)) = steps.split_first() {
-                inner.entry(slot(step)).or_default().push((path, rest));
-            }
-        }
-        if !names.is_empty() || at.is_none() {
-            self.within.push(Within { at, look: Look::Fields(Scanner::new(names)), found: first..first_index });
-        }
-        for (slot, index) in (first_index..).zip(indices) {
-            self.within.push(Within { at, look: Look::Element(index), found: slot..slot + 1 });
-        }
-        for (slot, paths) in inner {
-            self.look_into(Some(slot), paths, places);
-        }
-    }
-
-    /// Fills the slots, which all come as [`Slot::Missing`], from the object that begins at `from` and ends where `json` does.
-    #[inline]
-    pub(super) fn find(&mut self, json: &[u8], from: usize, slots: &mut [Slot]) -> Result<(), ScanError> {
-        let Some((whole, inner)) = self.within.split_first_mut() else { return Ok(()) };
-        if let Look::Fields(scanner) = &mut whole.look {
-            scanner.scan(json, from, &mut slots[whole.found.clone()])?;
-        }
-        inner.iter_mut().try_for_each(|within| within.find(json, slots))
-    }
-}
-
-impl Within {
-    fn find(&mut self, json: &[u8], slots: &mut [Slot]) -> Result<(), ScanError> {
-        let outer = self.at.map_or(Slot::Missing, |at| slots[at]);
-        let found = &mut slots[self.found.clone()];
-        match (outer, &mut self.look) {
-            (Slot::Missing, _) => {}
-            (Slot::Nested(span), Look::Fields(scanner)) if span.of(json).first() == Some(&b'{') => {
-                scanner.scan(span.and_before(json), span.start(), found)?;
-            }
-            (Slot::Nested(span), Look::Element(index)) if span.of(json).first() == Some(&b'[') => {
-                found.fill(elements(json, span, *index + 1).get(*index).copied().unwrap_or(Slot::Missing));
-            }
-            (Slot::Null, _) => found.fill(Slot::Null),
-            _ => found.fill(Slot::Astray),
         }
         Ok(())
     }
@@ -194,75 +127,31 @@ impl Within {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Value;
 
     use super::*;
 
     #[test]
     fn a_path_is_read_back_as_it_is_shown() {
-        for text in [".", "a", "payload.after", "data[0].id", "a[1][20].b c", "über.$x"] {
+        for text in
+            [".", "a", "payload.after", "data[0].id", "a[1][20].b c", "über.$x", r"http\.method", r"a\[0\].b\\c"]
+        {
             assert_eq!(text.parse::<Path>().unwrap().to_string(), text);
         }
-        for text in ["", "a.", ".a", "a..b", "[0]", "a[", "a[]", "a[x]", "a[-1]", "a[+1]", "a[1000]", "a]b", "a[0]b"] {
+        for text in [
+            "", "a.", ".a", "a..b", "[0]", "a[", "a[]", "a[x]", "a[-1]", "a[+1]", "a[1000]", "a]b", "a[0]b", r"a\",
+            r"a\b",
+        ] {
             assert_eq!(text.parse::<Path>(), Err(NoPath), "{text}");
         }
         assert_eq!(format!("a{}", ".a".repeat(MAX_STEPS)).parse::<Path>(), Err(NoPath));
-    }
-
-    fn value() -> impl Strategy<Value = Value> {
-        let leaf =
-            prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), "[a-c]{0,2}".prop_map(Value::from)];
-        leaf.prop_recursive(4, 40, 4, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map("[a-c]", inner, 0..4)
-                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-            ]
-        })
-    }
-
-    fn path() -> impl Strategy<Value = Path> {
-        let step = prop_oneof![3 => "[a-c]".prop_map(Segment::Field), 1 => (0usize..3).prop_map(Segment::Element)];
-        ("[a-c]", prop::collection::vec(step, 0..4))
-            .prop_map(|(first, rest)| Path([Segment::Field(first)].into_iter().chain(rest).collect()))
-    }
-
-    fn expected<'a>(value: &'a Value, path: &Path) -> Option<&'a Value> {
-        path.0.iter().try_fold(value, |value, step| match step {
-            Segment::Field(name) => value.get(name),
-            Segment::Element(index) => value.get(index),
-        })
+        assert_eq!(r"http\.method".parse::<Path>(), Ok(Path::field("http.method")));
     }
 
     proptest! {
         #[test]
-        fn any_paths_lead_where_they_say(
-            fields in prop::collection::btree_map("[a-c]", value(), 0..4),
-            paths in prop::collection::vec(path(), 1..6),
-        ) {
-            let object = Value::Object(fields.into_iter().collect());
-            let json = object.to_string();
-            let (mut finder, places) = Finder::new(&paths);
-            let mut slots = vec![Slot::Missing; finder.slots()];
-            finder.find(json.as_bytes(), 0, &mut slots).unwrap();
-            for (path, place) in paths.iter().zip(places) {
-                let found = slots[place];
-                match expected(&object, path) {
-                    Some(Value::Null) => prop_assert_eq!(found, Slot::Null),
-                    Some(Value::Number(number)) => {
-                        prop_assert!(matches!(found, Slot::Integer(value, _) if Some(value) == number.as_i64()));
-                    }
-                    Some(Value::String(text)) => {
-                        let Slot::Text { span, .. } = found else { panic!("{path}: {found:?}") };
-                        prop_assert_eq!(span.of(json.as_bytes()), text.as_bytes());
-                    }
-                    Some(nested) => {
-                        let Slot::Nested(span) = found else { panic!("{path}: {found:?}") };
-                        prop_assert_eq!(&serde_json::from_slice::<Value>(span.of(json.as_bytes())).unwrap(), nested);
-                    }
-                    None => prop_assert!(matches!(found, Slot::Missing | Slot::Null | Slot::Astray), "{} {:?}", path, found),
-                }
-            }
+        fn any_name_can_be_in_a_path(names in prop::collection::vec(".{1,4}", 1..4)) {
+            let path = Path(names.iter().cloned().map(Segment::Field).collect());
+            prop_assert_eq!(path.to_string().parse::<Path>(), Ok(path));
         }
     }
 }

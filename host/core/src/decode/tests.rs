@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::*;
 use crate::column::Texts;
 use crate::decimal::Decimal;
-use crate::interval::Interval;
+use crate::interval::{Interval, Offset, Partition};
+use crate::records::Records;
+use crate::schema::{Field, Kind};
 
 /// Records made by hand: partition 3, offsets from 100 on.
 pub(crate) struct Made(pub(crate) Vec<Option<Vec<u8>>>);
@@ -41,6 +43,11 @@ impl Records for Made {
     }
 }
 
+/// Options of JSON records, else the defaults.
+fn of_json(json: JsonOptions) -> DecodeOptions {
+    DecodeOptions { format: FormatOptions::Json(json), ..DecodeOptions::default() }
+}
+
 fn made(records: &[&str]) -> Made {
     Made(records.iter().map(|record| Some(record.as_bytes().to_vec())).collect())
 }
@@ -49,7 +56,7 @@ fn column(name: &str, kind: Kind) -> SourceColumn {
     SourceColumn { field: Field::new(name, kind), origin: Origin::Field(name.to_owned()) }
 }
 
-fn decode(columns: &[SourceColumn], options: JsonOptions, records: &Made) -> Decoded {
+fn decode(columns: &[SourceColumn], options: DecodeOptions, records: &Made) -> Decoded {
     let wanted = vec![true; columns.len()];
     Decoder::new(columns, &wanted, options).decode(records, 0, usize::MAX)
 }
@@ -70,7 +77,7 @@ fn a_record_of_the_original_becomes_columns() {
         r#"{"user_id": 3165, "ip": "123.0.0.105", "region": 1122, "province": "\u6d59\u6c5f"}"#,
         r#"{ "province":"浙江","user_id":null }"#,
     ]);
-    let decoded = decode(&columns, JsonOptions::default(), &records);
+    let decoded = decode(&columns, DecodeOptions::default(), &records);
     assert_eq!(decoded.stopped, None);
     assert_eq!(ints(&decoded, 0), [Some(3165), None]);
     assert_eq!(texts(&decoded, 1), [Some("浙江".into()), Some("浙江".into())]);
@@ -81,9 +88,9 @@ fn a_record_of_the_original_becomes_columns() {
 fn the_last_of_two_equal_fields_counts() {
     let columns = [column("a", Kind::Int64)];
     let flat = made(&[r#"{"a": 1, "b": 2, "a": 3}"#]);
-    assert_eq!(ints(&decode(&columns, JsonOptions::default(), &flat), 0), [Some(3)]);
+    assert_eq!(ints(&decode(&columns, DecodeOptions::default(), &flat), 0), [Some(3)]);
     let nested = made(&[r#"{"a": 1, "b": [2], "a": 3}"#]);
-    assert_eq!(ints(&decode(&columns, JsonOptions::default(), &nested), 0), [Some(3)]);
+    assert_eq!(ints(&decode(&columns, DecodeOptions::default(), &nested), 0), [Some(3)]);
 }
 
 #[test]
@@ -144,7 +151,7 @@ fn values_become_other_kinds_only_where_nothing_is_lost() {
     ];
     for (kind, json, expected) in cases {
         let records = made(&[&format!("{{\"v\": {json}}}")]);
-        let decoded = decode(&[column("v", *kind)], JsonOptions::default(), &records);
+        let decoded = decode(&[column("v", *kind)], DecodeOptions::default(), &records);
         match (expected, decoded.stopped.as_ref().map(ToString::to_string)) {
             (Ok(text), None) => assert_eq!(shown(&decoded), *text, "{kind} from {json}"),
             (Err(part), Some(message)) => {
@@ -153,7 +160,7 @@ fn values_become_other_kinds_only_where_nothing_is_lost() {
             }
             (expected, stopped) => panic!("{kind} from {json}: {stopped:?} instead of {expected:?}"),
         }
-        let ignoring = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let ignoring = DecodeOptions { ignore_parse_errors: true, ..DecodeOptions::default() };
         let decoded = decode(&[column("v", *kind)], ignoring, &records);
         assert_eq!(decoded.batch.columns[0].as_ref().unwrap().null_count(), usize::from(expected.is_err()));
     }
@@ -187,14 +194,14 @@ fn records_that_are_no_objects_stop_or_are_left_out() {
         Some(b"{\"a\":4}".to_vec()),
     ]);
     let columns = [column("a", Kind::Int64)];
-    let ignoring = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+    let ignoring = DecodeOptions { ignore_parse_errors: true, ..DecodeOptions::default() };
     let decoded = decode(&columns, ignoring, &records);
     assert_eq!((ints(&decoded, 0), decoded.ignored), (vec![Some(1), Some(4)], 8));
     assert_eq!((decoded.batch.origins.record(0), decoded.batch.origins.record(1)), (0, 9));
 
     for bad in 1..9 {
         let alone = Made(vec![records.0[0].clone(), records.0[bad].clone()]);
-        let decoded = decode(&columns, JsonOptions::default(), &alone);
+        let decoded = decode(&columns, DecodeOptions::default(), &alone);
         assert_eq!((ints(&decoded, 0), decoded.next), (vec![Some(1)], 1), "the good one before is kept");
         assert_eq!(decoded.stopped.unwrap().offset, Offset(101));
     }
@@ -204,8 +211,8 @@ fn records_that_are_no_objects_stop_or_are_left_out() {
 fn missing_fields_are_null_or_stop_even_where_nobody_reads_them() {
     let columns = [column("a", Kind::Int64), column("b", Kind::Int64)];
     let records = made(&[r#"{"a":1}"#]);
-    assert_eq!(ints(&decode(&columns, JsonOptions::default(), &records), 1), [None]);
-    let strict = JsonOptions { fail_on_missing_field: true, ..JsonOptions::default() };
+    assert_eq!(ints(&decode(&columns, DecodeOptions::default(), &records), 1), [None]);
+    let strict = DecodeOptions { fail_on_missing_field: true, ..DecodeOptions::default() };
     let decoded = Decoder::new(&columns, &[true, false], strict).decode(&records, 0, 10);
     assert_eq!(decoded.stopped.unwrap().problem, Problem::MissingField("b".to_owned()));
 }
@@ -220,7 +227,7 @@ fn a_records_own_facts_are_columns() {
         fact("_timestamp", Kind::Timestamp, Origin::Timestamp),
         fact("_key", Kind::Utf8, Origin::Key),
     ];
-    let decoded = decode(&columns, JsonOptions::default(), &made(&["{}", "{}"]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&["{}", "{}"]));
     assert_eq!(texts(&decoded, 0), [Some("made".into()), Some("made".into())]);
     assert_eq!((ints(&decoded, 1), ints(&decoded, 2)), (vec![Some(3); 2], vec![Some(100), Some(101)]));
     let times: Vec<_> =
@@ -261,7 +268,7 @@ fn a_records_time_beyond_the_calendar_is_at_fault_where_somebody_reads_it() {
     let records = Timed(made(&["{}", "{}"]), vec![0, i64::MAX]);
     let columns = [SourceColumn { field: Field::new("t", Kind::Timestamp), origin: Origin::Timestamp }];
     for wanted in [true, false] {
-        let mut decoder = Decoder::new(&columns, &[wanted], JsonOptions::default());
+        let mut decoder = Decoder::new(&columns, &[wanted], DecodeOptions::default());
         let decoded = decoder.decode_as(&records, 0, usize::MAX, AtFault::IsLeftOut);
         let reasons: Vec<_> = decoded.rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
         assert_eq!(reasons.len(), usize::from(wanted), "{reasons:?}");
@@ -274,7 +281,7 @@ fn deep_nesting_and_long_texts_are_only_values() {
     let deep = format!("{{\"x\": {}{}, \"a\": 7}}", "[".repeat(100_000), "]".repeat(100_000));
     let long = format!("{{\"x\": \"{}\", \"a\": 8}}", "y".repeat(1 << 20));
     let columns = [column("a", Kind::Int64), column("x", Kind::Utf8)];
-    let decoded = decode(&columns, JsonOptions::default(), &made(&[&deep, &long]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[&deep, &long]));
     assert_eq!(decoded.stopped, None);
     assert_eq!(ints(&decoded, 0), [Some(7), Some(8)]);
     assert_eq!(texts(&decoded, 1)[1].as_ref().unwrap().len(), 1 << 20);
@@ -283,7 +290,7 @@ fn deep_nesting_and_long_texts_are_only_values() {
 #[test]
 fn a_batch_ends_at_its_bounds() {
     let records = Made(vec![Some(format!("{{\"x\":\"{}\"}}", "y".repeat(1 << 20)).into_bytes()); 40]);
-    let mut decoder = Decoder::new(&[column("x", Kind::Utf8)], &[true], JsonOptions::default());
+    let mut decoder = Decoder::new(&[column("x", Kind::Utf8)], &[true], DecodeOptions::default());
     assert_eq!(decoder.decode(&records, 0, 7).next, 7);
     let by_bytes = decoder.decode(&records, 7, usize::MAX).next - 7;
     assert!((15..=17).contains(&by_bytes), "{by_bytes} records of 1 MiB in a batch of {MAX_BATCH_BYTES} bytes");
@@ -356,7 +363,7 @@ proptest! {
     #[test]
     fn random_objects_decode_as_serde_json_says(objects in prop::collection::vec(json_object(), 1..8)) {
         let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
-        let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let options = DecodeOptions { ignore_parse_errors: true, ..DecodeOptions::default() };
         let mut decoder = Decoder::new(&columns, &[true, true], options);
         let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
         let decoded = decoder.decode(&records, 0, usize::MAX);
@@ -389,7 +396,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic_and_are_refused_as_serde_json_refuses(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let decoded = decode(&[column("a", Kind::Utf8)], JsonOptions::default(), &Made(vec![Some(bytes.clone())]));
+        let decoded = decode(&[column("a", Kind::Utf8)], DecodeOptions::default(), &Made(vec![Some(bytes.clone())]));
         prop_assert_eq!(decoded.stopped.is_none(), is_object(&bytes));
         prop_assert_eq!(is_whole_object(&bytes), is_object(&bytes));
     }
@@ -402,7 +409,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         // Nobody wants a value, so that only the record's form counts; the one before has taught the scanner its shape.
-        let mut decoder = Decoder::new(&[column("zz", Kind::Utf8)], &[true], JsonOptions::default());
+        let mut decoder = Decoder::new(&[column("zz", Kind::Utf8)], &[true], DecodeOptions::default());
         decoder.decode(&made(&[&before]), 0, 1);
         let decoded = decoder.decode(&Made(vec![Some(bytes.clone())]), 0, 1);
         prop_assert_eq!(decoded.stopped.is_none(), is_object(&bytes), "{}", String::from_utf8_lossy(&bytes));
@@ -411,7 +418,7 @@ proptest! {
     #[test]
     fn what_the_record_before_was_like_changes_nothing(objects in prop::collection::vec(json_object(), 1..8)) {
         let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
-        let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let options = DecodeOptions { ignore_parse_errors: true, ..DecodeOptions::default() };
         let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
         let together = decode(&columns, options.clone(), &records);
         let alone: Vec<_> = objects.iter().map(|object| decode(&columns, options.clone(), &made(&[object]))).collect();
@@ -422,7 +429,7 @@ proptest! {
     #[test]
     fn any_split_into_batches_gives_the_same_rows(objects in prop::collection::vec(json_object(), 1..20), rows in 1usize..7) {
         let columns = [column("a", Kind::Utf8), column("b", Kind::Int64)];
-        let options = JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() };
+        let options = DecodeOptions { ignore_parse_errors: true, ..DecodeOptions::default() };
         let records = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
         let whole = decode(&columns, options.clone(), &records);
         let mut decoder = Decoder::new(&columns, &[true, true], options);

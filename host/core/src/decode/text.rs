@@ -1,18 +1,29 @@
-//! Decoding of JSON texts: resolves their escapes.
+//! Texts of records: resolves their escapes.
+
+use super::slot::Escapes;
 
 /// Character that replaces half of a surrogate pair, which is no character.
 pub(super) const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
 /// A text, and whether halves of surrogate pairs were replaced in it.
-pub(super) struct Unescaped {
+pub(super) struct Resolved {
     pub(super) text: String,
     pub(super) replaced: bool,
 }
 
+/// Resolves the escapes between the quotes of a text that a format has walked over. `instead` takes the place of half a
+/// surrogate pair.
+pub(super) fn resolve(bytes: &[u8], escapes: Escapes, instead: char) -> Resolved {
+    match escapes {
+        Escapes::Json => unescape(bytes, instead),
+        Escapes::None => Resolved { text: String::from_utf8_lossy(bytes).into_owned(), replaced: false },
+    }
+}
+
 /// Resolves the escapes between the quotes of a JSON text that the scanner has walked over. `instead` takes the place of each
 /// escape that is half a surrogate pair: other languages' texts can hold it, UTF-8 can't.
-pub(super) fn unescape(mut bytes: &[u8], instead: char) -> Unescaped {
-    let mut unescaped = Unescaped { text: String::with_capacity(bytes.len()), replaced: false };
+pub(super) fn unescape(mut bytes: &[u8], instead: char) -> Resolved {
+    let mut unescaped = Resolved { text: String::with_capacity(bytes.len()), replaced: false };
     while let Some(at) = bytes.iter().position(|byte| *byte == b'\\') {
         push(&mut unescaped.text, &bytes[..at]);
         bytes = &bytes[at + 1..];

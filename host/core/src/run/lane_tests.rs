@@ -12,7 +12,7 @@ use crate::chain::{FoldWindow, Join, Step as ChainStep};
 use crate::checkpoint::{Changes, CheckpointStore, Group};
 use crate::constraint::{Constraint, Constraints};
 use crate::dead_letter::MAX_HELD;
-use crate::decode::{AtFault, JsonOptions, Origin as From, SourceColumn};
+use crate::decode::{AtFault, DecodeOptions, Origin as From, SourceColumn};
 use crate::deploy::{Bounds, Operators};
 use crate::fold::{Backing, Keeping};
 use crate::interval::Interval;
@@ -147,7 +147,7 @@ impl CheckpointStore for Server {
 
 fn chain(steps: Vec<ChainStep>) -> Chain {
     let column = SourceColumn { field: Field::new("v", Kind::Int64), origin: From::Field("v".to_owned()) };
-    let mut chain = Chain::new(&[column], JsonOptions::default(), steps).unwrap();
+    let mut chain = Chain::new(&[column], DecodeOptions::default(), steps).unwrap();
     chain.when_bad(AtFault::IsLeftOut, AtFault::IsLeftOut);
     chain
 }
@@ -193,7 +193,7 @@ fn windows() -> Chain {
     let options = WindowOptions { window, lateness, idle_after, emit: Emit::Closed, late: Late::Drop };
     let window = FoldWindow { time: "t".to_owned(), options };
     let steps = vec![sum(&Server::well(), &Server::well())];
-    Chain::windowed(&columns, JsonOptions::default(), steps, Some(&window)).unwrap()
+    Chain::windowed(&columns, DecodeOptions::default(), steps, Some(&window)).unwrap()
 }
 
 /// A sum for each number.

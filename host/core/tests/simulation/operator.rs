@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, Int64Array};
 use fastrand::Rng;
 use sluice_core::chain::{Chain, FoldWindow, Step};
 use sluice_core::constraint::{Constraint, Constraints};
-use sluice_core::decode::{AtFault, JsonOptions, Origin, SourceColumn};
+use sluice_core::decode::{AtFault, DecodeOptions, Origin, SourceColumn};
 use sluice_core::deploy::Operators;
 use sluice_core::operator::{Columns, FoldPlan, Operator, OperatorError, Produced, Rejection, TransformPlan};
 use sluice_core::{Field, Kind};
@@ -105,7 +105,7 @@ pub fn chain(pipeline: Pipeline, version: Version, dimension: &Dimension, at_fau
     if window.is_some() {
         columns.push(column("t", Kind::Timestamp, Origin::Timestamp));
     }
-    let mut chain = Chain::windowed(&columns, JsonOptions::default(), steps, window.as_ref()).unwrap();
+    let mut chain = Chain::windowed(&columns, DecodeOptions::default(), steps, window.as_ref()).unwrap();
     // A time beyond the calendar is at fault before any window looks at it.
     chain.when_bad(at_fault, at_fault);
     if !pipeline.shape.folds() {

@@ -13,6 +13,7 @@ mod connections;
 mod declared;
 mod environment;
 mod file;
+mod format;
 mod json;
 mod limits;
 pub mod nearest;
@@ -50,7 +51,7 @@ pub use service::STOP_WITHIN;
 #[cfg(test)]
 pub use sink::Flush;
 pub use sink::{Delivery, KeyEquality, Sink};
-pub use source::{Origin, Source, SourceColumn, Start};
+pub use source::{Source, Start};
 pub use step::{Join, Lookup, OperatorStep, Step};
 pub use tables::shared_tables;
 

@@ -80,9 +80,8 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         item.table("a table [source]", |section| source::read(section, declared))
     });
     // What is known of the columns at each place; none where a problem or an operator hides them.
-    let mut flow: Option<Vec<Field>> = source
-        .as_ref()
-        .map(|source| source.columns.iter().map(|column| Field::new(column.name.as_str(), column.kind)).collect());
+    let mut flow: Option<Vec<Field>> =
+        source.as_ref().map(|source| source.columns.iter().map(|column| column.field.clone()).collect());
     let steps = section.or("step", Vec::new(), |item| {
         let items = item.list("tables [[step]]", MAX_STEPS);
         if items.is_none() {

@@ -7,7 +7,7 @@ use sluice_connectors::sink::SinkError;
 use sluice_core::chain::{Chain, FoldWindow, Join, Step};
 use sluice_core::checkpoint::StateForm;
 use sluice_core::constraint::Constraints;
-use sluice_core::decode::{AtFault, Origin, SourceColumn};
+use sluice_core::decode::AtFault;
 use sluice_core::lookup::LookupError;
 use sluice_core::run::FlushPolicy;
 use sluice_core::window::Emit;
@@ -22,24 +22,6 @@ use super::trouble::Trouble;
 use crate::config;
 use crate::connections::Connections;
 
-/// The columns that a source declares, for the core.
-pub fn source_columns(source: &config::Source) -> Vec<SourceColumn> {
-    let origin = |from: &config::Origin| match from {
-        config::Origin::Field(name) => Origin::Field(name.clone()),
-        config::Origin::Path(path) => Origin::Path(path.clone()),
-        config::Origin::Topic => Origin::Topic,
-        config::Origin::Partition => Origin::Partition,
-        config::Origin::Offset => Origin::Offset,
-        config::Origin::Timestamp => Origin::Timestamp,
-        config::Origin::Key => Origin::Key,
-    };
-    let column = |column: &config::SourceColumn| SourceColumn {
-        field: Field::new(&column.name, column.kind),
-        origin: origin(&column.from),
-    };
-    source.columns.iter().map(column).collect()
-}
-
 /// Opens every step with the columns of the step before it; `timer` hears of the operators' calls. Blocks: operators are instantiated.
 pub fn chain(
     pipeline: &config::Pipeline,
@@ -47,7 +29,7 @@ pub fn chain(
     connections: &Connections,
     timer: Option<&CallTimer>,
 ) -> Result<Chain, Trouble> {
-    let columns = source_columns(&pipeline.source);
+    let config::Source { columns, decode, .. } = &pipeline.source;
     let mut fields: Vec<Field> = columns.iter().map(|column| column.field.clone()).collect();
     let mut steps = Vec::with_capacity(pipeline.steps.len());
     for (index, step) in pipeline.steps.iter().enumerate() {
@@ -59,7 +41,7 @@ pub fn chain(
         fields = step.output_fields(&fields);
         steps.push(step);
     }
-    let chain = Chain::windowed(&columns, pipeline.source.json.clone(), steps, window(pipeline)?.as_ref());
+    let chain = Chain::windowed(columns, decode.clone(), steps, window(pipeline)?.as_ref());
     let mut chain = chain.map_err(|error| Trouble::wrong(error.to_string()))?;
     let (record, row) = at_fault(pipeline.on_error);
     chain.when_bad(record, row);

@@ -118,7 +118,7 @@ async fn run(dies: Dies) -> (Run, watch::Sender<bool>, Arc<Mutex<Works>>, watch:
     let letters = OpenLetters { letters: Box::new(Empty(dies)), name: "letters".to_owned() };
     let opened = Opened {
         source: Box::new(Quiet(dies)),
-        chain: Chain::new(&[], sluice_core::decode::JsonOptions::default(), Vec::new()).unwrap(),
+        chain: Chain::new(&[], sluice_core::decode::DecodeOptions::default(), Vec::new()).unwrap(),
         sinks: Vec::new(),
         until: None,
         letters: Some((letters, Box::new(Empty(dies)))),

@@ -58,7 +58,7 @@ fn sums_of_a_hundred_thousand_amounts_of_up_to_38_digits_are_pythons_and_what_ha
         let (first, second) = case.records.split_at(case.records.len() / 3);
         site.send(GIFTS, first);
         let mut host = Host::start(&site);
-        host.wait("amounts", "it has flushed", |pipeline| pipeline.flushes > 0);
+        host.wait("amounts", "it has flushed", |pipeline| pipeline.count("flushes") > 0);
         // Sums that the checkpoint has go on.
         host.kill();
         site.send(GIFTS, second);
@@ -74,8 +74,8 @@ fn amounts_at_fault_are_counted_and_states_are_shown_and_taken_back_with_all_the
     let site = Case::site(World::Embedded);
     site.send(GIFTS, &case.records);
     let mut host = Host::start(&site);
-    let pipeline = host.wait("amounts", "it has read", |pipeline| pipeline.lag == Some(0) && pipeline.pending == 0);
-    assert_eq!(pipeline.rejected, case.faults, "{pipeline:?}");
+    let pipeline = host.wait("amounts", "it has read", |pipeline| pipeline.lag() == Some(0) && pipeline.count("pending") == 0);
+    assert_eq!(pipeline.count("rejected"), case.faults, "{pipeline:?}");
     assert_eq!(host.terminate().code, Some(0));
     let (config, file) = (site.config(), site.path("exported.jsonl"));
     let state = |arguments: &[&str]| {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn at(path: &str) -> JsonOptions {
-    JsonOptions { path: Some(path.parse().unwrap()), ..JsonOptions::default() }
+fn at(path: &str) -> DecodeOptions {
+    of_json(JsonOptions { path: Some(path.parse().unwrap()), ..JsonOptions::default() })
 }
 
 fn beside(name: &str, path: &str, kind: Kind) -> SourceColumn {
@@ -65,7 +65,7 @@ fn debeziums_sample_is_read_by_path() {
 
     // By columns' own paths, each event is a row.
     let columns = [beside("id", "payload.after.id", Kind::Int64), beside("old_id", "payload.before.id", Kind::Int64)];
-    let decoded = decode(&columns, JsonOptions::default(), &made(&[DEBEZIUM, DEBEZIUM_DELETE]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[DEBEZIUM, DEBEZIUM_DELETE]));
     assert_eq!((ints(&decoded, 0), ints(&decoded, 1)), (vec![Some(111), None], vec![Some(111); 2]));
 }
 
@@ -93,7 +93,7 @@ fn canals_sample_is_a_row_for_each_element() {
 
 #[test]
 fn maxwells_sample_is_read_by_path() {
-    let options = JsonOptions { epoch: Some(Epoch::Seconds), ..at("data") };
+    let options = DecodeOptions { epoch: Some(Epoch::Seconds), ..at("data") };
     let columns = [column("id", Kind::Int64), beside("at", "ts", Kind::Timestamp), beside("type", "type", Kind::Utf8)];
     let decoded = decode(&columns, options, &made(&[MAXWELL]));
     assert_eq!(ints(&decoded, 0), [Some(111)]);
@@ -109,7 +109,7 @@ fn a_record_of_several_rows_is_taken_whole_or_not_at_all() {
     let decoded = decoder.decode_as(&records, 0, 9, AtFault::IsLeftOut);
     assert_eq!(ints(&decoded, 0), [Some(2), Some(3)]);
     assert_eq!(decoded.rejected.iter().map(|rejected| rejected.record).collect::<Vec<_>>(), [0]);
-    let ignoring = JsonOptions { ignore_parse_errors: true, ..at("data") };
+    let ignoring = DecodeOptions { ignore_parse_errors: true, ..at("data") };
     let decoded = decode(&[column("id", Kind::Int64)], ignoring, &records);
     assert_eq!(ints(&decoded, 0), [Some(1), None, Some(2), Some(3)]);
     assert_eq!(decoded.notes.iter().map(|note| note.times).collect::<Vec<_>>(), [1], "counted once");
@@ -157,11 +157,50 @@ fn rows_of_a_record_are_bounded() {
 #[test]
 fn a_value_that_would_be_within_a_scalar_is_no_missing_field() {
     let columns = [beside("x", "a.b", Kind::Int64)];
-    let decoded = decode(&columns, JsonOptions::default(), &made(&[r#"{"a": 5}"#]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[r#"{"a": 5}"#]));
     assert!(decoded.stopped.unwrap().to_string().contains("field `a.b`: it should be in an object or array"));
-    let decoded = decode(&columns, JsonOptions::default(), &made(&[r#"{"a": {}}"#, r#"{"a": null}"#, "{}"]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[r#"{"a": {}}"#, r#"{"a": null}"#, "{}"]));
     assert_eq!((ints(&decoded, 0), decoded.stopped), (vec![None; 3], None));
-    let strict = JsonOptions { fail_on_missing_field: true, ..JsonOptions::default() };
+    let strict = DecodeOptions { fail_on_missing_field: true, ..DecodeOptions::default() };
     let decoded = decode(&columns, strict, &made(&[r#"{"a": {}}"#]));
     assert_eq!(decoded.stopped.unwrap().problem, Problem::MissingField("a.b".to_owned()));
+}
+
+#[test]
+fn a_fields_path_leads_into_each_row() {
+    let within = |name: &str, path: &str, kind| SourceColumn {
+        field: Field::new(name, kind),
+        origin: Origin::Within(path.parse().unwrap()),
+    };
+    let columns = [
+        within("os", "device.os", Kind::Utf8),
+        within("second", "tags[1]", Kind::Int64),
+        within("deep", "device.screens[0].width", Kind::Int64),
+        beside("op", "op", Kind::Utf8),
+    ];
+    let records = made(&[r#"{"op": "c", "rows": [
+        {"device": {"os": "ios", "screens": [{"width": 7}, {"width": 8}]}, "tags": [1, 2, 3]},
+        {"tags": [4], "device": {"screens": [], "os": null}},
+        {"device": null}
+    ]}"#]);
+    let decoded = decode(&columns, at("rows"), &records);
+    assert_eq!(decoded.stopped, None);
+    assert_eq!(texts(&decoded, 0), [Some("ios".into()), None, None]);
+    assert_eq!(ints(&decoded, 1), [Some(2), None, None]);
+    assert_eq!(ints(&decoded, 2), [Some(7), None, None]);
+    assert_eq!(texts(&decoded, 3), ["c"; 3].map(|op| Some(op.to_owned())));
+
+    // Of a record that is the row, both kinds of path begin at the same place.
+    let record = made(&[r#"{"device": {"os": "ios"}, "op": "u"}"#]);
+    let decoded = decode(&columns, DecodeOptions::default(), &record);
+    assert_eq!((texts(&decoded, 0), texts(&decoded, 3)), (vec![Some("ios".into())], vec![Some("u".into())]));
+}
+
+#[test]
+fn a_value_beside_the_rows_that_is_dropped_is_counted_for_each_row() {
+    let ignoring = DecodeOptions { ignore_parse_errors: true, ..at("rows") };
+    let records = made(&[r#"{"at": "noon", "rows": [{"id": 1}, {"id": 2}]}"#]);
+    let decoded = decode(&[column("id", Kind::Int64), beside("at", "at", Kind::Timestamp)], ignoring, &records);
+    assert_eq!(ints(&decoded, 0), [Some(1), Some(2)]);
+    assert_eq!(decoded.notes.iter().map(|note| note.times).collect::<Vec<_>>(), [2]);
 }

@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn ignoring() -> JsonOptions {
-    JsonOptions { ignore_parse_errors: true, ..JsonOptions::default() }
+fn ignoring() -> DecodeOptions {
+    DecodeOptions { ignore_parse_errors: true, ..DecodeOptions::default() }
 }
 
-fn flink() -> JsonOptions {
-    JsonOptions { convert: Convert::Flink, ..JsonOptions::default() }
+fn flink() -> DecodeOptions {
+    DecodeOptions { convert: Convert::Flink, ..DecodeOptions::default() }
 }
 
-fn one(kind: Kind, options: JsonOptions, json: &str) -> Result<String, String> {
+fn one(kind: Kind, options: DecodeOptions, json: &str) -> Result<String, String> {
     let decoded = decode(&[column("v", kind)], options, &made(&[&format!("{{\"v\": {json}}}")]));
     decoded.stopped.as_ref().map_or_else(|| Ok(shown(&decoded)), |bad| Err(bad.to_string()))
 }
@@ -75,7 +75,7 @@ fn every_record_that_is_ignored_is_counted_by_reason() {
 #[test]
 fn a_row_that_is_refused_drops_nothing() {
     let columns = [column("s", Kind::Utf8), column("a", Kind::Int64)];
-    let decoded = decode(&columns, JsonOptions::default(), &made(&[r#"{"s": "\ud83d", "a": "x"}"#]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[r#"{"s": "\ud83d", "a": "x"}"#]));
     assert!(decoded.stopped.is_some());
     assert_eq!(decoded.notes, []);
 }
@@ -119,7 +119,7 @@ fn a_key_that_is_no_text_is_dropped_and_counted() {
 fn control_characters_in_texts_and_names_are_taken_whether_anybody_reads_them_or_not() {
     let json = "{\"x\": \"a\tb\nc\0\", \"na\tme\": \"v\tw\", \"nested\": {\"y\": [\"\n\"]}, \"a\": 7}";
     let columns = [column("a", Kind::Int64), column("na\tme", Kind::Utf8)];
-    let decoded = decode(&columns, JsonOptions::default(), &made(&[json, json]));
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[json, json]));
     assert_eq!(decoded.stopped, None);
     assert_eq!(ints(&decoded, 0), [Some(7); 2]);
     assert_eq!(texts(&decoded, 1), [Some("v\tw".into()), Some("v\tw".into())]);
@@ -128,28 +128,28 @@ fn control_characters_in_texts_and_names_are_taken_whether_anybody_reads_them_or
 #[test]
 fn half_a_surrogate_pair_that_nobody_reads_is_walked_over() {
     let json = r#"{"x": "\ud83d", "\ude00": 1, "a": 7}"#;
-    let decoded = decode(&[column("a", Kind::Int64)], JsonOptions::default(), &made(&[json]));
+    let decoded = decode(&[column("a", Kind::Int64)], DecodeOptions::default(), &made(&[json]));
     assert_eq!((ints(&decoded, 0), decoded.stopped), (vec![Some(7)], None));
 }
 
 #[test]
 fn a_byte_order_mark_is_passed_over() {
     let decoded =
-        decode(&[column("a", Kind::Int64)], JsonOptions::default(), &made(&["\u{feff}{\"a\": 7}", "\u{feff} "]));
+        decode(&[column("a", Kind::Int64)], DecodeOptions::default(), &made(&["\u{feff}{\"a\": 7}", "\u{feff} "]));
     assert_eq!(ints(&decoded, 0), [Some(7)]);
-    assert_eq!(decoded.stopped.unwrap().problem, Problem::Malformed("it is empty".to_owned()));
+    assert!(decoded.stopped.unwrap().to_string().ends_with("the record is not valid JSON: it is empty"));
 }
 
 #[test]
 fn the_registrys_header_is_passed_over_where_that_is_asked_for_and_named_otherwise() {
     let framed = Made(vec![Some(b"\0\0\0\x01\x02 {\"a\": 7}".to_vec()), Some(b"\0\0\0\x01\x02\x0e\x0f".to_vec())]);
-    let options = JsonOptions { schema_registry: true, ..JsonOptions::default() };
+    let options = of_json(JsonOptions { schema_registry: true, ..JsonOptions::default() });
     let mut decoder = Decoder::new(&[column("a", Kind::Int64)], &[true], options);
     let decoded = decoder.decode(&framed, 0, 9);
     assert_eq!(ints(&decoded, 0), [Some(7)]);
-    assert!(matches!(decoded.stopped.unwrap().problem, Problem::Malformed(_)));
+    assert!(decoded.stopped.unwrap().to_string().contains("the record is not valid JSON: 0x0e at byte 5"));
     for (record, part) in [(0, "set `json = { schema_registry = true }`"), (1, "Avro or Protobuf follows")] {
-        let decoded = Decoder::new(&[], &[], JsonOptions::default()).decode(&framed, record, 1);
+        let decoded = Decoder::new(&[], &[], DecodeOptions::default()).decode(&framed, record, 1);
         let message = decoded.stopped.unwrap().to_string();
         for part in [part, "Confluent's Schema Registry (schema id 258)"] {
             assert!(message.contains(part), "{message}");
@@ -177,7 +177,7 @@ fn what_is_no_json_is_named_for_what_it_is() {
         (b"{\"a\": \"\xc3\x28\"}", "invalid UTF-8 at byte 7"),
         (b"7", "not a JSON object but a number"),
     ] {
-        let decoded = decode(&[column("a", Kind::Int64)], JsonOptions::default(), &Made(vec![Some(bytes.to_vec())]));
+        let decoded = decode(&[column("a", Kind::Int64)], DecodeOptions::default(), &Made(vec![Some(bytes.to_vec())]));
         let message = decoded.stopped.unwrap().to_string();
         assert!(message.contains(part), "{part} in {message}");
     }
@@ -205,7 +205,7 @@ fn flinks_conversions_are_there_for_those_who_ask() {
     ] {
         let shown = |answer: Result<String, String>| answer.map_err(drop);
         assert_eq!(
-            shown(one(kind, JsonOptions::default(), json)),
+            shown(one(kind, DecodeOptions::default(), json)),
             exact.map(str::to_owned),
             "{kind} from {json}, exact"
         );
@@ -215,7 +215,7 @@ fn flinks_conversions_are_there_for_those_who_ask() {
 
 #[test]
 fn numbers_are_times_of_the_unit_that_is_told() {
-    let of = |epoch| JsonOptions { epoch: Some(epoch), ..JsonOptions::default() };
+    let of = |epoch| DecodeOptions { epoch: Some(epoch), ..DecodeOptions::default() };
     for (epoch, json, micros) in [
         (Epoch::Seconds, "1629107281", "1629107281000000"),
         (Epoch::Seconds, "1629107281.25", "1629107281250000"),
@@ -233,7 +233,7 @@ fn numbers_are_times_of_the_unit_that_is_told() {
 /// Checks the claims about values in the section "What differs from Flink" of the configuration's documentation.
 #[test]
 fn what_differs_from_flink_is_as_documented() {
-    let exact = |kind, json| one(kind, JsonOptions::default(), json);
+    let exact = |kind, json| one(kind, DecodeOptions::default(), json);
     // Text is as it was written; binary is the text's bytes.
     assert_eq!(exact(Kind::Utf8, "1.50").as_deref(), Ok("1.50"));
     assert_eq!(exact(Kind::Utf8, "{\"b\": 1,  \"a\": 2}").as_deref(), Ok("{\"b\": 1,  \"a\": 2}"));
@@ -256,12 +256,12 @@ fn what_differs_from_flink_is_as_documented() {
     }
     // Records: what follows an object, null, nothing.
     for (record, part) in [("{} {}", "not valid JSON"), ("null", "but null"), ("", "empty"), ("[{}]", "an array")] {
-        let decoded = decode(&[], JsonOptions::default(), &made(&[record]));
+        let decoded = decode(&[], DecodeOptions::default(), &made(&[record]));
         assert!(decoded.stopped.unwrap().to_string().contains(part), "{record}");
     }
     let tombstone = Made(vec![None]);
-    assert_eq!(decode(&[], JsonOptions::default(), &tombstone).stopped.unwrap().problem, Problem::NoValue);
-    let skipping = JsonOptions { skip_tombstones: true, ..JsonOptions::default() };
+    assert_eq!(decode(&[], DecodeOptions::default(), &tombstone).stopped.unwrap().problem, Problem::NoValue);
+    let skipping = DecodeOptions { skip_tombstones: true, ..DecodeOptions::default() };
     let decoded = decode(&[], skipping, &tombstone);
     assert_eq!((decoded.stopped.is_none(), decoded.ignored, decoded.next), (true, 1, 1));
     assert_eq!(dropped(&decoded, Lost::Record), [("passed over: the record has no value (a tombstone)", 1)]);

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_connectors::lookup::LookupTable;
-use sluice_core::decode::{Convert, Epoch};
+use sluice_core::decode::{Convert, DecodeOptions, Epoch, FormatOptions, JsonOptions, Origin, SourceColumn};
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 use sluice_core::{Field, Kind};
 use sluice_runtime::{CompileLimits, Limits, default_host_memory};
 
 use super::{PIPELINE, SERVICE, directory, env, load_from};
 use crate::config::sink::{Delivery, Flush};
-use crate::config::source::{BatchLimits, JsonOptions};
+use crate::config::source::BatchLimits;
 use crate::config::state::State;
 use crate::config::window::StepWindow;
 use crate::config::*;
@@ -55,7 +55,7 @@ flush = { rows = 5000, interval = "2s", retries = 3 }
 "#;
 
 fn int64(name: &str) -> SourceColumn {
-    SourceColumn { name: name.to_owned(), kind: Kind::Int64, from: Origin::Field(name.to_owned()) }
+    SourceColumn { field: Field::new(name, Kind::Int64), origin: Origin::Field(name.to_owned()) }
 }
 
 fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
@@ -67,7 +67,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             topic: "live_streaming_log".to_owned(),
             group: "demo3Group3".to_owned(),
             start: Start::Earliest,
-            json: JsonOptions::default(),
+            decode: DecodeOptions::default(),
             columns: vec![int64("user_id"), int64("room_id")],
             batch: BatchLimits { rows: 8192 },
         },
@@ -188,7 +188,7 @@ fn everything_that_can_be_left_out_has_its_default() {
     assert_eq!((config.operators, config.state), (root.join("operators"), root.join("state")));
     assert_eq!(config.admin, None);
     let Pipeline { source, sinks, .. } = &config.pipelines[0];
-    assert_eq!(source.json, JsonOptions::default());
+    assert_eq!(source.decode, DecodeOptions::default());
     assert_eq!(source.batch.rows, 8192);
     assert!(!sinks[0].create);
     assert_eq!(sinks[0].flush, Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 });
@@ -236,7 +236,8 @@ fn columns_keep_their_order_and_take_fields_or_facts() {
     let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
     let config = load_from(directory.path()).unwrap();
     let columns = config.pipelines[0].source.columns.iter();
-    let columns: Vec<_> = columns.map(|column| (column.name.as_str(), column.kind, column.from.clone())).collect();
+    let columns: Vec<_> =
+        columns.map(|column| (column.field.name.as_str(), column.field.kind, column.origin.clone())).collect();
     let field = |name: &str| Origin::Field(name.to_owned());
     let expected = [
         ("z", Kind::Utf8, field("z")),
@@ -254,23 +255,26 @@ fn columns_keep_their_order_and_take_fields_or_facts() {
 #[test]
 fn how_records_are_read_can_be_told() {
     let json = r#"json = { convert = "flink", epoch = "seconds", path = "payload.after", skip_tombstones = true, schema_registry = true }
-columns = { op = { kind = "utf8", path = "payload.op" }, id = "int64" }"#;
+columns = { op = { kind = "utf8", path = "payload.op" }, id = "int64", tag = { kind = "utf8", field = "device.tags[0]" },
+            method = { kind = "utf8", field = 'http\.method' } }"#;
     let columns = r#"columns = { id = "int64", at = "timestamp" }"#;
     assert!(PIPELINE.contains(columns), "{PIPELINE}");
     let directory = directory(SERVICE, &[("p.toml", &PIPELINE.replace(columns, json))]);
     let source = load_from(directory.path()).unwrap().pipelines[0].source.clone();
     let path = |path: &str| path.parse::<sluice_core::decode::Path>().unwrap();
-    let expected = JsonOptions {
+    let expected = DecodeOptions {
         convert: Convert::Flink,
         epoch: Some(Epoch::Seconds),
-        path: Some(path("payload.after")),
         skip_tombstones: true,
-        schema_registry: true,
-        ..JsonOptions::default()
+        format: FormatOptions::Json(JsonOptions { path: Some(path("payload.after")), schema_registry: true }),
+        ..DecodeOptions::default()
     };
-    assert_eq!(source.json, expected);
-    assert_eq!(source.columns[0].from, Origin::Path(path("payload.op")));
-    assert_eq!(source.columns[1].from, Origin::Field("id".to_owned()));
+    assert_eq!(source.decode, expected);
+    let origins: Vec<_> = source.columns.into_iter().map(|column| column.origin).collect();
+    let field = |name: &str| Origin::Field(name.to_owned());
+    let expected =
+        [Origin::Path(path("payload.op")), field("id"), Origin::Within(path("device.tags[0]")), field("http.method")];
+    assert_eq!(origins, expected);
 }
 
 #[test]

@@ -198,7 +198,7 @@ proptest! {
             .replace(r#"["id"]"#, &format!("[{:?}]", names[0]));
         let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
         let config = load_from(directory.path()).unwrap();
-        let read: Vec<&String> = config.pipelines[0].source.columns.iter().map(|column| &column.name).collect();
+        let read: Vec<&String> = config.pipelines[0].source.columns.iter().map(|column| &column.field.name).collect();
         prop_assert_eq!(read, names.iter().collect::<Vec<_>>());
     }
 }

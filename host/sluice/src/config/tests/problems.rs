@@ -117,6 +117,7 @@ key = { kind = "int64", field = "_key" }
 "" = "int64"
 x = 3
 y = { feild = "z" }
+dots = { kind = "int64", field = "a..b" }
 a = "int64"
 b = { kind = "int64", field = "a" }
 "line\nbreak" = "int64"
@@ -135,9 +136,9 @@ pipelines/p.toml:6: source.group: found "", want a consumer group's name of lett
 pipelines/p.toml:7: source.start: found "earliest-offset", want one of "earliest", "latest" or "committed": did you mean "earliest"?
 pipelines/p.toml:8: source.json.convert: found "flnk", want "exact" or "flink": did you mean "flink"?
 pipelines/p.toml:8: source.json.epoch: found "ms", want one of "seconds", "milliseconds", "microseconds" or "nanoseconds"
-pipelines/p.toml:8: source.json.path: found "a..b", want a path such as payload.after or data[0].id
 pipelines/p.toml:8: source.json: found both ignore_parse_errors and fail_on_missing_field, want at most one of them: a missing field can't be ignored and fatal
-pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want one of "ignore_parse_errors", "fail_on_missing_field", "convert", "epoch", "path", "skip_tombstones" or "schema_registry": did you mean "ignore_parse_errors"?
+pipelines/p.toml:8: source.json.path: found "a..b", want a path such as payload.after or data[0].id
+pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want one of "ignore_parse_errors", "fail_on_missing_field", "convert", "epoch", "skip_tombstones", "path" or "schema_registry": did you mean "ignore_parse_errors"?
 pipelines/p.toml:9: source.batch.rows: found 0, want a whole number from 1 to 65536
 pipelines/p.toml:11: source.columns.user_id: found "bigint", want one of "boolean", "int64", "float64", "utf8", "binary", "timestamp" or "decimal(PRECISION, SCALE)"
 pipelines/p.toml:12: source.columns._offset: found "utf8", want "int64"
@@ -147,8 +148,9 @@ pipelines/p.toml:15: source.columns."": found a column of this name, want a colu
 pipelines/p.toml:16: source.columns.x: found 3, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
 pipelines/p.toml:17: source.columns.y.kind: found nothing, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
 pipelines/p.toml:17: source.columns.y.feild: found an unknown key, want one of "field", "path" or "kind": did you mean "field"?
-pipelines/p.toml:19: source.columns.b: found what column a takes already, want one column for each field of the record
-pipelines/p.toml:20: source.columns."line\nbreak": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
+pipelines/p.toml:18: source.columns.dots.field: found "a..b", want a field such as os, or a path into one such as device.os or tags[0] (a dot of a name is written \.)
+pipelines/p.toml:20: source.columns.b: found what column a takes already, want one column for each field of the record
+pipelines/p.toml:21: source.columns."line\nbreak": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
 "#,
     );
     let text = PIPELINE.replace(r#"{ id = "int64", at = "timestamp" }"#, "{}").replace("earliest", "group");

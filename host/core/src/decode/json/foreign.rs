@@ -72,11 +72,10 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// The record without what may stand before its JSON.
-pub(super) fn without_header(bytes: &[u8], schema_registry: bool) -> &[u8] {
-    let bytes = match bytes {
-        [0, ..] if schema_registry => bytes.get(REGISTRY_HEADER..).unwrap_or(bytes),
-        _ => bytes,
-    };
-    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
+/// Returns the number of bytes that stand before the record's JSON.
+#[inline]
+pub(super) fn header(record: &[u8], schema_registry: bool) -> usize {
+    let registry = if schema_registry && record.first() == Some(&0) { REGISTRY_HEADER.min(record.len()) } else { 0 };
+    let mark = record[registry..].starts_with(BYTE_ORDER_MARK);
+    registry + if mark { BYTE_ORDER_MARK.len() } else { 0 }
 }

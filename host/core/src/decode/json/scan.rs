@@ -5,61 +5,15 @@
 //! only when that fails. It accepts what RFC 8259 says is JSON, and, as Flink does, control characters within texts; the tests hold
 //! it against `serde_json` on random input.
 
-use super::text;
+use super::foreign::header;
+use crate::decode::slot::{Escapes, Slot, Span};
+use crate::decode::text;
 
 /// The fields of a record whose places are remembered. A record with more goes on, without the shortcut.
 const MAX_SHAPE: usize = 128;
 
 /// Number of digits with which an integer always fits an int64, whatever the digits are.
 const MAX_DIGITS: usize = 18;
-
-/// Kind of a wanted value, with its position in the record in bytes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Slot {
-    Missing,
-    Null,
-    Boolean(bool),
-    /// An integer literal that an int64 holds, with its text.
-    Integer(i64, Span),
-    /// A number that is not an integer literal of an int64.
-    Number(Span),
-    /// The text between the quotes; `escaped` if there is a backslash in it.
-    Text {
-        span: Span,
-        escaped: bool,
-    },
-    /// An array or object.
-    Nested(Span),
-    /// The value would have to be within a value that is neither object nor array.
-    Astray,
-}
-
-/// The bytes `start..end` of a record.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    pub(super) fn new(start: usize, end: usize) -> Span {
-        // Records are bounded by the source far below 4 GiB; a saturated span would only read as an empty text.
-        Span { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
-    }
-
-    pub(super) fn of<'a>(&self, json: &'a [u8]) -> &'a [u8] {
-        json.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-
-    pub(super) fn start(&self) -> usize {
-        self.start as usize
-    }
-
-    /// The bytes from the record's beginning to where this ends.
-    pub(super) fn and_before<'a>(&self, json: &'a [u8]) -> &'a [u8] {
-        json.get(..self.end as usize).unwrap_or_default()
-    }
-}
 
 /// Error for bytes that are not JSON; the cursor is at the first wrong byte.
 #[derive(Debug)]
@@ -110,7 +64,7 @@ impl Scanner {
     pub(super) fn scan(&mut self, json: &[u8], from: usize, slots: &mut [Slot]) -> Result<(), ScanError> {
         let mut cursor = Cursor { json, at: from, ascii: true };
         match self.fields(&mut cursor, slots) {
-            Ok(()) if cursor.ascii || std::str::from_utf8(json).is_ok() => Ok(()),
+            Ok(()) if cursor.is_utf8(from) => Ok(()),
             _ => Err(why(json, from, cursor.at)),
         }
     }
@@ -164,10 +118,10 @@ impl Scanner {
             }
             _ => return Err(Malformed),
         }
-        let (name, escaped) = cursor.name()?;
+        let (name, escapes) = cursor.name()?;
         let name = name.of(cursor.json);
-        let field = if escaped {
-            let name = text::unescape(name, text::REPLACEMENT).text;
+        let field = if escapes == Escapes::Json {
+            let name = text::resolve(name, escapes, text::REPLACEMENT).text;
             self.names.iter().position(|wanted| *wanted == name)
         } else {
             self.names.iter().position(|wanted| wanted.as_bytes() == name)
@@ -203,6 +157,12 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// Returns true if what was passed since `from` is UTF-8.
+    #[inline]
+    fn is_utf8(&self, from: usize) -> bool {
+        self.ascii || self.json.get(from..).is_some_and(|text| std::str::from_utf8(text).is_ok())
+    }
+
     #[inline]
     fn peek(&self) -> Result<u8, Malformed> {
         self.json.get(self.at).copied().ok_or(Malformed)
@@ -225,7 +185,7 @@ impl Cursor<'_> {
     }
 
     /// A name, with the colon after it, up to its value.
-    fn name(&mut self) -> Result<(Span, bool), Malformed> {
+    fn name(&mut self) -> Result<(Span, Escapes), Malformed> {
         self.expect(b'"')?;
         let name = self.text()?;
         self.skip_space();
@@ -246,8 +206,8 @@ impl Cursor<'_> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
-                let (span, escaped) = self.text()?;
-                Ok(Slot::Text { span, escaped })
+                let (span, escapes) = self.text()?;
+                Ok(Slot::Text { span, escapes })
             }
             b'-' | b'0'..=b'9' => self.number(),
             b'n' => self.literal(b"null", Slot::Null),
@@ -312,17 +272,17 @@ impl Cursor<'_> {
 
     /// Walks over a text whose opening quote is behind, and over its closing quote.
     #[inline]
-    fn text(&mut self) -> Result<(Span, bool), Malformed> {
+    fn text(&mut self) -> Result<(Span, Escapes), Malformed> {
         let start = self.at;
-        let mut escaped = false;
+        let mut escapes = Escapes::None;
         loop {
             self.at += plain_prefix(&self.json[self.at..]);
             let byte = self.peek()?;
             self.at += 1;
             match byte {
-                b'"' => return Ok((Span::new(start, self.at - 1), escaped)),
+                b'"' => return Ok((Span::new(start, self.at - 1), escapes)),
                 b'\\' => {
-                    escaped = true;
+                    escapes = Escapes::Json;
                     self.escape()?;
                 }
                 0x80.. => self.ascii = false,
@@ -443,27 +403,28 @@ pub(super) fn elements(json: &[u8], array: Span, max: usize) -> Vec<Slot> {
     elements
 }
 
-/// Reads one JSON value of any kind, which must fill all the bytes.
-pub(super) fn value(json: &[u8]) -> Result<Slot, ScanError> {
-    let mut cursor = Cursor { json, at: 0, ascii: true };
+/// Reads one JSON value of any kind, which must fill all the bytes from `from` on.
+pub(super) fn value(json: &[u8], from: usize) -> Result<Slot, ScanError> {
+    let mut cursor = Cursor { json, at: from, ascii: true };
     cursor.skip_space();
     match cursor.value().and_then(|slot| cursor.end().map(|()| slot)) {
-        Ok(slot) if cursor.ascii || std::str::from_utf8(json).is_ok() => Ok(slot),
-        _ => Err(why(json, 0, cursor.at)),
+        Ok(slot) if cursor.is_utf8(from) => Ok(slot),
+        _ => Err(why(json, from, cursor.at)),
     }
 }
 
 /// Returns true if the bytes are one whole JSON object.
 pub fn is_whole_object(json: &[u8]) -> bool {
     let mut scanner = Scanner::new(Vec::new());
-    scanner.scan(json.strip_prefix(super::foreign::BYTE_ORDER_MARK).unwrap_or(json), 0, &mut []).is_ok()
+    scanner.scan(json, header(json, false), &mut []).is_ok()
 }
 
 /// Returns the reason why these bytes are no object; the byte at `at` is the first wrong one.
 #[cold]
 fn why(json: &[u8], from: usize, at: usize) -> ScanError {
-    if let Err(error) = std::str::from_utf8(json) {
-        return ScanError::Malformed(format!("invalid UTF-8 at byte {}", error.valid_up_to()));
+    let text = json.get(from..).unwrap_or_default();
+    if let Err(error) = std::str::from_utf8(text) {
+        return ScanError::Malformed(format!("invalid UTF-8 at byte {}", from + error.valid_up_to()));
     }
     let mut cursor = Cursor { json, at: from, ascii: true };
     cursor.skip_space();
@@ -471,26 +432,11 @@ fn why(json: &[u8], from: usize, at: usize) -> ScanError {
     ScanError::Malformed(match (whole, json.get(at)) {
         (Ok(Slot::Nested(_)), _) => return ScanError::NotAnObject("an array"),
         (Ok(slot), _) => return ScanError::NotAnObject(slot.what()),
-        (Err(_), None) if json.trim_ascii().is_empty() => "it is empty".to_owned(),
+        (Err(_), None) if text.trim_ascii().is_empty() => "it is empty".to_owned(),
         (Err(_), None) => format!("it ends too early, after {} bytes", json.len()),
         (Err(_), Some(byte)) if byte.is_ascii_graphic() => {
             format!("`{}` at byte {at} is out of place", char::from(*byte))
         }
         (Err(_), Some(byte)) => format!("0x{byte:02x} at byte {at} is out of place"),
     })
-}
-
-impl Slot {
-    /// Describes the kind of the value in words.
-    pub(super) fn what(&self) -> &'static str {
-        match self {
-            Slot::Missing => "nothing",
-            Slot::Null => "null",
-            Slot::Boolean(_) => "a boolean",
-            Slot::Integer(..) | Slot::Number(_) => "a number",
-            Slot::Text { .. } => "a text",
-            Slot::Nested(_) => "an object or array",
-            Slot::Astray => "within a value that is no object",
-        }
-    }
 }
