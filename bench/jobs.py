@@ -236,10 +236,10 @@ def main():
     options = parser.parse_args()
     need_servers()
     jobs = [job for job in JOBS if not options.job or job.pipeline in options.job]
-    database = Database(os.environ["SLUICE_TEST_MYSQL"])
+    database = Database(os.environ["SLUICE_TEST_MARIADB"])
     fill_dimension()
     with tempfile.TemporaryDirectory() as directory:
-        site = Site(directory, os.environ["SLUICE_TEST_MYSQL"])
+        site = Site(directory, os.environ["SLUICE_TEST_MARIADB"])
         for job in jobs:
             site.load(job.records, job.count, options.partitions)
             measure(job, site, database, options.runs)

@@ -253,9 +253,9 @@ def main():
     options = parser.parse_args()
     jobs.need_servers()
     parts = [part for part in PARTS if not options.part or part in options.part]
-    database = jobs.Database(os.environ["SLUICE_TEST_MYSQL"])
+    database = jobs.Database(os.environ["SLUICE_TEST_MARIADB"])
     with tempfile.TemporaryDirectory() as directory:
-        site = Site(pathlib.Path(directory), os.environ["SLUICE_TEST_MYSQL"])
+        site = Site(pathlib.Path(directory), os.environ["SLUICE_TEST_MARIADB"])
         if set(parts) & {"recovery", "checkpoints"}:
             # Of 1.5 times as many users, that many have given something after 1.65 times as many gifts.
             site.generate(site.config(GIFTS), options.gifts, options.groups * 3 // 2, 4, 0)

@@ -214,9 +214,9 @@ def main():
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all unless told")
     options = parser.parse_args()
     jobs.need_servers()
-    database = jobs.Database(os.environ["SLUICE_TEST_MYSQL"])
+    database = jobs.Database(os.environ["SLUICE_TEST_MARIADB"])
     with tempfile.TemporaryDirectory() as directory:
-        site = Site(pathlib.Path(directory), os.environ["SLUICE_TEST_MYSQL"])
+        site = Site(pathlib.Path(directory), os.environ["SLUICE_TEST_MARIADB"])
         site.generate(site.config(GIFTS), options.gifts, options.groups, 4, 0)
         # In this order: the later ones write more into the topic.
         for part in [part for part in PARTS if not options.part or part in options.part]:

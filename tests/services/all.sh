@@ -14,26 +14,28 @@ hbase_then_thrift() { "$here/hbase.sh" start && "$here/thrift.sh" start; }
 
 start() {
   hbase_then_thrift & local thrift=$!
-  each start kafka mariadb
+  each start kafka mariadb mysql
   wait "$thrift"
 }
 stop() {
   "$here/thrift.sh" stop
-  each stop kafka mariadb hbase
+  each stop kafka mariadb mysql hbase
 }
-status() { each status kafka mariadb hbase thrift; }
-kill_now() { each kill kafka mariadb hbase thrift; }
+status() { each status kafka mariadb mysql hbase thrift; }
+kill_now() { each kill kafka mariadb mysql hbase thrift; }
 
 # What tests and benchmarks need to know, as shell commands; the rest is for scripts that stop and start servers.
 environment() {
   local name
-  for name in SERVICES_DATA KAFKA_PORT KAFKA_CONTROLLER_PORT KAFKA_SASL_PORT MARIADB_PORT HBASE_ZK_PORT HBASE_MASTER_PORT \
+  for name in SERVICES_DATA KAFKA_PORT KAFKA_CONTROLLER_PORT KAFKA_SASL_PORT MARIADB_PORT MYSQL_PORT HBASE_ZK_PORT HBASE_MASTER_PORT \
     HBASE_RS_PORT THRIFT_PORT; do
     echo "export $name=${!name}"
   done
   echo "export SLUICE_TEST_KAFKA=127.0.0.1:$KAFKA_PORT"
   echo "export SLUICE_TEST_KAFKA_SASL=$KAFKA_USER:$KAFKA_PASSWORD@127.0.0.1:$KAFKA_SASL_PORT"
-  echo "export SLUICE_TEST_MYSQL=mysql://root:$MARIADB_PASSWORD@127.0.0.1:$MARIADB_PORT/livedb"
+  echo "export SLUICE_TEST_MARIADB=mysql://root:$MARIADB_PASSWORD@127.0.0.1:$MARIADB_PORT/livedb"
+  echo "export SLUICE_TEST_MYSQL=mysql://root:$MYSQL_PASSWORD@127.0.0.1:$MYSQL_PORT/livedb"
+  echo "export SLUICE_TEST_MYSQL_CA=$SERVICES_DATA/mysql/ca.pem"
   echo "export SLUICE_TEST_HBASE=127.0.0.1:$THRIFT_PORT"
 }
 

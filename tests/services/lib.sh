@@ -20,6 +20,8 @@ MARIADB_PORT="${MARIADB_PORT:-3306}"
 MARIADB_PASSWORD="${MARIADB_PASSWORD:-sluice}"
 # Not empty: MariaDB takes encrypted sessions, too. Drivers then prefer them, so the servers of tests and benchmarks have none.
 MARIADB_TLS="${MARIADB_TLS:-}"
+MYSQL_PORT="${MYSQL_PORT:-3307}"
+MYSQL_PASSWORD="${MYSQL_PASSWORD:-sluice}"
 HBASE_ZK_PORT="${HBASE_ZK_PORT:-2181}"
 HBASE_MASTER_PORT="${HBASE_MASTER_PORT:-16000}"
 HBASE_RS_PORT="${HBASE_RS_PORT:-16020}"

@@ -1,6 +1,7 @@
 //! Keys that are two to the pipeline are two to the table, and no value is cut: a table that would is refused, on real databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -49,11 +50,11 @@ async fn two_rows(table: &str, kind: Kind, keys: ArrayRef) {
     assert_eq!(read(&format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")).await, ["2"]);
 }
 
-#[tokio::test]
+on_each_server!(a_key_of_mysql_that_merges_what_differs_is_refused_and_its_alter_keeps_them_apart);
 async fn a_key_of_mysql_that_merges_what_differs_is_refused_and_its_alter_keeps_them_apart() {
     let tiny = 0.1 + f64::EPSILON;
-    let loose = format!("k VARCHAR(100) COLLATE {}", own("utf8mb4_general_nopad_ci", "utf8mb4_0900_ai_ci").await);
-    let narrow = format!("k VARCHAR(100) CHARACTER SET latin1 COLLATE {}", own("latin1_nopad_bin", "latin1_bin").await);
+    let loose = format!("k VARCHAR(100) COLLATE {}", own("utf8mb4_general_nopad_ci", "utf8mb4_0900_ai_ci"));
+    let narrow = format!("k VARCHAR(100) CHARACTER SET latin1 COLLATE {}", own("latin1_nopad_bin", "latin1_bin"));
     let cases: [(&str, Kind, ArrayRef); 11] = [
         ("k VARCHAR(100) COLLATE utf8mb4_general_ci", Kind::Utf8, texts(["Anna", "anna"])),
         ("k VARCHAR(100) COLLATE utf8mb4_unicode_ci", Kind::Utf8, texts(["é", "e"])),
@@ -80,9 +81,9 @@ async fn a_key_of_mysql_that_merges_what_differs_is_refused_and_its_alter_keeps_
     }
 }
 
-#[tokio::test]
+on_each_server!(a_key_of_mysql_that_is_exact_is_taken_as_it_is);
 async fn a_key_of_mysql_that_is_exact_is_taken_as_it_is() {
-    let exact = format!("k VARCHAR(100) COLLATE {}", mysql_server::exact().await);
+    let exact = format!("k VARCHAR(100) COLLATE {}", mysql_server::exact());
     let cases: [(&str, Kind, ArrayRef); 8] = [
         (&exact, Kind::Utf8, texts(["a", "a "])),
         ("k VARBINARY(100)", Kind::Utf8, texts(["a", "a "])),
@@ -100,7 +101,7 @@ async fn a_key_of_mysql_that_is_exact_is_taken_as_it_is() {
     }
 }
 
-#[tokio::test]
+on_each_server!(zero_is_one_row_whatever_its_sign);
 async fn zero_is_one_row_whatever_its_sign() {
     let (table, _) = mysql("k DOUBLE", Kind::Float64, KeyEquality::Exact, false).await;
     let mut sink = MysqlSink::open(&connection(), &target(&table, &["k"], false), &pair(Kind::Float64)).await.unwrap();
@@ -110,7 +111,7 @@ async fn zero_is_one_row_whatever_its_sign() {
     assert_eq!(read(&format!("SELECT CAST(n AS CHAR) FROM {table}")).await, ["2"]);
 }
 
-#[tokio::test]
+on_each_server!(a_fold_may_have_a_table_that_passes_over_spaces_at_the_end_since_no_such_key_is_written);
 async fn a_fold_may_have_a_table_that_passes_over_spaces_at_the_end_since_no_such_key_is_written() {
     let (table, told) = mysql("k VARCHAR(9) COLLATE utf8mb4_bin", Kind::Utf8, KeyEquality::Trimmed, false).await;
     assert_eq!(told, [""; 0]);
@@ -121,7 +122,7 @@ async fn a_fold_may_have_a_table_that_passes_over_spaces_at_the_end_since_no_suc
     assert!(told.len() == 1 && told[0].ends_with("which no fold can group by"), "{told:?}");
 }
 
-#[tokio::test]
+on_each_server!(a_second_unique_index_that_holds_the_key_is_looked_at_too);
 async fn a_second_unique_index_that_holds_the_key_is_looked_at_too() {
     let table =
         table("k VARCHAR(9) COLLATE utf8mb4_general_ci, n BIGINT, h VARBINARY(9), PRIMARY KEY (n), UNIQUE (n, k)")
@@ -136,7 +137,7 @@ async fn a_second_unique_index_that_holds_the_key_is_looked_at_too() {
     assert!(problems.iter().any(|told| told.contains("is a key in utf8mb4_general_ci")), "{problems:?}");
 }
 
-#[tokio::test]
+on_each_server!(a_column_of_mysql_that_rounds_is_refused_unless_it_may);
 async fn a_column_of_mysql_that_rounds_is_refused_unless_it_may() {
     for (definition, kind) in [
         ("n FLOAT", Kind::Float64),
@@ -164,7 +165,7 @@ async fn a_column_of_mysql_that_rounds_is_refused_unless_it_may() {
     }
 }
 
-#[tokio::test]
+on_each_server!(a_time_that_may_be_rounded_is_written_to_the_last_one_that_the_column_has);
 async fn a_time_that_may_be_rounded_is_written_to_the_last_one_that_the_column_has() {
     for digits in 0..6 {
         let table = table(&format!("k BIGINT PRIMARY KEY, n DATETIME({digits})")).await;
@@ -176,7 +177,7 @@ async fn a_time_that_may_be_rounded_is_written_to_the_last_one_that_the_column_h
     }
 }
 
-#[tokio::test]
+on_each_server!(a_char_takes_no_text_that_ends_in_a_space_and_a_binary_only_what_fills_it);
 async fn a_char_takes_no_text_that_ends_in_a_space_and_a_binary_only_what_fills_it() {
     let table = table("k BIGINT PRIMARY KEY, c CHAR(4), b BINARY(2)").await;
     let columns = fields(&[("k", Kind::Int64), ("c", Kind::Utf8), ("b", Kind::Binary)]);
@@ -264,7 +265,7 @@ fn sample<T>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
     (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
-#[tokio::test]
+on_each_server!(keys_that_differ_have_a_row_each_in_a_table_that_was_made);
 async fn keys_that_differ_have_a_row_each_in_a_table_that_was_made() {
     let mut keys = sample((text(), -2i64..2, prop::num::f64::NORMAL, 0i64..3_000_000), 500);
     keys.sort_by(|a, b| (&a.0, a.1, a.3).cmp(&(&b.0, b.1, b.3)).then(a.2.total_cmp(&b.2)));

@@ -8,6 +8,7 @@
     reason = "these are tests"
 )]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -185,7 +186,7 @@ async fn a_table_of_sqlite_keeps_its_promises() {
     keeps_its_promises(&mut *connection.open_letters("letters", true).await.unwrap()).await;
 }
 
-#[tokio::test]
+on_each_server!(a_table_of_mysql_keeps_its_promises);
 async fn a_table_of_mysql_keeps_its_promises() {
     let table = mysql_server::fresh().await;
     keeps_its_promises(&mut *mysql_server::connection().open_letters(&table, true).await.unwrap()).await;
@@ -301,7 +302,7 @@ async fn a_host_and_people_at_the_same_file_lose_no_letter() {
     assert_eq!(offsets(&mut *file::letters(&path), &marked).await, even);
 }
 
-#[tokio::test]
+on_each_server!(a_table_that_is_missing_has_no_letter_and_is_not_made_by_looking);
 async fn a_table_that_is_missing_has_no_letter_and_is_not_made_by_looking() {
     let directory = tempfile::tempdir().unwrap();
     let connection = SqliteConnection::new(directory.path().join("letters.db"));
@@ -315,7 +316,7 @@ async fn a_table_that_is_missing_has_no_letter_and_is_not_made_by_looking() {
     assert!(!connection.path.exists());
 }
 
-#[tokio::test]
+on_each_server!(pipelines_that_make_the_table_at_once_share_it);
 async fn pipelines_that_make_the_table_at_once_share_it() {
     let table = mysql_server::fresh().await;
     let open = || {

@@ -1,6 +1,7 @@
 //! Rows that the MySQL sink writes, and the tables that it writes them to, on a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -13,7 +14,7 @@ use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
 use sluice_connectors::sink::{Constraint, Sink, SinkError, Target};
 use sluice_core::Kind;
 
-#[tokio::test]
+on_each_server!(a_table_that_was_made_takes_every_kind_and_gives_it_back);
 async fn a_table_that_was_made_takes_every_kind_and_gives_it_back() {
     let table = fresh().await;
     let all = fields(&[
@@ -55,7 +56,7 @@ async fn a_table_that_was_made_takes_every_kind_and_gives_it_back() {
     MysqlSink::open(&connection(), &target, &all).await.unwrap();
 }
 
-#[tokio::test]
+on_each_server!(texts_that_differ_in_case_are_two_keys_of_a_table_that_was_made);
 async fn texts_that_differ_in_case_are_two_keys_of_a_table_that_was_made() {
     let table = fresh().await;
     let mut sink = open(&connection(), &table, true).await.unwrap();
@@ -63,11 +64,11 @@ async fn texts_that_differ_in_case_are_two_keys_of_a_table_that_was_made() {
     assert_eq!(read(&format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")).await, ["2"]);
 }
 
-#[tokio::test]
+on_each_server!(a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_makes_none);
 async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_makes_none() {
     let table = fresh().await;
     connection().check(&target(&table, &["kind"], true), &gifts()).await.unwrap();
-    let exact = exact().await;
+    let exact = exact();
     let create = format!(
         "set create = true, or run CREATE TABLE `{table}` (`kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE \
          {exact} NOT NULL, `total` BIGINT, PRIMARY KEY (`kind`)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
@@ -80,7 +81,7 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_ma
     }
 }
 
-#[tokio::test]
+on_each_server!(every_mismatch_is_told_at_once_and_no_statement_in_it_changes_a_columns_type);
 async fn every_mismatch_is_told_at_once_and_no_statement_in_it_changes_a_columns_type() {
     let table = table("kind DOUBLE, shop INT NOT NULL PRIMARY KEY, total INT AS (shop + 1)").await;
     let Err(SinkError::Mismatch(told)) = open(&connection(), &table, false).await else { panic!("taken") };
@@ -110,7 +111,7 @@ async fn every_mismatch_is_told_at_once_and_no_statement_in_it_changes_a_columns
     );
 }
 
-#[tokio::test]
+on_each_server!(the_statements_that_end_a_mismatch_end_it);
 async fn the_statements_that_end_a_mismatch_end_it() {
     let table = table("kind VARCHAR(9) NOT NULL, shop INT NOT NULL PRIMARY KEY").await;
     let Err(SinkError::Mismatch(told)) = open(&connection(), &table, false).await else { panic!("taken") };
@@ -124,7 +125,7 @@ async fn the_statements_that_end_a_mismatch_end_it() {
     assert_eq!(read(&format!("SELECT CONCAT(kind, total, shop) FROM {table}")).await, ["a17"]);
 }
 
-#[tokio::test]
+on_each_server!(constraints_are_what_the_columns_take);
 async fn constraints_are_what_the_columns_take() {
     let table = table(
         "kind VARCHAR(32) PRIMARY KEY, a INT UNSIGNED NOT NULL, b TEXT, c DATETIME(3), d DECIMAL(5,2), e VARBINARY(7), \
@@ -158,7 +159,7 @@ async fn constraints_are_what_the_columns_take() {
     assert_eq!(*i, Constraint { floats: Some((0.0, f64::MAX)), ..Constraint::ANY });
 }
 
-#[tokio::test]
+on_each_server!(values_at_the_ends_of_the_constraints_are_taken_as_they_are);
 async fn values_at_the_ends_of_the_constraints_are_taken_as_they_are() {
     let table = table("kind VARCHAR(4) PRIMARY KEY, n MEDIUMINT, t DATETIME(6), s TIMESTAMP(6) NULL, b TINYTEXT").await;
     let columns = fields(&[
@@ -189,7 +190,7 @@ async fn values_at_the_ends_of_the_constraints_are_taken_as_they_are() {
     );
 }
 
-#[tokio::test]
+on_each_server!(a_value_that_a_column_cant_hold_is_refused_and_never_cut);
 async fn a_value_that_a_column_cant_hold_is_refused_and_never_cut() {
     let table = table("kind VARCHAR(4) PRIMARY KEY, total TINYINT").await;
     let mut sink = open(&connection(), &table, false).await.unwrap();
@@ -202,7 +203,7 @@ async fn a_value_that_a_column_cant_hold_is_refused_and_never_cut() {
     assert_eq!(read(&format!("SELECT kind FROM {table}")).await, ["b"]);
 }
 
-#[tokio::test]
+on_each_server!(a_flush_of_any_size_holds_the_latest_row_of_each_key_also_when_it_is_written_twice);
 async fn a_flush_of_any_size_holds_the_latest_row_of_each_key_also_when_it_is_written_twice() {
     let table = fresh().await;
     let columns = fields(&[("id", Kind::Int64), ("total", Kind::Int64), ("note", Kind::Utf8)]);
@@ -217,7 +218,7 @@ async fn a_flush_of_any_size_holds_the_latest_row_of_each_key_also_when_it_is_wr
     }
 }
 
-#[tokio::test]
+on_each_server!(texts_of_megabytes_are_written_in_statements_that_the_server_takes);
 async fn texts_of_megabytes_are_written_in_statements_that_the_server_takes() {
     let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT, note MEDIUMTEXT").await;
     let columns = fields(&[("kind", Kind::Utf8), ("note", Kind::Utf8)]);
@@ -229,7 +230,7 @@ async fn texts_of_megabytes_are_written_in_statements_that_the_server_takes() {
     assert_eq!(read(&sql).await, ["30000000"]);
 }
 
-#[tokio::test]
+on_each_server!(wall_clock_times_are_written_as_they_are_in_every_zone);
 async fn wall_clock_times_are_written_as_they_are_in_every_zone() {
     let table = table("kind VARCHAR(40) PRIMARY KEY, d DATETIME(6), t TIMESTAMP(6) NULL").await;
     let columns = fields(&[("kind", Kind::Utf8), ("d", Kind::Timestamp), ("t", Kind::Timestamp)]);
@@ -249,7 +250,7 @@ async fn wall_clock_times_are_written_as_they_are_in_every_zone() {
     );
 }
 
-#[tokio::test]
+on_each_server!(a_number_that_is_none_is_refused_and_never_made_another);
 async fn a_number_that_is_none_is_refused_and_never_made_another() {
     let table = table("kind VARCHAR(4) PRIMARY KEY, total DOUBLE").await;
     let columns = fields(&[("kind", Kind::Utf8), ("total", Kind::Float64)]);

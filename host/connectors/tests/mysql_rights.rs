@@ -1,6 +1,7 @@
 //! Rights of a user: the check asks for those that the sinks and letters need, and nothing more.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -26,7 +27,7 @@ async fn check(user: &User, table: &str, create: bool) -> Result<(), SinkError> 
 
 const GIFTS: &str = "kind VARCHAR(32) PRIMARY KEY, total BIGINT";
 
-#[tokio::test]
+on_each_server!(a_right_that_a_sink_lacks_is_granted_by_the_advised_statement);
 async fn a_right_that_a_sink_lacks_is_granted_by_the_advised_statement() {
     let table = table(GIFTS).await;
     for (role, given) in [("reads", "SELECT"), ("inserts", "SELECT, INSERT"), ("sees", "REFERENCES")] {
@@ -41,7 +42,7 @@ async fn a_right_that_a_sink_lacks_is_granted_by_the_advised_statement() {
     }
 }
 
-#[tokio::test]
+on_each_server!(a_table_that_the_user_cant_see_is_not_called_missing);
 async fn a_table_that_the_user_cant_see_is_not_called_missing() {
     let (there, other) = (table(GIFTS).await, table(GIFTS).await);
     let user = user("elsewhere", &format!("SELECT ON {other}")).await;
@@ -52,7 +53,7 @@ async fn a_table_that_the_user_cant_see_is_not_called_missing() {
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(making_a_table_takes_a_right_that_the_check_tries_and_it_makes_nothing);
 async fn making_a_table_takes_a_right_that_the_check_tries_and_it_makes_nothing() {
     let (missing, other) = (fresh().await, table(GIFTS).await);
     let user = user("maker", &format!("SELECT ON {other}")).await;
@@ -65,7 +66,7 @@ async fn making_a_table_takes_a_right_that_the_check_tries_and_it_makes_nothing(
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(adding_a_column_takes_a_right_that_the_check_tries_and_it_adds_nothing);
 async fn adding_a_column_takes_a_right_that_the_check_tries_and_it_adds_nothing() {
     let table = table("kind VARCHAR(32) PRIMARY KEY").await;
     let user = user("adder", &format!("SELECT, INSERT, UPDATE ON {table}")).await;
@@ -82,7 +83,7 @@ async fn adding_a_column_takes_a_right_that_the_check_tries_and_it_adds_nothing(
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(letters_take_the_right_to_delete);
 async fn letters_take_the_right_to_delete() {
     let letters = fresh().await;
     connection().open_letters(&letters, true).await.unwrap();
@@ -102,7 +103,7 @@ async fn letters_take_the_right_to_delete() {
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(transactions_take_rights_on_the_table_of_intervals);
 async fn transactions_take_rights_on_the_table_of_intervals() {
     let table = table(GIFTS).await;
     let ledger = Ledger {
@@ -121,7 +122,7 @@ async fn transactions_take_rights_on_the_table_of_intervals() {
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(a_table_of_another_database_is_checked_made_and_written);
 async fn a_table_of_another_database_is_checked_made_and_written() {
     let (other, table) = (format!("{}_other", database()), fresh().await);
     run(&format!("DROP DATABASE IF EXISTS {other}; CREATE DATABASE {other}")).await;
@@ -150,7 +151,7 @@ async fn a_table_of_another_database_is_checked_made_and_written() {
     run(&format!("DROP DATABASE {other}")).await;
 }
 
-#[tokio::test]
+on_each_server!(who_is_not_let_in_is_told_about_user_and_password);
 async fn who_is_not_let_in_is_told_about_user_and_password() {
     let place = url().rsplit_once('@').unwrap().1.to_string();
     let url = format!("mysql://nobody_here:s3%3Fcr%23et@{place}");
@@ -160,7 +161,7 @@ async fn who_is_not_let_in_is_told_about_user_and_password() {
     assert!(message.contains("check user and password") && !message.contains("s3"), "{message}");
 }
 
-#[tokio::test]
+on_each_server!(a_password_of_reserved_characters_lets_in);
 async fn a_password_of_reserved_characters_lets_in() {
     let password = r##"a?b#c/d@e:f%41&g"h"##;
     let user = user("reserved", "SELECT ON *.*").await;

@@ -1,6 +1,7 @@
 //! Sessions of the MySQL sink on a real server: zones, credentials, connections that end, rows that others hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -10,7 +11,7 @@ use sluice_connectors::mysql::MysqlConnection;
 use sluice_connectors::sink::{Sink, SinkError};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
-#[tokio::test]
+on_each_server!(a_zone_that_is_none_or_has_no_offset_for_good_is_told);
 async fn a_zone_that_is_none_or_has_no_offset_for_good_is_told() {
     for (zone, what) in
         [("Mars/Olympus", "is no zone"), ("+99:00", "is no zone"), ("Europe/Berlin", "load the server's zones")]
@@ -21,7 +22,7 @@ async fn a_zone_that_is_none_or_has_no_offset_for_good_is_told() {
     }
 }
 
-#[tokio::test]
+on_each_server!(credentials_and_databases_that_are_wrong_are_told_without_the_password);
 async fn credentials_and_databases_that_are_wrong_are_told_without_the_password() {
     let (server, database) = url().rsplit_once('/').map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
     let host = server.rsplit_once('@').unwrap().1.to_string();
@@ -36,7 +37,7 @@ async fn credentials_and_databases_that_are_wrong_are_told_without_the_password(
     }
 }
 
-#[tokio::test]
+on_each_server!(a_user_who_may_not_write_is_told_at_the_opening);
 async fn a_user_who_may_not_write_is_told_at_the_opening() {
     let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
     let user = user("reader", &format!("SELECT ON {table}")).await;
@@ -58,7 +59,7 @@ async fn a_server_that_is_not_there_is_unavailable_and_named() {
     }
 }
 
-#[tokio::test]
+on_each_server!(a_connection_that_the_server_closed_is_replaced_without_an_error);
 async fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
     let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
     let user = user("writer", &format!("SELECT, INSERT, UPDATE ON {table}")).await;
@@ -74,7 +75,7 @@ async fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(a_row_that_somebody_else_holds_is_unavailable_and_free_again_later);
 async fn a_row_that_somebody_else_holds_is_unavailable_and_free_again_later() {
     let table = table("kind VARCHAR(32) PRIMARY KEY, total BIGINT").await;
     let mut sink = open(&connection(), &table, false).await.unwrap();

@@ -1,6 +1,7 @@
 //! Table and connections of the MySQL sink: which table it is, and how many connections there are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -29,7 +30,7 @@ fn replaced(answer: Result<(), SinkError>) -> String {
     }
 }
 
-#[tokio::test]
+on_each_server!(a_table_is_known_by_server_database_and_making);
 async fn a_table_is_known_by_server_database_and_making() {
     let table = table(COLUMNS).await;
     let found = open(&connection(), &table, false).await.unwrap().found().clone();
@@ -47,7 +48,7 @@ async fn a_table_is_known_by_server_database_and_making() {
     assert!(!open(&connection(), &table, false).await.unwrap().found().is_empty);
 }
 
-#[tokio::test]
+on_each_server!(a_table_that_was_dropped_or_emptied_takes_no_row);
 async fn a_table_that_was_dropped_or_emptied_takes_no_row() {
     let gone = table(COLUMNS).await;
     let mut sink = filled(&gone).await;
@@ -64,7 +65,7 @@ async fn a_table_that_was_dropped_or_emptied_takes_no_row() {
     }
 }
 
-#[tokio::test]
+on_each_server!(a_table_that_nobody_expects_rows_of_may_be_emptied);
 async fn a_table_that_nobody_expects_rows_of_may_be_emptied() {
     let table = table(COLUMNS).await;
     let mut sink = open(&connection(), &table, false).await.unwrap();
@@ -73,7 +74,7 @@ async fn a_table_that_nobody_expects_rows_of_may_be_emptied() {
     sink.upsert(&flush()).await.unwrap();
 }
 
-#[tokio::test]
+on_each_server!(a_user_who_may_not_read_writes_all_the_same);
 async fn a_user_who_may_not_read_writes_all_the_same() {
     let table = table(COLUMNS).await;
     let user = user("blind", &format!("INSERT, UPDATE ON {table}")).await;
@@ -88,7 +89,7 @@ async fn a_user_who_may_not_read_writes_all_the_same() {
     user.drop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+on_each_server!(so_many_sinks_as_you_like_share_so_many_connections_as_are_allowed);
 async fn so_many_sinks_as_you_like_share_so_many_connections_as_are_allowed() {
     const SINKS: usize = 20;
     const CONNECTIONS: usize = 3;
@@ -124,7 +125,7 @@ async fn so_many_sinks_as_you_like_share_so_many_connections_as_are_allowed() {
     user.drop().await;
 }
 
-#[tokio::test]
+on_each_server!(a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_its_rows_stay);
 async fn a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_its_rows_stay() {
     let table = table("kind VARCHAR(32) PRIMARY KEY").await;
     run(&format!("INSERT INTO {table} VALUES ('old')")).await;
@@ -143,7 +144,7 @@ async fn a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_it
     assert_eq!(found, ["a1", "b2", "old?"]);
 }
 
-#[tokio::test]
+on_each_server!(a_column_that_is_a_key_or_whose_table_may_not_be_made_is_never_added);
 async fn a_column_that_is_a_key_or_whose_table_may_not_be_made_is_never_added() {
     let lacks_total = table("kind VARCHAR(32) PRIMARY KEY").await;
     let lacks_key = table("total BIGINT").await;

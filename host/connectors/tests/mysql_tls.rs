@@ -1,9 +1,10 @@
 //! Encrypted sessions of the MySQL sink: whose certificates are taken, and what is said where there can be no session.
 //!
-//! With `SLUICE_TEST_MYSQL_CA`, the file of an authority, certificates are those of the server of `SLUICE_TEST_MYSQL`; without it
-//! those of a MariaDB that the test starts.
+//! `SLUICE_TEST_MYSQL_CA` is the file of the authority that signed MySQL's certificate. MariaDB's are those of a server that the test
+//! starts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -11,7 +12,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use mysql_server::{is_mysql, run, unusable, url, user};
+use mysql_server::{Server, on, run, server, unusable, url, user};
 use sluice_connectors::mysql::{MysqlConnection, MysqlUrl};
 use sluice_connectors::sink::SinkError;
 use sqlx::{AssertSqlSafe, Connection};
@@ -40,9 +41,12 @@ struct Encrypting {
 
 impl Encrypting {
     fn find() -> Encrypting {
-        match std::env::var_os("SLUICE_TEST_MYSQL_CA") {
-            Some(ca) => Encrypting { url: MysqlUrl::parse(&url()).unwrap(), ca: ca.into(), data: None },
-            None => Encrypting::start(),
+        match server() {
+            Server::Mariadb => Encrypting::start(),
+            Server::Mysql => {
+                let ca = std::env::var_os("SLUICE_TEST_MYSQL_CA").expect("run `make services` and set what it prints");
+                Encrypting { url: MysqlUrl::parse(&url()).unwrap(), ca: ca.into(), data: None }
+            }
         }
     }
 
@@ -96,7 +100,7 @@ async fn connect(url: &MysqlUrl) -> Result<(), SinkError> {
     connection.written("nobody", "t").await.map(drop)
 }
 
-#[tokio::test]
+on_each_server!(a_certificate_is_checked_as_it_is_said_and_one_that_is_not_taken_is_the_configurations_fault);
 async fn a_certificate_is_checked_as_it_is_said_and_one_that_is_not_taken_is_the_configurations_fault() {
     let server = Encrypting::find();
     server.run("DROP USER IF EXISTS 'mysql_tls'@'%'").await;
@@ -136,12 +140,10 @@ async fn a_certificate_is_checked_as_it_is_said_and_one_that_is_not_taken_is_the
     server.run("DROP USER 'mysql_tls'@'%'").await;
 }
 
-/// MariaDB identifies nobody so; for it the double below speaks.
+/// MariaDB identifies nobody so.
 #[tokio::test]
 async fn a_password_that_goes_over_tls_only_does_so_once_the_message_is_obeyed() {
-    if !is_mysql().await {
-        return;
-    }
+    on(Server::Mysql);
     let user = user("hashed", "SELECT ON *.*").await;
     run(&format!("ALTER USER '{}'@'%' IDENTIFIED WITH caching_sha2_password BY 's3cret'", user.name)).await;
     let of = |mode: &str| {

@@ -1,6 +1,7 @@
 //! Rows that only the server can judge, on a real MySQL server and in real SQLite files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -85,7 +86,7 @@ fn words<'a>(good: Vec<bool>, well: &'a str, ill: &'a str) -> ArrayRef {
     texts(good.into_iter().map(|good| if good { well } else { ill }))
 }
 
-#[tokio::test]
+on_each_server!(mysqls_foreign_keys_and_checks_refuse_rows);
 async fn mysqls_foreign_keys_and_checks_refuse_rows() {
     let parent = table("n BIGINT PRIMARY KEY").await;
     run(&format!("INSERT INTO {parent} VALUES (7)")).await;
@@ -93,12 +94,12 @@ async fn mysqls_foreign_keys_and_checks_refuse_rows() {
     mysql_holds(&foreign, None, Kind::Int64, &numbers, "foreign key constraint fails").await;
     mysql_holds("v BIGINT, CONSTRAINT positive CHECK (v > 0)", None, Kind::Int64, &numbers, "positive").await;
     let json = |good| words(good, r#"{"a": 1}"#, r#"{"a": "#);
-    mysql_holds("v LONGTEXT CHECK (json_valid(v))", None, Kind::Utf8, &json, own("failed", "is violated").await).await;
+    mysql_holds("v LONGTEXT CHECK (json_valid(v))", None, Kind::Utf8, &json, own("failed", "is violated")).await;
 }
 
-#[tokio::test]
+on_each_server!(mysqls_narrow_character_sets_refuse_rows);
 async fn mysqls_narrow_character_sets_refuse_rows() {
-    let refusal = own("Incorrect string value", "Conversion from collation").await;
+    let refusal = own("Incorrect string value", "Conversion from collation");
     for charset in ["latin1", "gbk", "koi8r"] {
         let text = |good| words(good, "Wien", "Wien 😀");
         let column = format!("v VARCHAR(100) CHARACTER SET {charset}");
@@ -106,7 +107,7 @@ async fn mysqls_narrow_character_sets_refuse_rows() {
     }
 }
 
-#[tokio::test]
+on_each_server!(an_hour_that_summer_time_skips_refuses_rows);
 async fn an_hour_that_summer_time_skips_refuses_rows() {
     // 1987-04-12T02:30:00, which Shanghai didn't have, and an hour before.
     const SKIPPED: i64 = 545_193_000_000_000;
@@ -115,7 +116,7 @@ async fn an_hour_that_summer_time_skips_refuses_rows() {
     mysql_holds("v TIMESTAMP(6) NULL", Some("Asia/Shanghai"), Kind::Timestamp, &moments, "Incorrect datetime").await;
 }
 
-#[tokio::test]
+on_each_server!(triggers_and_partitions_refuse_rows);
 async fn triggers_and_partitions_refuse_rows() {
     let guarded = table("id BIGINT PRIMARY KEY, v BIGINT").await;
     let signal = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no negative gifts', MYSQL_ERRNO = 1205";
@@ -132,7 +133,7 @@ async fn triggers_and_partitions_refuse_rows() {
     holds(&mut sink, &flush(&numbers), "no partition").await;
 }
 
-#[tokio::test]
+on_each_server!(a_fault_of_the_table_that_comes_while_it_is_written_blames_no_row);
 async fn a_fault_of_the_table_that_comes_while_it_is_written_blames_no_row() {
     let table = table("id BIGINT PRIMARY KEY, v BIGINT").await;
     let mut sink =
@@ -157,8 +158,8 @@ async fn a_fault_of_the_table_that_comes_while_it_is_written_blames_no_row() {
     assert!(matches!(sink.refused(&all).await, Err(SinkError::Unusable(_))));
 }
 
+on_each_server!(statements_are_cut_to_what_the_server_takes_and_a_row_that_is_larger_is_refused_without_asking);
 /// The server's limit is for all of its clients, so only texts are as long as it takes to reach it.
-#[tokio::test]
 async fn statements_are_cut_to_what_the_server_takes_and_a_row_that_is_larger_is_refused_without_asking() {
     let limit: usize = read("SELECT CAST(@@max_allowed_packet AS CHAR)").await[0].parse().unwrap();
     let table = table("id BIGINT PRIMARY KEY, v LONGTEXT").await;
@@ -190,7 +191,7 @@ fn letter(offset: i64, bytes: usize) -> DeadLetter {
     }
 }
 
-#[tokio::test]
+on_each_server!(a_letter_that_a_table_does_not_take_whole_is_kept_without_its_record_and_can_not_be_retried);
 async fn a_letter_that_a_table_does_not_take_whole_is_kept_without_its_record_and_can_not_be_retried() {
     let limit: usize = read("SELECT CAST(@@max_allowed_packet AS CHAR)").await[0].parse().unwrap();
     let table = mysql_server::fresh().await;

@@ -1,6 +1,7 @@
 //! Promises of every table written in transactions, on SQLite and on a real MySQL server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "these are tests")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -220,7 +221,7 @@ async fn a_table_of_sqlite_keeps_its_promises() {
     keeps_its_promises(&Database::sqlite()).await;
 }
 
-#[tokio::test]
+on_each_server!(a_table_of_mysql_keeps_its_promises);
 async fn a_table_of_mysql_keeps_its_promises() {
     let database = Database::mysql().await;
     forget(&database).await;
@@ -272,7 +273,7 @@ async fn futures_of(all: impl Iterator<Item = impl Future<Output = ()>>) {
     .await;
 }
 
-#[tokio::test]
+on_each_server!(of_writers_that_race_on_mysql_one_writes_each_interval);
 async fn of_writers_that_race_on_mysql_one_writes_each_interval() {
     let database = Database::mysql().await;
     forget(&database).await;
@@ -284,8 +285,8 @@ async fn of_writers_that_race_on_sqlite_one_writes_each_interval() {
     is_written_by_one(&Database::sqlite()).await;
 }
 
+on_each_server!(a_commit_that_nobody_knows_the_outcome_of_is_made_once);
 /// Commits of which the request or the answer is lost, in every order.
-#[tokio::test]
 async fn a_commit_that_nobody_knows_the_outcome_of_is_made_once() {
     const STEPS: i64 = 30;
     let database = Database::mysql().await;
@@ -319,7 +320,7 @@ async fn a_commit_that_nobody_knows_the_outcome_of_is_made_once() {
     assert_eq!(database.written().await, at(&[(0, STEPS)]));
 }
 
-#[tokio::test]
+on_each_server!(a_table_whose_engine_has_no_transactions_is_refused_with_the_statement_that_changes_it);
 async fn a_table_whose_engine_has_no_transactions_is_refused_with_the_statement_that_changes_it() {
     let table = mysql_server::fresh().await;
     mysql_server::run(&format!("CREATE TABLE {table} (user BIGINT) ENGINE=MyISAM")).await;
@@ -334,7 +335,7 @@ async fn a_table_whose_engine_has_no_transactions_is_refused_with_the_statement_
     }
 }
 
-#[tokio::test]
+on_each_server!(the_rows_of_a_transaction_that_fails_are_not_there);
 async fn the_rows_of_a_transaction_that_fails_are_not_there() {
     let database = Database::mysql().await;
     forget(&database).await;

@@ -10,8 +10,10 @@ use crate::root;
 pub enum Server {
     /// The broker.
     Kafka,
-    /// The database.
+    /// The database of [`World::Servers`](crate::World::Servers).
     Mariadb,
+    /// The database of [`World::Mysql`](crate::World::Mysql).
+    Mysql,
     /// HBase itself; its Thrift server stays, and has nobody to ask.
     Hbase,
     /// HBase's Thrift server; HBase itself stays.
@@ -20,12 +22,13 @@ pub enum Server {
 
 impl Server {
     /// In an order in which they can be started.
-    pub const ALL: [Server; 4] = [Server::Kafka, Server::Mariadb, Server::Hbase, Server::Thrift];
+    pub const ALL: [Server; 5] = [Server::Kafka, Server::Mariadb, Server::Mysql, Server::Hbase, Server::Thrift];
 
     fn script(self) -> &'static str {
         match self {
             Server::Kafka => "kafka.sh",
             Server::Mariadb => "mariadb.sh",
+            Server::Mysql => "mysql.sh",
             Server::Hbase => "hbase.sh",
             Server::Thrift => "thrift.sh",
         }

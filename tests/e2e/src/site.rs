@@ -15,8 +15,31 @@ use crate::{Corpus, ENTRIES, GIFTS, METRICS, Tables, Topic, root, server};
 pub enum World {
     /// Kafka, HBase, MariaDB.
     Servers,
+    /// The same with MySQL itself.
+    Mysql,
     /// An embedded log, CSV, SQLite.
     Embedded,
+}
+
+impl World {
+    /// Whether there are servers behind its connections.
+    pub fn has_servers(self) -> bool {
+        self != World::Embedded
+    }
+
+    /// The variable with the url of its database server.
+    fn database(self) -> &'static str {
+        if self == World::Mysql { "SLUICE_TEST_MYSQL" } else { "SLUICE_TEST_MARIADB" }
+    }
+
+    /// The collation in which texts are the same only if they are, as its database calls it.
+    pub fn exact_collation(self) -> &'static str {
+        match self {
+            World::Servers => "utf8mb4_nopad_bin",
+            World::Mysql => "utf8mb4_0900_bin",
+            World::Embedded => "BINARY",
+        }
+    }
 }
 
 /// What one host of a site starts with.
@@ -57,7 +80,7 @@ impl Site {
         for file in fs::read_dir(root().join("dist/operators")).expect("make build ran").map(Result::unwrap) {
             fs::copy(file.path(), site.path("operators").join(file.file_name())).unwrap();
         }
-        if world == World::Servers {
+        if world.has_servers() {
             site.administer(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", site.database)).unwrap();
             for topic in [ENTRIES, GIFTS] {
                 site.topics.push((topic, Topic::create(&format!("{topic}-{unique}"), partitions)));
@@ -94,14 +117,14 @@ impl Site {
     /// The tables that its pipelines write.
     pub fn tables(&self) -> Tables {
         match self.world {
-            World::Servers => Tables::Mysql(self.mysql_url()),
+            World::Servers | World::Mysql => Tables::Mysql(self.mysql_url()),
             World::Embedded => Tables::Sqlite(self.path("live.db")),
         }
     }
 
     /// The URL of its own database.
     pub fn mysql_url(&self) -> String {
-        let url = server("SLUICE_TEST_MYSQL");
+        let url = server(self.world.database());
         format!("{}/{}", url.rsplit_once('/').expect("the URL names a database").0, self.database)
     }
 
@@ -113,7 +136,7 @@ impl Site {
     /// The name that pipelines know the topic by.
     pub fn topic_name(&self, name: &str) -> String {
         match self.world {
-            World::Servers => self.topic(name).name.clone(),
+            World::Servers | World::Mysql => self.topic(name).name.clone(),
             World::Embedded => name.to_owned(),
         }
     }
@@ -122,7 +145,7 @@ impl Site {
     pub fn load(&self, corpus: &Corpus, from: f64, to: f64) {
         for topic in [ENTRIES, GIFTS] {
             match self.world {
-                World::Servers => corpus.load(topic, self.topic(topic), from, to),
+                World::Servers | World::Mysql => corpus.load(topic, self.topic(topic), from, to),
                 World::Embedded => corpus.append(topic, &self.path("events"), from, to),
             }
         }
@@ -136,7 +159,7 @@ impl Site {
     /// Appends records to partition 0 of the topic.
     pub fn send<R: AsRef<[u8]>>(&self, topic: &str, records: &[R]) {
         match self.world {
-            World::Servers => {
+            World::Servers | World::Mysql => {
                 records.iter().for_each(|record| self.topic(topic).send(0, Some(record.as_ref())));
                 self.topic(topic).flush();
             }
@@ -151,7 +174,7 @@ impl Site {
 
     fn write_config(&self, seat: &Seat, state: &str, edit: impl FnOnce(&mut Table)) {
         let connections = match self.world {
-            World::Servers => format!(
+            World::Servers | World::Mysql => format!(
                 "events = {{ kafka = {{ brokers = \"{}\" }} }}\ndimensions = {{ hbase = {{ thrift = \"{}\" }} }}\n\
                  livedb = {{ mysql = {{ url = \"{}\", time_zone = \"Asia/Shanghai\" }} }}\n",
                 server("SLUICE_TEST_KAFKA"),
@@ -209,13 +232,13 @@ impl Site {
     }
 
     fn administer(&self, sql: String) -> Result<(), sqlx::Error> {
-        Tables::Mysql(server("SLUICE_TEST_MYSQL")).try_execute(sql)
+        Tables::Mysql(server(self.world.database())).try_execute(sql)
     }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if self.world == World::Servers {
+        if self.world.has_servers() {
             let dropped = self.administer(format!("DROP DATABASE {}", self.database));
             // A second panic would end all tests.
             if !std::thread::panicking() {

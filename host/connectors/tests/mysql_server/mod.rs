@@ -1,6 +1,7 @@
-//! A real MySQL server for tests: `SLUICE_TEST_MYSQL` is its url, with a database in which tables may be made.
+//! Real servers for tests, each named by a variable that is its url, with a database in which tables may be made.
 #![allow(dead_code, reason = "each test file uses some of these")]
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
@@ -10,9 +11,54 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
 use crate::rows::{fields, target};
 
+/// Makes two tests of a function, `NAME::mariadb` and `NAME::mysql`.
+macro_rules! on_each_server {
+    ($name:ident) => {
+        mod $name {
+            use crate::mysql_server::{Server, on};
+
+            #[tokio::test]
+            async fn mariadb() {
+                on(Server::Mariadb);
+                super::$name().await;
+            }
+
+            #[tokio::test]
+            async fn mysql() {
+                on(Server::Mysql);
+                super::$name().await;
+            }
+        }
+    };
+}
+
+/// A kind of server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    Mariadb,
+    Mysql,
+}
+
+thread_local! {
+    /// The server of the test, which is alone on its thread.
+    static SERVER: Cell<Option<Server>> = const { Cell::new(None) };
+}
+
+/// Begins a test on this server.
+pub fn on(server: Server) {
+    SERVER.set(Some(server));
+}
+
+/// The server that this test is on.
+pub fn server() -> Server {
+    SERVER.get().expect("a test of on_each_server!")
+}
+
 pub fn url() -> String {
-    std::env::var("SLUICE_TEST_MYSQL")
-        .expect("run `make services` and set SLUICE_TEST_MYSQL to mysql://root:PASSWORD@127.0.0.1:PORT/DATABASE")
+    let variable = own("SLUICE_TEST_MARIADB", "SLUICE_TEST_MYSQL");
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("run `make services` and set {variable} to mysql://root:PASSWORD@127.0.0.1:PORT/DATABASE")
+    })
 }
 
 pub fn connection() -> MysqlConnection {
@@ -40,26 +86,22 @@ pub async fn fresh() -> String {
     table
 }
 
-/// The collation in which texts are the same only if they are, as this server calls it: MariaDB or MySQL.
-pub async fn exact() -> String {
-    let known = "SELECT CAST(collation_name AS CHAR) FROM information_schema.collations WHERE collation_name IN \
-                 ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin') ORDER BY collation_name DESC LIMIT 1";
-    read(known).await.remove(0)
-}
-
-/// Says whether the server is MySQL itself, not MariaDB.
-pub async fn is_mysql() -> bool {
-    exact().await == "utf8mb4_0900_bin"
+/// The collation in which texts are the same only if they are, as this server calls it.
+pub fn exact() -> &'static str {
+    own("utf8mb4_nopad_bin", "utf8mb4_0900_bin")
 }
 
 /// Returns the one of two names or words that is this server's.
-pub async fn own<'a>(mariadb: &'a str, mysql: &'a str) -> &'a str {
-    if is_mysql().await { mysql } else { mariadb }
+pub fn own<'a>(mariadb: &'a str, mysql: &'a str) -> &'a str {
+    match server() {
+        Server::Mariadb => mariadb,
+        Server::Mysql => mysql,
+    }
 }
 
 /// A table of these columns and constraints.
 pub async fn table(definition: &str) -> String {
-    let (table, exact) = (fresh().await, exact().await);
+    let (table, exact) = (fresh().await, exact());
     run(&format!("CREATE TABLE {table} ({definition}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={exact}")).await;
     table
 }

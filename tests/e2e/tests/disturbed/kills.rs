@@ -28,10 +28,10 @@ fn every_table_is_right_after_the_host_was_killed_thirty_times() {
 }
 
 /// Kills the server while records keep coming. What it had answered counts, and what it had not is done again.
-fn assert_right_after_a_kill(server: Server) {
+fn assert_right_after_a_kill(world: World, server: Server) {
     let _alone = alone();
     let corpus = Corpus::generate(8, 40_000, 80_000, 3);
-    let site = Site::new(World::Servers, 3);
+    let site = Site::new(world, 3);
     site.load(&corpus, 0.0, 0.2);
     let mut host = Host::start(&site);
     wait_for_rows(&mut host);
@@ -49,20 +49,25 @@ fn assert_right_after_a_kill(server: Server) {
 
 #[test]
 fn every_table_is_right_after_the_broker_was_killed() {
-    assert_right_after_a_kill(Server::Kafka);
+    assert_right_after_a_kill(World::Servers, Server::Kafka);
 }
 
 #[test]
 fn every_table_is_right_after_the_database_was_killed() {
-    assert_right_after_a_kill(Server::Mariadb);
+    assert_right_after_a_kill(World::Servers, Server::Mariadb);
+}
+
+#[test]
+fn every_table_is_right_after_mysql_was_killed() {
+    assert_right_after_a_kill(World::Mysql, Server::Mysql);
 }
 
 #[test]
 fn every_table_is_right_after_hbase_was_killed() {
-    assert_right_after_a_kill(Server::Hbase);
+    assert_right_after_a_kill(World::Servers, Server::Hbase);
 }
 
 #[test]
 fn every_table_is_right_after_the_lookups_server_was_killed() {
-    assert_right_after_a_kill(Server::Thrift);
+    assert_right_after_a_kill(World::Servers, Server::Thrift);
 }

@@ -219,7 +219,7 @@ fn mendable() -> (Vec<&'static str>, i64) {
 
 #[test]
 fn a_retry_after_mending_makes_the_table_equal_to_a_run_without_the_fault() {
-    for world in [World::Embedded, World::Servers] {
+    for world in [World::Embedded, World::Servers, World::Mysql] {
         let site = Site::empty(world, 1);
         let (records, sum) = mendable();
         deploy(&site, &guest("gift_sum_fragile"));
@@ -272,9 +272,8 @@ fn a_retry_counts_once_though_the_host_is_killed_again_and_again() {
     assert_eq!(host.terminate().code, Some(0));
 }
 
-#[test]
-fn after_a_kill_in_the_middle_each_bad_record_has_one_letter_and_no_good_one_is_lost() {
-    let site = Site::empty(World::Servers, 1);
+fn each_bad_record_has_one_letter_after_a_kill(world: World) {
+    let site = Site::empty(world, 1);
     add(&site, "killed", &site.topic_name(GIFTS), "dead_letter", |pipeline| {
         pipeline["step"][0]["operator"] = "gift_sum".into();
     });
@@ -296,17 +295,29 @@ fn after_a_kill_in_the_middle_each_bad_record_has_one_letter_and_no_good_one_is_
     assert_eq!(letters.into_iter().collect::<BTreeSet<_>>(), bad);
 }
 
+#[test]
+fn after_a_kill_in_the_middle_each_bad_record_has_one_letter_and_no_good_one_is_lost_on_mariadb() {
+    each_bad_record_has_one_letter_after_a_kill(World::Servers);
+}
+
+#[test]
+fn after_a_kill_in_the_middle_each_bad_record_has_one_letter_and_no_good_one_is_lost_on_mysql() {
+    each_bad_record_has_one_letter_after_a_kill(World::Mysql);
+}
+
 /// A place for letters that is no table.
 fn elsewhere(site: &Site, world: World, name: &str) -> toml::Value {
     match world {
-        World::Servers => toml(&format!("connection = 'events'\ntopic = '{}-{name}-letters'", site.topic_name(GIFTS))),
+        World::Servers | World::Mysql => {
+            toml(&format!("connection = 'events'\ntopic = '{}-{name}-letters'", site.topic_name(GIFTS)))
+        }
         World::Embedded => toml(&format!("file = '../{name}.jsonl'")),
     }
 }
 
 /// Removes the topic, which is not the site's own.
 fn forget(site: &Site, world: World, name: &str) {
-    if world == World::Servers {
+    if world.has_servers() {
         Topic::remove(&format!("{}-{name}-letters", site.topic_name(GIFTS)));
     }
 }

@@ -165,7 +165,7 @@ fn a_pipeline_that_takes_long_to_end_holds_up_no_change_of_others() {
 #[test]
 fn a_database_that_freezes_is_left_in_time_and_its_rows_are_written_by_the_next_start() {
     let site = Site::empty(World::Servers, 1);
-    let gate = Gate::to(server("SLUICE_TEST_MYSQL").rsplit_once('@').unwrap().1.split('/').next().unwrap());
+    let gate = Gate::to(server("SLUICE_TEST_MARIADB").rsplit_once('@').unwrap().1.split('/').next().unwrap());
     let behind = site.mysql_url().replacen(&gate.server, &gate.address, 1);
     let through = |address: &str| {
         site.configure(|config| config["connections"]["livedb"]["mysql"]["url"] = address.into());

@@ -173,7 +173,7 @@ fn letters_of_a_topic_that_was_made_anew_stay_beside_those_of_the_new_one_at_the
             World::Embedded => {
                 fs::write(site.path("events").join(GIFTS).join("0.jsonl"), format!("[1]\n{GOOD}\n{GOOD}\n")).unwrap()
             }
-            World::Servers => {
+            World::Servers | World::Mysql => {
                 Topic::remove(&name);
                 let again = sluice_e2e::eventually("it can be made again", sluice_e2e::PATIENCE, || {
                     Topic::try_create(&name, 1)

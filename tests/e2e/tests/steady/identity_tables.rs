@@ -10,16 +10,11 @@ const TABLE: &str = "live_gift_total_amount";
 
 /// What a person makes when the table is missing.
 /// The table as somebody makes it.
-fn by_hand(world: World) -> &'static str {
-    match world {
-        World::Servers => {
-            "CREATE TABLE live_gift_total_amount (gift_type VARCHAR(64) PRIMARY KEY, gift_total_amount BIGINT) \
-             COLLATE utf8mb4_nopad_bin"
-        }
-        World::Embedded => {
-            "CREATE TABLE live_gift_total_amount (gift_type VARCHAR(64) PRIMARY KEY, gift_total_amount BIGINT)"
-        }
-    }
+fn by_hand(world: World) -> String {
+    let collation = world.exact_collation();
+    format!(
+        "CREATE TABLE live_gift_total_amount (gift_type VARCHAR(64) COLLATE {collation} PRIMARY KEY, gift_total_amount BIGINT)"
+    )
 }
 
 fn gift(of: u8, amount: u32) -> String {
@@ -36,7 +31,7 @@ fn totals(world: World, create: bool) -> Site {
         if world == World::Embedded {
             fs::File::create(site.path("live.db")).unwrap();
         }
-        site.tables().execute(by_hand(world).to_owned());
+        site.tables().execute(by_hand(world));
     }
     site.send(GIFTS, &[gift(1, 5), gift(2, 7), gift(3, 9)]);
     site
@@ -69,7 +64,7 @@ fn says(what: &str) -> impl Fn(&Pipeline) -> bool {
 fn losses(world: World) -> Vec<String> {
     let drop = "DROP TABLE live_gift_total_amount";
     let mut losses = vec!["DELETE FROM live_gift_total_amount".to_owned(), format!("{drop}; {}", by_hand(world))];
-    if world == World::Servers {
+    if world.has_servers() {
         losses.push("TRUNCATE TABLE live_gift_total_amount".to_owned());
     }
     losses
@@ -121,6 +116,11 @@ fn a_table_on_a_server_that_loses_its_rows_while_the_host_runs_gets_them_back() 
 }
 
 #[test]
+fn a_table_on_mysql_that_loses_its_rows_while_the_host_runs_gets_them_back() {
+    refilled_while_running(World::Mysql);
+}
+
+#[test]
 fn an_embedded_table_that_loses_its_rows_while_the_host_runs_gets_them_back() {
     refilled_while_running(World::Embedded);
 }
@@ -128,6 +128,11 @@ fn an_embedded_table_that_loses_its_rows_while_the_host_runs_gets_them_back() {
 #[test]
 fn a_table_on_a_server_that_lost_its_rows_while_no_host_ran_gets_them_back() {
     refilled_at_the_start(World::Servers);
+}
+
+#[test]
+fn a_table_on_mysql_that_lost_its_rows_while_no_host_ran_gets_them_back() {
+    refilled_at_the_start(World::Mysql);
 }
 
 #[test]
@@ -145,7 +150,7 @@ fn a_table_that_is_dropped_under_the_host_is_made_anew_or_asked_for() {
         if !create {
             let stopped = host.wait("gift_sum", "it stops", |pipeline| pipeline.state == "stopped");
             assert!(stopped.reason.unwrap().contains("set create = true, or run CREATE TABLE"));
-            site.tables().execute(by_hand(World::Servers).to_owned());
+            site.tables().execute(by_hand(World::Servers));
         }
         await_rows(&site.tables(), all());
         assert_eq!(host.terminate().code, Some(0));
@@ -341,7 +346,7 @@ fn many_pipelines_share_the_connections_that_they_are_allowed() {
     let mut look = || {
         let sessions = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{database}'");
         // This one is of another database.
-        let there = Tables::Mysql(sluice_e2e::server("SLUICE_TEST_MYSQL")).number(&sessions).unwrap();
+        let there = Tables::Mysql(sluice_e2e::server("SLUICE_TEST_MARIADB")).number(&sessions).unwrap();
         most = most.max(there);
     };
     for (round, sums) in [all(), json!([["1", 10], ["2", 7], ["3", 9]])].into_iter().enumerate() {

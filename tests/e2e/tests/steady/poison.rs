@@ -37,8 +37,9 @@ fn add(site: &Site, name: &str, delivery: &str, on_error: &str, edit: impl FnOnc
 }
 
 fn create(tables: &Tables, table: &str) {
-    let options = if matches!(tables, Tables::Mysql(_)) { " ENGINE=InnoDB COLLATE utf8mb4_nopad_bin" } else { "" };
-    tables.execute(format!("CREATE TABLE {table} (at BIGINT PRIMARY KEY, amount BIGINT CHECK (amount > 0)){options}"));
+    tables.execute(format!(
+        "CREATE TABLE {table} (at BIGINT PRIMARY KEY, amount BIGINT, CONSTRAINT {table}_amount CHECK (amount > 0))"
+    ));
 }
 
 /// An amount below zero is what the tables refuse.
@@ -109,6 +110,11 @@ fn a_row_that_the_server_refuses_costs_its_record_alone_upserts_on_servers() {
 }
 
 #[test]
+fn a_row_that_the_server_refuses_costs_its_record_alone_upserts_on_mysql() {
+    the_others_are_written(World::Mysql, "upsert");
+}
+
+#[test]
 fn a_row_that_the_server_refuses_costs_its_record_alone_upserts_on_the_embedded_default() {
     the_others_are_written(World::Embedded, "upsert");
 }
@@ -116,6 +122,11 @@ fn a_row_that_the_server_refuses_costs_its_record_alone_upserts_on_the_embedded_
 #[test]
 fn a_row_that_the_server_refuses_costs_its_record_alone_transactions_on_servers() {
     the_others_are_written(World::Servers, "transaction");
+}
+
+#[test]
+fn a_row_that_the_server_refuses_costs_its_record_alone_transactions_on_mysql() {
+    the_others_are_written(World::Mysql, "transaction");
 }
 
 #[test]
@@ -135,7 +146,7 @@ fn each_refused_record_is_counted_once_and_written_once_its_row_is_taken() {
     let status = host.wait("kept", "all letters are written", |pipeline| pipeline.count("dead_letters") == all);
     assert_eq!((status.count("rejected"), status.count("rows")), (all, RECORDS as u64 - all), "{status:?}");
     // Once the table takes them, they are driven through again.
-    site.tables().execute("ALTER TABLE kept MODIFY amount BIGINT".to_owned());
+    site.tables().execute("ALTER TABLE kept DROP CONSTRAINT kept_amount".to_owned());
     let config = site.config();
     let retried =
         sluice(&["dead-letters", "retry", "--yes", "--pipeline", "kept", "--config", config.to_str().unwrap()]);
@@ -168,11 +179,12 @@ fn a_row_that_the_server_refuses_stops_a_pipeline_that_says_so_and_names_record_
 
 #[test]
 fn a_group_that_the_server_refuses_is_left_out_and_written_once_it_is_taken() {
-    for world in [World::Embedded, World::Servers] {
+    for world in [World::Embedded, World::Servers, World::Mysql] {
         let site = Site::empty(world, 1);
-        let options = if world == World::Servers { " ENGINE=InnoDB COLLATE utf8mb4_nopad_bin" } else { "" };
+        let collation = world.exact_collation();
         site.tables().execute(format!(
-            "CREATE TABLE sums (gift_type VARCHAR(50) PRIMARY KEY, gift_total_amount BIGINT CHECK (gift_total_amount <> 13)){options}"
+            "CREATE TABLE sums (gift_type VARCHAR(50) COLLATE {collation} PRIMARY KEY, \
+             gift_total_amount BIGINT CHECK (gift_total_amount <> 13))"
         ));
         site.add_pipeline("sums", "gift_sum", |pipeline| {
             pipeline["sink"][0]["table"] = "sums".into();

@@ -37,6 +37,11 @@ fn a_crash_in_the_middle_changes_no_table_on_servers() {
 }
 
 #[test]
+fn a_crash_in_the_middle_changes_no_table_on_mysql() {
+    assert_right_after_an_end_in_the_middle(World::Mysql, Host::kill);
+}
+
+#[test]
 fn what_was_read_before_sigterm_is_in_the_tables_after_it() {
     let corpus = Corpus::generate(4, 2_000, 2_000, 1);
     let site = Site::empty(World::Embedded, 1);

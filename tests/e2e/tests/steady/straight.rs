@@ -20,7 +20,7 @@ fn assert_caught_up(world: World, corpus: &Corpus, expected: &[Rows]) {
 }
 
 #[test]
-fn every_table_equals_the_oracles_on_servers_and_on_the_embedded_default() {
+fn every_table_equals_the_oracles_on_mariadb_on_mysql_and_on_the_embedded_default() {
     let corpus = Corpus::generate(1, 200_000, 500_000, 3);
     thread::scope(|scope| {
         let oracle = scope.spawn(|| expected(&corpus.topics(), &[]));
@@ -29,6 +29,7 @@ fn every_table_equals_the_oracles_on_servers_and_on_the_embedded_default() {
         run_until_caught_up(&site);
         let expected = oracle.join().unwrap();
         site.tables().assert_equal(&expected);
+        assert_caught_up(World::Mysql, &corpus, &expected);
         assert_caught_up(World::Embedded, &corpus, &expected);
     });
 }

@@ -96,10 +96,15 @@ fn each_record_has_its_row_once_after_twelve_kills_on_servers() {
     each_row_is_there_once(World::Servers, 12);
 }
 
+#[test]
+fn each_record_has_its_row_once_after_twelve_kills_on_mysql() {
+    each_row_is_there_once(World::Mysql, 12);
+}
+
 /// The rows' intervals are in the database, so the state directory may be lost.
 #[test]
 fn a_host_with_an_empty_state_directory_goes_on_from_the_database() {
-    for world in [World::Embedded, World::Servers] {
+    for world in [World::Embedded, World::Servers, World::Mysql] {
         let corpus = Corpus::generate(22, 20_000, 10, PARTITIONS);
         let site = Site::empty(world, 3);
         add_visits(&site, |_| {});
@@ -190,10 +195,9 @@ fn of_two_hosts_one_stops_and_says_who_the_other_is() {
 }
 
 /// The flusher sees connections break at commits, and can't know which were made.
-#[test]
-fn each_record_has_its_row_once_though_answers_to_commits_are_lost() {
+fn each_row_is_there_once_though_answers_are_lost(world: World) {
     let corpus = Corpus::generate(25, 30_000, 10, PARTITIONS);
-    let site = Site::empty(World::Servers, 3);
+    let site = Site::empty(world, 3);
     add_visits(&site, |pipeline| {
         pipeline["source"].as_table_mut().unwrap().insert("batch".into(), toml("rows = 100"));
         pipeline["sink"][0]["flush"] = toml("rows = 500\ninterval = '10ms'");
@@ -213,6 +217,16 @@ fn each_record_has_its_row_once_though_answers_to_commits_are_lost() {
     assert_eq!(host.terminate().code, Some(0));
 }
 
+#[test]
+fn each_record_has_its_row_once_though_answers_to_commits_are_lost_on_mariadb() {
+    each_row_is_there_once_though_answers_are_lost(World::Servers);
+}
+
+#[test]
+fn each_record_has_its_row_once_though_answers_to_commits_are_lost_on_mysql() {
+    each_row_is_there_once_though_answers_are_lost(World::Mysql);
+}
+
 fn add_gifts(site: &Site) {
     site.add_pipeline("gift_sum", "gift_sum", |pipeline| {
         let sink = pipeline["sink"][0].as_table_mut().unwrap();
@@ -223,7 +237,7 @@ fn add_gifts(site: &Site) {
 
 #[test]
 fn a_fold_is_right_after_kills_and_never_counts_from_nothing_where_there_are_rows() {
-    for world in [World::Embedded, World::Servers] {
+    for world in [World::Embedded, World::Servers, World::Mysql] {
         let corpus = Corpus::generate(26, 10, 60_000, PARTITIONS);
         let expected = &expected(&corpus.topics(), &[])[1];
         let site = Site::empty(world, 3);
@@ -290,7 +304,7 @@ fn a_fold_without_a_key_is_refused_before_it_runs() {
 /// Letters and rows of a killed pipeline, and a retry that is killed, too: each record is in one place, once.
 #[test]
 fn a_record_is_in_the_table_or_among_the_dead_letters_and_retried_once() {
-    for world in [World::Embedded, World::Servers] {
+    for world in [World::Embedded, World::Servers, World::Mysql] {
         let site = Site::empty(world, 1);
         add_visits(&site, |_| {});
         let good = |i: usize| format!(r#"{{"room_id":{i},"ip":"a"}}"#);
