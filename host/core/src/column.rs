@@ -20,6 +20,7 @@ use crate::time;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Values<'a> {
     Bits(&'a BooleanArray),
+    Four(Fixed<'a, 4>),
     Eight(Fixed<'a, 8>),
     Sixteen(Fixed<'a, 16>),
     Bytes(Bytes<'a>),
@@ -74,6 +75,7 @@ impl<'a> Values<'a> {
         let nulls = array.nulls();
         Some(match Kind::of(array.data_type())?.layout() {
             Layout::Bits => Values::Bits(array.as_boolean_opt()?),
+            Layout::Fixed(Width::Four) => Values::Four(Fixed { values: words(array)?, nulls }),
             Layout::Fixed(Width::Eight) => Values::Eight(Fixed { values: words(array)?, nulls }),
             Layout::Fixed(Width::Sixteen) => Values::Sixteen(Fixed { values: words(array)?, nulls }),
             Layout::Bytes => {
@@ -92,6 +94,7 @@ impl Values<'_> {
     /// The integer that the row's bytes are; none if it is null or the values are of no fixed width.
     fn integer(&self, row: usize) -> Option<i128> {
         match self {
+            Values::Four(values) => values.get(row).map(|value| i32::from_le_bytes(value).into()),
             Values::Eight(values) => values.get(row).map(|value| i64::from_le_bytes(value).into()),
             Values::Sixteen(values) => values.get(row).map(i128::from_le_bytes),
             Values::Bits(_) | Values::Bytes(_) => None,
@@ -171,6 +174,7 @@ impl FixedBuilder {
     /// Appends a value whose bytes are the lowest ones of this integer, or null.
     pub fn append_integer(&mut self, value: Option<i128>) {
         match (value.map(i128::to_le_bytes), self.width) {
+            (Some([b0, b1, b2, b3, ..]), Width::Four) => self.append(Some([b0, b1, b2, b3])),
             (Some([b0, b1, b2, b3, b4, b5, b6, b7, ..]), Width::Eight) => {
                 self.append(Some([b0, b1, b2, b3, b4, b5, b6, b7]));
             }
@@ -268,6 +272,7 @@ pub fn read(kind: Kind, text: &str) -> Result<i128, Misread> {
             Err(_) => Err(Misread::Form),
         },
         Kind::Timestamp => time::parse(text).map(i128::from).ok_or(Misread::Form),
+        Kind::Date => time::parse_date(text).map(i128::from).ok_or(Misread::Form),
         Kind::Decimal(decimal) => Ok(decimal.read(text)?),
         Kind::Boolean | Kind::Utf8 | Kind::Binary => Err(Misread::Form),
     }
@@ -281,6 +286,7 @@ fn shown(kind: Kind, value: i128) -> Option<String> {
         Kind::Int64 => Some(value.to_string()),
         Kind::Float64 => Some(f64::from_bits(word()?.cast_unsigned()).to_string()),
         Kind::Timestamp => time::shown(word()?),
+        Kind::Date => time::shown_date(i32::try_from(value).ok()?),
         Kind::Decimal(decimal) => Some(decimal.shown(value)),
         Kind::Boolean | Kind::Utf8 | Kind::Binary => None,
     }
@@ -303,18 +309,20 @@ impl<'a> Texts<'a> {
     pub fn get(&self, row: usize) -> Option<String> {
         match self.values {
             Values::Bits(array) => array.is_valid(row).then(|| array.value(row).to_string()),
-            Values::Eight(_) | Values::Sixteen(_) => self.values.integer(row).and_then(|value| shown(self.kind, value)),
+            Values::Four(_) | Values::Eight(_) | Values::Sixteen(_) => {
+                self.values.integer(row).and_then(|value| shown(self.kind, value))
+            }
             Values::Bytes(values) => values.get(row).and_then(|text| Some(std::str::from_utf8(text).ok()?.to_owned())),
         }
     }
 }
 
-/// The first row whose value its kind can't hold: a decimal of more digits than its precision. Arrays that others made are checked
-/// with it.
+/// The first row whose value its kind can't hold: a decimal of more digits than its precision, say. Arrays that others made are
+/// checked with it.
 pub fn beyond_kind(array: &ArrayRef) -> Option<usize> {
-    let Some(Kind::Decimal(decimal)) = Kind::of(array.data_type()) else { return None };
+    let (least, most) = Kind::of(array.data_type())?.bounds()?;
     let values = Values::of(array)?;
-    (0..array.len()).find(|row| values.integer(*row).is_some_and(|value| !decimal.holds(value)))
+    (0..array.len()).find(|row| values.integer(*row).is_some_and(|value| !(least..=most).contains(&value)))
 }
 
 #[cfg(test)]
@@ -324,12 +332,12 @@ mod tests {
     use super::*;
     use crate::decimal::Decimal;
 
-    /// The first number that is too large for the decimal of [`Kind::ALL`].
-    const A_LOT: i128 = Decimal::USUAL.max() + 1;
-
     fn fixed() -> impl Strategy<Value = (Kind, Vec<Option<i128>>)> {
         let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| matches!(kind.layout(), Layout::Fixed(_))).collect();
-        (prop::sample::select(kinds), prop::collection::vec(prop::option::of(-A_LOT..A_LOT), 0..20))
+        prop::sample::select(kinds).prop_flat_map(|kind| {
+            let (least, most) = kind.bounds().unwrap_or((i64::MIN.into(), i64::MAX.into()));
+            (Just(kind), prop::collection::vec(prop::option::of(least..=most), 0..20))
+        })
     }
 
     fn column(kind: Kind, values: &[Option<i128>]) -> ArrayRef {

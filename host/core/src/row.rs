@@ -1,6 +1,6 @@
 //! A row of columns as bytes: a group's key, which is compared, hashed and stored, and its state, which is stored.
 //!
-//! Each column adds a tag and, unless it is null, its value: 8 or 16 bytes little-endian, one byte for a boolean, or a length
+//! Each column adds a tag and, unless it is null, its value: 4, 8 or 16 bytes little-endian, one byte for a boolean, or a length
 //! (u32, little-endian) and the bytes. The form is self-delimiting, so different rows never share bytes, and it doesn't
 //! depend on a library's version.
 
@@ -40,6 +40,7 @@ impl<'a> RowColumn<'a> {
     pub(crate) fn encode(&self, row: usize, key: &mut Vec<u8>) {
         match self {
             RowColumn::Values(Values::Bits(a)) => put(key, a.is_valid(row).then(|| [u8::from(a.value(row))])),
+            RowColumn::Values(Values::Four(values)) => put(key, values.get(row)),
             RowColumn::Values(Values::Eight(values)) => put(key, values.get(row)),
             RowColumn::Values(Values::Sixteen(values)) => put(key, values.get(row)),
             RowColumn::Values(Values::Bytes(values)) => put_bytes(key, values.get(row)),
@@ -127,6 +128,7 @@ fn append<'a>(column: &mut ColumnBuilder, row: &'a [u8]) -> Option<&'a [u8]> {
             take(valid, rest, |v: Option<[u8; 1]>| column.append_option(v.map(|[b]| b != 0)))
         }
         ColumnBuilder::Fixed(column) => match column.width() {
+            4 => take(valid, rest, |value: Option<[u8; 4]>| column.append(value)),
             8 => take(valid, rest, |value: Option<[u8; 8]>| column.append(value)),
             16 => take(valid, rest, |value: Option<[u8; 16]>| column.append(value)),
             _ => None,

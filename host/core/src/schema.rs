@@ -7,6 +7,7 @@ use arrow_schema::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::decimal::Decimal;
+use crate::time;
 
 /// The type of a column. The set is the operator contract's (`wit/types.wit`): each kind is one Arrow type.
 ///
@@ -27,6 +28,8 @@ pub enum Kind {
     Binary,
     /// Microseconds of wall-clock time since 1970-01-01T00:00:00.
     Timestamp,
+    /// Days since 1970-01-01, of the years 1 to 9999.
+    Date,
     /// Numbers of this many digits, as integers of 128 bits.
     Decimal(Decimal),
 }
@@ -45,6 +48,8 @@ pub enum Layout {
 /// The bytes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
+    /// 4 bytes.
+    Four,
     /// 8 bytes.
     Eight,
     /// 16 bytes.
@@ -55,6 +60,7 @@ impl Width {
     /// The number of bytes.
     pub const fn bytes(self) -> usize {
         match self {
+            Width::Four => 4,
             Width::Eight => 8,
             Width::Sixteen => 16,
         }
@@ -70,17 +76,19 @@ struct Entry {
 
 impl Kind {
     /// A kind of every name, in the order of the contract. Of those with parameters it is a usual one.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Boolean,
         Kind::Int64,
         Kind::Float64,
         Kind::Utf8,
         Kind::Binary,
         Kind::Timestamp,
+        Kind::Date,
         Kind::Decimal(Decimal::USUAL),
     ];
 
     fn entry(self) -> Entry {
+        const FOUR: Layout = Layout::Fixed(Width::Four);
         const EIGHT: Layout = Layout::Fixed(Width::Eight);
         const SIXTEEN: Layout = Layout::Fixed(Width::Sixteen);
         let entry = |name, arrow, layout| Entry { name, arrow, layout };
@@ -91,6 +99,7 @@ impl Kind {
             Kind::Utf8 => entry("utf8", DataType::Utf8, Layout::Bytes),
             Kind::Binary => entry("binary", DataType::Binary, Layout::Bytes),
             Kind::Timestamp => entry("timestamp", DataType::Timestamp(TimeUnit::Microsecond, None), EIGHT),
+            Kind::Date => entry("date", DataType::Date32, FOUR),
             // Arrow's scale may be negative; a decimal's is 38 at most.
             Kind::Decimal(of) => {
                 entry("decimal", DataType::Decimal128(of.precision(), of.scale().cast_signed()), SIXTEEN)
@@ -106,6 +115,15 @@ impl Kind {
     /// The layout of its values.
     pub fn layout(self) -> Layout {
         self.entry().layout
+    }
+
+    /// The least and the greatest value that it can hold, as the integers that their bytes are; none where all bytes are values.
+    pub fn bounds(self) -> Option<(i128, i128)> {
+        match self {
+            Kind::Date => Some((time::DATES.0.into(), time::DATES.1.into())),
+            Kind::Decimal(decimal) => Some((-decimal.max(), decimal.max())),
+            _ => None,
+        }
     }
 
     /// The kind whose Arrow type this is, if there is one.
@@ -140,7 +158,7 @@ impl Kind {
     }
 
     /// The spellings of all kinds.
-    pub fn spellings() -> [&'static str; 7] {
+    pub fn spellings() -> [&'static str; 8] {
         Kind::ALL.map(Kind::spelling)
     }
 }
@@ -247,6 +265,6 @@ mod tests {
             let refused = text.parse::<Kind>().unwrap_err();
             assert!(refused.contains("1 to 38 digits"), "{refused}");
         }
-        assert_eq!("decimal( 18 ,2 )".parse(), Ok(Kind::ALL[6]));
+        assert_eq!("decimal( 18 ,2 )".parse(), Ok(Kind::Decimal(Decimal::USUAL)));
     }
 }

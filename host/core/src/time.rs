@@ -6,6 +6,9 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.999999.
 const CALENDAR: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
+/// 0001-01-01 and 9999-12-31, the days that SQL's dates have, in days since 1970-01-01.
+pub const DATES: (i32, i32) = (-719_162, 2_932_896);
+
 /// Returns true if the year of the time has four digits, so that texts and tables can hold it.
 pub fn in_calendar(micros: i64) -> bool {
     (CALENDAR.0..=CALENDAR.1).contains(&micros)
@@ -39,6 +42,19 @@ pub fn parse(text: &str) -> Option<i64> {
     let (fraction, zone) = rest.split_at(zone);
     let seconds = days_from_civil(year, month, day)? * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
     Some((seconds - offset(zone)?) * MICROS_PER_SECOND + micros(fraction)?)
+}
+
+/// Reads `YYYY-MM-DD` as days since 1970-01-01. None where it is no day of the years 1 to 9999.
+pub fn parse_date(text: &str) -> Option<i32> {
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text.trim().as_bytes() else { return None };
+    let days = days_from_civil(number(&[*y0, *y1, *y2, *y3])?, number(&[*m0, *m1])?, number(&[*d0, *d1])?)?;
+    i32::try_from(days).ok().filter(|days| (DATES.0..=DATES.1).contains(days))
+}
+
+/// A day as [`parse_date`] reads it. None outside of the years 1 to 9999.
+pub fn shown_date(days: i32) -> Option<String> {
+    let (year, month, day) = civil_from_days(days.into());
+    (DATES.0..=DATES.1).contains(&days).then(|| format!("{year:04}-{month:02}-{day:02}"))
 }
 
 /// Seconds that a zone is ahead of UTC: of nothing, `Z`, `+08:00`, `+0800` or `+08`, up to 18 hours.
@@ -124,7 +140,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{CALENDAR, in_calendar, parse, shown};
+    use super::{CALENDAR, DATES, in_calendar, parse, parse_date, shown, shown_date};
 
     proptest! {
         #[test]
@@ -136,6 +152,33 @@ mod tests {
             prop_assert_eq!(parse(&shown_one), Some(one));
             prop_assert_eq!(shown_one.cmp(&shown_other), one.cmp(&other));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_date_is_the_midnight_of_its_day_and_reads_back(days in DATES.0..=DATES.1) {
+            let text = shown_date(days).unwrap();
+            prop_assert_eq!(parse_date(&text), Some(days));
+            prop_assert_eq!(parse(&format!("{text} 00:00:00")), Some(i64::from(days) * 86_400_000_000));
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_refused() {
+        for text in [
+            "",
+            "2021-8-16",
+            "2021-08-16 09:48:01",
+            "2021-02-29",
+            "0000-12-31",
+            "10000-01-01",
+            "2021/08/16",
+            "-001-01-01",
+        ] {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+        assert_eq!((parse_date("0001-01-01"), parse_date(" 9999-12-31 ")), (Some(DATES.0), Some(DATES.1)));
+        assert_eq!((shown_date(DATES.0 - 1), shown_date(DATES.1 + 1), shown_date(i32::MIN)), (None, None, None));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub(crate) enum Defect {
     FallingOffset { row: usize, start: i32, end: i32 },
     #[error("its last offset is {last}, past its {values} bytes of values")]
     LastOffset { last: i32, values: usize },
-    #[error("the decimal of row {row} has more digits than its precision")]
-    Digits { row: usize },
+    #[error("row {row} has a value beyond those of its kind")]
+    Beyond { row: usize },
     #[error("its text is not UTF-8: {0}")]
     NotUtf8(String),
     #[error("it has {0} rows, more than a column can have")]
@@ -157,7 +157,7 @@ fn accept_fixed(values: Vec<u8>, kind: Kind, nulls: Option<NullBuffer>, rows: us
     let misfit = Defect::Length { buffer: "values", expected, rows, found: values.len() };
     let array = fixed_array(kind, rows, Buffer::from_vec(values), nulls).ok_or(misfit)?;
     match beyond_kind(&array) {
-        Some(row) => Err(Defect::Digits { row }),
+        Some(row) => Err(Defect::Beyond { row }),
         None => Ok(array),
     }
 }

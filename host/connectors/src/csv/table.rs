@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use ::csv::StringRecord;
-use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::{ArrayRef, UInt32Array};
-use sluice_core::Kind;
+use sluice_core::column::ColumnBuilder;
 use sluice_core::lookup::{Found, LookupError};
 
 use crate::lookup::LookupColumn;
@@ -77,17 +75,18 @@ impl Table {
         let header = reader.headers().map_err(|e| malformed(path, &e))?;
         let (key, places) = places(path, header, columns)?;
         let mut lines: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState> = HashMap::default();
-        let mut builders: Vec<_> = columns.iter().map(|column| Builder::of(column.kind)).collect();
+        let mut builders: Vec<_> = columns.iter().map(|column| ColumnBuilder::new(column.kind)).collect();
         let mut record = StringRecord::new();
         let mut line = 0;
         while reader.read_record(&mut record).map_err(|e| malformed(path, &e))? {
             lines.insert(record.get(key).unwrap_or_default().as_bytes().into(), line);
-            for (builder, place) in builders.iter_mut().zip(&places) {
-                builder.append(record.get(*place).unwrap_or_default());
+            for ((builder, column), place) in builders.iter_mut().zip(columns).zip(&places) {
+                let value = record.get(*place).filter(|value| !value.is_empty());
+                builder.append_text(value).map_err(|_| misread(path, &record, column, value))?;
             }
             line += 1;
         }
-        Ok(Table { stamp, lines, columns: builders.into_iter().map(Builder::finish).collect() })
+        Ok(Table { stamp, lines, columns: builders.iter_mut().map(ColumnBuilder::finish).collect() })
     }
 }
 
@@ -107,31 +106,12 @@ fn places(path: &Path, header: &StringRecord, columns: &[LookupColumn]) -> Resul
     }
 }
 
-/// A column being read.
-enum Builder {
-    Text(StringBuilder),
-    Bytes(BinaryBuilder),
-}
-
-impl Builder {
-    fn of(kind: Kind) -> Builder {
-        if kind == Kind::Binary { Builder::Bytes(BinaryBuilder::new()) } else { Builder::Text(StringBuilder::new()) }
-    }
-
-    fn append(&mut self, field: &str) {
-        let value = (!field.is_empty()).then_some(field);
-        match self {
-            Builder::Text(texts) => texts.append_option(value),
-            Builder::Bytes(bytes) => bytes.append_option(value),
-        }
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            Builder::Text(mut texts) => Arc::new(texts.finish()),
-            Builder::Bytes(mut bytes) => Arc::new(bytes.finish()),
-        }
-    }
+/// The error of a value that is none of its column's kind.
+fn misread(path: &Path, record: &StringRecord, column: &LookupColumn, value: Option<&str>) -> LookupError {
+    let line = record.position().map_or(0, ::csv::Position::line);
+    let (name, kind, value) = (&column.name, column.kind, value.unwrap_or_default());
+    let words = format!("{}, line {line}: `{name}` is {value:?}, which is no {kind}: correct it", path.display());
+    LookupError::Unusable(words)
 }
 
 fn unreadable(path: &Path, e: &std::io::Error) -> LookupError {

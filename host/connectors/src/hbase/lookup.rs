@@ -52,7 +52,8 @@ impl HbaseTable {
     fn misfit(&self, key: &[u8], column: &LookupColumn) -> String {
         let what = match column.encoding {
             Some(encoding) => format!("are not the bytes of a {}", encoding.name()),
-            None => "is no UTF-8 text".to_owned(),
+            None if column.kind == Kind::Utf8 => "is no UTF-8 text".to_owned(),
+            None => format!("is no text of a {}", column.kind),
         };
         format!(
             "`{}` of HBase's `{}`, row {:?}, {what}: correct it, or ask for it as binary",
@@ -67,7 +68,7 @@ fn read(column: &LookupColumn, value: &[u8]) -> Option<Cell> {
     match (column.encoding, column.kind) {
         (Some(encoding), _) => cell::decoded(encoding, value),
         (None, Kind::Binary) => Some(cell::binary(value)),
-        (None, _) => std::str::from_utf8(value).ok().map(cell::utf8),
+        (None, kind) => cell::of_text(kind, std::str::from_utf8(value).ok()?),
     }
 }
 

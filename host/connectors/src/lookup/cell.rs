@@ -7,6 +7,7 @@ use arrow_array::{
     new_null_array,
 };
 use sluice_core::Kind;
+use sluice_core::column::ColumnBuilder;
 
 use super::encoding::Encoding;
 
@@ -40,6 +41,13 @@ pub(crate) fn binary(value: &[u8]) -> Cell {
 /// Microseconds of wall-clock time since 1970.
 pub(crate) fn timestamp(micros: i64) -> Cell {
     Arc::new(TimestampMicrosecondArray::from(vec![micros]))
+}
+
+/// The value of this text; none if the kind has none of such a text.
+pub(crate) fn of_text(kind: Kind, text: &str) -> Option<Cell> {
+    let mut column = ColumnBuilder::new(kind);
+    column.append_text(Some(text)).ok()?;
+    Some(column.finish())
 }
 
 /// The value in bytes of this encoding; none if they are too many or too few.

@@ -50,18 +50,15 @@ impl LookupTable {
     }
 }
 
-/// Refuses columns of kinds that a table of texts doesn't answer.
+/// Refuses columns whose encoding gives another kind than they are to have.
 pub(crate) fn check_kinds(table: &LookupTable) -> Result<(), LookupError> {
-    let fits = |column: &&LookupColumn| match column.encoding {
-        Some(encoding) => encoding.kind() == column.kind,
-        None => matches!(column.kind, Kind::Utf8 | Kind::Binary),
-    };
+    let fits = |column: &&LookupColumn| column.encoding.is_none_or(|encoding| encoding.kind() == column.kind);
     let wrong: Vec<_> = table
         .columns
         .iter()
         .filter(|column| !fits(column))
         .map(|LookupColumn { name, kind, .. }| {
-            format!("column `{name}` of `{}` can't be {kind}: this lookup answers utf8 or binary", table.table)
+            format!("column `{name}` of `{}` can't be {kind}: its encoding is of another kind", table.table)
         })
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(LookupError::Unusable(wrong.join("; "))) }

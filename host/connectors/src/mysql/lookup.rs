@@ -244,5 +244,9 @@ fn read(kind: Kind, unsigned: bool, value: MySqlValueRef<'_>) -> Result<Cell, St
             let time = <NaiveDateTime as Decode<MySql>>::decode(value).map_err(why)?;
             cell::timestamp(time.and_utc().timestamp_micros())
         }
+        kind => {
+            let text = <&str as Decode<MySql>>::decode(value).map_err(why)?;
+            cell::of_text(kind, text).ok_or_else(|| format!("is {text:?}, which is no {kind}"))?
+        }
     })
 }

@@ -1,6 +1,6 @@
 //! What MySQL's columns are read as.
 
-use sluice_core::Kind;
+use sluice_core::{Decimal, Kind};
 
 use crate::sql::lookup::{KeyType, Reads, qualified};
 use crate::sql::{Column, Dialect};
@@ -18,6 +18,7 @@ enum Sort {
     Text,
     Binary,
     Time,
+    Date,
     /// What has a text that is always the same.
     Word,
     Other,
@@ -33,7 +34,8 @@ fn sort(column: &Column) -> Sort {
         "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "json" => Sort::Text,
         "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Sort::Binary,
         "datetime" | "timestamp" => Sort::Time,
-        "enum" | "set" | "date" | "time" | "year" | "uuid" | "inet4" | "inet6" => Sort::Word,
+        "date" => Sort::Date,
+        "enum" | "set" | "time" | "year" | "uuid" | "inet4" | "inet6" => Sort::Word,
         _ => Sort::Other,
     }
 }
@@ -57,9 +59,10 @@ fn kinds(column: &Column) -> Vec<Kind> {
         Sort::Integer => vec![Kind::Int64, Kind::Boolean, Kind::Utf8],
         Sort::Bit => vec![Kind::Boolean],
         Sort::Float => vec![Kind::Float64],
-        Sort::Decimal => vec![Kind::Utf8, Kind::Float64],
+        Sort::Decimal => vec![Kind::Decimal(Decimal::USUAL), Kind::Utf8, Kind::Float64],
         Sort::Text | Sort::Binary => vec![Kind::Utf8, Kind::Binary],
         Sort::Time => vec![Kind::Timestamp, Kind::Utf8],
+        Sort::Date => vec![Kind::Date, Kind::Utf8],
         Sort::Word => vec![Kind::Utf8],
         Sort::Other => Vec::new(),
     }
@@ -77,7 +80,8 @@ pub(super) fn value(column: &Column, kind: Kind) -> String {
     match (kind, sort(column)) {
         (Kind::Boolean, _) => format!("CAST({name} AS SIGNED)"),
         (Kind::Float64, _) => format!("{name} + 0E0"),
-        (Kind::Utf8, Sort::Integer | Sort::Decimal | Sort::Time | Sort::Word) => format!("CAST({name} AS CHAR)"),
+        (Kind::Utf8, Sort::Integer | Sort::Decimal | Sort::Time | Sort::Date | Sort::Word)
+        | (Kind::Decimal(_) | Kind::Date, _) => format!("CAST({name} AS CHAR)"),
         _ => name,
     }
 }

@@ -62,6 +62,7 @@ impl ColumnType {
             "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
                 (&[Kind::Binary, Kind::Utf8], Constraint { max_bytes: bytes, ..any })
             }
+            "date" => (&[Kind::Date], any),
             "datetime" => (&[Kind::Timestamp], Constraint { times: Some(self.times(DATETIMES)), ..any }),
             "timestamp" => (&[Kind::Timestamp], Constraint { times: Some(self.times(TIMESTAMPS)), ..any }),
             _ => (&[], any),
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn types_that_would_change_a_value_take_nothing() {
-        for name in ["enum", "set", "date", "time", "year", "geometry", "uuid"] {
+        for name in ["enum", "set", "time", "year", "geometry", "uuid"] {
             assert!(ColumnType { name: name.into(), ..Default::default() }.takes(true).0.is_empty(), "{name}");
         }
     }

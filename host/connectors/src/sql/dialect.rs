@@ -133,6 +133,7 @@ fn mysql_type(kind: Kind, key_texts: Option<usize>, exact: Option<&str>) -> Stri
         (Kind::Int64, _) => "BIGINT".into(),
         (Kind::Float64, _) => "DOUBLE".into(),
         (Kind::Timestamp, _) => "DATETIME(6)".into(),
+        (Kind::Date, _) => "DATE".into(),
         (Kind::Decimal(decimal), _) => format!("DECIMAL({}, {})", decimal.precision(), decimal.scale()),
         (Kind::Utf8, None) => "TEXT".into(),
         (Kind::Binary, None) => "LONGBLOB".into(),
@@ -146,7 +147,7 @@ fn sqlite_type(kind: Kind) -> &'static str {
         Kind::Boolean | Kind::Int64 => "INTEGER",
         Kind::Float64 => "REAL",
         // SQLite's own numbers are floats beyond 64 bits.
-        Kind::Utf8 | Kind::Timestamp | Kind::Decimal(_) => "TEXT",
+        Kind::Utf8 | Kind::Timestamp | Kind::Date | Kind::Decimal(_) => "TEXT",
         Kind::Binary => "BLOB",
     }
 }

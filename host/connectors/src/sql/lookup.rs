@@ -130,10 +130,10 @@ impl Reads {
     fn kind_problem(&self, what: &LookupTable, column: &Column, kind: Kind) -> Option<String> {
         let kinds = (self.kinds)(column);
         let (of, Column { name, declared, .. }) = (&what.table, column);
-        if kinds.contains(&kind) {
+        if kinds.iter().any(|other| other.is_like(kind)) {
             return None;
         }
-        let named: Vec<_> = kinds.iter().map(ToString::to_string).collect();
+        let named: Vec<_> = kinds.iter().map(|kind| kind.spelling()).collect();
         Some(if named.is_empty() {
             format!("`{name}` of `{of}` is {declared}, which no kind is read from: leave it out")
         } else {

@@ -156,6 +156,7 @@ mod tests {
         let column = Column {
             name: "amount".into(),
             declared: "decimal(10,2)".into(),
+            charset: None,
             kinds: &[],
             rounds: Some((Kind::Float64, "DOUBLE")),
             digits,

@@ -13,13 +13,13 @@ pub(super) fn kinds(declared: &str, strict: bool) -> &'static [Kind] {
     if has("INT") {
         &[Kind::Int64, Kind::Boolean]
     } else if has("CHAR") || has("CLOB") || has("TEXT") {
-        &[Kind::Utf8, Kind::Timestamp, Kind::Decimal(Decimal::USUAL)]
+        &[Kind::Utf8, Kind::Timestamp, Kind::Date, Kind::Decimal(Decimal::USUAL)]
     } else if name.is_empty() || has("BLOB") || (strict && name == "ANY") {
         &Kind::ALL
     } else if has("REAL") || has("FLOA") || has("DOUB") {
         &[Kind::Float64]
     } else {
         // NUMERIC: DECIMAL, BOOLEAN, DATETIME. A time's text isn't a number, so it stays a text. A decimal's would become a float.
-        &[Kind::Int64, Kind::Float64, Kind::Boolean, Kind::Timestamp]
+        &[Kind::Int64, Kind::Float64, Kind::Boolean, Kind::Timestamp, Kind::Date]
     }
 }

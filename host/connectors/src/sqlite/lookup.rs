@@ -207,6 +207,10 @@ fn read(kind: Kind, value: SqliteValueRef<'_>) -> Result<Cell, String> {
             let text = utf8(value)?;
             cell::timestamp(time::parse(&text).ok_or_else(|| format!("is {text:?}, which is no time"))?)
         }
+        (Kind::Date | Kind::Decimal(_), "TEXT") => {
+            let text = utf8(value)?;
+            cell::of_text(kind, &text).ok_or_else(|| format!("is {text:?}, which is no {kind}"))?
+        }
         _ => return Err(format!("is {of}, and not {kind}")),
     })
 }

@@ -103,7 +103,7 @@ impl Builder {
             Kind::Utf8 => Column::Utf8(StringBuilder::new()),
             Kind::Binary => Column::Binary(BinaryBuilder::new()),
             Kind::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new()),
-            Kind::Decimal(_) => Column::Fixed(kind, FixedBuilder::new(kind)),
+            Kind::Date | Kind::Decimal(_) => Column::Fixed(kind, FixedBuilder::new(kind)),
         };
         let rules = Rules { convert: options.convert, epoch: options.epoch, format: options.format.name() };
         Builder { column, rules, resolved: String::new(), staged: Staged::Null }
@@ -285,6 +285,7 @@ impl Column {
             Column::Timestamp(_) => {
                 "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction], Z or an offset after it, or a number)".into()
             }
+            Column::Fixed(Kind::Date, _) => "a date (YYYY-MM-DD)".into(),
             Column::Fixed(kind, _) => format!("a {kind}").into(),
         }
     }
@@ -395,9 +396,7 @@ fn timestamp(value: &Scalar<'_>, rules: Rules) -> Result<i64, Unfit> {
 fn fixed(kind: Kind, value: &Scalar<'_>, rules: Rules) -> Result<i128, Unfit> {
     let given = value.digits()?;
     let read = match kind {
-        Kind::Decimal(decimal) if rules.convert == Convert::Flink => {
-            decimal.read_rounded(given).map_err(Misread::from)
-        }
+        Kind::Decimal(decimal) if rules.convert == Convert::Flink => decimal.read_rounded(given).map_err(Misread::from),
         kind => column::read(kind, given),
     };
     read.map_err(|misread| match misread {

@@ -29,6 +29,7 @@ struct StateColumn {
 #[derive(Debug)]
 enum Places {
     Bits(Vec<Option<bool>>),
+    Four(Vec<Option<[u8; 4]>>),
     Eight(Vec<Option<[u8; 8]>>),
     Sixteen(Vec<Option<[u8; 16]>>),
     Utf8(Vec<Option<Box<str>>>),
@@ -40,6 +41,7 @@ macro_rules! for_places {
     ($places:expr, $values:ident => $do:expr) => {
         match $places {
             Places::Bits($values) => $do,
+            Places::Four($values) => $do,
             Places::Eight($values) => $do,
             Places::Sixteen($values) => $do,
             Places::Utf8($values) => $do,
@@ -112,6 +114,7 @@ impl StateColumn {
                 groups.iter().for_each(|group| column.append_option(values[*group as usize]));
                 Arc::new(column.finish())
             }
+            Places::Four(values) => fixed(self.kind, values, groups),
             Places::Eight(values) => fixed(self.kind, values, groups),
             Places::Sixteen(values) => fixed(self.kind, values, groups),
             Places::Utf8(values) => {
@@ -132,6 +135,7 @@ impl Places {
     fn new(kind: Kind) -> Places {
         match (kind, kind.layout()) {
             (_, Layout::Bits) => Places::Bits(Vec::new()),
+            (_, Layout::Fixed(Width::Four)) => Places::Four(Vec::new()),
             (_, Layout::Fixed(Width::Eight)) => Places::Eight(Vec::new()),
             (_, Layout::Fixed(Width::Sixteen)) => Places::Sixteen(Vec::new()),
             (Kind::Utf8, _) => Places::Utf8(Vec::new()),
@@ -152,6 +156,7 @@ impl Places {
     fn scatter(&mut self, groups: &[u32], array: &ArrayRef) {
         match (self, Values::of(array)) {
             (Places::Bits(values), _) => put(values, groups, array.as_boolean().iter()),
+            (Places::Four(values), Some(Values::Four(given))) => put(values, groups, given.iter()),
             (Places::Eight(values), Some(Values::Eight(given))) => put(values, groups, given.iter()),
             (Places::Sixteen(values), Some(Values::Sixteen(given))) => put(values, groups, given.iter()),
             (Places::Utf8(values), _) => {
@@ -187,7 +192,7 @@ fn put<T>(states: &mut [Option<T>], groups: &[u32], values: impl Iterator<Item =
 #[cfg(test)]
 mod tests {
     use arrow_array::PrimitiveArray;
-    use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+    use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
     use proptest::prelude::*;
 
     use super::*;
@@ -210,6 +215,7 @@ mod tests {
             Arc::new(texts),
             Arc::new(bytes),
             Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_iter(some())),
+            Arc::new(PrimitiveArray::<Date32Type>::from_iter(some().map(|state| state.map(|state| state as i32)))),
             Arc::new(
                 PrimitiveArray::<Decimal128Type>::from_iter(some().map(|state| state.map(i128::from)))
                     .with_precision_and_scale(Decimal::USUAL.precision(), 2)
@@ -284,6 +290,7 @@ mod tests {
         assert_eq!(bytes(&[10]) - bytes(&[0]), 10 + 5);
         assert_eq!(bytes(&[10, 4, -1]) - bytes(&[-1, -1, -1]), 10 + 5 + 4 + 2);
         let places = size_of::<Option<bool>>()
+            + size_of::<Option<[u8; 4]>>()
             + 3 * size_of::<Option<[u8; 8]>>()
             + size_of::<Option<[u8; 16]>>()
             + size_of::<Option<Box<str>>>()

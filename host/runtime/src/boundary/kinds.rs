@@ -44,7 +44,7 @@ pub(super) mod v0_2 {
     use super::*;
     use crate::generated::v0_2::sluice::operator::types;
 
-    plain!(Boolean, Int64, Float64, Utf8, Binary, Timestamp);
+    plain!(Boolean, Int64, Float64, Utf8, Binary, Timestamp, Date);
 
     /// The kind as the guest knows it; none if it doesn't.
     pub(in super::super) fn wit_kind(kind: Kind) -> Option<types::Kind> {

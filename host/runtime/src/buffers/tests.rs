@@ -33,10 +33,8 @@ fn array(kind: Kind) -> BoxedStrategy<ArrayRef> {
 fn fixed_of(kind: Kind, values: &[Option<i64>]) -> ArrayRef {
     let mut column = FixedBuilder::new(kind);
     for value in values {
-        column.append_integer(value.map(|value| match kind {
-            Kind::Decimal(decimal) => i128::from(value) % (decimal.max() + 1),
-            _ => value.into(),
-        }));
+        let most = kind.bounds().map_or(i64::MAX.into(), |(least, most)| most.min(-least));
+        column.append_integer(value.map(|value| i128::from(value) % (most + 1)));
     }
     column.finish()
 }
@@ -59,7 +57,8 @@ fn read_all(array: &ArrayRef) {
 
 /// Buffers of about the right length, mostly with plausible offsets: deep enough into the checks to matter.
 fn answered(rows: usize) -> impl Strategy<Value = Answered> {
-    let lengths = prop_oneof![Just(0), Just(rows.div_ceil(8)), Just(rows * 8), Just(rows * 16), 0..rows * 17 + 2];
+    let lengths =
+        prop_oneof![Just(0), Just(rows.div_ceil(8)), Just(rows * 4), Just(rows * 8), Just(rows * 16), 0..rows * 17 + 2];
     let values = lengths.prop_flat_map(|length| vec(prop_oneof![4 => b'a'..=b'z', 1 => any::<u8>()], length));
     let offset = prop_oneof![8 => 0..=rows as i32, 1 => any::<i32>()];
     let offsets = (vec(offset, rows + 1), any::<bool>(), 0..4_usize).prop_map(|(mut offsets, sorted, cut)| {
@@ -179,7 +178,7 @@ const TOO_MUCH: &[u8; 16] = &1_000_000_000_000_000_000_i128.to_le_bytes();
 const TOO_LITTLE: &[u8; 16] = &(-1_000_000_000_000_000_000_i128).to_le_bytes();
 const MOST: &[u8; 16] = &999_999_999_999_999_999_i128.to_le_bytes();
 
-const CORPUS: [Tried; 28] = [
+const CORPUS: [Tried; 31] = [
     (Kind::Utf8, 0, None, &[0], b"", true),
     (Kind::Utf8, 0, None, &[], b"", false),
     (Kind::Utf8, 0, None, &[0], b"left over", true),
@@ -204,6 +203,9 @@ const CORPUS: [Tried; 28] = [
     (Kind::Int64, 1, Some(&[]), &[], &[0; 8], false),
     (Kind::Float64, 1, None, &[0], &[0xff; 8], false),
     (Kind::Timestamp, 1, None, &[], &[0x80; 8], true),
+    (Kind::Date, 1, None, &[], &2_932_896_i32.to_le_bytes(), true),
+    (Kind::Date, 1, None, &[], &2_932_897_i32.to_le_bytes(), false),
+    (Kind::Date, 1, None, &[], &[0; 8], false),
     (MONEY, 1, None, &[], MOST, true),
     (MONEY, 1, None, &[], TOO_MUCH, false),
     (MONEY, 1, None, &[], TOO_LITTLE, false),

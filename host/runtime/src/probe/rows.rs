@@ -52,11 +52,10 @@ pub(super) fn ordinary(fields: &[Field], seed: u64) -> Vec<ArrayRef> {
             Kind::Utf8 => Arc::new(StringArray::from_iter(values(&mut random, |r| one_of(r, &TEXTS)))),
             Kind::Binary => Arc::new(BinaryArray::from_iter(values(&mut random, |r| one_of(r, &TEXTS).as_bytes()))),
             Kind::Timestamp => fixed(field.kind, &mut random, |r| (A_DAY + r.i64(0..86_400) * 1_000_000).into()),
-            Kind::Decimal(decimal) => {
-                let most = decimal.max().min(20);
-                fixed(field.kind, &mut random, |r| r.i128(-most..=most))
+            kind => {
+                let (least, most) = kind.bounds().unwrap_or((-20, 20));
+                fixed(kind, &mut random, |r| r.i128(least.max(-20)..=most.min(20)))
             }
-            Kind::Int64 => fixed(field.kind, &mut random, |r| r.i64(-20..20).into()),
         }
     };
     fields.iter().map(column).collect()
@@ -75,11 +74,13 @@ pub(super) fn extreme(fields: &[Field], seed: u64) -> Vec<ArrayRef> {
             Kind::Binary => Arc::new(BinaryArray::from_iter(values(&mut random, |r| {
                 (0..r.usize(..20)).map(|_| r.u8(..)).collect::<Vec<u8>>()
             }))),
-            Kind::Decimal(decimal) => {
-                let ends = [-decimal.max(), -1, 0, 1, decimal.max() - 1, decimal.max()];
-                fixed(field.kind, &mut random, |r| one_of(r, &ends))
-            }
-            Kind::Int64 | Kind::Timestamp => fixed(field.kind, &mut random, |r| one_of(r, &INTEGERS).into()),
+            kind => match kind.bounds() {
+                Some((least, most)) => {
+                    let ends = [least, least + 1, -1, 0, 1, most - 1, most];
+                    fixed(kind, &mut random, |r| one_of(r, &ends))
+                }
+                None => fixed(kind, &mut random, |r| one_of(r, &INTEGERS).into()),
+            },
         }
     };
     fields.iter().map(column).collect()

@@ -244,7 +244,7 @@ fn column(name: &str, item: &Item<'_>, form: &LookupForm, flow: Option<&[Field]>
 /// Reads a column with its kind, or with the encoding that says it.
 fn looked_up(section: &Section<'_>, form: &LookupForm) -> Option<LookupColumn> {
     let name = section.required("column", "the column's name in the table", |item| table_column(&item, form));
-    let kind = section.or("kind", None, |item| value::kind(&item, form.kinds).map(Some));
+    let kind = section.or("kind", None, |item| value::kind(&item, &Kind::ALL).map(Some));
     let encoding = encoding(section, form.encodings);
     let (name, kind, encoding) = (name?, kind?, encoding?);
     if let (Some(_), Some(of)) = (kind, encoding) {

@@ -24,7 +24,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::lookup::Encoding;
-use sluice_core::Kind;
 
 pub use self::roles::{Connection, LettersRole, LookupRole, SinkRole, SourceRole, TableName, TransactionRole};
 use crate::config::reader::Section;
@@ -70,8 +69,6 @@ pub struct LookupForm {
     pub column: &'static str,
     /// Returns true if a text can be a column's name.
     pub is_column: fn(&str) -> bool,
-    /// Kinds that a column can be read as.
-    pub kinds: &'static [Kind],
     /// Encodings in which keys and columns can be bytes.
     pub encodings: &'static [Encoding],
     /// True if the table's key is a column with a name.
@@ -83,7 +80,6 @@ impl LookupForm {
     pub const TEXTS: LookupForm = LookupForm {
         column: r#"a column's name in the table such as "cf:module_id""#,
         is_column: |_| true,
-        kinds: &[Kind::Utf8, Kind::Binary],
         encodings: &[],
         names_key: false,
     };
@@ -91,14 +87,12 @@ impl LookupForm {
     /// A table of a database.
     pub const TABLE: LookupForm = LookupForm {
         column: r#"a column's name in the table such as "module_id""#,
-        kinds: &Kind::ALL,
         names_key: true,
         ..LookupForm::TEXTS
     };
 
     /// Whatever a connector might take, of a connection whose type isn't known: it has a problem of its own.
-    pub const ANY: LookupForm =
-        LookupForm { kinds: &Kind::ALL, encodings: &Encoding::ALL, names_key: true, ..LookupForm::TEXTS };
+    pub const ANY: LookupForm = LookupForm { encodings: &Encoding::ALL, names_key: true, ..LookupForm::TEXTS };
 }
 
 /// Role of a connection in a pipeline.

@@ -60,6 +60,7 @@ pub mod contract;
 mod decimal;
 #[doc(hidden)]
 pub mod export;
+mod fixed;
 #[doc(hidden)]
 pub mod fold;
 pub mod log;
@@ -87,6 +88,6 @@ pub use older::Older;
 pub use read::Read;
 pub use reason::{Fault, Reject};
 pub use text::DecimalText;
-pub use timestamp::Timestamp;
+pub use timestamp::{Date, Timestamp};
 pub use transform::Transform;
 pub use write::Write;

@@ -1,6 +1,7 @@
 //! States that an older version of an operator stored.
 
 use crate::contract::{Batch, Column, Field, Kind};
+use crate::fixed;
 use crate::reason::Fault;
 use crate::row::ReadRow;
 use crate::schema::Search;
@@ -80,11 +81,11 @@ impl Older {
 }
 
 /// A column of nothing but nulls.
-fn nulls(kind: Kind, rows: usize) -> Column {
+pub(crate) fn nulls(kind: Kind, rows: usize) -> Column {
     let (offsets, values) = match kind {
         Kind::Utf8 | Kind::Binary => (vec![0; 4 * (rows + 1)], Vec::new()),
         Kind::Boolean => (Vec::new(), vec![0; rows.div_ceil(8)]),
-        _ => (Vec::new(), vec![0; 8 * rows]),
+        kind => (Vec::new(), vec![0; fixed::width(kind) * rows]),
     };
     Column { validity: Some(vec![0; rows.div_ceil(8)]), offsets, values }
 }

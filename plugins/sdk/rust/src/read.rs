@@ -1,8 +1,6 @@
 //! Columns that come in: the contract's buffers, read as Rust values.
 
 use crate::contract::{Column, Kind};
-use crate::decimal::Decimal;
-use crate::timestamp::Timestamp;
 
 /// A type that a column's values are read as.
 ///
@@ -10,7 +8,7 @@ use crate::timestamp::Timestamp;
 /// rejects the row.
 #[diagnostic::on_unimplemented(
     message = "a column can't be read as `{Self}`",
-    note = "read a column as bool, i64, f64, &str, &[u8], Timestamp or Decimal, or as an Option of one of these (nulls)"
+    note = "read a column as bool, i64, f64, &str, &[u8], Timestamp, Date or Decimal, or as an Option of one of these (nulls)"
 )]
 pub trait Read<'a>: Sized {
     /// The kind of the columns that hold such values.
@@ -112,37 +110,12 @@ impl<'a> Read<'a> for bool {
 }
 
 /// The values of a column that has N bytes a row.
-fn words<const N: usize>(column: &Column, rows: usize) -> Result<&[[u8; N]], String> {
+pub(crate) fn words<const N: usize>(column: &Column, rows: usize) -> Result<&[[u8; N]], String> {
     match column.values.as_chunks::<N>() {
         (words, []) if words.len() == rows => Ok(words),
         _ => Err(format!("{} bytes of values for {rows} rows of {N} bytes", column.values.len())),
     }
 }
-
-/// A type whose values are so many bytes in the column.
-macro_rules! read_word {
-    ([$($generics:tt)*] $type:ty, $kind:expr, $bytes:literal, $from:expr) => {
-        impl<'a, $($generics)*> Read<'a> for $type {
-            const KIND: Kind = $kind;
-            type Values = &'a [[u8; $bytes]];
-
-            #[inline]
-            fn values(column: &'a Column, rows: usize) -> Result<Self::Values, String> {
-                words(column, rows)
-            }
-
-            #[inline]
-            fn get(values: &Self::Values, row: usize) -> $type {
-                $from(values[row])
-            }
-        }
-    };
-}
-
-read_word!([] i64, Kind::Int64, 8, i64::from_le_bytes);
-read_word!([] f64, Kind::Float64, 8, f64::from_le_bytes);
-read_word!([] Timestamp, Kind::Timestamp, 8, |word| Timestamp::from_micros(i64::from_le_bytes(word)));
-read_word!([const P: u8, const S: u8] Decimal<P, S>, Self::KIND, 16, |word| Decimal::of_column(i128::from_le_bytes(word)));
 
 /// Values of any length: a text or bytes, and where each row ends. Offsets that don't ascend within the values trap; the
 /// host sends Arrow arrays, which it has checked.

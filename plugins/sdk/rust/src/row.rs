@@ -128,10 +128,11 @@ impl ReadRow<'_> for () {
 /// # let _ = made;
 /// ```
 ///
-/// A field's type is the column's kind: `bool`, `i64`, `f64`, `&str` (utf8), `&[u8]` (binary), [`Timestamp`], [`Decimal<18, 2>`];
-/// an `Option` of one may be null. Only what is made can be [`DecimalText`]; `String` is for what is made and for states.
+/// A field's type is the column's kind: `bool`, `i64`, `f64`, `&str` (utf8), `&[u8]` (binary), [`Timestamp`], [`Date`],
+/// [`Decimal<18, 2>`]; an `Option` of one may be null. Only what is made can be [`DecimalText`]; `String` is for what is made and for states.
 ///
 /// [`Timestamp`]: crate::Timestamp
+/// [`Date`]: crate::Date
 /// [`Decimal<18, 2>`]: crate::Decimal
 /// [`DecimalText`]: crate::DecimalText
 #[macro_export]

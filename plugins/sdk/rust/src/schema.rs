@@ -19,6 +19,7 @@ impl fmt::Display for KindName {
             Kind::Utf8 => "utf8",
             Kind::Binary => "binary",
             Kind::Timestamp => "timestamp",
+            Kind::Date => "date",
         })
     }
 }

@@ -4,14 +4,12 @@
 //! leaves out are cut off at the end. So there is one allocation for a column, and no row has to make room.
 
 use crate::contract::{Column, Kind};
-use crate::decimal::Decimal;
 use crate::text::{DecimalText, TextBuffer};
-use crate::timestamp::Timestamp;
 
 /// A type that a column's values are made of. An `Option` of it may be null.
 #[diagnostic::on_unimplemented(
     message = "a column can't be made of `{Self}`",
-    note = "make a column of bool, i64, f64, &str, String, &[u8], Timestamp, Decimal or DecimalText, or of an Option of these"
+    note = "make a column of bool, i64, f64, &str, String, &[u8], Timestamp, Date, Decimal or DecimalText, or of an Option of these"
 )]
 pub trait Write: Sized {
     /// The kind of the column.
@@ -149,21 +147,6 @@ macro_rules! write_as {
 }
 
 write_as!(bool, Kind::Boolean, Vec<u8>, |value, row, bits| bits[row / 8] |= u8::from(value) << (row % 8));
-write_as!(i64, Kind::Int64, Vec<[u8; 8]>, |value, row, words| words[row] = value.to_le_bytes());
-write_as!(f64, Kind::Float64, Vec<[u8; 8]>, |value, row, words| words[row] = value.to_le_bytes());
-write_as!(Timestamp, Kind::Timestamp, Vec<[u8; 8]>, |value, row, words| words[row] = value.micros().to_le_bytes());
-
-impl<const P: u8, const S: u8> Write for Decimal<P, S> {
-    const KIND: Kind = Self::KIND;
-    type Buffer = Vec<[u8; 16]>;
-
-    #[inline(always)]
-    fn put(self, row: usize, words: &mut Self::Buffer) -> bool {
-        words[row] = self.unscaled().to_le_bytes();
-        true
-    }
-}
-
 write_as!(&str, Kind::Utf8, TextBuffer, |value, row, text| text.bytes(row, value.as_bytes()));
 write_as!(String, Kind::Utf8, TextBuffer, |value, row, text| text.bytes(row, value.as_bytes()));
 write_as!(DecimalText, Kind::Utf8, TextBuffer, |value, row, text| text.decimal(row, value.0));

@@ -74,7 +74,8 @@ fn amounts_at_fault_are_counted_and_states_are_shown_and_taken_back_with_all_the
     let site = Case::site(World::Embedded);
     site.send(GIFTS, &case.records);
     let mut host = Host::start(&site);
-    let pipeline = host.wait("amounts", "it has read", |pipeline| pipeline.lag() == Some(0) && pipeline.count("pending") == 0);
+    let pipeline =
+        host.wait("amounts", "it has read", |pipeline| pipeline.lag() == Some(0) && pipeline.count("pending") == 0);
     assert_eq!(pipeline.count("rejected"), case.faults, "{pipeline:?}");
     assert_eq!(host.terminate().code, Some(0));
     let (config, file) = (site.config(), site.path("exported.jsonl"));

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An int64 is a number and a boolean a boolean. A float64 is a number, or `"NaN"`, `"inf"`, `"-inf"`. Bytes are hexadecimal
-//! digits. A decimal is a text. A timestamp is its text, or a number of microseconds since 1970 where it has no date of four digits.
+//! digits. A date and a decimal are texts. A timestamp is its text, or a number of microseconds since 1970 where it has no date of four digits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -218,8 +218,8 @@ mod tests {
         StateForm { keys: all("key"), version: 1, columns: all("state"), window: None }
     }
 
-    fn decimals(value: Option<i128>) -> ArrayRef {
-        let mut column = FixedBuilder::new(Kind::Decimal(Decimal::USUAL));
+    fn fixed(kind: Kind, value: Option<i128>) -> ArrayRef {
+        let mut column = FixedBuilder::new(kind);
         column.append_integer(value);
         column.finish()
     }
@@ -232,6 +232,7 @@ mod tests {
             utf8: Option<String>,
             binary: Option<Vec<u8>>,
             timestamp: Option<i64>,
+            date in proptest::option::of(time::DATES.0..=time::DATES.1),
             decimal in proptest::option::of(-Decimal::USUAL.max()..=Decimal::USUAL.max()),
         ) -> Vec<ArrayRef> {
             vec![
@@ -242,7 +243,8 @@ mod tests {
                 Arc::new(StringArray::from(vec![utf8])),
                 Arc::new(BinaryArray::from(vec![binary.as_deref()])),
                 Arc::new(TimestampMicrosecondArray::from(vec![timestamp])),
-                decimals(decimal),
+                fixed(Kind::Date, date.map(i128::from)),
+                fixed(Kind::Decimal(Decimal::USUAL), decimal),
             ]
         }
     }

@@ -140,7 +140,7 @@ pipelines/p.toml:8: source.json: found both ignore_parse_errors and fail_on_miss
 pipelines/p.toml:8: source.json.path: found "a..b", want a path such as payload.after or data[0].id
 pipelines/p.toml:8: source.json.ignore-parse-errors: found an unknown key, want one of "ignore_parse_errors", "fail_on_missing_field", "convert", "epoch", "skip_tombstones", "path" or "schema_registry": did you mean "ignore_parse_errors"?
 pipelines/p.toml:9: source.batch.rows: found 0, want a whole number from 1 to 65536
-pipelines/p.toml:11: source.columns.user_id: found "bigint", want one of "boolean", "int64", "float64", "utf8", "binary", "timestamp" or "decimal(PRECISION, SCALE)"
+pipelines/p.toml:11: source.columns.user_id: found "bigint", want one of "boolean", "int64", "float64", "utf8", "binary", "timestamp", "date" or "decimal(PRECISION, SCALE)"
 pipelines/p.toml:12: source.columns._offset: found "utf8", want "int64"
 pipelines/p.toml:13: source.columns._topic.field: found "topic", want another name for this column: _topic is the record's own
 pipelines/p.toml:14: source.columns.key.kind: found "int64", want "utf8" or "binary"

@@ -4,10 +4,7 @@ use super::table::Value;
 use crate::contract::{Batch, Column, Kind};
 use crate::read::{Read, Reader};
 use crate::write::{Write, Writer};
-use crate::{Decimal, Timestamp, testing::Table};
-
-/// The decimal of most digits.
-type Raw = Decimal<38, 0>;
+use crate::{Timestamp, fixed, testing::Table};
 
 impl Table {
     /// These columns, in this order, as a batch.
@@ -31,10 +28,7 @@ pub(super) fn encode<'a>(kind: Kind, values: impl ExactSizeIterator<Item = &'a V
         Kind::Utf8 => write(values, |value| if let Value::Utf8(it) = value { Some(it.as_str()) } else { None }),
         Kind::Binary => write(values, |value| if let Value::Binary(it) = value { Some(it.as_slice()) } else { None }),
         Kind::Timestamp => write(values, |value| if let Value::Timestamp(it) = value { Some(*it) } else { None }),
-        // The buffers are the same for all decimals.
-        Kind::Decimal(_) => {
-            write(values, |value| if let Value::Decimal(it, _) = value { Raw::from_unscaled(*it) } else { None })
-        }
+        kind => write_fixed(kind, values),
     }
 }
 
@@ -59,11 +53,37 @@ pub(super) fn decode(kind: Kind, column: &Column, rows: usize) -> Result<Vec<Val
         Kind::Utf8 => read(column, rows, |text: &str| Value::Utf8(text.to_owned())),
         Kind::Binary => read(column, rows, |bytes: &[u8]| Value::Binary(bytes.to_owned())),
         Kind::Timestamp => read::<Timestamp>(column, rows, Value::Timestamp),
-        Kind::Decimal(decimal) => read::<Raw>(column, rows, |it| Value::Decimal(it.unscaled(), decimal.scale)),
+        kind => Ok(read_fixed(kind, column, rows)),
     }
 }
 
 fn read<'a, T: Read<'a>>(column: &'a Column, rows: usize, value: impl Fn(T) -> Value) -> Result<Vec<Value>, String> {
     let reader = Reader::<T>::new(Some(column), rows)?;
     Ok((0..rows).map(|row| reader.read::<true>(row).map_or(Value::Null, &value)).collect())
+}
+
+/// The column of these values, each the lowest bytes of its integer.
+fn write_fixed<'a>(kind: Kind, values: impl ExactSizeIterator<Item = &'a Value>) -> Result<Column, String> {
+    let (rows, width) = (values.len(), fixed::width(kind));
+    let (mut validity, mut bytes) = (vec![0; rows.div_ceil(8)], Vec::with_capacity(rows * width));
+    for (row, value) in values.enumerate() {
+        let value = if let Value::Fixed(_, value) = value { Some(*value) } else { None };
+        validity[row / 8] |= u8::from(value.is_some()) << (row % 8);
+        bytes.extend_from_slice(&value.unwrap_or_default().to_le_bytes()[..width]);
+    }
+    Ok(Column { validity: Some(validity), offsets: Vec::new(), values: bytes })
+}
+
+fn read_fixed(kind: Kind, column: &Column, rows: usize) -> Vec<Value> {
+    let is_null = |row: usize| column.validity.as_ref().is_some_and(|bits| bits[row / 8] >> (row % 8) & 1 == 0);
+    let value = |(row, bytes): (usize, &[u8])| {
+        if is_null(row) {
+            return Value::Null;
+        }
+        let negative = bytes.last().is_some_and(|last| *last > 127);
+        let mut all = [if negative { 0xff } else { 0 }; 16];
+        all[..bytes.len()].copy_from_slice(bytes);
+        Value::Fixed(kind, i128::from_le_bytes(all))
+    };
+    column.values.chunks_exact(fixed::width(kind)).take(rows).enumerate().map(value).collect()
 }

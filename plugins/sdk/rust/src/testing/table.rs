@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::contract::{Field, Kind};
 use crate::schema::KindName;
-use crate::{Decimal, Timestamp, Write};
+use crate::{Timestamp, Write, fixed};
 
 /// A value of a column of any kind.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub enum Value {
     Binary(Vec<u8>),
     /// Of a timestamp column.
     Timestamp(Timestamp),
-    /// Of a decimal column: the integer, and how many of its digits are after the point.
-    Decimal(i128, u8),
+    /// Of a column of another kind of fixed width, as the integer that its bytes are.
+    Fixed(Kind, i128),
 }
 
 /// Values are equal if they are the same, in groups as in tests: NaN is NaN, and -0.0 is not 0.0.
@@ -39,7 +39,7 @@ impl PartialEq for Value {
             (Value::Utf8(left), Value::Utf8(right)) => left == right,
             (Value::Binary(left), Value::Binary(right)) => left == right,
             (Value::Timestamp(left), Value::Timestamp(right)) => left == right,
-            (Value::Decimal(left, scale), Value::Decimal(right, other)) => (left, scale) == (right, other),
+            (Value::Fixed(kind, left), Value::Fixed(other, right)) => (kind, left) == (other, right),
             _ => false,
         }
     }
@@ -57,7 +57,7 @@ impl fmt::Display for Value {
             Value::Utf8(value) => write!(f, "{value:?}"),
             Value::Binary(value) => write!(f, "{value:?}"),
             Value::Timestamp(value) => value.fmt(f),
-            Value::Decimal(unscaled, scale) => crate::decimal::show(*unscaled, *scale, f),
+            Value::Fixed(kind, value) => fixed::show(*kind, *value, f),
         }
     }
 }
@@ -84,17 +84,8 @@ macro_rules! sample {
 
 sample! {
     bool: Value::Boolean,
-    i64: Value::Int64,
-    f64: Value::Float64,
     &str: |text: &str| Value::Utf8(text.to_owned()),
     &[u8]: |bytes: &[u8]| Value::Binary(bytes.to_owned()),
-    Timestamp: Value::Timestamp,
-}
-
-impl<const P: u8, const S: u8> Sample for Decimal<P, S> {
-    fn value(self) -> Value {
-        Value::Decimal(self.unscaled(), S)
-    }
 }
 
 /// What a row of [`table!`](crate::testing::table!) may have in a column of `T`: a `T`, an `Option` of it, or [`Null`].

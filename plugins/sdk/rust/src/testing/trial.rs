@@ -4,6 +4,7 @@ use super::buffers::decode;
 use super::table::{Table, Value};
 use crate::contract::transform::{Origin, Plan, Produced};
 use crate::contract::{Batch, Column, Field, Kind, fold};
+use crate::older::nulls;
 use crate::{Fold, Transform};
 
 /// A metric that runs natively, in a test.
@@ -124,18 +125,7 @@ impl Groups {
     /// A state for each group, none of which has seen a row.
     pub(super) fn no_states(&self) -> Batch {
         let groups = self.keys.len();
-        let nothing = |field: &Field| {
-            let offsets = match field.kind {
-                Kind::Utf8 | Kind::Binary => vec![0; 4 * (groups + 1)],
-                _ => Vec::new(),
-            };
-            let values = match field.kind {
-                Kind::Utf8 | Kind::Binary => Vec::new(),
-                Kind::Boolean => vec![0; groups.div_ceil(8)],
-                _ => vec![0; 8 * groups],
-            };
-            Column { validity: Some(vec![0; groups.div_ceil(8)]), offsets, values }
-        };
+        let nothing = |field: &Field| nulls(field.kind, groups);
         self.states(self.plan.state.iter().map(nothing).collect())
     }
 
