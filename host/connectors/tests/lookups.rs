@@ -4,6 +4,7 @@
 mod mysql_server;
 mod rows;
 
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
@@ -363,7 +364,7 @@ fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
 #[test]
 fn a_server_that_is_not_there_is_unavailable_and_named() {
     let here = Here::new();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away = MysqlConnection { url: format!("mysql://u:s3cret@{free}/live"), ..MysqlConnection::default() };
     let guard = here.runtime.enter();
     let mut lookup = away.lookup(&named("t", "m")).unwrap();
@@ -373,6 +374,37 @@ fn a_server_that_is_not_there_is_unavailable_and_named() {
         let Err(LookupError::Unavailable(words)) = answer else { panic!("{answer:?}") };
         assert!(words.contains(&free.to_string()) && !words.contains("s3cret"), "{words}");
     }
+}
+
+/// Lets everything through that comes to the listener, as a server that has started.
+fn start_serving(listener: TcpListener, server: String) {
+    std::thread::spawn(move || {
+        for (client, server) in
+            listener.incoming().map_while(|client| Some((client.ok()?, TcpStream::connect(&server).ok()?)))
+        {
+            for (mut from, mut to) in [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))]
+                .map(|(from, to)| (from.unwrap(), to.unwrap()))
+            {
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_that_comes_back_answers_the_same_lookup() {
+    let here = Here::new();
+    let table = here.mysql_table("id INT PRIMARY KEY, m TEXT", "(1, 'one')");
+    let (login, place) = url().rsplit_once('@').map(|(login, place)| (login.to_owned(), place.to_owned())).unwrap();
+    let (server, database) = place.split_once('/').unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away = MysqlConnection { url: format!("{login}@{free}/{database}"), ..here.mysql() };
+    let guard = here.runtime.enter();
+    let mut lookup = away.lookup(&named(&table, "m")).unwrap();
+    drop(guard);
+    assert!(matches!(lookup.get(&[b"1"]), Err(LookupError::Unavailable(_))));
+    start_serving(TcpListener::bind(free).unwrap(), server.to_owned());
+    assert_eq!(texts(&get(&mut lookup, &["1"]), 0), [Some("one")]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// given up by the server itself before ([`LOCK_TIMEOUT_SECONDS`]), which says more than our giving up.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The number of statements that a connection keeps prepared. An upsert has at most eleven texts, of so many of the
+/// The number of statements that a connection keeps prepared. An upsert has at most eleven texts, a lookup four, of so many of the
 /// pipelines that share the connection; all connections together stay far below a server's limit of 16,382
 /// (`max_prepared_stmt_count`).
 const PREPARED: usize = 256;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use sluice_connectors::lookup::LookupTable;
+use sluice_connectors::lookup::{Encoding, LookupTable};
 use sluice_core::decode::{Convert, DecodeOptions, Epoch, FormatOptions, JsonOptions, Origin, SourceColumn};
 use sluice_core::window::{Emit, Late, Length, Window, WindowOptions};
 use sluice_core::{Field, Kind};
@@ -409,4 +409,29 @@ fn a_sink_may_ask_which_generation_wrote_a_row() {
     let pipeline = format!("{PIPELINE}generation = true\n");
     let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
     assert!(load_from(directory.path()).unwrap().pipelines[0].sinks[0].generation);
+}
+
+#[test]
+fn a_lookup_names_its_key_and_its_columns_as_the_table_does() {
+    let table_of = |connection: &str, key: &str, column: &str| {
+        let lookup = format!(
+            "connection = '{connection}', table = 't', join = 'left', key = {key}, columns = {{ m = {column} }}"
+        );
+        let pipeline = PIPELINE.replace("[[sink]]", &format!("[[step]]\nlookup = {{ {lookup} }}\n[[sink]]"));
+        let directory = directory(SERVICE, &[("p.toml", &pipeline)]);
+        let config = load_from(directory.path()).unwrap_or_else(|problems| panic!("{problems}"));
+        let [Step::Lookup(lookup)] = config.pipelines[0].steps.as_slice() else { panic!("one lookup") };
+        assert_eq!((lookup.key.as_str(), &lookup.fields[0].name), ("id", &"m".to_owned()));
+        assert_eq!(lookup.fields[0].kind, lookup.table.columns[0].kind);
+        lookup.table.clone()
+    };
+    let plain = |key: &str, column: &str, kind| LookupTable::new("t", key, [(column, kind)]);
+    assert_eq!(table_of("dimensions", "'id'", "'cf:m'"), plain("", "cf:m", Kind::Utf8));
+    assert_eq!(table_of("livedb", "'id'", "'m'"), plain("id", "m", Kind::Utf8));
+    let timed = "{ column = 'made', kind = 'timestamp' }";
+    assert_eq!(table_of("livedb", "{ id = 'room' }", timed), plain("room", "made", Kind::Timestamp));
+    assert_eq!(table_of("lite", "{ id = { column = 'room' } }", "'m'"), plain("room", "m", Kind::Utf8));
+    let bytes = table_of("dimensions", "{ id = { encoding = 'int' } }", "{ column = 'cf:m', encoding = 'double' }");
+    assert_eq!(bytes.key.encoding, Some(Encoding::Int));
+    assert_eq!((bytes.columns[0].kind, bytes.columns[0].encoding), (Kind::Float64, Some(Encoding::Double)));
 }

@@ -44,6 +44,8 @@ const WORDS: &[&str] = &[
     "operator",
     "table",
     "key",
+    "encoding",
+    "column",
     "join",
     "config",
     "limits",

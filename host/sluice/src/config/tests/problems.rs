@@ -64,7 +64,7 @@ sluice.toml:14: connections.hbase2.hbase.cache.entries: found 0, want a whole nu
 sluice.toml:14: connections.hbase2.hbase.cache.size: found an unknown key, want "ttl" or "entries"
 sluice.toml:15: connections.mysql.mysql.url: found a url (not shown, since it may hold a password) that doesn't start with mysql://, want mysql://user:password@host:3306/database (or the password as it is, as the key `password`)
 sluice.toml:15: connections.mysql.mysql.time_zone: found "Asia Shanghai", want a time zone such as "Asia/Shanghai" or "+08:00"
-sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want one of "url", "user", "password", "database", "tls", "ca", "cert", "key", "time_zone" or "connections": did you mean "time_zone"?
+sluice.toml:15: connections.mysql.mysql.timezone: found an unknown key, want one of "url", "user", "password", "database", "tls", "ca", "cert", "key", "time_zone", "connections" or "cache": did you mean "time_zone"?
 sluice.toml:16: connections.mysql2.mysql: found no database, want one in the url, or the key `database`
 sluice.toml:16: connections.mysql2.extra: found an unknown key, want one of "kafka", "log", "hbase", "csv", "mysql" or "sqlite"
 sluice.toml:17: connections.sqlite.sqlite.path: found nothing, want a database's file such as "live.db"
@@ -505,4 +505,66 @@ fn two_pipelines_write_one_table_if_both_say_so_or_both_only_add_rows() {
         PIPELINE.replace("[[sink]]", "[[sink]]\nconnection = \"same\"\ntable = \"gifts\"\nkey = [\"id\"]\n[[sink]]");
     let told = lines(&service, &[("p.toml", &twice)]);
     assert!(told.len() == 1 && told[0].contains("which another sink of this pipeline writes"), "{told:?}");
+}
+
+#[test]
+fn what_a_lookups_table_has_no_name_or_encoding_for_is_said() {
+    let problem_of = |connection: &str, key: &str, column: &str| {
+        let lookup = format!(
+            "connection = '{connection}', table = 't', join = 'left', key = {key}, columns = {{ m = {column} }}"
+        );
+        let problems =
+            of_pipeline(&PIPELINE.replace("[[sink]]", &format!("[[step]]\nlookup = {{ {lookup} }}\n[[sink]]")));
+        problems
+            .iter()
+            .map(|line| line.split_once("step[0].lookup.").unwrap().1.to_owned())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    for (connection, key, column, expected) in [
+        ("dimensions", "'id'", "{ column = 'cf:m', encoding = 'long' }", ""),
+        ("dimensions", "{ id = { encoding = 'int' } }", "'cf:m'", ""),
+        ("livedb", "{ id = 'room' }", "{ column = 'm', kind = 'timestamp' }", ""),
+        ("lite", "{ id = { column = 'room' } }", "'m'", ""),
+        (
+            "dimensions",
+            "{ id = 'room' }",
+            "'cf:m'",
+            "key.id: found a column for the key, want none: the rows' keys have no name in this table",
+        ),
+        (
+            "dimensions",
+            "{ id = { encoding = 'double' } }",
+            "'cf:m'",
+            "key.id.encoding: found \"double\", want one of \"long\", \"int\" or \"short\"",
+        ),
+        (
+            "dimensions",
+            "'id'",
+            "{ column = 'cf:m', kind = 'utf8', encoding = 'long' }",
+            "columns.m: found both a kind and the encoding \"long\", want only the encoding: its values are int64",
+        ),
+        (
+            "dimensions",
+            "'id'",
+            "{ column = 'cf:m', kind = 'int64' }",
+            "columns.m.kind: found \"int64\", want \"utf8\" or \"binary\"",
+        ),
+        (
+            "livedb",
+            "'id'",
+            "{ column = 'm', encoding = 'long' }",
+            "columns.m.encoding: found an unknown key, want \"column\" or \"kind\"",
+        ),
+        ("livedb", "{ id = 'a', at = 'b' }", "'m'", "key: found 2 columns, want one column"),
+        ("livedb", "{ i = 'a' }", "'m'", "key.i: found \"i\", want a column that is there: \"id\""),
+        (
+            "livedb",
+            "{ at = 'a' }",
+            "'m'",
+            "key.at: found \"at\", a column of the kind timestamp, want a column of the kind int64 or utf8",
+        ),
+    ] {
+        assert_eq!(problem_of(connection, key, column), expected, "{connection} {key} {column}");
+    }
 }
