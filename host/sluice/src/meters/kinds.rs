@@ -21,10 +21,15 @@ pub trait Meter {
 /// Value of a figure of any kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
+    /// Of a counter or a gauge.
     Number(u64),
+    /// Of a gauge that may be unknown.
     Optional(Option<u64>),
+    /// Of a counter of time.
     Seconds(f64),
+    /// Of a counter with a label, the reason.
     ByReason(&'a BTreeMap<String, u64>),
+    /// Of a histogram.
     Times(&'a Times),
 }
 

@@ -84,7 +84,7 @@ meters! {
     reasons: ByReason, "records", "The same for each reason; past 256 reasons the others share one";
     dead_letters: Counter, "letters", "Letters that were written about those";
     dropped: ByReason, "values", "Values that became null or were changed on their way into columns, by field and reason, while their records went on; past 256 reasons the others share one";
-    busy_seconds: Seconds, "seconds", "Time in which the lane worked and did not wait; as much as the time that passes means that it is the limit";
+    busy_seconds: Seconds, "seconds", "Time in which the lane worked on records, calls of lookups included, and did not wait for any; as much as the time that passes means that it is the limit";
     operator_seconds: Seconds, "seconds", "Part of that in which operators ran";
     pending: Gauge, "rows", "Rows or groups that wait for the next flush";
     groups_in_memory: OptionalGauge, "groups", "Groups of the fold in memory; null without a fold. The others are in the checkpoint";

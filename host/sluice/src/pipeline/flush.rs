@@ -135,7 +135,7 @@ impl FlusherTask {
     /// Writes flushes until the lane is gone.
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
         let mut is_told = false;
-        // When the flush in hand did.
+        // Runs since the flush in hand began.
         let mut begun: Option<Stopwatch> = None;
         loop {
             if !is_told && *self.ending.borrow() {
