@@ -1,6 +1,7 @@
-//! Lookups in tables of a real MySQL server (`SLUICE_TEST_MYSQL`) and of SQLite.
+//! Lookups in tables of real MySQL servers and of SQLite.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[macro_use]
 mod mysql_server;
 mod rows;
 
@@ -133,7 +134,7 @@ fn assert_kinds(found: &Found) {
     assert_eq!(texts(found, 7), [None, Some("2021-08-16"), None]);
 }
 
-#[test]
+on_each_server!(blocking values_of_every_kind_are_as_the_table_has_them_and_null_is_null);
 fn values_of_every_kind_are_as_the_table_has_them_and_null_is_null() {
     let here = Here::new();
     let table = here.mysql_table(
@@ -150,7 +151,7 @@ fn values_of_every_kind_are_as_the_table_has_them_and_null_is_null() {
     assert_kinds(&get(&mut here.in_sqlite(&LookupTable::new("t", "id", KINDS)), &["9", "1", "2"]));
 }
 
-#[test]
+on_each_server!(blocking keys_are_the_same_only_if_their_texts_are_whatever_the_table_takes_for_equal);
 fn keys_are_the_same_only_if_their_texts_are_whatever_the_table_takes_for_equal() {
     let here = Here::new();
     let asked = ["a", "A", "a ", "B", "b", "é", "e", "1", "01", ""];
@@ -167,7 +168,7 @@ fn keys_are_the_same_only_if_their_texts_are_whatever_the_table_takes_for_equal(
     assert_eq!(get(&mut here.in_sqlite(&named("t", "m")), &asked).found, found);
 }
 
-#[test]
+on_each_server!(blocking an_integers_key_is_its_decimal_text_alone);
 fn an_integers_key_is_its_decimal_text_alone() {
     let here = Here::new();
     let asked = ["7", "07", "+7", "7 ", "7a", "7.0", "", "-1", "18446744073709551615"];
@@ -179,7 +180,7 @@ fn an_integers_key_is_its_decimal_text_alone() {
     assert_eq!(get(&mut here.in_sqlite(&named("t", "m")), &asked[..8]).found, found[..8]);
 }
 
-#[test]
+on_each_server!(blocking more_keys_than_a_statement_takes_are_all_answered_in_their_order);
 fn more_keys_than_a_statement_takes_are_all_answered_in_their_order() {
     let here = Here::new();
     let rows: Vec<_> = (0..1300).step_by(2).map(|id| format!("({id}, 'm{id}')")).collect();
@@ -196,7 +197,7 @@ fn more_keys_than_a_statement_takes_are_all_answered_in_their_order() {
     }
 }
 
-#[test]
+on_each_server!(blocking a_row_that_holds_something_else_is_unfit_and_the_others_are_answered);
 fn a_row_that_holds_something_else_is_unfit_and_the_others_are_answered() {
     let here = Here::new();
     let table = here.mysql_table(
@@ -222,7 +223,7 @@ fn a_row_that_holds_something_else_is_unfit_and_the_others_are_answered() {
     assert!(found.unfit[1].1.contains("is REAL") && found.unfit[2].1.contains("\"noon\""), "{:?}", found.unfit);
 }
 
-#[test]
+on_each_server!(blocking a_time_of_zeros_is_no_time_and_a_timestamp_is_the_sessions_wall_clock);
 fn a_time_of_zeros_is_no_time_and_a_timestamp_is_the_sessions_wall_clock() {
     let here = Here::new();
     let table = here.mysql_table("id INT PRIMARY KEY, at TIMESTAMP NULL, zero DATETIME", "");
@@ -241,7 +242,7 @@ fn a_time_of_zeros_is_no_time_and_a_timestamp_is_the_sessions_wall_clock() {
     assert!(found.unfit[0].1.contains("a date of zeros"), "{:?}", found.unfit);
 }
 
-#[test]
+on_each_server!(blocking what_keeps_a_table_of_mysql_from_answering_is_told_with_what_to_do);
 fn what_keeps_a_table_of_mysql_from_answering_is_told_with_what_to_do() {
     let here = Here::new();
     let table =
@@ -273,7 +274,7 @@ fn what_keeps_a_table_of_mysql_from_answering_is_told_with_what_to_do() {
     drop(guard);
 }
 
-#[test]
+on_each_server!(blocking a_user_who_may_only_read_is_enough);
 fn a_user_who_may_only_read_is_enough() {
     let here = Here::new();
     let table = here.mysql_table("id INT PRIMARY KEY, m TEXT", "(1, 'one')");
@@ -313,7 +314,7 @@ fn what_keeps_a_table_of_sqlite_from_answering_is_told_with_what_to_do() {
     drop(guard);
 }
 
-#[test]
+on_each_server!(blocking names_are_names_whatever_is_in_them);
 fn names_are_names_whatever_is_in_them() {
     let here = Here::new();
     let (key, column) = ("id`; DROP TABLE x --", "m`) OR 1=1 --");
@@ -329,7 +330,7 @@ fn names_are_names_whatever_is_in_them() {
     assert_eq!(texts(&get(&mut lookup, &["2", "1 OR 1=1"]), 0), [Some("two"), None]);
 }
 
-#[test]
+on_each_server!(blocking what_is_remembered_is_asked_for_again_when_its_time_to_live_is_over_and_not_before);
 fn what_is_remembered_is_asked_for_again_when_its_time_to_live_is_over_and_not_before() {
     let here = Here::new();
     let table = here.mysql_table("id INT PRIMARY KEY, m TEXT", "(1, 'old')");
@@ -345,7 +346,7 @@ fn what_is_remembered_is_asked_for_again_when_its_time_to_live_is_over_and_not_b
     assert_eq!(texts(&get(&mut asking, &["1"]), 0), [Some("new")], "no transaction stays open");
 }
 
-#[test]
+on_each_server!(blocking a_connection_that_the_server_closed_is_replaced_without_an_error);
 fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
     let here = Here::new();
     let table = here.mysql_table("id INT PRIMARY KEY, m TEXT", "(1, 'one')");
@@ -357,7 +358,11 @@ fn a_connection_that_the_server_closed_is_replaced_without_an_error() {
     drop(guard);
     for _ in 0..2 {
         assert_eq!(texts(&get(&mut lookup, &["1"]), 0), [Some("one")]);
-        here.run(&format!("KILL USER '{}'@'%'", killed.name));
+        let sessions =
+            format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE user = '{}'", killed.name);
+        for session in here.runtime.block_on(read(&sessions)) {
+            here.run(&format!("KILL {session}"));
+        }
     }
 }
 
@@ -391,7 +396,7 @@ fn start_serving(listener: TcpListener, server: String) {
     });
 }
 
-#[test]
+on_each_server!(blocking a_server_that_comes_back_answers_the_same_lookup);
 fn a_server_that_comes_back_answers_the_same_lookup() {
     let here = Here::new();
     let table = here.mysql_table("id INT PRIMARY KEY, m TEXT", "(1, 'one')");
@@ -407,7 +412,7 @@ fn a_server_that_comes_back_answers_the_same_lookup() {
     assert_eq!(texts(&get(&mut lookup, &["1"]), 0), [Some("one")]);
 }
 
-#[test]
+on_each_server!(blocking a_table_that_changes_under_a_lookup_is_told_and_never_answered_wrongly);
 fn a_table_that_changes_under_a_lookup_is_told_and_never_answered_wrongly() {
     let here = Here::new();
     let table = here.mysql_table("id INT PRIMARY KEY, m TEXT", "(1, 'one')");

@@ -11,22 +11,22 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
 use crate::rows::{fields, target};
 
-/// Makes two tests of a function, `NAME::mariadb` and `NAME::mysql`.
+/// Makes two tests of a function, `NAME::mariadb` and `NAME::mysql`; `blocking` is one that isn't async.
 macro_rules! on_each_server {
-    ($name:ident) => {
+    ($name:ident) => { on_each_server! { $name, [#[tokio::test] async], [.await] } };
+    (blocking $name:ident) => { on_each_server! { $name, [#[test]], [] } };
+    ($name:ident, [$($test:tt)*], [$($wait:tt)*]) => {
         mod $name {
             use crate::mysql_server::{Server, on};
 
-            #[tokio::test]
-            async fn mariadb() {
+            $($test)* fn mariadb() {
                 on(Server::Mariadb);
-                super::$name().await;
+                super::$name()$($wait)*;
             }
 
-            #[tokio::test]
-            async fn mysql() {
+            $($test)* fn mysql() {
                 on(Server::Mysql);
-                super::$name().await;
+                super::$name()$($wait)*;
             }
         }
     };

@@ -53,7 +53,7 @@ impl Case {
 #[test]
 fn sums_of_a_hundred_thousand_amounts_of_up_to_38_digits_are_pythons_and_what_has_more_is_left_out() {
     let case = Case::of_seed(20_261_128);
-    for world in [World::Embedded, World::Servers] {
+    for world in [World::Embedded, World::Servers, World::Mysql] {
         let site = Case::site(world);
         let (first, second) = case.records.split_at(case.records.len() / 3);
         site.send(GIFTS, first);
