@@ -1,5 +1,5 @@
 # demo: see it run · build: dist/ · test: everything, on real servers · check: what needs no server · bench: the figures
-# soak: faults at random for MINUTES (10), or those of one SEED · fuzz: bytes at random against the boundary, for MINUTES (5)
+# soak: faults at random for MINUTES (10), or those of one SEED · fuzz: bytes at random against the boundary and the decoder, for MINUTES (5)
 # mutants: what the tests of the core don't notice, or of one SHARD (k/n)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -77,8 +77,10 @@ soak: build
 # libFuzzer's instrumentation needs flags that only a bootstrapping compiler takes.
 fuzz: setup
 	@[ -x $(FUZZER) ] || cargo install --quiet --locked --root $(SLUICE_CACHE)/tools cargo-fuzz@$(FUZZER_VERSION)
-	cd fuzz && PATH="$(dir $(FUZZER)):$$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(SLUICE_CACHE)/fuzz \
-	  cargo fuzz run --fuzz-dir . buffers -- -max_total_time=$$((60 * $(or $(MINUTES),5)))
+	cd fuzz && for target in buffers decode; do \
+	  PATH="$(dir $(FUZZER)):$$PATH" RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(SLUICE_CACHE)/fuzz \
+	    cargo fuzz run --fuzz-dir . $$target -- -max_total_time=$$((30 * $(or $(MINUTES),5))); \
+	done
 
 # What is changed and why the rest isn't: .cargo/mutants.toml. It fails if a change goes unnoticed; tests that go round and round
 # have noticed it. Worlds: more find little that hundreds don't, and take their time where nothing is noticed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
 use criterion::{Criterion, Throughput};
-use sluice_bench::{Gifts, Native, Pairs, ROWS, job, pairs, run, wasm, wasm_without_deadlines};
+use sluice_bench::{Native, Pairs, ROWS, Written, job, pairs, run, wasm, wasm_without_deadlines};
 use sluice_core::operator::{Columns, Operator};
 
 /// How many pairs of batches the ratios are of: half a second or so each.
@@ -57,7 +57,7 @@ fn calls(criterion: &mut Criterion) {
     }
 }
 
-fn whole_job(criterion: &mut Criterion, gifts: &Gifts) {
+fn whole_job(criterion: &mut Criterion, gifts: &Written) {
     let mut group = criterion.benchmark_group("boundary, whole gift job");
     group.throughput(Throughput::Elements(ROWS as u64));
     for (name, mut chain) in [("wasm", job(wasm())), ("native", job(Native::in_place_of(&wasm())))] {
@@ -67,7 +67,7 @@ fn whole_job(criterion: &mut Criterion, gifts: &Gifts) {
 }
 
 /// Wasm's time by the native one's, in pairs: what criterion can't say of benchmarks that run one after the other.
-fn ratios(gifts: &Gifts) {
+fn ratios(gifts: &Written) {
     let [(_, mut wasm_calls), (_, mut native_calls)] = operators();
     let calls = Calls::new();
     let both = |operator: &mut dyn Operator| {
@@ -93,7 +93,7 @@ fn report(what: &str, pairs: Pairs) {
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    let gifts = Gifts::generate(ROWS);
+    let gifts = Written::gifts(ROWS);
     calls(&mut criterion);
     whole_job(&mut criterion, &gifts);
     criterion.final_summary();

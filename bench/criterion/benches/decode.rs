@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sluice_bench::{Gifts, ROWS, columns};
+use sluice_bench::{ROWS, Written, columns, flat_view, nested_view};
 use sluice_core::Kind;
 use sluice_core::decode::Decoder;
 
@@ -15,22 +15,33 @@ const FIELDS: [(&str, Kind); 5] = [
     ("update_time", Kind::Utf8),
 ];
 
-fn decode(criterion: &mut Criterion) {
-    let gifts = Gifts::generate(ROWS);
-    let mut group = criterion.benchmark_group(format!("decode, {} bytes a record", gifts.bytes() / ROWS));
+/// The fields that a job reads of a view.
+const OF_A_VIEW: [(&str, Kind); 2] = [("user_id", Kind::Int64), ("room_id", Kind::Int64)];
+
+fn gifts(criterion: &mut Criterion) {
+    let gifts = Written::gifts(ROWS);
+    time(criterion, "gifts, 5 columns", &gifts, &FIELDS, &[true; 5]);
+    time(criterion, "gifts, 2 of 5 columns", &gifts, &FIELDS, &[false, true, true, false, false]);
+}
+
+fn views(criterion: &mut Criterion) {
+    time(criterion, "nested views, 2 columns", &Written::all(ROWS, nested_view), &OF_A_VIEW, &[true; 2]);
+    time(criterion, "flat views, 2 columns", &Written::all(ROWS, flat_view), &OF_A_VIEW, &[true; 2]);
+}
+
+fn time(criterion: &mut Criterion, name: &str, records: &Written, fields: &[(&str, Kind)], wanted: &[bool]) {
+    let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(ROWS as u64));
-    for (name, wanted) in [("5 columns", [true; 5]), ("2 of 5 columns", [false, true, true, false, false])] {
-        let mut decoder = Decoder::new(&columns(&FIELDS), &wanted, Default::default());
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let decoded = decoder.decode(&gifts, 0, ROWS);
-                assert_eq!(decoded.batch.rows, ROWS);
-                decoded
-            });
+    let mut decoder = Decoder::new(&columns(fields), wanted, Default::default());
+    group.bench_function(format!("{name}, {} bytes a record", records.bytes() / ROWS), |bencher| {
+        bencher.iter(|| {
+            let decoded = decoder.decode(records, 0, ROWS);
+            assert_eq!(decoded.batch.rows, ROWS);
+            decoded
         });
-    }
+    });
     group.finish();
 }
 
-criterion_group!(benches, decode);
+criterion_group!(benches, gifts, views);
 criterion_main!(benches);

@@ -1,24 +1,26 @@
 //! What the benchmarks measure with: the gift job in a thread, with its operator in wasm or natively.
 //!
 //! ```text
-//! Gifts (8,192 records) ──▶ Chain: decode ──▶ gift_sum ──▶ groups, states
+//! gifts (8,192 records) ──▶ Chain: decode ──▶ gift_sum ──▶ groups, states
 //!                                             │ dist/operators/gift_sum.wasm, through the runtime
 //!                                             └ Native: the same crate's code, linked into the process
 //! ```
 #![allow(clippy::expect_used, reason = "a benchmark fails by panicking, with what it saw")]
 
-mod gifts;
 mod native;
 mod pairs;
+mod views;
+mod written;
 
 use sluice_core::chain::{Chain, Step};
 use sluice_core::operator::Operator;
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Instance, Limits, Runtime, RuntimeConfig};
 
-pub use gifts::{Gifts, columns};
 pub use native::Native;
 pub use pairs::{Pairs, pairs};
+pub use views::{flat_view, nested_view};
+pub use written::{Written, columns};
 
 /// The host's: glibc's costs more than the work on the rows.
 #[global_allocator]
@@ -56,7 +58,7 @@ pub fn job(operator: impl Operator + 'static) -> Chain {
 }
 
 /// Takes a batch of records through the gift job.
-pub fn run(chain: &mut Chain, gifts: &Gifts) {
+pub fn run(chain: &mut Chain, gifts: &Written) {
     let outcome = chain.process(gifts, 0, ROWS).expect("gifts are what the job takes");
     assert!(outcome.next == ROWS && outcome.rejected.is_empty(), "every gift is summed");
 }
@@ -67,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_native_job_and_the_one_in_wasm_sum_the_same() {
-        let gifts = Gifts::generate(ROWS);
+        let gifts = Written::gifts(ROWS);
         let native = Native::in_place_of(&wasm());
         let [wasm, native] = [job(wasm()), job(native)].map(|mut chain| {
             (0..3).for_each(|_| run(&mut chain, &gifts));

@@ -116,18 +116,25 @@ impl Builder {
     /// Converts the value and keeps it until [`Builder::append_staged`]; one that is unfit is null then.
     #[inline]
     pub(super) fn stage(&mut self, record: &[u8], slot: &Slot) -> Result<(), Unfit> {
-        let staged = match (&self.column, slot) {
-            (_, Slot::Missing | Slot::Null) => Ok(Staged::Null),
-            (Column::Int64(_), Slot::Integer(value, _)) => Ok(Staged::Integer(*value)),
+        self.staged = match (&self.column, slot) {
+            (_, Slot::Missing | Slot::Null) => Staged::Null,
+            (Column::Int64(_), Slot::Integer(value, _)) => Staged::Integer(*value),
             (Column::Utf8(_) | Column::Binary(_), Slot::Text { escapes: Escapes::Json, .. }) => {
                 return self.stage_resolved(record, slot);
             }
-            (_, Slot::Astray) => Err(Unfit::Astray),
-            (Column::Utf8(_) | Column::Binary(_), _) => Ok(Staged::Raw),
-            (column, slot) => column.convert(&Scalar::of(record, slot), self.rules),
+            (_, Slot::Astray) => return self.refuse(Unfit::Astray),
+            (Column::Utf8(_) | Column::Binary(_), _) => Staged::Raw,
+            (column, slot) => match column.convert(&Scalar::of(record, slot), self.rules) {
+                Ok(staged) => staged,
+                Err(unfit) => return self.refuse(unfit),
+            },
         };
-        self.staged = *staged.as_ref().unwrap_or(&Staged::Null);
-        staged.map(drop)
+        Ok(())
+    }
+
+    fn refuse(&mut self, unfit: Unfit) -> Result<(), Unfit> {
+        self.staged = Staged::Null;
+        Err(unfit)
     }
 
     fn stage_resolved(&mut self, record: &[u8], slot: &Slot) -> Result<(), Unfit> {

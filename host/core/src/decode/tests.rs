@@ -2,6 +2,7 @@
 
 mod envelopes;
 mod leniency;
+mod nested;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};

@@ -8,17 +8,18 @@ use sluice_core::{Field, Interval, Kind, Offset, Partition};
 /// 2021-08-16 09:48:01, so that times have as many digits as the original's.
 const NOW: WallClock = WallClock { seconds: 1_629_107_281 };
 
-/// Gifts in one buffer, as of one partition.
-pub struct Gifts {
+/// Records in one buffer, as of one partition.
+#[derive(Default)]
+pub struct Written {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl Gifts {
+impl Written {
     /// So many of the generator's gifts.
-    pub fn generate(count: usize) -> Gifts {
+    pub fn gifts(count: usize) -> Written {
         let mut generator = Generator::new(GeneratorOptions::default());
-        let mut gifts = Gifts { bytes: Vec::new(), ends: Vec::with_capacity(count) };
+        let mut gifts = Written::default();
         while gifts.ends.len() < count {
             let start = gifts.bytes.len();
             match generator.next(NOW, &mut gifts.bytes) {
@@ -29,19 +30,29 @@ impl Gifts {
         gifts
     }
 
+    /// So many records, each written by `record` for its number.
+    pub fn all(count: usize, record: impl Fn(usize) -> String) -> Written {
+        let mut written = Written::default();
+        for number in 0..count {
+            written.bytes.extend_from_slice(record(number).as_bytes());
+            written.ends.push(written.bytes.len());
+        }
+        written
+    }
+
     /// The bytes of all records.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 }
 
-impl Records for Gifts {
+impl Records for Written {
     fn len(&self) -> usize {
         self.ends.len()
     }
 
     fn topic(&self) -> &str {
-        "live_gift_total"
+        "written"
     }
 
     fn value(&self, i: usize) -> Option<&[u8]> {
