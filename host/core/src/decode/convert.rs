@@ -119,7 +119,7 @@ impl Builder {
         self.staged = match (&self.column, slot) {
             (_, Slot::Missing | Slot::Null) => Staged::Null,
             (Column::Int64(_), Slot::Integer(value, _)) => Staged::Integer(*value),
-            (Column::Utf8(_) | Column::Binary(_), Slot::Text { escapes: Escapes::Json, .. }) => {
+            (Column::Utf8(_) | Column::Binary(_), Slot::Text { escapes: Escapes::Json | Escapes::Doubled(_), .. }) => {
                 return self.stage_resolved(record, slot);
             }
             (_, Slot::Astray) => return self.refuse(Unfit::Astray),

@@ -4,12 +4,13 @@
 //! record ──Format::find──▶ slots (where each wanted value lies) ──convert──▶ column builders
 //! ```
 //!
-//! A [`format`] knows where the values of a record are: [`json`] is one. The [`decoder`] has what is common to all: it fills
-//! columns of fields and of the record's own facts, leaves out or reports records at fault, counts what is dropped, and keeps the
-//! bounds of a batch. A format is a file here, an arm in [`options`] and its keys in the source's configuration.
+//! A [`format`] knows where the values of a record are: [`json`] is one, [`csv`] another. The [`decoder`] has what is common to all:
+//! it fills columns of fields and of the record's own facts, leaves out or reports records at fault, counts what is dropped, and
+//! keeps the bounds of a batch. A format is a file here, an arm in [`options`] and its keys in the source's configuration.
 
 mod columns;
 mod convert;
+mod csv;
 mod decoder;
 mod facts;
 mod format;
@@ -22,6 +23,7 @@ mod slot;
 mod tally;
 mod text;
 
+pub use csv::CsvOptions;
 pub use decoder::{AtFault, Decoded, Decoder};
 pub use json::{JsonOptions, is_whole_object};
 pub use options::{Convert, DecodeOptions, Epoch, FormatOptions};

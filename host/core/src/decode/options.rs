@@ -1,5 +1,6 @@
 //! Options of a source for reading its records.
 
+use super::csv::{Csv, CsvOptions};
 use super::format::Format;
 use super::json::{Json, JsonOptions};
 use super::origin::Origin;
@@ -50,6 +51,8 @@ pub enum Epoch {
 pub enum FormatOptions {
     /// A JSON object, or values within one.
     Json(JsonOptions),
+    /// A line whose fields are known by their places.
+    Csv(CsvOptions),
 }
 
 impl Default for FormatOptions {
@@ -63,6 +66,7 @@ impl FormatOptions {
     pub fn name(&self) -> &'static str {
         match self {
             FormatOptions::Json(_) => "json",
+            FormatOptions::Csv(_) => "csv",
         }
     }
 
@@ -71,6 +75,10 @@ impl FormatOptions {
         match self {
             FormatOptions::Json(options) => {
                 let (format, slots) = Json::new(options, wanted);
+                (Box::new(format), slots)
+            }
+            FormatOptions::Csv(options) => {
+                let (format, slots) = Csv::new(options, wanted);
                 (Box::new(format), slots)
             }
         }

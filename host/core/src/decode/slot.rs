@@ -28,6 +28,8 @@ pub(super) enum Escapes {
     None,
     /// Some characters are JSON's escapes: a backslash, and what it stands for.
     Json,
+    /// This quote stands there twice for once.
+    Doubled(u8),
 }
 
 /// The bytes `start..end` of a record.

@@ -1,5 +1,6 @@
 //! Laws of decoding: whatever the bytes, no panic, and the answer is `serde_json`'s, or Flink's where that takes more.
 
+mod csv;
 mod envelopes;
 mod leniency;
 mod nested;

@@ -16,8 +16,23 @@ pub(super) struct Resolved {
 pub(super) fn resolve(bytes: &[u8], escapes: Escapes, instead: char) -> Resolved {
     match escapes {
         Escapes::Json => unescape(bytes, instead),
+        Escapes::Doubled(quote) => Resolved { text: undouble(bytes, quote), replaced: false },
         Escapes::None => Resolved { text: String::from_utf8_lossy(bytes).into_owned(), replaced: false },
     }
+}
+
+/// Leaves out the second of each two quotes.
+fn undouble(bytes: &[u8], quote: u8) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut pieces = bytes.split(|byte| *byte == quote);
+    // Between two quotes that are one is an empty piece.
+    while let Some(piece) = pieces.next() {
+        push(&mut text, piece);
+        if pieces.next().is_some() {
+            text.push(char::from(quote));
+        }
+    }
+    text
 }
 
 /// Resolves the escapes between the quotes of a JSON text that the scanner has walked over. `instead` takes the place of each

@@ -4,7 +4,7 @@ use sluice_core::decode::{DecodeOptions, Origin, SourceColumn};
 use sluice_core::{Field, Kind};
 
 use super::declared::Declared;
-use super::format;
+use super::format::{self, MAX_COLUMNS};
 use super::nearest::one_of;
 use super::reader::{Item, Section};
 use super::value;
@@ -16,9 +16,6 @@ pub const DEFAULT_BATCH_ROWS: u32 = 8_192;
 
 /// The most records of a batch: beyond it nothing gets faster, and memory and delay grow.
 pub const MAX_BATCH_ROWS: u32 = 65_536;
-
-/// The most columns of a source; more is a generated file or a mistake.
-pub const MAX_COLUMNS: usize = 1_000;
 
 /// Source of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +65,7 @@ pub fn read(section: &Section<'_>, declared: &Declared) -> Option<Source> {
     let starts = [("earliest", Start::Earliest), ("latest", Start::Latest), ("committed", Start::Committed)];
     let start = section.required("start", &one_of(&starts.map(|(word, _)| word)), |item| item.choice(&starts));
     let decode = format::read(section);
-    let columns = section.required("columns", COLUMNS, |item| columns(&item));
+    let columns = section.required("columns", COLUMNS, |item| columns(&item, decode.as_ref()));
     let batch = section.or("batch", BatchLimits { rows: DEFAULT_BATCH_ROWS }, |item| {
         item.table("a table such as { rows = 8192 }", |section| {
             let rows = section.or("rows", DEFAULT_BATCH_ROWS, |item| item.whole(1, MAX_BATCH_ROWS));
@@ -88,7 +85,7 @@ pub fn read(section: &Section<'_>, declared: &Declared) -> Option<Source> {
 
 const COLUMNS: &str = r#"a table of columns such as { user_id = "int64" }"#;
 
-fn columns(item: &Item<'_>) -> Option<Vec<SourceColumn>> {
+fn columns(item: &Item<'_>, decode: Option<&DecodeOptions>) -> Option<Vec<SourceColumn>> {
     let entries = item.table(COLUMNS, |section| Some(section.entries()))?;
     if entries.is_empty() || entries.len() > MAX_COLUMNS {
         item.problem(format!("{} columns", entries.len()), format!("1 to {MAX_COLUMNS} columns"));
@@ -97,6 +94,10 @@ fn columns(item: &Item<'_>) -> Option<Vec<SourceColumn>> {
     let mut columns: Vec<Option<SourceColumn>> = Vec::new();
     for (name, item) in &entries {
         let column = column(name, item);
+        let instead = |column: &SourceColumn| format::instead_of(&column.origin, decode?);
+        if let Some(instead) = column.as_ref().and_then(instead) {
+            item.problem("a field that the record doesn't have", instead);
+        }
         if let Some(other) = column.as_ref().and_then(|column| same_origin(column, &columns)) {
             item.problem(format!("what column {other} takes already"), "one column for each field of the record");
         }

@@ -1,7 +1,7 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
-use sluice_e2e::{GIFTS, Host, Metric, PATIENCE, Site, World, eventually, metric, sluice, toml};
+use sluice_e2e::{GIFTS, Host, Metric, PATIENCE, Rows, Site, World, eventually, metric, sluice, toml};
 
 const GOOD: &str = r#"{"gift_type":1,"gift_total_amount":5}"#;
 
@@ -271,4 +271,37 @@ fn a_megabyte_of_text_is_stored_where_the_table_takes_it_and_costs_its_row_where
         let rejected = u64::from(world == World::Servers);
         host.wait("live_cleanup", "the rejected rows are counted", |pipeline| pipeline.count("rejected") == rejected);
     }
+}
+
+#[test]
+fn gifts_as_csv_as_json_and_within_an_envelope_end_in_one_table() {
+    let gifts: Vec<(i64, i64)> = (0..500).map(|i| (i % 7, i * i % 1000 - 300)).collect();
+    let of = |format: &str, record: &dyn Fn(i64, i64) -> String| {
+        let site = Site::empty(World::Embedded, 1);
+        site.add_pipeline("gifts", "gift_sum", |pipeline| {
+            let source = pipeline["source"].as_table_mut().unwrap();
+            source.remove("json");
+            source.extend(format.parse::<::toml::Table>().unwrap());
+        });
+        let records: Vec<String> = gifts.iter().map(|(kind, amount)| record(*kind, *amount)).collect();
+        site.send(GIFTS, &records);
+        let config = site.config();
+        let finished = sluice(&["run", "--until-caught-up", "--config", config.to_str().unwrap()]);
+        assert_eq!(finished.code, Some(0), "{}", finished.output);
+        site.tables().rows(metric("gift_sum"), metric("gift_sum").table).unwrap()
+    };
+    let mut sums = std::collections::BTreeMap::new();
+    gifts.iter().for_each(|(kind, amount)| *sums.entry(kind.to_string()).or_insert(0) += amount);
+    let expected: Rows = sums.into_iter().map(|(kind, sum)| vec![Value::from(kind), Value::from(sum)]).collect();
+    let csv = "csv = { fields = ['note', 'gift_type', 'gift_total_amount'], delimiter = ';' }";
+    assert_eq!(of(csv, &|kind, amount| format!("\"a \"\"gift\"\"; for you\";{kind}; {amount}\r\n")), expected);
+    assert_eq!(of("", &|kind, amount| format!("{{\"gift_type\":{kind},\"gift_total_amount\":{amount}}}")), expected);
+    let within = "json = { path = 'payload.after' }\n[columns]\ngift_type = { kind = 'int64', field = 'gift.types[1]' }\n\
+                  gift_total_amount = 'int64'";
+    let record = |kind, amount| {
+        format!(
+            "{{\"payload\":{{\"after\":{{\"gift\":{{\"types\":[0,{kind}]}},\"gift_total_amount\":\"{amount}\"}}}}}}"
+        )
+    };
+    assert_eq!(of(within, &record), expected);
 }

@@ -129,7 +129,7 @@ key = ["whatever"]
     check(
         of_pipeline(text),
         r#"
-pipelines/p.toml:3: source.conection: found an unknown key, want one of "connection", "topic", "group", "start", "json", "columns" or "batch": did you mean "connection"?
+pipelines/p.toml:3: source.conection: found an unknown key, want one of "connection", "topic", "group", "start", "json", "csv", "columns" or "batch": did you mean "connection"?
 pipelines/p.toml:4: source.connection: found "evens", want a connection to kafka or log: "events" or "log": did you mean "events"?
 pipelines/p.toml:5: source.topic: found "live/streaming", want a topic's name of letters, digits, _, - and ., which is never first (at most 249)
 pipelines/p.toml:6: source.group: found "", want a consumer group's name of letters, digits, _, - and ., which is never first (at most 249)
@@ -145,8 +145,8 @@ pipelines/p.toml:12: source.columns._offset: found "utf8", want "int64"
 pipelines/p.toml:13: source.columns._topic.field: found "topic", want another name for this column: _topic is the record's own
 pipelines/p.toml:14: source.columns.key.kind: found "int64", want "utf8" or "binary"
 pipelines/p.toml:15: source.columns."": found a column of this name, want a column's name of 1 to 64 characters, without quotes and without spaces at its ends
-pipelines/p.toml:16: source.columns.x: found 3, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
-pipelines/p.toml:17: source.columns.y.kind: found nothing, want one of "boolean", "int64", "float64", "utf8", "binary" or "timestamp"
+pipelines/p.toml:16: source.columns.x: found 3, want one of "boolean", "int64", "float64", "utf8", "binary", "timestamp", "date" or "decimal(PRECISION, SCALE)"
+pipelines/p.toml:17: source.columns.y.kind: found nothing, want one of "boolean", "int64", "float64", "utf8", "binary", "timestamp", "date" or "decimal(PRECISION, SCALE)"
 pipelines/p.toml:17: source.columns.y.feild: found an unknown key, want one of "field", "path" or "kind": did you mean "field"?
 pipelines/p.toml:18: source.columns.dots.field: found "a..b", want a field such as os, or a path into one such as device.os or tags[0] (a dot of a name is written \.)
 pipelines/p.toml:20: source.columns.b: found what column a takes already, want one column for each field of the record
@@ -567,4 +567,45 @@ fn what_a_lookups_table_has_no_name_or_encoding_for_is_said() {
     ] {
         assert_eq!(problem_of(connection, key, column), expected, "{connection} {key} {column}");
     }
+}
+
+#[test]
+fn all_that_is_wrong_with_records_of_csv_is_said_at_once() {
+    let of = |source: &str| {
+        let head = "[source]\nconnection = \"events\"\ntopic = \"t\"\ngroup = \"g\"\nstart = \"earliest\"\n";
+        let sink = "[[sink]]\nconnection = \"lite\"\ntable = \"t\"\nkey = [\"a\"]\n";
+        of_pipeline(&format!("{head}{source}{sink}"))
+    };
+    check(
+        of("csv = {}\ncolumns = { a = \"int64\" }\n"),
+        r#"
+pipelines/p.toml:6: source.csv.fields: found nothing, want the names of a record's fields, in their order, such as ["user_id", "room_id"]
+"#,
+    );
+    let text = "csv = { fields = [\"a\", \"\"], delimiter = \"ab\", quote = \"x\", path = \"a\" }\ncolumns = { a = \"int64\" }\n";
+    check(
+        of(text),
+        r#"
+pipelines/p.toml:6: source.csv.fields[1]: found "", want a name that isn't empty
+pipelines/p.toml:6: source.csv.delimiter: found "ab", want one character of ASCII that separates fields, such as "," or "\t"
+pipelines/p.toml:6: source.csv.quote: found "x", want one character of ASCII that may be around a field, such as "'", or "" for none
+pipelines/p.toml:6: source.csv.path: found an unknown key, want one of "ignore_parse_errors", "fail_on_missing_field", "convert", "epoch", "skip_tombstones", "fields", "delimiter", "quote" or "null"
+"#,
+    );
+    let text = "csv = { fields = [\"a\", \"b\"] }\njson = {}\ncolumns = { a = \"int64\" }\n";
+    check(
+        of(text),
+        r#"
+pipelines/p.toml:6: source.csv: found both json and csv, want one of them: all records of a topic have the same format
+"#,
+    );
+    let text = "csv = { fields = [\"a\", \"b\"] }\n[source.columns]\na = \"int64\"\nbb = \"int64\"\n\
+                c = { kind = \"utf8\", path = \"x.y\" }\n_offset = \"int64\"\n";
+    check(
+        of(text),
+        r#"
+pipelines/p.toml:9: source.columns.bb: found a field that the record doesn't have, want "a" or "b": did you mean "b"?
+pipelines/p.toml:10: source.columns.c: found a field that the record doesn't have, want a field: a record of CSV has nothing within its fields
+"#,
+    );
 }
