@@ -103,7 +103,7 @@ impl Builder {
             Kind::Utf8 => Column::Utf8(StringBuilder::new()),
             Kind::Binary => Column::Binary(BinaryBuilder::new()),
             Kind::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new()),
-            Kind::Date | Kind::Decimal(_) => Column::Fixed(kind, FixedBuilder::new(kind)),
+            kind => Column::Fixed(kind, FixedBuilder::new(kind)),
         };
         let rules = Rules { convert: options.convert, epoch: options.epoch, format: options.format.name() };
         Builder { column, rules, resolved: String::new(), staged: Staged::Null }
