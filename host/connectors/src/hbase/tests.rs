@@ -352,8 +352,8 @@ fn addresses_and_columns_that_are_none_are_refused_before_anything_is_connected(
         assert!(HbaseConnection::new(HbaseOptions::new(address)).is_err(), "{address}");
     }
     let connection = HbaseConnection::new(HbaseOptions::new("[::1]:9090")).unwrap();
-    for (column, kind) in [("module_id", Kind::Utf8), (":module_id", Kind::Utf8), ("cf:module_id", Kind::Int64)] {
-        assert!(connection.lookup(&LookupTable::new("rooms", "", [(column, kind)])).is_err(), "{column} {kind}");
+    for column in ["module_id", ":module_id"] {
+        assert!(connection.lookup(&LookupTable::new("rooms", "", [(column, Kind::Utf8)])).is_err(), "{column}");
     }
 }
 

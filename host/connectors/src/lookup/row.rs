@@ -97,6 +97,8 @@ mod tests {
                 cell::utf8("é"),
                 cell::binary(&[0xff]),
                 cell::timestamp(1),
+                cell::of_text(Kind::Date, "2021-08-16").unwrap(),
+                cell::of_text(Kind::ALL[7], "-1.50").unwrap(),
             ]
             .into_iter()
             .map(Ok),

@@ -197,7 +197,6 @@ pipelines/p.toml:10: step[0].lookup.columns.id: found a column that is there alr
 pipelines/p.toml:10: step[0].lookup.columns.y: found "", want a column's name in the table such as "cf:module_id"
 pipelines/p.toml:10: step[0].lookup.join: found "outer", want one of "inner", "left" or "required"
 pipelines/p.toml:12: step[1].lookup.columns.m: found "module_id", want family:qualifier such as "cf:module_id"
-pipelines/p.toml:12: step[1].lookup.columns.n.kind: found "int64", want "utf8" or "binary"
 pipelines/p.toml:12: step[1].lookup.join: found nothing, want one of "inner", "left" or "required"
 pipelines/p.toml:12: step[1].lookup.cache: found an unknown key, want one of "connection", "table", "key", "columns" or "join"
 pipelines/p.toml:14: step[2].operator: found "module count", want the operator's name of letters, digits, _ and - (at most 100)
@@ -543,12 +542,6 @@ fn what_a_lookups_table_has_no_name_or_encoding_for_is_said() {
             "'id'",
             "{ column = 'cf:m', kind = 'utf8', encoding = 'long' }",
             "columns.m: found both a kind and the encoding \"long\", want only the encoding: its values are int64",
-        ),
-        (
-            "dimensions",
-            "'id'",
-            "{ column = 'cf:m', kind = 'int64' }",
-            "columns.m.kind: found \"int64\", want \"utf8\" or \"binary\"",
         ),
         (
             "livedb",
