@@ -4,7 +4,7 @@ use sluice_core::operator::{Operator, Origin};
 use sluice_core::{Field, Kind};
 use sluice_runtime::{Limits, OpenError};
 
-use crate::guests::{AGGREGATOR, TRANSFORMER, config, fields, open_transformer, open_within};
+use crate::guests::{AGGREGATOR, RUNTIME, TRANSFORMER, config, fields, open_transformer, open_within};
 
 #[test]
 fn an_instance_has_the_plan_that_its_operator_answered() {
@@ -60,11 +60,29 @@ fn a_transforms_plan_that_can_not_be_kept_is_refused_with_the_reason() {
         ("name an output with nothing", "without a name"),
         ("name an output at length", "10000 bytes"),
         ("name an output with a line break", r#""n\n""#),
+        ("plan a decimal of forty digits", "decimal(40, 2)"),
         ("plan no outputs", "no outputs"),
         ("plan a million reads", "1000000 columns"),
     ] {
         let error = open_transformer(behaviour).unwrap_err();
         assert!(matches!(&error, OpenError::Contract(said) if said.contains(reason)), "{behaviour}: {error:?}");
+    }
+}
+
+#[test]
+fn an_operator_of_contract_0_1_refuses_a_column_that_its_contract_lacks_by_its_name() {
+    let older = std::fs::read("../../tests/contract/0.1/gift_sum.wasm").unwrap();
+    let older = RUNTIME.compile(&older).unwrap();
+    let fields = |amount: &str| {
+        let amount = Field::new("gift_total_amount", amount.parse().unwrap());
+        [Field::new("gift_type", Kind::Int64), amount]
+    };
+    assert!(older.open("{}", &fields("int64"), &Limits::default(), "zoo").is_ok());
+    for kind in ["date", "decimal(18, 2)"] {
+        let refused = older.open("{}", &fields(kind), &Limits::default(), "zoo").unwrap_err();
+        let named =
+            format!("the column gift_total_amount:{kind} is of a kind that its contract, sluice:operator@0.1.0");
+        assert!(matches!(&refused, OpenError::Refused(said) if said.starts_with(&named)), "{refused:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans, good and bad.
 
 use crate::bindings::exports::sluice::operator::transform::{Origin, Output, Plan};
-use crate::bindings::sluice::operator::types::Field;
+use crate::bindings::sluice::operator::types::{Decimal, Field, Kind};
 
 pub fn plan(behaviour: &str, input: &[Field]) -> Result<Plan, String> {
     let all = 0..input.len() as u32;
@@ -18,6 +18,9 @@ pub fn plan(behaviour: &str, input: &[Field]) -> Result<Plan, String> {
         "name an output with nothing" => plan.outputs[0].name.clear(),
         "name an output at length" => plan.outputs[0].name = "n".repeat(10_000),
         "name an output with a line break" => plan.outputs[0].name.push('\n'),
+        "plan a decimal of forty digits" => {
+            plan.outputs[0].origin = Origin::Computed(Kind::Decimal(Decimal { precision: 40, scale: 2 }));
+        }
         "plan no outputs" => plan.outputs.clear(),
         "plan a million reads" => plan.reads = vec![0; 1_000_000],
         "pass the input through" => {
