@@ -104,6 +104,8 @@ start() {
     install
     find_programs
     initialise
+    # A server that was killed leaves the lock of its socket, and another process may have its number by now.
+    rm -f "$data/mysql.sock" "$data/mysql.sock.lock"
     local options=(--plugin-dir="$software/usr/lib/mysql/plugin" --bind-address=127.0.0.1 --port="$port" --mysqlx=OFF
       --socket="$data/mysql.sock" --pid-file="$data/mysqld.pid" --secure-file-priv=NULL --innodb-buffer-pool-size=256M
       --innodb-flush-log-at-trx-commit=2 --sync-binlog=0)
