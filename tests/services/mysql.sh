@@ -9,8 +9,8 @@ mark="--datadir=$data"
 # Run by root, the server insists on being told so.
 as=(--user="$(id -un)")
 
-# The series that the tests are for. The suite has one version at a time, and its archive no older ones: another series there is an
-# error, so that nobody tests with one unawares, and a version that is downloaded stays. The server's log says which it is.
+# The series that the tests are for. The suite has one version at a time, and its archive no older ones: a later series is taken as well,
+# and said at each start, so that nobody tests with one unawares. A version that is downloaded stays.
 series=9.7
 suite=sid
 software="$downloads/mysql-$series"
@@ -40,8 +40,7 @@ download() {
   mkdir -p "$packages" "$software.part/root"
   configure_apt
   apt-get -q --error-on=any update
-  apt-cache policy mysql-server-core
-  apt-cache show mysql-server-core | grep "^Version: $series\."
+  apt-cache show mysql-server-core | sed -n 's/^Version: //p' | sed -n 1p >"$software.part/root/version"
   apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
     "mysql-server-core/$suite" | grep '^[a-z]' | grep -Ev "$unneeded" | sort -u | sed "s|\$|/$suite|" >"$packages/names"
   (cd "$packages" && xargs apt-get -q download <names)
@@ -94,6 +93,12 @@ SQL
   mysqld env >"$why" 2>&1 || { cat "$why" >&2; rm -rf "$data"; fail "MySQL's data can't be made"; }
 }
 
+say_if_other() {
+  local version
+  version="$(cat "$software/version" 2>/dev/null || echo "$series.")"
+  [[ $version == "$series".* ]] || echo "MySQL is $version; the tests are written for $series" >&2
+}
+
 ready() { grep -q 'ready for connections' "$log" && port_open "$port"; }
 
 # With what people's servers have: encrypted sessions, caching_sha2_password, a binary log, 151 connections. But a commit doesn't wait for the
@@ -102,6 +107,7 @@ start() {
   if ! alive; then
     need_ports "$port"
     install
+    say_if_other
     find_programs
     initialise
     # A server that was killed leaves the lock of its socket, and another process may have its number by now.
