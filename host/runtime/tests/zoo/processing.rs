@@ -7,6 +7,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
 };
+use sluice_core::column::FixedBuilder;
 use sluice_core::operator::{Columns, Operator, OperatorError};
 use sluice_core::{Field, Kind};
 use sluice_runtime::Limits;
@@ -18,7 +19,7 @@ fn every_kind() -> (Vec<Field>, Vec<ArrayRef>) {
     let valid = |row: i32| row % 3 != 1;
     let texts = ["", "é", "abc", "日本"];
     let text = |row: i32| valid(row).then(|| texts[row as usize % 4]);
-    let arrays: Vec<ArrayRef> = vec![
+    let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(BooleanArray::from_iter((0..12).map(|row| valid(row).then_some(row % 2 == 0)))),
         Arc::new(Int64Array::from_iter((0..12).map(|row| valid(row).then_some(i64::from(row) << 40)))),
         Arc::new(Float64Array::from_iter((0..12).map(|row| valid(row).then_some(f64::from(row) / 7.0)))),
@@ -26,6 +27,11 @@ fn every_kind() -> (Vec<Field>, Vec<ArrayRef>) {
         Arc::new(BinaryArray::from_iter((0..12).map(|row| text(row).map(str::as_bytes)))),
         Arc::new(TimestampMicrosecondArray::from_iter((0..12).map(|row| valid(row).then_some(i64::from(row) - 6)))),
     ];
+    arrays.extend(Kind::ALL[arrays.len()..].iter().map(|kind| {
+        let mut column = FixedBuilder::new(*kind);
+        (0..12).for_each(|row| column.append_integer(valid(row).then_some(i128::from(row) - 6)));
+        column.finish()
+    }));
     let fields = Kind::ALL.iter().map(|kind| Field::new(kind.name(), *kind)).collect();
     (fields, arrays)
 }

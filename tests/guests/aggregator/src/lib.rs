@@ -1,7 +1,7 @@
 //! The sum of `amount` for each `gift`, by hand; and, as its configuration says (`{"do": "…"}`), folds that are at fault.
 
 mod bindings {
-    wit_bindgen::generate!({ path: "../../../wit", world: "aggregator" });
+    wit_bindgen::generate!({ path: "../../../wit", world: "aggregator", additional_derives: [PartialEq] });
 }
 
 use std::sync::OnceLock;
