@@ -36,6 +36,9 @@ def number(rng, whole, fraction):
 def written(rng, text):
     """The same number in another notation, sometimes."""
     way = rng.random()
+    if not decimal.Decimal(text):
+        # JSON knows no 00.
+        return text
     if way < 0.1 and "." in text:
         return text + "0" * rng.randint(1, 30)
     if way < 0.2:

@@ -162,7 +162,7 @@ fn an_operator_is_described_with_its_world_and_its_toolchain() {
     assert_eq!(described.world, Some(World::Aggregator));
     assert_eq!(described.sha256, AGGREGATOR.digest());
     assert_eq!(described.foreign_imports, Vec::<String>::new());
-    assert!(described.exports.contains(&"sluice:operator/fold@0.1.0".to_owned()), "{described:?}");
+    assert!(described.exports.contains(&"sluice:operator/fold@0.2.0".to_owned()), "{described:?}");
     assert!(described.producers["language"].iter().any(|language| language.starts_with("Rust")), "{described:?}");
     let json = serde_json::to_value(&described).unwrap();
     assert_eq!((json["world"].as_str(), json["size"].as_u64()), (Some("aggregator"), Some(bytes.len() as u64)));

@@ -294,7 +294,7 @@ fn gifts_as_csv_as_json_and_within_an_envelope_end_in_one_table() {
     gifts.iter().for_each(|(kind, amount)| *sums.entry(kind.to_string()).or_insert(0) += amount);
     let expected: Rows = sums.into_iter().map(|(kind, sum)| vec![Value::from(kind), Value::from(sum)]).collect();
     let csv = "csv = { fields = ['note', 'gift_type', 'gift_total_amount'], delimiter = ';' }";
-    assert_eq!(of(csv, &|kind, amount| format!("\"a \"\"gift\"\"; for you\";{kind}; {amount}\r\n")), expected);
+    assert_eq!(of(csv, &|kind, amount| format!("\"a \"\"gift\"\"; for you\";{kind}; {amount}")), expected);
     assert_eq!(of("", &|kind, amount| format!("{{\"gift_type\":{kind},\"gift_total_amount\":{amount}}}")), expected);
     let within = "json = { path = 'payload.after' }\n[columns]\ngift_type = { kind = 'int64', field = 'gift.types[1]' }\n\
                   gift_total_amount = 'int64'";

@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     case("name an output with nothing", Disabled("without a name")),
     case("name an output at length", Disabled("10000 bytes")),
     case("name an output with a line break", Disabled("control character")),
+    case("plan a decimal of forty digits", Disabled("decimal(40, 2)")),
     case("plan no outputs", Disabled("no outputs")),
     case("plan a million reads", Disabled("1000000 columns")),
     case("pass the input through", Right),
