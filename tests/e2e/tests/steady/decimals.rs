@@ -80,7 +80,7 @@ fn amounts_at_fault_are_counted_and_states_are_shown_and_taken_back_with_all_the
     assert_eq!(host.terminate().code, Some(0));
     let (config, file) = (site.config(), site.path("exported.jsonl"));
     let state = |arguments: &[&str]| {
-        let finished = sluice(&[&["state"], arguments, &["--config", config.to_str().unwrap()]].concat());
+        let finished = sluice(&[&["state", "--config", config.to_str().unwrap()], arguments].concat());
         assert_eq!(finished.code, Some(0), "{}", finished.output);
         finished.output
     };
