@@ -160,26 +160,39 @@ impl FixedBuilder {
         self.width.bytes()
     }
 
-    /// Appends a value of `N` bytes, little-endian, or null. Of another width it is null.
+    /// Appends the bytes of a value, little-endian, of which there are as many as the width says; of any others it is null.
     #[inline]
-    pub fn append<const N: usize>(&mut self, value: Option<[u8; N]>) {
-        let value = value.filter(|_| N == self.width.bytes());
-        match &value {
-            Some(value) => self.values.extend_from_slice(value),
-            None => self.values.resize(self.values.len() + self.width.bytes(), 0),
+    pub fn append_bytes(&mut self, value: &[u8]) {
+        if value.len() != self.width() {
+            return self.append_null();
         }
-        self.nulls.append(value.is_some());
+        self.values.extend_from_slice(value);
+        self.nulls.append_non_null();
+    }
+
+    /// Appends a value of 8 bytes, or one whose bytes are the lowest ones of this integer.
+    #[inline]
+    pub fn append_word(&mut self, value: i64) {
+        match self.width {
+            Width::Eight => self.append_bytes(&value.to_le_bytes()),
+            Width::Four | Width::Sixteen => self.append_integer(Some(value.into())),
+        }
     }
 
     /// Appends a value whose bytes are the lowest ones of this integer, or null.
     pub fn append_integer(&mut self, value: Option<i128>) {
-        match (value.map(i128::to_le_bytes), self.width) {
-            (Some([b0, b1, b2, b3, ..]), Width::Four) => self.append(Some([b0, b1, b2, b3])),
-            (Some([b0, b1, b2, b3, b4, b5, b6, b7, ..]), Width::Eight) => {
-                self.append(Some([b0, b1, b2, b3, b4, b5, b6, b7]));
-            }
-            (value, _) => self.append(value),
+        let width = self.width();
+        match value {
+            Some(value) => self.append_bytes(&value.to_le_bytes()[..width]),
+            None => self.append_null(),
         }
+    }
+
+    /// Appends null.
+    #[inline]
+    pub fn append_null(&mut self) {
+        self.values.resize(self.values.len() + self.width(), 0);
+        self.nulls.append_null();
     }
 
     /// The column so far; the next one starts empty.
@@ -217,6 +230,16 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Appends null.
+    pub fn append_null(&mut self) {
+        match self {
+            ColumnBuilder::Bits(column) => column.append_null(),
+            ColumnBuilder::Fixed(column) => column.append_null(),
+            ColumnBuilder::Utf8(column) => column.append_null(),
+            ColumnBuilder::Binary(column) => column.append_null(),
+        }
+    }
+
     /// The column so far; the next one starts empty.
     pub fn finish(&mut self) -> ArrayRef {
         match self {
@@ -231,11 +254,11 @@ impl ColumnBuilder {
 /// Reason why a text is no value of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misread {
-    /// It has another form.
+    /// The text has another form.
     Form,
-    /// It is a number with more digits after the point than the kind has.
+    /// The number has more digits after the point than the kind.
     Fraction,
-    /// It is a number that is too large or too small.
+    /// The number is too large or too small.
     Range,
 }
 
@@ -249,7 +272,8 @@ impl From<NoDecimal> for Misread {
     }
 }
 
-fn boolean(text: &str) -> Result<bool, Misread> {
+/// Reads the text of a truth value, in whatever case.
+pub(crate) fn boolean(text: &str) -> Result<bool, Misread> {
     match text.trim() {
         text if text.eq_ignore_ascii_case("true") => Ok(true),
         text if text.eq_ignore_ascii_case("false") => Ok(false),

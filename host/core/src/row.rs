@@ -123,46 +123,37 @@ fn append<'a>(column: &mut ColumnBuilder, row: &'a [u8]) -> Option<&'a [u8]> {
         VALUE => true,
         _ => return None,
     };
+    if !valid {
+        column.append_null();
+        return Some(rest);
+    }
     match column {
         ColumnBuilder::Bits(column) => {
-            take(valid, rest, |v: Option<[u8; 1]>| column.append_option(v.map(|[b]| b != 0)))
+            let (byte, rest) = rest.split_first()?;
+            column.append_value(*byte != 0);
+            Some(rest)
         }
-        ColumnBuilder::Fixed(column) => match column.width() {
-            4 => take(valid, rest, |value: Option<[u8; 4]>| column.append(value)),
-            8 => take(valid, rest, |value: Option<[u8; 8]>| column.append(value)),
-            16 => take(valid, rest, |value: Option<[u8; 16]>| column.append(value)),
-            _ => None,
-        },
+        ColumnBuilder::Fixed(column) => {
+            let (value, rest) = rest.split_at_checked(column.width())?;
+            column.append_bytes(value);
+            Some(rest)
+        }
         ColumnBuilder::Utf8(column) => {
-            let (bytes, rest) = take_bytes(valid, rest)?;
-            column.append_option(bytes.map(std::str::from_utf8).transpose().ok()?);
+            let (bytes, rest) = take_bytes(rest)?;
+            column.append_value(std::str::from_utf8(bytes).ok()?);
             Some(rest)
         }
         ColumnBuilder::Binary(column) => {
-            let (bytes, rest) = take_bytes(valid, rest)?;
-            column.append_option(bytes);
+            let (bytes, rest) = take_bytes(rest)?;
+            column.append_value(bytes);
             Some(rest)
         }
     }
 }
 
-fn take<const N: usize>(valid: bool, rest: &[u8], append: impl FnOnce(Option<[u8; N]>)) -> Option<&[u8]> {
-    if !valid {
-        append(None);
-        return Some(rest);
-    }
-    let (bytes, rest) = rest.split_first_chunk::<N>()?;
-    append(Some(*bytes));
-    Some(rest)
-}
-
-fn take_bytes(valid: bool, rest: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    if !valid {
-        return Some((None, rest));
-    }
+fn take_bytes(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = rest.split_first_chunk::<4>()?;
-    let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    Some((Some(bytes), rest))
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
 #[cfg(test)]

@@ -5,26 +5,20 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
-};
+use arrow_array::builder::StringBuilder;
 
 use super::options::{Convert, DecodeOptions, Epoch};
 use super::slot::{Escapes, Slot};
 use super::text::{self, resolve};
-use crate::column::{self, FixedBuilder, Misread};
+use crate::column::{self, ColumnBuilder, Misread};
 use crate::number::{Whole, whole};
 use crate::schema::Kind;
 use crate::time;
 
 /// Longest part of a value that a message shows.
 const SHOWN: usize = 64;
-
-/// The times that four digits of a year can tell, in microseconds: 0000-01-01 to 9999-12-31.
-const TIMES: std::ops::Range<i64> = -62_167_219_200_000_000..253_402_300_800_000_000;
 
 /// Microseconds for which a number without a unit is taken as milliseconds: from 1973 to 5138. Seconds and microseconds of
 /// our times are far outside.
@@ -59,7 +53,8 @@ struct Rules {
 /// A column that grows.
 #[derive(Debug)]
 pub(super) struct Builder {
-    column: Column,
+    kind: Kind,
+    column: ColumnBuilder,
     rules: Rules,
     /// The text of the row in hand, where it had escapes.
     resolved: String,
@@ -67,27 +62,15 @@ pub(super) struct Builder {
     staged: Staged,
 }
 
-#[derive(Debug)]
-enum Column {
-    Boolean(BooleanBuilder),
-    Int64(Int64Builder),
-    Float64(Float64Builder),
-    Utf8(StringBuilder),
-    Binary(BinaryBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-    /// A kind of fixed width whose values are read from texts and from the text of numbers.
-    Fixed(Kind, FixedBuilder),
-}
-
 /// A value that is known to fit.
 #[derive(Debug, Clone, Copy)]
 enum Staged {
     Null,
     Boolean(bool),
-    Integer(i64),
-    Float(f64),
-    /// A value of a fixed width, as the integer that its bytes are.
-    Fixed(i128),
+    /// A value of up to 8 bytes, as the integer that they are.
+    Word(i64),
+    /// A value of any fixed width, as the integer that its bytes are.
+    Wide(i128),
     /// The slot's bytes as they are.
     Raw,
     /// The text whose escapes were resolved.
@@ -96,35 +79,27 @@ enum Staged {
 
 impl Builder {
     pub(super) fn new(kind: Kind, options: &DecodeOptions) -> Builder {
-        let column = match kind {
-            Kind::Boolean => Column::Boolean(BooleanBuilder::new()),
-            Kind::Int64 => Column::Int64(Int64Builder::new()),
-            Kind::Float64 => Column::Float64(Float64Builder::new()),
-            Kind::Utf8 => Column::Utf8(StringBuilder::new()),
-            Kind::Binary => Column::Binary(BinaryBuilder::new()),
-            Kind::Timestamp => Column::Timestamp(TimestampMicrosecondBuilder::new()),
-            kind => Column::Fixed(kind, FixedBuilder::new(kind)),
-        };
         let rules = Rules { convert: options.convert, epoch: options.epoch, format: options.format.name() };
-        Builder { column, rules, resolved: String::new(), staged: Staged::Null }
+        let column = ColumnBuilder::new(kind);
+        Builder { kind, column, rules, resolved: String::new(), staged: Staged::Null }
     }
 
     pub(super) fn is_text(&self) -> bool {
-        matches!(self.column, Column::Utf8(_))
+        self.kind == Kind::Utf8
     }
 
     /// Converts the value and keeps it until [`Builder::append_staged`]; one that is unfit is null then.
     #[inline]
     pub(super) fn stage(&mut self, record: &[u8], slot: &Slot) -> Result<(), Unfit> {
-        self.staged = match (&self.column, slot) {
+        self.staged = match (self.kind, slot) {
             (_, Slot::Missing | Slot::Null) => Staged::Null,
-            (Column::Int64(_), Slot::Integer(value, _)) => Staged::Integer(*value),
-            (Column::Utf8(_) | Column::Binary(_), Slot::Text { escapes: Escapes::Json | Escapes::Doubled(_), .. }) => {
+            (Kind::Int64, Slot::Integer(value, _)) => Staged::Word(*value),
+            (Kind::Utf8 | Kind::Binary, Slot::Text { escapes: Escapes::Json | Escapes::Doubled(_), .. }) => {
                 return self.stage_resolved(record, slot);
             }
             (_, Slot::Astray) => return self.refuse(Unfit::Astray),
-            (Column::Utf8(_) | Column::Binary(_), _) => Staged::Raw,
-            (column, slot) => match column.convert(&Scalar::of(record, slot), self.rules) {
+            (Kind::Utf8 | Kind::Binary, _) => Staged::Raw,
+            (kind, slot) => match convert(kind, &Scalar::of(record, slot), self.rules) {
                 Ok(staged) => staged,
                 Err(unfit) => return self.refuse(unfit),
             },
@@ -148,10 +123,10 @@ impl Builder {
 
     /// Returns the reason why a value is unfit, in words that are the same for all such values.
     pub(super) fn reason(&self, slot: &Slot, unfit: Unfit) -> String {
-        let (what, wanted) = (slot.what(), self.column.wanted());
+        let (what, wanted) = (slot.what(), wanted(self.kind));
         match unfit {
             Unfit::Kind => format!("{what} is not {wanted}"),
-            Unfit::Fraction => format!("a number with {} is not {wanted}", self.column.fraction()),
+            Unfit::Fraction => format!("a number with {} is not {wanted}", fraction(self.kind)),
             Unfit::Range => format!("a number out of range is not {wanted}"),
             Unfit::Unit => format!("a number whose unit isn't clear is not {wanted}"),
             Unfit::HalfPair => "half a surrogate pair was replaced".to_owned(),
@@ -161,11 +136,11 @@ impl Builder {
 
     /// Returns the reason why this value is unfit, with advice about it.
     pub(super) fn message(&self, record: &[u8], slot: &Slot, unfit: Unfit) -> String {
-        let (value, wanted, format) = (shown(record, slot), self.column.wanted(), self.rules.format);
+        let (value, wanted, format) = (shown(record, slot), wanted(self.kind), self.rules.format);
         match unfit {
             Unfit::Kind => format!("{value} is not {wanted}"),
             Unfit::Fraction => {
-                let (fraction, cut) = (self.column.fraction(), self.column.cut());
+                let (fraction, cut) = (fraction(self.kind), cut(self.kind));
                 format!("{value} is not {wanted}, since it has {fraction}; `{format}.convert = \"flink\"` would {cut}")
             }
             Unfit::Range => format!("{value} is not {wanted}, since it is out of range"),
@@ -180,121 +155,81 @@ impl Builder {
     /// Appends the staged value.
     #[inline]
     pub(super) fn append_staged(&mut self, record: &[u8], slot: &Slot) {
-        match self.staged {
-            Staged::Null => self.append_null(),
-            Staged::Integer(value) => self.append_number(Some(value)),
-            Staged::Raw => match &mut self.column {
-                Column::Utf8(column) => append_str(column, slot.raw(record)),
-                Column::Binary(column) => column.append_value(slot.raw(record)),
-                _ => self.append_null(),
-            },
-            Staged::Resolved => match &mut self.column {
-                Column::Utf8(column) => column.append_value(&self.resolved),
-                Column::Binary(column) => column.append_value(&self.resolved),
-                _ => self.append_null(),
-            },
-            Staged::Boolean(value) => match &mut self.column {
-                Column::Boolean(column) => column.append_value(value),
-                _ => self.append_null(),
-            },
-            Staged::Float(value) => match &mut self.column {
-                Column::Float64(column) => column.append_value(value),
-                _ => self.append_null(),
-            },
-            Staged::Fixed(value) => match &mut self.column {
-                Column::Fixed(_, column) => column.append_integer(Some(value)),
-                _ => self.append_null(),
-            },
+        match (self.staged, &mut self.column) {
+            (Staged::Word(value), ColumnBuilder::Fixed(column)) => column.append_word(value),
+            (Staged::Wide(value), ColumnBuilder::Fixed(column)) => column.append_integer(Some(value)),
+            (Staged::Raw, ColumnBuilder::Utf8(column)) => append_str(column, slot.raw(record)),
+            (Staged::Raw, ColumnBuilder::Binary(column)) => column.append_value(slot.raw(record)),
+            (Staged::Resolved, ColumnBuilder::Utf8(column)) => column.append_value(&self.resolved),
+            (Staged::Resolved, ColumnBuilder::Binary(column)) => column.append_value(&self.resolved),
+            (Staged::Boolean(value), ColumnBuilder::Bits(column)) => column.append_value(value),
+            (_, column) => column.append_null(),
         }
     }
 
     /// Appends to a column of int64 or timestamp.
     #[inline]
     pub(super) fn append_number(&mut self, value: Option<i64>) {
-        match &mut self.column {
-            Column::Int64(column) => column.append_option(value),
-            Column::Timestamp(column) => column.append_option(value),
-            _ => self.append_null(),
+        match (&mut self.column, value) {
+            (ColumnBuilder::Fixed(column), Some(value)) => column.append_word(value),
+            (column, _) => column.append_null(),
         }
     }
 
     /// Appends bytes to a column of text (null where they are no UTF-8) or binary.
     pub(super) fn append_text(&mut self, bytes: Option<&[u8]>) {
         match (&mut self.column, bytes) {
-            (Column::Utf8(column), Some(bytes)) => append_str(column, bytes),
-            (Column::Binary(column), Some(bytes)) => column.append_value(bytes),
-            _ => self.append_null(),
-        }
-    }
-
-    fn append_null(&mut self) {
-        match &mut self.column {
-            Column::Boolean(column) => column.append_null(),
-            Column::Int64(column) => column.append_null(),
-            Column::Float64(column) => column.append_null(),
-            Column::Utf8(column) => column.append_null(),
-            Column::Binary(column) => column.append_null(),
-            Column::Timestamp(column) => column.append_null(),
-            Column::Fixed(_, column) => column.append_integer(None),
+            (ColumnBuilder::Utf8(column), Some(bytes)) => append_str(column, bytes),
+            (ColumnBuilder::Binary(column), Some(bytes)) => column.append_value(bytes),
+            (column, _) => column.append_null(),
         }
     }
 
     /// The column so far; the next one starts empty.
     pub(super) fn finish(&mut self) -> ArrayRef {
-        match &mut self.column {
-            Column::Boolean(column) => Arc::new(column.finish()),
-            Column::Int64(column) => Arc::new(column.finish()),
-            Column::Float64(column) => Arc::new(column.finish()),
-            Column::Utf8(column) => Arc::new(column.finish()),
-            Column::Binary(column) => Arc::new(column.finish()),
-            Column::Timestamp(column) => Arc::new(column.finish()),
-            Column::Fixed(_, column) => column.finish(),
-        }
+        self.column.finish()
     }
 }
 
-impl Column {
-    /// Converts values that need more than one step: numbers out of texts, truth values, times.
-    fn convert(&self, value: &Scalar<'_>, rules: Rules) -> Result<Staged, Unfit> {
-        match self {
-            Column::Boolean(_) => boolean(value, rules).map(Staged::Boolean),
-            Column::Int64(_) => int64(value, rules).map(Staged::Integer),
-            Column::Float64(_) => float64(value, rules).map(Staged::Float),
-            Column::Timestamp(_) => timestamp(value, rules).map(Staged::Integer),
-            Column::Fixed(kind, _) => fixed(*kind, value, rules).map(Staged::Fixed),
-            Column::Utf8(_) | Column::Binary(_) => Ok(Staged::Raw),
-        }
+/// Converts values that need more than one step: numbers out of texts, truth values, times.
+fn convert(kind: Kind, value: &Scalar<'_>, rules: Rules) -> Result<Staged, Unfit> {
+    match kind {
+        Kind::Boolean => boolean(value, rules).map(Staged::Boolean),
+        Kind::Int64 => int64(value, rules).map(Staged::Word),
+        Kind::Float64 => float64(value, rules).map(|value| Staged::Word(value.to_bits().cast_signed())),
+        Kind::Timestamp => timestamp(value, rules).map(Staged::Word),
+        Kind::Utf8 | Kind::Binary => Ok(Staged::Raw),
+        kind => fixed(kind, value, rules).map(Staged::Wide),
     }
+}
 
-    /// The part of a number that the column has no place for.
-    fn fraction(&self) -> &'static str {
-        match self {
-            Column::Fixed(..) => "more digits after the point",
-            _ => "a fraction",
-        }
+/// The part of a number that the kind has no place for.
+fn fraction(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Decimal(_) => "more digits after the point",
+        _ => "a fraction",
     }
+}
 
-    /// What Flink does with it.
-    fn cut(&self) -> &'static str {
-        match self {
-            Column::Fixed(..) => "round it",
-            _ => "cut it off",
-        }
+/// The words for what Flink does with that part.
+fn cut(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Decimal(_) => "round it",
+        _ => "cut it off",
     }
+}
 
-    fn wanted(&self) -> Cow<'static, str> {
-        match self {
-            Column::Boolean(_) => "a boolean".into(),
-            Column::Int64(_) => "an int64".into(),
-            Column::Float64(_) => "a float64".into(),
-            Column::Utf8(_) => "a text".into(),
-            Column::Binary(_) => "bytes".into(),
-            Column::Timestamp(_) => {
-                "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction], Z or an offset after it, or a number)".into()
-            }
-            Column::Fixed(Kind::Date, _) => "a date (YYYY-MM-DD)".into(),
-            Column::Fixed(kind, _) => format!("a {kind}").into(),
-        }
+/// The words for a value that fits.
+fn wanted(kind: Kind) -> Cow<'static, str> {
+    match kind {
+        Kind::Boolean => "a boolean".into(),
+        Kind::Int64 => "an int64".into(),
+        Kind::Float64 => "a float64".into(),
+        Kind::Utf8 => "a text".into(),
+        Kind::Binary => "bytes".into(),
+        Kind::Timestamp => "a timestamp (YYYY-MM-DD HH:MM:SS[.fraction], Z or an offset after it, or a number)".into(),
+        Kind::Date => "a date (YYYY-MM-DD)".into(),
+        kind => format!("a {kind}").into(),
     }
 }
 
@@ -339,16 +274,15 @@ impl<'a> Scalar<'a> {
 }
 
 fn boolean(value: &Scalar<'_>, rules: Rules) -> Result<bool, Unfit> {
-    let text = match value {
+    let read = match value {
         Scalar::Boolean(value) => return Ok(*value),
-        Scalar::Text(text) => text.trim(),
-        Scalar::Number(_) | Scalar::Other => "",
+        Scalar::Text(text) => column::boolean(text).ok(),
+        Scalar::Number(_) | Scalar::Other => None,
     };
-    match text {
-        text if text.eq_ignore_ascii_case("true") => Ok(true),
-        text if text.eq_ignore_ascii_case("false") => Ok(false),
-        _ if rules.convert == Convert::Flink => Ok(false),
-        _ => Err(Unfit::Kind),
+    match read {
+        Some(value) => Ok(value),
+        None if rules.convert == Convert::Flink => Ok(false),
+        None => Err(Unfit::Kind),
     }
 }
 
@@ -397,7 +331,7 @@ fn timestamp(value: &Scalar<'_>, rules: Rules) -> Result<i64, Unfit> {
         None => return Err(value.beyond(unit)),
     };
     let clear = rules.epoch.is_some() || micros == 0 || SURELY_MILLISECONDS.contains(&micros.saturating_abs());
-    if clear && TIMES.contains(&micros) { Ok(micros) } else { Err(unit) }
+    if clear && time::in_calendar(micros) { Ok(micros) } else { Err(unit) }
 }
 
 fn fixed(kind: Kind, value: &Scalar<'_>, rules: Rules) -> Result<i128, Unfit> {
