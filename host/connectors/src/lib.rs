@@ -19,6 +19,7 @@ pub mod log;
 pub mod lookup;
 pub mod mysql;
 pub mod regular;
+pub mod roles;
 pub mod sink;
 pub mod source;
 mod sql;

@@ -11,6 +11,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use hbase_thrift::hbase::{BatchMutation, ColumnDescriptor, HbaseSyncClient, Mutation, THbaseSyncClient};
 use sluice_connectors::hbase::{HbaseConnection, HbaseOptions};
 use sluice_connectors::lookup::{CacheConfig, Encoding, LookupColumn, LookupTable};
+use sluice_connectors::roles::LookupRole;
 use sluice_core::Kind;
 use sluice_core::lookup::{Lookup, LookupError};
 use thrift::protocol::{TBinaryInputProtocol, TBinaryOutputProtocol};
@@ -74,7 +75,7 @@ fn rows_that_are_there_are_found_with_their_columns_and_others_are_not() {
     put("lookup_test", MODULE, [("1", &b"0001"[..]), ("2", b"0002")]);
     put("lookup_test", "cf:raw", [("2", &b"\xff\0"[..]), ("3", b"x")]);
     let what = LookupTable::new("lookup_test", "", [(MODULE, Kind::Utf8), ("cf:raw", Kind::Binary)]);
-    connection(Duration::ZERO).check(&what).unwrap();
+    connection(Duration::ZERO).check_lookup(&what).unwrap();
     let mut lookup = connection(Duration::ZERO).lookup(&what).unwrap();
     let found = lookup.get(&[b"3", b"nope", b"2", b"1"]).unwrap();
     assert_eq!(found.found, [true, false, true, true]);
@@ -124,7 +125,7 @@ fn keys_and_cells_that_a_java_client_wrote_as_numbers_are_numbers() {
     };
     let mut what = LookupTable { columns: Encoding::ALL.map(column).into(), ..LookupTable::new(table, "", []) };
     what.key.encoding = Some(Encoding::Long);
-    connection(Duration::ZERO).check(&what).unwrap();
+    connection(Duration::ZERO).check_lookup(&what).unwrap();
     let found = connection(Duration::ZERO).lookup(&what).unwrap().get(&[b"7", b"258", b"-1", b"0258"]).unwrap();
     assert_eq!(found.found, [false, true, false, false]);
     let integers = found.columns[..3].iter().map(|column| column.as_primitive::<Int64Type>().value(1));
@@ -159,7 +160,7 @@ fn a_missing_table_or_family_is_told_with_what_to_run() {
         let connection = connection(Duration::ZERO);
         let asked = LookupTable::new(table, "", [(column, Kind::Utf8)]);
         let found = connection.lookup(&asked).unwrap().get(&[b"1"]).map(|_| ());
-        for answer in [found, connection.check(&asked)] {
+        for answer in [found, connection.check_lookup(&asked)] {
             let Err(LookupError::Unusable(message)) = answer else { panic!("{answer:?}") };
             assert!(message.contains(what) && message.contains(&address()), "{message}");
         }
@@ -171,7 +172,7 @@ fn a_server_that_is_not_there_is_unavailable_and_named() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let connection = HbaseConnection::new(HbaseOptions::new(free.clone())).unwrap();
     let asked = connection.lookup(&modules("dim_hbase")).unwrap().get(&[b"1"]).map(|_| ());
-    for answer in [asked, connection.check(&modules("dim_hbase"))] {
+    for answer in [asked, connection.check_lookup(&modules("dim_hbase"))] {
         let Err(LookupError::Unavailable(message)) = answer else { panic!("{answer:?}") };
         assert!(message.contains(&free), "{message}");
     }
@@ -228,14 +229,14 @@ fn a_framed_server_is_spoken_to_in_frames_and_a_compact_one_is_named() {
     let keys: Vec<_> = (0..2500).map(|i| format!("room{i}")).collect();
     put("lookup_test_framed", MODULE, keys.iter().map(|key| (key.as_str(), key.as_bytes())));
     let framed = Variant::start("framed");
-    framed.connection().check(&modules("lookup_test_framed")).unwrap();
+    framed.connection().check_lookup(&modules("lookup_test_framed")).unwrap();
     let mut lookup = framed.connection().lookup(&modules("lookup_test_framed")).unwrap();
     let asked: Vec<_> = keys.iter().map(String::as_str).collect();
     assert_eq!(texts(&mut lookup, &asked), keys.iter().cloned().map(Some).collect::<Vec<_>>());
     drop(framed);
 
     let compact = Variant::start("compact");
-    let Err(LookupError::Unusable(message)) = compact.connection().check(&modules("lookup_test_framed")) else {
+    let Err(LookupError::Unusable(message)) = compact.connection().check_lookup(&modules("lookup_test_framed")) else {
         panic!("a compact server was taken for another")
     };
     assert!(message.contains("compact protocol") && message.contains("without -compact"), "{message}");
@@ -256,6 +257,9 @@ fn one_row_that_is_no_text_is_named_and_the_others_are_found() {
 #[test]
 fn a_name_that_hbase_refuses_and_a_port_that_is_not_its_thrift_servers_are_not_waited_for() {
     for name in ["a b", "ns:x:y", "-x", ""] {
-        assert!(matches!(connection(Duration::ZERO).check(&modules(name)), Err(LookupError::Unusable(_))), "{name}");
+        assert!(
+            matches!(connection(Duration::ZERO).check_lookup(&modules(name)), Err(LookupError::Unusable(_))),
+            "{name}"
+        );
     }
 }

@@ -14,6 +14,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rows::{MORNING, fields, ints, rows, target, texts, times};
 use sluice_connectors::mysql::MysqlSink;
+use sluice_connectors::roles::SinkRole;
 use sluice_connectors::sink::{KeyEquality, Sink, SinkError, Target};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_core::{Field, Kind};
@@ -37,7 +38,7 @@ fn told(answer: Result<impl Sized, SinkError>) -> Vec<String> {
 async fn mysql(definition: &str, kind: Kind, equality: KeyEquality, round: bool) -> (String, Vec<String>) {
     let table = table(&format!("{definition}, n BIGINT, PRIMARY KEY (k)")).await;
     let target = Target { equality, round, ..target(&table, &["k"], false) };
-    let checked = told(connection().check(&target, &pair(kind)).await);
+    let checked = told(connection().check_sink(&target, &pair(kind)).await);
     assert_eq!(checked, told(MysqlSink::open(&connection(), &target, &pair(kind)).await), "{definition}");
     (table, checked)
 }
@@ -129,11 +130,11 @@ async fn a_second_unique_index_that_holds_the_key_is_looked_at_too() {
             .await;
     let columns = fields(&[("n", Kind::Int64), ("k", Kind::Utf8), ("h", Kind::Utf8)]);
     let of = |key: &[&str]| target(&table, key, false);
-    assert_eq!(told(connection().check(&of(&["n"]), &columns).await), [""; 0], "two keys never meet in (n, k)");
+    assert_eq!(told(connection().check_sink(&of(&["n"]), &columns).await), [""; 0], "two keys never meet in (n, k)");
     run(&format!("ALTER TABLE {table} DROP PRIMARY KEY, ADD UNIQUE (k(2)), ADD UNIQUE (h), ADD UNIQUE (h, k)")).await;
-    let problems = told(connection().check(&of(&["h"]), &columns).await);
+    let problems = told(connection().check_sink(&of(&["h"]), &columns).await);
     assert!(problems.iter().any(|told| told.contains("(`k`)")), "a prefix: {problems:?}");
-    let problems = told(connection().check(&of(&["k", "n"]), &columns).await);
+    let problems = told(connection().check_sink(&of(&["k", "n"]), &columns).await);
     assert!(problems.iter().any(|told| told.contains("is a key in utf8mb4_general_ci")), "{problems:?}");
 }
 
@@ -151,7 +152,7 @@ async fn a_column_of_mysql_that_rounds_is_refused_unless_it_may() {
         let table = table(&format!("k BIGINT PRIMARY KEY, {definition}")).await;
         let columns = fields(&[("k", Kind::Int64), ("n", kind)]);
         let exact = target(&table, &["k"], false);
-        let problems = told(connection().check(&exact, &columns).await);
+        let problems = told(connection().check_sink(&exact, &columns).await);
         assert!(problems.len() == 1 && problems[0].contains("say round = true"), "{definition}: {problems:?}");
         let rounding = Target { round: true, ..exact.clone() };
         assert_eq!(told(MysqlSink::open(&connection(), &rounding, &columns).await), [""; 0], "{definition}");
@@ -223,7 +224,7 @@ async fn a_key_of_sqlite_that_merges_what_differs_is_refused() {
     ] {
         let lite = Lite::with(definition).await;
         let exact = target("t", &["k"], false);
-        let problems = told(lite.connection().check(&exact, &pair(Kind::Utf8)).await);
+        let problems = told(lite.connection().check_sink(&exact, &pair(Kind::Utf8)).await);
         assert_eq!(problems, told(SqliteSink::open(&lite.connection(), &exact, &pair(Kind::Utf8)).await));
         assert_eq!(problems.len(), usize::from(merged), "{definition}: {problems:?}");
         if let Some(statement) = problems.first().and_then(|told| Some(told.split_once("run DROP INDEX")?.1)) {
@@ -244,7 +245,11 @@ async fn a_key_of_sqlite_that_merges_what_differs_is_refused() {
 async fn the_word_any_keeps_texts_in_strict_tables_only() {
     let key = target("t", &["k"], false);
     let loose = Lite::with("CREATE TABLE t (k ANY PRIMARY KEY, n INTEGER)").await;
-    assert_eq!(told(loose.connection().check(&key, &pair(Kind::Utf8)).await).len(), 1, "'007' and '7' would be one");
+    assert_eq!(
+        told(loose.connection().check_sink(&key, &pair(Kind::Utf8)).await).len(),
+        1,
+        "'007' and '7' would be one"
+    );
     let strict = Lite::with("CREATE TABLE t (k ANY PRIMARY KEY, n INTEGER) STRICT").await;
     let mut sink = SqliteSink::open(&strict.connection(), &key, &pair(Kind::Utf8)).await.unwrap();
     sink.upsert(&rows(vec![texts(["007", "7"]), ints([1, 2])])).await.unwrap();

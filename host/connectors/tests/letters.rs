@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use sluice_connectors::kafka::KafkaConnection;
 use sluice_connectors::letters::{Filter, LetterPlace, Letterbox, MAX_FOUND, PREVIEW_BYTES, file};
+use sluice_connectors::roles::LettersRole;
 use sluice_connectors::sink::SinkError;
 use sluice_connectors::sqlite::SqliteConnection;
 use sluice_core::dead_letter::{DeadLetter, LetterId};
@@ -306,7 +307,8 @@ on_each_server!(a_table_that_is_missing_has_no_letter_and_is_not_made_by_looking
 async fn a_table_that_is_missing_has_no_letter_and_is_not_made_by_looking() {
     let directory = tempfile::tempdir().unwrap();
     let connection = SqliteConnection::new(directory.path().join("letters.db"));
-    let mut boxes = vec![connection.letters("letters"), mysql_server::connection().letters("no_such_letters").unwrap()];
+    let mut boxes =
+        vec![connection.letters("letters").unwrap(), mysql_server::connection().letters("no_such_letters").unwrap()];
     for letters in &mut boxes {
         assert_eq!(letters.find(&Filter::default(), None).await.unwrap(), []);
         assert_eq!(letters.read(&("p".to_owned(), id("t", 0, 0))).await.unwrap(), None);

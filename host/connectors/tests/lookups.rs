@@ -13,6 +13,7 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use mysql_server::{fresh, read, run, url, user};
 use sluice_connectors::lookup::{CacheConfig, Caches, LookupTable};
 use sluice_connectors::mysql::MysqlConnection;
+use sluice_connectors::roles::LookupRole;
 use sluice_connectors::sqlite::SqliteConnection;
 use sluice_core::Kind;
 use sluice_core::lookup::{Found, Lookup, LookupError};

@@ -11,6 +11,7 @@ use arrow_array::{BinaryArray, BooleanArray, Float64Array};
 use mysql_server::{connection, exact, fresh, gifts, open, read, run, table, unusable};
 use rows::{MORNING, fields, ints, rows, target, texts, times};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
+use sluice_connectors::roles::SinkRole;
 use sluice_connectors::sink::{Constraint, Sink, SinkError, Target};
 use sluice_core::Kind;
 
@@ -67,7 +68,7 @@ async fn texts_that_differ_in_case_are_two_keys_of_a_table_that_was_made() {
 on_each_server!(a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_makes_none);
 async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_makes_none() {
     let table = fresh().await;
-    connection().check(&target(&table, &["kind"], true), &gifts()).await.unwrap();
+    connection().check_sink(&target(&table, &["kind"], true), &gifts()).await.unwrap();
     let exact = exact();
     let create = format!(
         "set create = true, or run CREATE TABLE `{table}` (`kind` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE \
@@ -75,7 +76,7 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it_and_a_check_ma
     );
     for message in [
         unusable(open(&connection(), &table, false).await),
-        unusable(connection().check(&target(&table, &["kind"], false), &gifts()).await),
+        unusable(connection().check_sink(&target(&table, &["kind"], false), &gifts()).await),
     ] {
         assert!(message.ends_with(&create), "{message}");
     }

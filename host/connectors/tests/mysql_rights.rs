@@ -8,6 +8,7 @@ mod rows;
 use mysql_server::{User, connection, fresh, gifts, open, read, run, table, unusable, url, user};
 use rows::{ints, rows, target, texts};
 use sluice_connectors::mysql::MysqlConnection;
+use sluice_connectors::roles::{LettersRole, SinkRole, TransactionRole};
 use sluice_connectors::sink::{Sink, SinkError};
 use sluice_connectors::transaction::{Ledger, TABLE};
 
@@ -22,7 +23,7 @@ async fn obey(message: &str) {
 }
 
 async fn check(user: &User, table: &str, create: bool) -> Result<(), SinkError> {
-    user.connection().check(&target(table, &["kind"], create), &gifts()).await
+    user.connection().check_sink(&target(table, &["kind"], create), &gifts()).await
 }
 
 const GIFTS: &str = "kind VARCHAR(32) PRIMARY KEY, total BIGINT";
@@ -156,7 +157,9 @@ async fn who_is_not_let_in_is_told_about_user_and_password() {
     let place = url().rsplit_once('@').unwrap().1.to_string();
     let url = format!("mysql://nobody_here:s3%3Fcr%23et@{place}");
     let message = unusable(
-        MysqlConnection { url, ..MysqlConnection::default() }.check(&target("t", &["kind"], false), &gifts()).await,
+        MysqlConnection { url, ..MysqlConnection::default() }
+            .check_sink(&target("t", &["kind"], false), &gifts())
+            .await,
     );
     assert!(message.contains("check user and password") && !message.contains("s3"), "{message}");
 }

@@ -8,6 +8,7 @@ mod rows;
 use mysql_server::{connection, gifts, open, read, run, table, url, user};
 use rows::{ints, rows, target, texts};
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink, Pool};
+use sluice_connectors::roles::SinkRole;
 use sluice_connectors::sink::{Rows, Sink, SinkError};
 
 const COLUMNS: &str = "kind VARCHAR(32) PRIMARY KEY, total BIGINT";
@@ -130,7 +131,7 @@ async fn a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_it
     let table = table("kind VARCHAR(32) PRIMARY KEY").await;
     run(&format!("INSERT INTO {table} VALUES ('old')")).await;
     let target = target(&table, &["kind"], true);
-    connection().check(&target, &gifts()).await.unwrap();
+    connection().check_sink(&target, &gifts()).await.unwrap();
     let columns =
         format!("SELECT GROUP_CONCAT(column_name) FROM information_schema.columns WHERE table_name = '{table}'");
     assert_eq!(read(&columns).await, ["kind"], "a check makes nothing");

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use mysql_server::{Server, on, run, server, unusable, url, user};
 use sluice_connectors::mysql::{MysqlConnection, MysqlUrl};
+use sluice_connectors::roles::TransactionRole;
 use sluice_connectors::sink::SinkError;
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;

@@ -10,6 +10,7 @@ use mysql_server::{connection, own, read, run, table};
 use rows::{fields, ints, rows, target, texts, times};
 use sluice_connectors::letters::Filter;
 use sluice_connectors::mysql::{MysqlConnection, MysqlSink};
+use sluice_connectors::roles::LettersRole;
 use sluice_connectors::sink::{Rows, Sink, SinkError};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_core::dead_letter::{DeadLetter, LetterId};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow_array::{BinaryArray, BooleanArray, Float64Array};
 use proptest::prelude::*;
 use rows::{MORNING, fields, ints, rows, target, texts, times};
+use sluice_connectors::roles::SinkRole;
 use sluice_connectors::sink::{Sink, SinkError};
 use sluice_connectors::sqlite::{SqliteConnection, SqliteSink};
 use sluice_core::{Field, Kind};
@@ -102,11 +103,11 @@ async fn a_missing_table_is_told_with_the_statement_that_makes_it() {
 #[tokio::test]
 async fn a_check_makes_neither_file_nor_table() {
     let database = Database::new();
-    database.connection().check(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
+    database.connection().check_sink(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
     assert!(!database.connection().path.exists());
-    assert!(database.connection().check(&target("gifts", &["kind"], false), &gifts()).await.is_err());
+    assert!(database.connection().check_sink(&target("gifts", &["kind"], false), &gifts()).await.is_err());
     let database = Database::with("CREATE TABLE other (x)").await;
-    database.connection().check(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
+    database.connection().check_sink(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
     assert_eq!(database.texts("SELECT name FROM sqlite_master").await, ["other"]);
 }
 
@@ -117,7 +118,7 @@ async fn a_column_that_a_table_lacks_is_added_where_the_table_may_be_made_and_it
     let Some(SinkError::Mismatch(problems)) = refused else { panic!("{refused:?}") };
     assert!(problems[0].contains("ADD COLUMN \"total\" INTEGER"), "{problems:?}");
 
-    database.connection().check(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
+    database.connection().check_sink(&target("gifts", &["kind"], true), &gifts()).await.unwrap();
     let columns = "SELECT name FROM pragma_table_info('gifts')";
     assert_eq!(database.texts(columns).await, ["kind"], "a check makes nothing");
     open(&database, true).await.unwrap().upsert(&rows(vec![texts(["a"]), ints([1])])).await.unwrap();
@@ -150,7 +151,7 @@ async fn every_mismatch_is_told_at_once() {
     ];
     for answer in [
         open(&database, false).await.map(|_| ()),
-        database.connection().check(&target("gifts", &["kind"], false), &gifts()).await,
+        database.connection().check_sink(&target("gifts", &["kind"], false), &gifts()).await,
     ] {
         let Err(SinkError::Mismatch(told)) = answer else { panic!("taken") };
         assert_eq!(told, problems);

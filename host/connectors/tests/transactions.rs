@@ -10,6 +10,7 @@ use std::task::Poll;
 
 use rows::{fields, ints, rows, target};
 use sluice_connectors::mysql::MysqlConnection;
+use sluice_connectors::roles::{LettersRole, TransactionRole};
 use sluice_connectors::sink::{Rows, SinkError};
 use sluice_connectors::sqlite::SqliteConnection;
 use sluice_connectors::transaction::{Ledger, Transaction, TransactionSink, Written};

@@ -2,6 +2,7 @@
 
 use sluice_connectors::kafka::Membership;
 use sluice_connectors::letters::{self, Letterbox};
+use sluice_connectors::roles::{LettersRole, LookupRole, SinkRole, SourceRole, TransactionRole};
 use sluice_connectors::sink::{KeyEquality, Sink, SinkError, Target};
 use sluice_connectors::source::{Source, SourceError, Start, Subscription};
 use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
@@ -12,7 +13,7 @@ use sluice_core::lookup::{Lookup, LookupError};
 use sluice_core::share::Want;
 
 use crate::config;
-use crate::connection::{ByName, Connection, LettersRole, LookupRole, Role, SinkRole, SourceRole, TransactionRole};
+use crate::connection::{ByName, Connection, Role};
 
 /// Connections of a service. Pipelines that look up on the same one share its pool and its cache.
 pub struct Connections {
@@ -46,17 +47,17 @@ impl Connections {
         known: Identity,
         membership: Option<&Membership>,
     ) -> Result<Box<dyn Source>, SourceError> {
-        self.source(&source.connection)?.open(&subscription(source, resumed, known), membership)
+        self.source(&source.connection)?.open_source(&subscription(source, resumed, known), membership)
     }
 
     /// A lookup of a pipeline's step.
     pub fn open_lookup(&self, lookup: &config::Lookup) -> Result<Box<dyn Lookup>, LookupError> {
-        self.lookup(&lookup.connection)?.open(&lookup.table)
+        self.lookup(&lookup.connection)?.lookup(&lookup.table)
     }
 
     /// Checks that the lookup's table and columns are there. Blocks until the server answers.
     pub fn check_lookup(&self, lookup: &config::Lookup) -> Result<(), LookupError> {
-        self.lookup(&lookup.connection)?.check(&lookup.table)
+        self.lookup(&lookup.connection)?.check_lookup(&lookup.table)
     }
 
     /// Opens a sink for rows of these fields, of a fold or not.
@@ -77,7 +78,7 @@ impl Connections {
         fields: &[Field],
         folds: bool,
     ) -> Result<Box<dyn TransactionSink>, SinkError> {
-        self.transactions(&sink.connection)?.open_ledger(&ledger(pipeline, sink, folds), fields).await
+        self.transactions(&sink.connection)?.open_transactions(&ledger(pipeline, sink, folds), fields).await
     }
 
     /// Returns true if a sink's table has a row.
@@ -101,7 +102,7 @@ impl Connections {
         match sink.delivery {
             config::Delivery::Upsert => self.sink(&sink.connection)?.check_sink(&target(sink, folds), fields).await,
             config::Delivery::Transaction => {
-                self.transactions(&sink.connection)?.check_ledger(&ledger(pipeline, sink, folds), fields).await
+                self.transactions(&sink.connection)?.check_transactions(&ledger(pipeline, sink, folds), fields).await
             }
         }
     }

@@ -78,6 +78,7 @@ mod tests {
     use super::*;
     use crate::csv::CsvConnection;
     use crate::lookup::LookupTable;
+    use crate::roles::LookupRole;
 
     struct Fixture {
         directory: tempfile::TempDir,
@@ -192,7 +193,7 @@ mod tests {
             [("rooms", "is missing: write it"), ("../rooms", "can't be a table"), ("", "can't be a table")]
         {
             let Err(LookupError::Unusable(message)) =
-                connection(directory.path()).check(&LookupTable::new(table, "", []))
+                connection(directory.path()).check_lookup(&LookupTable::new(table, "", []))
             else {
                 panic!()
             };

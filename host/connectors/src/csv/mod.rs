@@ -10,11 +10,12 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use sluice_core::lookup::LookupError;
+use sluice_core::lookup::{Lookup, LookupError};
 
 pub use self::lookup::CsvLookup;
 use self::table::Table;
 use crate::lookup::{InstantSource, LookupTable, check_kinds, system_clock};
+use crate::roles::LookupRole;
 
 /// A directory of tables, each a file `<table>.csv` with the header `rowkey,<column>,…`.
 #[derive(Debug, Clone)]
@@ -23,18 +24,19 @@ pub struct CsvConnection {
     pub directory: PathBuf,
 }
 
-impl CsvConnection {
-    /// Checks that the table can be read and has the columns.
-    pub fn check(&self, what: &LookupTable) -> Result<(), LookupError> {
+impl LookupRole for CsvConnection {
+    /// Reads the table now.
+    fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
+        Ok(Box::new(self.lookup_with_clock(what, system_clock())?))
+    }
+
+    fn check_lookup(&self, what: &LookupTable) -> Result<(), LookupError> {
         check_kinds(what)?;
         Table::read(&self.file(&what.table)?, &what.columns).map(|_| ())
     }
+}
 
-    /// The columns (as `Utf8` or `Binary`) of a table, which is read now.
-    pub fn lookup(&self, what: &LookupTable) -> Result<CsvLookup, LookupError> {
-        self.lookup_with_clock(what, system_clock())
-    }
-
+impl CsvConnection {
     /// Opens the lookup with another clock for the times at which the file is looked at.
     pub(crate) fn lookup_with_clock(&self, what: &LookupTable, clock: InstantSource) -> Result<CsvLookup, LookupError> {
         check_kinds(what)?;

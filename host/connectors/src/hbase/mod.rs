@@ -27,6 +27,7 @@ use sluice_core::lookup::{Lookup, LookupError};
 use self::lookup::HbaseTable;
 use self::pool::Pool;
 use crate::lookup::{CacheConfig, Caches, InstantSource, LookupTable, check_kinds, system_clock};
+use crate::roles::LookupRole;
 
 /// The most connections to a server unless the configuration says otherwise. A lookup uses one while it asks, so this is
 /// how many lanes ask at once.
@@ -81,17 +82,18 @@ impl HbaseConnection {
         let pool = Arc::new(Pool::new(options.thrift, options.connections.max(1)));
         Ok(HbaseConnection { pool, caches: Caches::with_clock(options.cache, clock) })
     }
+}
 
-    /// Checks that the server answers, and has the table and the columns' families. Blocks until it answers.
-    pub fn check(&self, what: &LookupTable) -> Result<(), LookupError> {
-        check_names(what)?;
-        call::check(&self.pool, what)
-    }
-
-    /// Opens a lookup of columns (`family:qualifier`) as `Utf8`, `Binary`, or what their encoding says. Connects nothing.
-    pub fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
+impl LookupRole for HbaseConnection {
+    /// Opens a lookup of columns (`family:qualifier`) as what their texts or their encodings say.
+    fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
         check_names(what)?;
         Ok(Box::new(self.caches.lookup(what, HbaseTable::new(Arc::clone(&self.pool), what))))
+    }
+
+    fn check_lookup(&self, what: &LookupTable) -> Result<(), LookupError> {
+        check_names(what)?;
+        call::check(&self.pool, what)
     }
 }
 

@@ -308,7 +308,7 @@ fn a_server_that_only_closes_connections_is_away_for_a_while_and_then_the_addres
     let asked = Instant::now();
     let mut away = 0;
     let message = loop {
-        match connection.check(&rooms(Kind::Utf8)) {
+        match connection.check_lookup(&rooms(Kind::Utf8)) {
             Err(LookupError::Unavailable(_)) => away += 1,
             Err(LookupError::Unusable(message)) => break message,
             Ok(()) => panic!("answered"),
@@ -327,7 +327,7 @@ fn a_server_that_has_answered_is_away_however_long_it_closes_connections() {
     fake.mood(Mood::Silent);
     *fake.now.lock().unwrap() += Duration::from_secs(3600);
     for _ in 0..20 {
-        assert!(matches!(connection.check(&rooms(Kind::Utf8)), Err(LookupError::Unavailable(_))));
+        assert!(matches!(connection.check_lookup(&rooms(Kind::Utf8)), Err(LookupError::Unavailable(_))));
     }
     fake.mood(Mood::Well);
     assert_eq!(get(&mut lookup(&connection), &keys(0..1)).unwrap(), [Some("m0".into())]);
@@ -338,7 +338,7 @@ fn names_that_hbase_refuses_are_refused_before_anything_is_connected() {
     let connection = HbaseConnection::new(HbaseOptions::new("127.0.0.1:1")).unwrap();
     let named = |name| LookupTable::new(name, "", [("cf:x", Kind::Utf8)]);
     for name in ["", "a b", "a:b:c", ":t", "n-s:t", "-t", ".t", "a/b", "t\n"] {
-        let Err(LookupError::Unusable(message)) = connection.check(&named(name)) else { panic!("{name}") };
+        let Err(LookupError::Unusable(message)) = connection.check_lookup(&named(name)) else { panic!("{name}") };
         assert!(message.contains("no name of an HBase table"), "{message}");
     }
     for name in ["t", "T_1-2.3", "ns:t", "n_1:t"] {

@@ -31,6 +31,7 @@ mod peers;
 mod positions;
 mod records;
 mod reports;
+mod role;
 mod sameness;
 mod source;
 mod standing;

@@ -27,7 +27,10 @@ use std::path::{Path, PathBuf};
 
 use sluice_core::Partition;
 
-use crate::source::SourceError;
+use crate::kafka::Membership;
+use crate::roles::SourceRole;
+use crate::source::{Source, SourceError, Subscription};
+use crate::writer::{WriteError, Writer};
 
 pub use source::LogSource;
 pub use writer::LogWriter;
@@ -47,6 +50,16 @@ const MAX_NAME: usize = 249;
 pub struct LogConnection {
     /// The directory of the topics' directories.
     pub directory: PathBuf,
+}
+
+impl SourceRole for LogConnection {
+    fn open_source(&self, what: &Subscription, _: Option<&Membership>) -> Result<Box<dyn Source>, SourceError> {
+        Ok(Box::new(LogSource::open(self, what)?))
+    }
+
+    fn open_writer(&self) -> Result<Box<dyn Writer>, WriteError> {
+        Ok(Box::new(LogWriter::open(self)?))
+    }
 }
 
 impl LogConnection {

@@ -23,9 +23,11 @@ pub(crate) trait Asked: Send {
     fn keys_per_call(&self) -> usize;
 
     /// Returns true if no row of such a table can have the key, which then isn't asked for.
-    fn is_impossible(&self, key: &[u8]) -> bool;
+    fn is_impossible(&self, _key: &[u8]) -> bool {
+        false
+    }
 
-    /// What the table has under these distinct keys, in their order.
+    /// Answers of the table to these distinct keys, in their order.
     fn ask(&mut self, keys: &[&[u8]]) -> Result<Vec<Answer>, Unanswered>;
 
     /// The table, as a sentence names it.

@@ -15,7 +15,7 @@ pub enum Encoding {
     Double,
     /// Four bytes of a number with a fraction (IEEE 754).
     Float,
-    /// One byte: 0 is false, all others are true.
+    /// Boolean in one byte: 0 is false, all others are true.
     Boolean,
 }
 

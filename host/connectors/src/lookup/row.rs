@@ -12,7 +12,7 @@ use super::cell::{self, Cell};
 /// The bytes that a row costs beside its key and values: its headers here, its place in the cache.
 const ROW_OVERHEAD: usize = 160;
 
-/// What a table has under a key.
+/// Answer of a table to a key.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// No row.

@@ -1,4 +1,4 @@
-//! What a lookup asks for.
+//! The question of a lookup: a table, its key and its columns.
 
 use sluice_core::Kind;
 use sluice_core::lookup::LookupError;

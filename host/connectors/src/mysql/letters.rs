@@ -11,18 +11,18 @@ use super::rights::Need;
 use super::session::Server;
 use super::{MysqlConnection, MysqlSink, sink};
 use crate::letters::{Letter, Letterbox};
+use crate::roles::LettersRole;
 use crate::sink::SinkError;
 use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters, UpsertPlan, letter, letter_target};
 
-impl MysqlConnection {
-    /// The letters in this table, to be looked at; a table that is missing has none.
-    pub fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
+#[async_trait]
+impl LettersRole for MysqlConnection {
+    fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
         let session = MysqlSession { server: Server::of(self)? };
         Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Mysql, table), table, None)))
     }
 
-    /// Reports every fault that opening the table to add letters would find; makes nothing.
-    pub async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
+    async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
         let (server, sql) = (Server::of(self)?, LetterSql::new(Dialect::Mysql, table));
         let plan = UpsertPlan::new(Dialect::Mysql, &letter_target(table, create), &sluice_core::dead_letter::fields());
         let mut lease = server.open().await?;
@@ -34,8 +34,7 @@ impl MysqlConnection {
         server.done(lease).await
     }
 
-    /// The letters in this table, to be added to; a missing table is made if `create` says so.
-    pub async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
+    async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
         let fields = sluice_core::dead_letter::fields();
         let sink = MysqlSink::open(self, &letter_target(table, create), &fields).await?;
         let session = MysqlSession { server: Server::of(self)? };

@@ -15,20 +15,19 @@ use super::rights::Need;
 use super::session::Server;
 use super::{MysqlConnection, reads};
 use crate::lookup::{Answer, Asked, Cell, LookupTable, Unanswered, cell};
+use crate::roles::LookupRole;
 use crate::sink::SinkError;
-use crate::sql::lookup::{Answers, CALL_TIMEOUT, KEYS_PER_CALL, KeyType, KeyValue, lookup_error, select, unfit};
+use crate::sql::lookup::{Answers, KEYS_PER_CALL, KeyType, KeyValue, answers, lookup_error, select, unfit};
 use crate::sql::{Dialect, runtime};
 
-impl MysqlConnection {
-    /// Opens a lookup of a table by a unique key. Connects nothing. Only from a thread of tokio's; what asks must be another.
-    pub fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
+impl LookupRole for MysqlConnection {
+    fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
         let server = Server::of(self).map_err(lookup_error)?;
         let table = MysqlTable { server, what: what.clone(), runtime: runtime()?, plan: None };
         Ok(Box::new(self.caches.lookup(what, table)))
     }
 
-    /// Reports what keeps the table from answering: it, a column, a kind, a unique key, or a right is missing. Blocks.
-    pub fn check_lookup(&self, what: &LookupTable) -> Result<(), LookupError> {
+    fn check_lookup(&self, what: &LookupTable) -> Result<(), LookupError> {
         let checked = runtime()?.block_on(async {
             let server = Server::of(self)?;
             let mut lease = server.open().await?;
@@ -44,7 +43,7 @@ struct MysqlTable {
     server: Server,
     what: LookupTable,
     runtime: Handle,
-    /// What the table was found to be, when it was first asked.
+    /// Plan for the table as it was found when it was first asked.
     plan: Option<Plan>,
 }
 
@@ -115,6 +114,15 @@ enum Failed {
     Other(Unanswered),
 }
 
+impl From<Failed> for Unanswered {
+    fn from(failed: Failed) -> Unanswered {
+        match failed {
+            Failed::Lost(error) => error.into(),
+            Failed::Other(unanswered) => unanswered,
+        }
+    }
+}
+
 impl From<SinkError> for Failed {
     fn from(error: SinkError) -> Failed {
         Failed::Other(lookup_error(error).into())
@@ -149,16 +157,16 @@ impl MysqlTable {
         }
         let sql = plan.select(&self.what, values.len());
         let arguments = arguments(&values).map_err(|error| SinkError::Unusable(error.to_string()))?;
-        let mut answers = Answers::of(keys.len());
+        let mut found = Answers::of(keys.len());
         let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut *lease);
         while let Some(row) = rows.try_next().await.map_err(|error| failed(&self.server, &self.what, &error))? {
             let key = key_of(&row);
             let answer = plan.answer(&self.what, key, &row);
-            answers.add(&self.what, key, answer).map_err(Failed::Other)?;
+            found.add(&self.what, key, answer).map_err(Failed::Other)?;
         }
         drop(rows);
         self.server.done(lease).await?;
-        Ok(answers.in_order(keys))
+        Ok(found.in_order(keys))
     }
 }
 
@@ -167,20 +175,9 @@ impl Asked for MysqlTable {
         KEYS_PER_CALL
     }
 
-    fn is_impossible(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn ask(&mut self, keys: &[&[u8]]) -> Result<Vec<Answer>, Unanswered> {
-        let runtime = self.runtime.clone();
-        let late = LookupError::Unavailable(format!("{} didn't answer within {CALL_TIMEOUT:?}", self.server));
-        let asked = runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, self.answers(keys)).await });
-        match asked {
-            Ok(Ok(answers)) => Ok(answers),
-            Ok(Err(Failed::Lost(error))) => Err(error.into()),
-            Ok(Err(Failed::Other(unanswered))) => Err(unanswered),
-            Err(_) => Err(late.into()),
-        }
+        let (runtime, server) = (self.runtime.clone(), self.server.to_string());
+        answers(&runtime, &server, self.answers(keys))
     }
 
     fn name(&self) -> String {

@@ -20,7 +20,7 @@ mod lookup;
 mod pool;
 mod reads;
 mod rights;
-mod rows;
+mod role;
 mod session;
 mod sink;
 mod transaction;
@@ -30,13 +30,10 @@ mod zone;
 
 use std::fmt;
 
-use sluice_core::Field;
-
 pub use self::pool::{DEFAULT_CONNECTIONS, Pool};
 pub use self::sink::MysqlSink;
 pub use self::url::{DEFAULT_PORT, MysqlUrl, UrlError};
 use crate::lookup::Caches;
-use crate::sink::{SinkError, Target};
 
 /// A connection says where a MySQL or MariaDB server is, and what its sessions are set to.
 #[derive(Clone, Default)]
@@ -58,13 +55,5 @@ impl fmt::Debug for MysqlConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let server = session::Server::of(self).map_or_else(|_| "an unreadable url".into(), |server| server.to_string());
         f.debug_struct("MysqlConnection").field("server", &server).field("time_zone", &self.time_zone).finish()
-    }
-}
-
-impl MysqlConnection {
-    /// Reports every fault that opening a sink would find, and changes nothing: a missing table that the target would make is no
-    /// fault.
-    pub async fn check(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
-        sink::check(self, target, fields).await
     }
 }

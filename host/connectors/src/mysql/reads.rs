@@ -1,4 +1,4 @@
-//! What MySQL's columns are read as.
+//! Kinds that MySQL's columns are read as.
 
 use sluice_core::{Decimal, Kind};
 
@@ -19,7 +19,7 @@ enum Sort {
     Binary,
     Time,
     Date,
-    /// What has a text that is always the same.
+    /// Values that have one text each.
     Word,
     Other,
 }

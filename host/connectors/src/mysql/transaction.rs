@@ -13,6 +13,7 @@ use super::rights::Need;
 use super::session::Server;
 use super::{MysqlConnection, error, identity, sink};
 use crate::found::Watched;
+use crate::roles::TransactionRole;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
 use crate::sql::{
     CheckpointRow, CheckpointSql, Dialect, Statement, TransactionPoint, UpsertPlan, letter_target, line, written,
@@ -23,9 +24,9 @@ use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 const TRANSACTIONAL: &str = "SELECT CAST(e.transactions AS CHAR), CAST(t.engine AS CHAR) FROM information_schema.tables t \
     JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ?";
 
-impl MysqlConnection {
-    /// Opens a table whose rows and intervals are written together.
-    pub async fn open_transactions(
+#[async_trait]
+impl TransactionRole for MysqlConnection {
+    async fn open_transactions(
         &self,
         ledger: &Ledger,
         fields: &[Field],
@@ -49,8 +50,7 @@ impl MysqlConnection {
         }))
     }
 
-    /// Reports every fault that opening the sink would find; makes nothing.
-    pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
+    async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
         let server = Server::of(self)?;
         let plan = plan(ledger, fields)?;
         let mut lease = server.open().await?;
@@ -68,8 +68,7 @@ impl MysqlConnection {
         server.done(lease).await
     }
 
-    /// Says how far the rows of a pipeline are that reads this topic.
-    pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
+    async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
         let server = Server::of(self)?;
         let mut lease = server.open().await?;
         let lines = match server.answer(describe(&mut lease, TABLE)).await? {

@@ -4,10 +4,12 @@
 //! again here, and left out.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use sluice_core::Kind;
 use sluice_core::lookup::LookupError;
+use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
 use super::table::{Column, Table};
@@ -25,7 +27,20 @@ pub(crate) const KEYS_PER_CALL: usize = SIZES[SIZES.len() - 1];
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The longest wait for a call. A lane waits for it, and a stop for the lane.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The answers to a question to this server, which is waited for as long as a call may take. Blocks.
+pub(crate) fn answers<E: Into<Unanswered>>(
+    runtime: &Handle,
+    server: &dyn Display,
+    question: impl Future<Output = Result<Vec<Answer>, E>>,
+) -> Result<Vec<Answer>, Unanswered> {
+    let late = || LookupError::Unavailable(format!("{server} didn't answer within {CALL_TIMEOUT:?}"));
+    match runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, question).await }) {
+        Ok(answers) => answers.map_err(Into::into),
+        Err(_) => Err(late().into()),
+    }
+}
 
 /// Type of a key's column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

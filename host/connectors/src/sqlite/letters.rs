@@ -6,25 +6,24 @@ use sqlx::{Arguments, AssertSqlSafe};
 
 use super::describe::{Described, describe};
 use super::file::File;
-use super::{SqliteConnection, SqliteSink};
+use super::{SqliteConnection, SqliteSink, sink};
 use crate::letters::{Letter, Letterbox};
+use crate::roles::LettersRole;
 use crate::sink::SinkError;
 use crate::sql::{Argument, Dialect, LetterSql, Session, Statement, TableLetters, letter, letter_target};
 
-impl SqliteConnection {
-    /// The letters in this table, to be looked at; a file or table that is missing has none.
-    pub fn letters(&self, table: &str) -> Box<dyn Letterbox> {
+#[async_trait]
+impl LettersRole for SqliteConnection {
+    fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
         let session = SqliteSession { file: File::new(&self.path) };
-        Box::new(TableLetters::new(session, LetterSql::new(Dialect::Sqlite, table), table, None))
+        Ok(Box::new(TableLetters::new(session, LetterSql::new(Dialect::Sqlite, table), table, None)))
     }
 
-    /// Reports every fault that opening the table to add letters would find; makes nothing.
-    pub async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
-        self.check(&letter_target(table, create), &sluice_core::dead_letter::fields()).await
+    async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
+        sink::check(self, &letter_target(table, create), &sluice_core::dead_letter::fields()).await
     }
 
-    /// The letters in this table, to be added to; a missing table is made if `create` says so.
-    pub async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
+    async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
         let fields = sluice_core::dead_letter::fields();
         let sink = SqliteSink::open(self, &letter_target(table, create), &fields).await?;
         let session = SqliteSession { file: File::new(&self.path) };

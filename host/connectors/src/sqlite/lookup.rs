@@ -11,24 +11,23 @@ use super::describe::{Described, describe};
 use super::file::File;
 use super::{SqliteConnection, affinity};
 use crate::lookup::{Answer, Asked, Cell, LookupTable, Unanswered, cell};
+use crate::roles::LookupRole;
 use crate::sink::SinkError;
 use crate::sql::lookup::{
-    Answers, CALL_TIMEOUT, KEYS_PER_CALL, KeyType, KeyValue, Reads, lookup_error, qualified, select, unfit,
+    Answers, KEYS_PER_CALL, KeyType, KeyValue, Reads, answers, lookup_error, qualified, select, unfit,
 };
 use crate::sql::{Column, Dialect, runtime};
 
 /// The types of SQLite, for lookups. A value is of any type whatever its column's: what it is then decides.
 const READS: Reads = Reads { dialect: Dialect::Sqlite, key: key_type, kinds };
 
-impl SqliteConnection {
-    /// Opens a lookup of a table by a unique key. Opens no file. Only from a thread of tokio's; what asks must be another.
-    pub fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
+impl LookupRole for SqliteConnection {
+    fn lookup(&self, what: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
         let table = SqliteTable { file: File::new(&self.path), what: what.clone(), runtime: runtime()?, open: None };
         Ok(Box::new(self.caches.lookup(what, table)))
     }
 
-    /// Reports what keeps the table from answering: the file, it, a column, a kind or a unique key is missing. Blocks.
-    pub fn check_lookup(&self, what: &LookupTable) -> Result<(), LookupError> {
+    fn check_lookup(&self, what: &LookupTable) -> Result<(), LookupError> {
         let file = File::new(&self.path);
         runtime()?.block_on(OpenTable::of(&file, what)).map(drop).map_err(lookup_error)
     }
@@ -92,7 +91,7 @@ impl SqliteTable {
     async fn ask_open(&self, mut open: OpenTable, keys: &[&[u8]]) -> Result<(OpenTable, Vec<Answer>), Unanswered> {
         let (file, what) = (&self.file, &self.what);
         let values = open.of.values(keys);
-        let mut answers = Answers::of(keys.len());
+        let mut found = Answers::of(keys.len());
         if !values.is_empty() {
             let named = |column: &str| qualified(Dialect::Sqlite, column);
             let columns: Vec<_> = what.columns.iter().map(|column| named(&column.name)).collect();
@@ -101,10 +100,10 @@ impl SqliteTable {
             let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut open.connection);
             while let Some(row) = rows.try_next().await.map_err(|error| lookup_error(file.error(&error)))? {
                 let key = key_of(&row);
-                answers.add(what, &key, answer(what, &key, &row))?;
+                found.add(what, &key, answer(what, &key, &row))?;
             }
         }
-        Ok((open, answers.in_order(keys)))
+        Ok((open, found.in_order(keys)))
     }
 }
 
@@ -113,15 +112,9 @@ impl Asked for SqliteTable {
         KEYS_PER_CALL
     }
 
-    fn is_impossible(&self, _: &[u8]) -> bool {
-        false
-    }
-
     fn ask(&mut self, keys: &[&[u8]]) -> Result<Vec<Answer>, Unanswered> {
-        let runtime = self.runtime.clone();
-        let late = LookupError::Unavailable(format!("{} didn't answer within {CALL_TIMEOUT:?}", self.name()));
-        let asked = runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, self.answers(keys)).await });
-        asked.unwrap_or_else(|_| Err(late.into()))
+        let (runtime, name) = (self.runtime.clone(), self.name());
+        answers(&runtime, &name, self.answers(keys))
     }
 
     fn name(&self) -> String {

@@ -13,17 +13,14 @@ mod identity;
 mod inserts;
 mod letters;
 mod lookup;
-mod rows;
+mod role;
 mod sink;
 mod transaction;
 
 use std::path::PathBuf;
 
-use sluice_core::Field;
-
 pub use self::sink::SqliteSink;
 use crate::lookup::Caches;
-use crate::sink::{SinkError, Target};
 
 /// An SQLite database file.
 #[derive(Debug, Clone)]
@@ -38,11 +35,5 @@ impl SqliteConnection {
     /// Names the file; opens nothing.
     pub fn new(path: impl Into<PathBuf>) -> SqliteConnection {
         SqliteConnection { path: path.into(), caches: Caches::default() }
-    }
-
-    /// Reports every fault that opening a sink would find, and changes nothing: a missing table that the target would make is no
-    /// fault.
-    pub async fn check(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
-        sink::check(self, target, fields).await
     }
 }

@@ -11,15 +11,16 @@ use super::inserts::Inserts;
 use super::letters::arguments;
 use super::{SqliteConnection, identity, sink};
 use crate::found::Watched;
+use crate::roles::TransactionRole;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, SinkError};
 use crate::sql::{
     CheckpointRow, CheckpointSql, Dialect, Statement, TransactionPoint, UpsertPlan, letter_target, line, written,
 };
 use crate::transaction::{Ledger, TABLE, Transaction, TransactionSink, Written};
 
-impl SqliteConnection {
-    /// Opens a table whose rows and intervals are written together.
-    pub async fn open_transactions(
+#[async_trait]
+impl TransactionRole for SqliteConnection {
+    async fn open_transactions(
         &self,
         ledger: &Ledger,
         fields: &[Field],
@@ -42,13 +43,11 @@ impl SqliteConnection {
         }))
     }
 
-    /// Reports every fault that opening the sink would find; makes nothing.
-    pub async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
+    async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
         sink::check_table(&File::new(&self.path), &plan(ledger, fields)?).await
     }
 
-    /// Says how far the rows of a pipeline are that reads this topic.
-    pub async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
+    async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
         let file = File::new(&self.path);
         if !file.exists() {
             return Ok(Written::default());

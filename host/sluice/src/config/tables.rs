@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use sluice_connectors::roles::TableName;
+
 use super::pipeline::Pipeline;
 use super::problem::Problem;
 use super::sink::Sink;
-use crate::connection::{ByName, TableName};
+use crate::connection::ByName;
 
 /// A problem for each sink that writes a table which a sink before it writes, unless both say that they share it, or both only
 /// add rows.

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::csv::CsvConnection;
-use sluice_connectors::lookup::LookupTable;
-use sluice_core::lookup::{Lookup, LookupError};
+use sluice_connectors::roles::LookupRole;
 
-use super::{Connection, Connector, LookupForm, LookupRole};
+use super::{Connection, Connector, LookupForm};
 use crate::config::reader::Section;
 use crate::config::value;
 
@@ -36,15 +35,5 @@ impl Connection for CsvConnection {
 
     fn path(&self) -> Option<&Path> {
         Some(&self.directory)
-    }
-}
-
-impl LookupRole for CsvConnection {
-    fn open(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
-        Ok(Box::new(CsvConnection::lookup(self, table)?))
-    }
-
-    fn check(&self, table: &LookupTable) -> Result<(), LookupError> {
-        CsvConnection::check(self, table)
     }
 }

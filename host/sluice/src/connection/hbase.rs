@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::hbase::{HbaseConnection, HbaseOptions};
-use sluice_connectors::lookup::{Encoding, LookupTable};
-use sluice_core::lookup::{Lookup, LookupError};
+use sluice_connectors::lookup::Encoding;
+use sluice_connectors::roles::LookupRole;
 
-use super::{Connection, Connector, LookupForm, LookupRole, cache};
+use super::{Connection, Connector, LookupForm, cache};
 use crate::config::reader::Section;
 use crate::config::value;
 
@@ -51,15 +51,5 @@ impl Connection for HbaseConnection {
 
     fn lookup(&self) -> Option<&dyn LookupRole> {
         Some(self)
-    }
-}
-
-impl LookupRole for HbaseConnection {
-    fn open(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
-        HbaseConnection::lookup(self, table)
-    }
-
-    fn check(&self, table: &LookupTable) -> Result<(), LookupError> {
-        HbaseConnection::check(self, table)
     }
 }

@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice_connectors::kafka::Membership;
-use sluice_connectors::log::{LogConnection, LogSource, LogWriter};
-use sluice_connectors::source::{Source, SourceError, Subscription};
-use sluice_connectors::writer::{WriteError, Writer};
+use sluice_connectors::log::LogConnection;
+use sluice_connectors::roles::SourceRole;
 
-use super::{Connection, Connector, SourceRole};
+use super::{Connection, Connector};
 use crate::config::reader::Section;
 use crate::config::value;
 
@@ -37,15 +35,5 @@ impl Connection for LogConnection {
 
     fn path(&self) -> Option<&Path> {
         Some(&self.directory)
-    }
-}
-
-impl SourceRole for LogConnection {
-    fn open(&self, what: &Subscription, _: Option<&Membership>) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(LogSource::open(self, what)?))
-    }
-
-    fn open_writer(&self) -> Result<Box<dyn Writer>, WriteError> {
-        Ok(Box::new(LogWriter::open(self)?))
     }
 }

@@ -13,7 +13,6 @@ mod hbase;
 mod kafka;
 mod log;
 mod mysql;
-mod roles;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -24,8 +23,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::lookup::Encoding;
+use sluice_connectors::roles::{LettersRole, LookupRole, SinkRole, SourceRole};
 
-pub use self::roles::{Connection, LettersRole, LookupRole, SinkRole, SourceRole, TableName, TransactionRole};
 use crate::config::reader::Section;
 
 /// Every connector, in the order in which messages name them.
@@ -34,6 +33,38 @@ pub static CONNECTORS: &[&Connector] =
 
 /// Connections by their names.
 pub type ByName = BTreeMap<String, Arc<dyn Connection>>;
+
+/// A connection of the configuration, ready to open things on. Pipelines that name the same one share its pool and its cache. Its
+/// `Debug` shows no secret.
+pub trait Connection: fmt::Debug + Send + Sync {
+    /// The connector that it is one of.
+    fn connector(&self) -> &'static Connector;
+
+    /// The connection as a source.
+    fn source(&self) -> Option<&dyn SourceRole> {
+        None
+    }
+
+    /// The connection as a lookup.
+    fn lookup(&self) -> Option<&dyn LookupRole> {
+        None
+    }
+
+    /// The connection as a sink.
+    fn sink(&self) -> Option<&dyn SinkRole> {
+        None
+    }
+
+    /// The connection as a place for dead letters.
+    fn letters(&self) -> Option<&dyn LettersRole> {
+        None
+    }
+
+    /// The file or directory that it is; none for a server.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+}
 
 /// A type of connections, as far as a file that names one needs to know it.
 pub struct Connector {

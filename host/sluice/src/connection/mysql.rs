@@ -3,18 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use sluice_connectors::letters::Letterbox;
-use sluice_connectors::lookup::{Caches, LookupTable};
-use sluice_connectors::mysql::{DEFAULT_CONNECTIONS, MysqlConnection, MysqlSink, MysqlUrl, Pool};
-use sluice_connectors::sink::{Sink, SinkError, Target};
-use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
-use sluice_core::Field;
-use sluice_core::lookup::{Lookup, LookupError};
+use sluice_connectors::lookup::Caches;
+use sluice_connectors::mysql::{DEFAULT_CONNECTIONS, MysqlConnection, MysqlUrl, Pool};
+use sluice_connectors::roles::{LettersRole, LookupRole, SinkRole};
 
-use super::{
-    Connection, Connector, LettersRole, LookupForm, LookupRole, Place, SinkRole, TableName, TransactionRole, cache,
-};
+use super::{Connection, Connector, LookupForm, Place, cache};
 use crate::config::reader::{Item, Section};
 use crate::config::value;
 
@@ -159,76 +152,6 @@ impl Connection for MysqlConnection {
     }
 }
 
-impl LookupRole for MysqlConnection {
-    fn open(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError> {
-        MysqlConnection::lookup(self, table)
-    }
-
-    fn check(&self, table: &LookupTable) -> Result<(), LookupError> {
-        self.check_lookup(table)
-    }
-}
-
-#[async_trait]
-impl SinkRole for MysqlConnection {
-    async fn open_sink(&self, target: &Target, fields: &[Field]) -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(MysqlSink::open(self, target, fields).await?))
-    }
-
-    async fn check_sink(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
-        MysqlConnection::check(self, target, fields).await
-    }
-
-    async fn has_rows(&self, table: &str) -> Result<bool, SinkError> {
-        MysqlConnection::has_rows(self, table).await
-    }
-
-    /// The server's address with the database, and the table. Never the user and the password.
-    fn place(&self, table: &str) -> TableName {
-        let Ok(url) = MysqlUrl::parse(&self.url) else { return TableName::default() };
-        let local = url.host.eq_ignore_ascii_case("localhost");
-        let host = if local { "127.0.0.1".to_owned() } else { url.host.to_lowercase() };
-        let own = url.database.clone().unwrap_or_default();
-        let address = MysqlUrl { host, ..url }.address();
-        let (database, table) = table.split_once('.').unwrap_or((&own, table));
-        (format!("{address}/{database}"), table.to_owned())
-    }
-
-    fn transactions(&self) -> Option<&dyn TransactionRole> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl TransactionRole for MysqlConnection {
-    async fn open_ledger(&self, ledger: &Ledger, fields: &[Field]) -> Result<Box<dyn TransactionSink>, SinkError> {
-        MysqlConnection::open_transactions(self, ledger, fields).await
-    }
-
-    async fn check_ledger(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError> {
-        MysqlConnection::check_transactions(self, ledger, fields).await
-    }
-
-    async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError> {
-        MysqlConnection::written(self, pipeline, topic).await
-    }
-}
-
-#[async_trait]
-impl LettersRole for MysqlConnection {
-    fn letters(&self, table: &str) -> Result<Box<dyn Letterbox>, SinkError> {
-        MysqlConnection::letters(self, table)
-    }
-
-    async fn open_letters(&self, table: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
-        MysqlConnection::open_letters(self, table, create).await
-    }
-
-    async fn check_letters(&self, table: &str, create: bool) -> Result<(), SinkError> {
-        MysqlConnection::check_letters(self, table, create).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,22 +176,5 @@ mod tests {
         let checked = url(r#"url = "mysql://u@h/d", ca = "ca", cert = "c", key = "k""#);
         assert!(checked.starts_with("mysql://u@h:3306/d?ssl-mode=VERIFY%5FIDENTITY&ssl-ca="), "{checked}");
         assert!(checked.contains("&ssl-cert=") && checked.ends_with("k"), "{checked}");
-    }
-
-    fn place(url: &str, table: &str) -> TableName {
-        MysqlConnection { url: url.to_owned(), ..MysqlConnection::default() }.place(table)
-    }
-
-    #[test]
-    fn a_table_is_the_same_whoever_asks_for_it_and_however_the_server_is_written() {
-        let one = place("mysql://root:p@w@db.example:3306/live?ssl-mode=DISABLED", "gifts");
-        assert_eq!(one, place("mysql://other@DB.example/live", "gifts"));
-        assert_eq!(one, place("mysql://other@db.example/others", "live.gifts"));
-        assert_eq!(place("mysql://localhost/live", "gifts"), place("mariadb://u@127.0.0.1:3306/live", "gifts"));
-        for other in ["mysql://root@db.example:3307/live", "mysql://root@db.example/other", "mysql://root@db/live"] {
-            assert_ne!(one, place(other, "gifts"));
-        }
-        assert_ne!(one, place("mysql://root@db.example/live", "Gifts"));
-        assert!(!format!("{one:?}").contains("p@w"));
     }
 }

@@ -5,26 +5,16 @@ mod able;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
+use sluice_connectors::kafka::KafkaConnection;
 use sluice_connectors::kafka::config::RESERVED;
-use sluice_connectors::kafka::{KafkaConnection, KafkaSource, KafkaWriter, Membership};
-use sluice_connectors::letters::Letterbox;
-use sluice_connectors::sink::SinkError;
-use sluice_connectors::source::{Source, SourceError, Subscription};
-use sluice_connectors::writer::{WriteError, Writer};
-use sluice_core::share::Want;
+use sluice_connectors::roles::{LettersRole, SourceRole};
 use toml::de::DeValue;
 
-use super::{Connection, Connector, LettersRole, Place, SourceRole};
+use super::{Connection, Connector, Place};
 use crate::config::reader::{Item, Section};
 use crate::config::secret::veil;
 use crate::config::value;
-
-/// Time in which a broker must answer when a pipeline opens or is checked. Shorter: a broker that elects a leader counts as away.
-/// Longer: `sluice check` keeps people waiting.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Parts of the names of properties whose values are secret.
 const CONFIDENTIAL: [&str; 6] = ["password", "secret", "pem", "oauthbearer.config", "jaas", "kinit"];
@@ -102,49 +92,4 @@ impl Connection for KafkaConnection {
     fn letters(&self) -> Option<&dyn LettersRole> {
         Some(self)
     }
-}
-
-impl SourceRole for KafkaConnection {
-    fn join(
-        &self,
-        topic: &str,
-        group: &str,
-        want: Want,
-        host: &str,
-        alone: bool,
-    ) -> Result<Option<Membership>, SourceError> {
-        Membership::join(self, topic, group, want, host, alone).map(Some)
-    }
-
-    fn open(&self, what: &Subscription, membership: Option<&Membership>) -> Result<Box<dyn Source>, SourceError> {
-        Ok(Box::new(KafkaSource::open(self, what, membership, PATIENCE)?))
-    }
-
-    fn open_writer(&self) -> Result<Box<dyn Writer>, WriteError> {
-        Ok(Box::new(KafkaWriter::open(self, PATIENCE)?))
-    }
-}
-
-#[async_trait]
-impl LettersRole for KafkaConnection {
-    fn letters(&self, topic: &str) -> Result<Box<dyn Letterbox>, SinkError> {
-        Ok(KafkaConnection::letters(self, topic))
-    }
-
-    async fn open_letters(&self, topic: &str, create: bool) -> Result<Box<dyn Letterbox>, SinkError> {
-        let (kafka, topic) = (self.clone(), topic.to_owned());
-        blocking(move || KafkaConnection::open_letters(&kafka, &topic, create)).await
-    }
-
-    async fn check_letters(&self, topic: &str, create: bool) -> Result<(), SinkError> {
-        let (kafka, topic) = (self.clone(), topic.to_owned());
-        blocking(move || KafkaConnection::check_letters(&kafka, &topic, create)).await
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
-) -> Result<T, SinkError> {
-    let work = tokio::task::spawn_blocking(work).await;
-    work.unwrap_or_else(|error| Err(SinkError::Unusable(format!("{error}; this is a defect"))))
 }

@@ -1,56 +1,19 @@
-//! Roles: what a pipeline can use a connection for.
+//! Roles: what a pipeline can use a connection for. Each connector implements those that it can take.
 //!
-//! What is opened keeps the promises of its trait in `sluice_connectors`. A `check` reports every fault that opening would find, and
-//! makes nothing.
-
-use std::fmt;
-use std::path::Path;
+//! A thing that is opened keeps the promises of its own trait. A `check` reports every fault that opening would find, and makes nothing.
 
 use async_trait::async_trait;
-use sluice_connectors::kafka::Membership;
-use sluice_connectors::letters::Letterbox;
-use sluice_connectors::lookup::LookupTable;
-use sluice_connectors::sink::{Sink, SinkError, Target};
-use sluice_connectors::source::{Source, SourceError, Subscription};
-use sluice_connectors::transaction::{Ledger, TransactionSink, Written};
-use sluice_connectors::writer::{WriteError, Writer};
 use sluice_core::Field;
 use sluice_core::lookup::{Lookup, LookupError};
 use sluice_core::share::Want;
 
-use super::Connector;
-
-/// A connection of the configuration, ready to open things on. Pipelines that name the same one share its pool and its cache. Its
-/// `Debug` shows no secret.
-pub trait Connection: fmt::Debug + Send + Sync {
-    /// The connector that it is one of.
-    fn connector(&self) -> &'static Connector;
-
-    /// The connection as a source.
-    fn source(&self) -> Option<&dyn SourceRole> {
-        None
-    }
-
-    /// The connection as a lookup.
-    fn lookup(&self) -> Option<&dyn LookupRole> {
-        None
-    }
-
-    /// The connection as a sink.
-    fn sink(&self) -> Option<&dyn SinkRole> {
-        None
-    }
-
-    /// The connection as a place for dead letters.
-    fn letters(&self) -> Option<&dyn LettersRole> {
-        None
-    }
-
-    /// The file or directory that it is; none for a server.
-    fn path(&self) -> Option<&Path> {
-        None
-    }
-}
+use crate::kafka::Membership;
+use crate::letters::Letterbox;
+use crate::lookup::LookupTable;
+use crate::sink::{Sink, SinkError, Target};
+use crate::source::{Source, SourceError, Subscription};
+use crate::transaction::{Ledger, TransactionSink, Written};
+use crate::writer::{WriteError, Writer};
 
 /// A connection that records are read from, and that the generator writes records to.
 pub trait SourceRole {
@@ -60,7 +23,8 @@ pub trait SourceRole {
     }
 
     /// Opens a topic, on what its host has as a member of the group. Blocks while the server answers.
-    fn open(&self, what: &Subscription, membership: Option<&Membership>) -> Result<Box<dyn Source>, SourceError>;
+    fn open_source(&self, what: &Subscription, membership: Option<&Membership>)
+    -> Result<Box<dyn Source>, SourceError>;
 
     /// Opens the connection for writing records. Blocks while the server answers.
     fn open_writer(&self) -> Result<Box<dyn Writer>, WriteError>;
@@ -68,11 +32,12 @@ pub trait SourceRole {
 
 /// A connection that rows are looked up in.
 pub trait LookupRole {
-    /// Opens a lookup. Asks no server.
-    fn open(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError>;
+    /// Opens a lookup of a table by its key. Asks no server. Only from a thread of tokio's; what asks must be another.
+    fn lookup(&self, table: &LookupTable) -> Result<Box<dyn Lookup>, LookupError>;
 
-    /// Checks that the table and its columns are there. Blocks until the server answers.
-    fn check(&self, table: &LookupTable) -> Result<(), LookupError>;
+    /// Reports what keeps the table from answering: it, a column, a kind, a unique key or a right is missing. Blocks until the server
+    /// answers.
+    fn check_lookup(&self, table: &LookupTable) -> Result<(), LookupError>;
 }
 
 /// A connection that rows are written to.
@@ -81,7 +46,8 @@ pub trait SinkRole: Send + Sync {
     /// Opens a sink for rows of these fields.
     async fn open_sink(&self, target: &Target, fields: &[Field]) -> Result<Box<dyn Sink>, SinkError>;
 
-    /// Reports every fault that opening the sink would find.
+    /// Reports every fault that opening the sink would find, and changes nothing: a missing table that the target would make is no
+    /// fault.
     async fn check_sink(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError>;
 
     /// Returns true if the table is there and has a row.
@@ -102,11 +68,12 @@ pub type TableName = (String, String);
 /// A connection whose rows can be written in transactions with their intervals.
 #[async_trait]
 pub trait TransactionRole: Send + Sync {
-    /// Opens a sink for rows of these fields.
-    async fn open_ledger(&self, ledger: &Ledger, fields: &[Field]) -> Result<Box<dyn TransactionSink>, SinkError>;
+    /// Opens a table whose rows and intervals are written together.
+    async fn open_transactions(&self, ledger: &Ledger, fields: &[Field])
+    -> Result<Box<dyn TransactionSink>, SinkError>;
 
     /// Reports every fault that opening the sink would find.
-    async fn check_ledger(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError>;
+    async fn check_transactions(&self, ledger: &Ledger, fields: &[Field]) -> Result<(), SinkError>;
 
     /// Returns how far the rows of a pipeline are, as the database says.
     async fn written(&self, pipeline: &str, topic: &str) -> Result<Written, SinkError>;
@@ -115,7 +82,7 @@ pub trait TransactionRole: Send + Sync {
 /// A connection that dead letters are kept in: in a table or in a topic, as its connector says.
 #[async_trait]
 pub trait LettersRole: Send + Sync {
-    /// The letters in a place, to be looked at.
+    /// The letters in a place, to be looked at; a place that is missing has none.
     fn letters(&self, place: &str) -> Result<Box<dyn Letterbox>, SinkError>;
 
     /// Opens a place for letters; one that is missing is made if `create` says so.
