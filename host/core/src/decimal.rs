@@ -17,11 +17,11 @@ pub struct Decimal {
 /// Reason why a text is no decimal of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoDecimal {
-    /// It isn't a number, or one far beyond any decimal.
+    /// The text isn't a number, or is one far beyond any decimal.
     Text,
-    /// It has more digits after the point than the scale.
+    /// The number has more digits after the point than the scale.
     Fraction,
-    /// It has more digits before the point than the precision leaves.
+    /// The number has more digits before the point than the precision leaves.
     Range,
 }
 

@@ -11,8 +11,8 @@ use crate::time;
 
 /// The type of a column. The set is the operator contract's (`wit/types.wit`): each kind is one Arrow type.
 ///
-/// What the host knows of a kind besides its values' meaning is one line of [`Kind::entry`]; the text of a value is in
-/// [`column`](crate::column).
+/// A line of [`Kind::entry`] has all that the host knows of a kind besides its values' meaning; [`column`](crate::column) has the text
+/// of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Kind {

@@ -18,10 +18,10 @@ const PACKAGE: &str = "sluice:operator";
 /// A version of the contract that this host speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Contract {
-    /// That of `wit/0.1`: without dates and decimals.
+    /// Version 0.1, of `wit/0.1`: without dates and decimals.
     #[serde(rename = "0.1.0")]
     V0_1,
-    /// That of `wit/`.
+    /// Version 0.2, of `wit/`.
     #[serde(rename = "0.2.0")]
     V0_2,
 }

@@ -44,7 +44,7 @@ pub struct Pipeline {
     pub partitions: Vec<i32>,
     /// Why the newest file of its operator isn't what it runs.
     pub refused: Option<String>,
-    /// What it runs.
+    /// Operators that it runs.
     pub operator: Option<Operator>,
     /// Whether that is on trial.
     pub on_trial: bool,

@@ -17,7 +17,7 @@ pub enum Kind {
     Integer,
     /// As a JSON string.
     Text,
-    /// As a JSON string of all its digits.
+    /// A JSON string of all its digits.
     Decimal,
     /// As a JSON string `YYYY-MM-DD HH:MM:SS.ffffff`.
     Time,

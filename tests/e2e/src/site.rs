@@ -22,7 +22,7 @@ pub enum World {
 }
 
 impl World {
-    /// Whether there are servers behind its connections.
+    /// Returns true if there are servers behind its connections.
     pub fn has_servers(self) -> bool {
         self != World::Embedded
     }

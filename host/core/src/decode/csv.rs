@@ -13,9 +13,9 @@ use super::slot::{Escapes, Slot, Span};
 pub struct CsvOptions {
     /// Names of the fields of a record, in their order: what a file has in its header.
     pub fields: Vec<String>,
-    /// What separates fields; ASCII.
+    /// Character that separates fields; ASCII.
     pub delimiter: u8,
-    /// What may be around a field, and stands there twice within one; ASCII. Without it no field has quotes.
+    /// Character that may be around a field, and stands there twice within one; ASCII. Without it no field has quotes.
     pub quote: Option<u8>,
     /// Text that is null, in quotes or not. Without it no field is null.
     pub null: Option<String>,

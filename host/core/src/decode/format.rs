@@ -1,4 +1,4 @@
-//! What a format of records is to the decoder: a way to find values.
+//! A format of records is to the decoder a way to find values.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub(super) trait Format: fmt::Debug + Send {
 pub(super) enum Rows {
     /// The record is the row.
     One,
-    /// These parts of the record are its rows, at least one; no more of them than the decoder may take, and one.
+    /// Rows are these parts of the record, at least one; no more of them than the decoder may take, and one.
     Many(Vec<Span>),
     /// No row, although the record has no fault. The text is the reason.
     None(String),

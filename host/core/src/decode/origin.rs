@@ -1,4 +1,4 @@
-//! Where a source's columns come from.
+//! Origins of a source's columns.
 
 use super::path::Path;
 use crate::schema::{Field, Kind};

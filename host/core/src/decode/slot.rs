@@ -1,4 +1,4 @@
-//! What a format finds of a record: the kind of each wanted value, and where it lies.
+//! A slot has what a format finds of a wanted value: its kind, and where it lies.
 
 /// Kind of a wanted value, with its position in the record in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ pub(super) enum Escapes {
     None,
     /// Some characters are JSON's escapes: a backslash, and what it stands for.
     Json,
-    /// This quote stands there twice for once.
+    /// Quotes are doubled: this one stands there twice for once.
     Doubled(u8),
 }
 

@@ -172,7 +172,7 @@ macro_rules! calls {
                 })
             }
 
-            /// The fields as the guest is to see them. None where it doesn't know a kind.
+            /// The fields as the guest is to see them. An error where its contract lacks a kind.
             fn lent_fields(fields: &[Field]) -> Result<Vec<types::FieldParam<'_>>, String> {
                 let lent = fields.iter().map(|field| {
                     let kind = wit_kind(field.kind).ok_or_else(|| unknown(field, $contract))?;

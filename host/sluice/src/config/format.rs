@@ -125,7 +125,7 @@ fn names(item: &Item<'_>, want: &str) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// What is to stand instead of an origin that no record of this format has; none if it may have one.
+/// The sentence about what may stand instead of an origin that no record of this format has; none if records have it.
 pub fn instead_of(origin: &Origin, decode: &DecodeOptions) -> Option<String> {
     let FormatOptions::Csv(csv) = &decode.format else { return None };
     match origin {

@@ -21,15 +21,15 @@ pub trait Meter {
 /// Value of a figure of any kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
-    /// Of a counter or a gauge.
+    /// Value of a counter or a gauge.
     Number(u64),
-    /// Of a gauge that may be unknown.
+    /// Value of a gauge that may be unknown.
     Optional(Option<u64>),
-    /// Of a counter of time.
+    /// Value of a counter of time.
     Seconds(f64),
-    /// Of a counter with a label, the reason.
+    /// Value of a counter with a label, the reason.
     ByReason(&'a BTreeMap<String, u64>),
-    /// Of a histogram.
+    /// Value of a histogram.
     Times(&'a Times),
 }
 

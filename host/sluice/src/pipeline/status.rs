@@ -22,17 +22,17 @@ const SHOWN_DEPLOYMENTS: usize = 3;
 pub struct Snapshot {
     /// The pipeline's name.
     pub name: String,
-    /// What it does, and why.
+    /// Activity, with its reason.
     #[serde(flatten)]
     pub activity: Activity,
-    /// What it runs.
+    /// Operators that it runs.
     #[serde(flatten)]
     pub deployed: Deployed,
     /// Records taken a second, over the last ten seconds.
     pub rate: f64,
     /// The fold's groups in memory; none for a pipeline without a fold, or before it has begun.
     pub groups: Option<Groups>,
-    /// What it counts and measures.
+    /// Figures that it counts and measures.
     #[serde(flatten)]
     pub figures: Figures,
 }

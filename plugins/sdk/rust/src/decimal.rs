@@ -98,7 +98,7 @@ impl<const PRECISION: u8, const SCALE: u8> From<i64> for Decimal<PRECISION, SCAL
     }
 }
 
-/// As SQL writes it, with all digits of the scale: `-1.50`.
+/// Shows the number as SQL writes it, with all digits of the scale: `-1.50`.
 impl<const PRECISION: u8, const SCALE: u8> fmt::Display for Decimal<PRECISION, SCALE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show(self.0, SCALE, f)

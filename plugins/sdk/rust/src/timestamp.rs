@@ -88,7 +88,7 @@ impl Date {
     }
 }
 
-/// As SQL writes it: `2021-08-16`.
+/// Shows the date as SQL writes it: `2021-08-16`.
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil_from_days(self.0.into());

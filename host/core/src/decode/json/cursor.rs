@@ -271,7 +271,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What is open around a value, from the outermost on.
+/// Containers that are open around a value, from the outermost on.
 #[derive(Default)]
 struct Open {
     /// The innermost containers, the last in the lowest bit: set for an object.

@@ -1,7 +1,7 @@
 //! Records of JSON: an object that is the row, or objects within a record that are rows.
 //!
-//! [`scan`] walks a record once, byte by byte with [`cursor`] and with a shortcut for records that are alike, and [`find`] goes on into values within values. Fields
-//! that nobody asked for are walked over, not decoded.
+//! [`scan`] walks a record once, byte by byte with [`cursor`] and with a shortcut for records that are alike, and [`find`] goes on
+//! into values within values. Fields that nobody asked for are walked over, not decoded.
 
 mod cursor;
 mod find;

@@ -24,7 +24,7 @@ pub enum Value {
     Binary(Vec<u8>),
     /// Of a timestamp column.
     Timestamp(Timestamp),
-    /// Of a column of another kind of fixed width, as the integer that its bytes are.
+    /// Value of another kind of fixed width, as the integer that its bytes are.
     Fixed(Kind, i128),
 }
 
