@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 pub use sluice_core::constraint::Constraint;
+use sluice_core::deploy::Provenance;
 pub use sluice_core::port::{Refused, SinkError};
 pub use sluice_core::rows::Rows;
 
@@ -55,8 +56,17 @@ pub trait Sink: Send {
     /// Checks that the table is still the one that was opened, as far as a write would find; changes nothing.
     async fn verify(&mut self) -> Result<(), SinkError>;
 
+    /// Attributes the rows of the following upserts to what made them. Ignored by a sink that keeps no such note.
+    fn attribute(&mut self, _: &Provenance) {}
+
     /// Inserts the rows, replacing those with the same key.
     async fn upsert(&mut self, rows: &Rows) -> Result<(), SinkError>;
+
+    /// Marks the rows under these keys as those of groups that have ended. `keys` holds the key's columns, in the order of the
+    /// target's key. Asked only of a sink whose connector can.
+    async fn end(&mut self, _keys: &Rows) -> Result<(), SinkError> {
+        Err(SinkError::Unusable("it marks no rows as ended; this is a defect".to_owned()))
+    }
 
     /// The rows that the server refuses, found by trying all of them in a transaction that is rolled back; nothing is
     /// written. Keys may be there several times: each row is tried after those before it.

@@ -7,15 +7,19 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use sluice_connectors::kafka::{KafkaSource, KafkaWriter};
+use sluice_connectors::roles::SinkRole as _;
+use sluice_connectors::sink::{SinkError, Target};
 use sluice_connectors::source::Start;
 use sluice_connectors::{Source as _, SourceError, WriteError, Writer as _};
-use sluice_core::{Offset, Partition};
+use sluice_core::{Field, Kind, Offset, Partition};
 use support::{LONG, Reader, connection, subscription, unusable};
+use tokio::runtime::Runtime;
 
 const SHORT: Duration = Duration::from_secs(2);
 
@@ -109,14 +113,24 @@ fn nobody_there_is_said_within_patience() {
     assert!(message.contains(&address), "{message}");
 }
 
+#[test]
+fn nobody_there_to_take_rows_is_said_within_patience() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (kafka, runtime) = (connection(&address, &[]), Runtime::new().unwrap());
+    let target = Target { table: "t".to_owned(), create: true, ..Target::default() };
+    let checked = runtime.block_on(kafka.check_sink(&target, &[Field::new("id", Kind::Int64)]));
+    let Err(SinkError::Unavailable(message)) = checked else { panic!("nobody is there for now") };
+    assert!(message.contains(&address) && message.contains("is Kafka running"), "{message}");
+}
+
 /// A port that does this to each client.
 fn port(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let serve = std::sync::Arc::new(serve);
+    let serve = Arc::new(serve);
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            let serve = std::sync::Arc::clone(&serve);
+            let serve = Arc::clone(&serve);
             std::thread::spawn(move || serve(client));
         }
     });

@@ -18,6 +18,7 @@ pub mod decimal;
 pub mod decode;
 pub mod deploy;
 pub mod disabled;
+pub mod encode;
 pub mod fold;
 pub mod identity;
 pub mod interval;

@@ -3,8 +3,9 @@
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.999999.
-const CALENDAR: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
+/// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.999999, the times whose text has four digits for the year, in microseconds since
+/// 1970-01-01T00:00:00.
+pub const CALENDAR: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
 /// 0001-01-01 and 9999-12-31, the days that SQL's dates have, in days since 1970-01-01.
 pub const DATES: (i32, i32) = (-719_162, 2_932_896);

@@ -137,7 +137,7 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> i32 {
     })
 }
 
-fn client() -> ClientConfig {
+pub(crate) fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", server("SLUICE_TEST_KAFKA"));
     config

@@ -22,6 +22,7 @@ mod host;
 mod kafka;
 mod oracle;
 mod outage;
+pub mod published;
 mod site;
 mod storm;
 mod tables;

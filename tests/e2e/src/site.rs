@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
@@ -57,6 +58,8 @@ pub struct Site {
     world: World,
     database: String,
     topics: Vec<(&'static str, Topic)>,
+    /// Topics that hosts make.
+    published: Mutex<Vec<String>>,
 }
 
 impl Site {
@@ -73,7 +76,13 @@ impl Site {
     pub fn empty(world: World, partitions: i32) -> Site {
         let directory = tempfile::tempdir().unwrap();
         let unique = unique();
-        let mut site = Site { directory, world, database: format!("e2e_{unique}"), topics: Vec::new() };
+        let mut site = Site {
+            directory,
+            world,
+            database: format!("e2e_{unique}"),
+            topics: Vec::new(),
+            published: Mutex::default(),
+        };
         for name in ["operators", "pipelines", "state", "events"] {
             fs::create_dir(site.path(name)).unwrap();
         }
@@ -120,6 +129,27 @@ impl Site {
             World::Servers | World::Mysql => Tables::Mysql(self.mysql_url()),
             World::Embedded => Tables::Sqlite(self.path("live.db")),
         }
+    }
+
+    /// The topics that its pipelines write in place of tables.
+    pub fn published(&self) -> Tables {
+        Tables::Topics(format!("-{}", self.database))
+    }
+
+    /// The name of the topic in place of a table. A host makes it; it is gone with the site.
+    pub fn topic_of(&self, table: &str) -> String {
+        let name = format!("{table}-{}", self.database);
+        self.published.lock().unwrap().push(name.clone());
+        name
+    }
+
+    /// The keys of a sink into the topic in place of this table.
+    pub fn topic_sink(&self, table: &str, key: &[&str]) -> Value {
+        let key = toml::Value::from(key.to_vec());
+        let topic = self.topic_of(table);
+        crate::toml(&format!(
+            "connection = 'events'\ntopic = '{topic}'\nkey = {key}\ncreate = true\nflush = {{ rows = 5000, interval = '200ms', retries = 3 }}"
+        ))
     }
 
     /// The URL of its own database.
@@ -243,6 +273,7 @@ impl Drop for Site {
             // A second panic would end all tests.
             if !std::thread::panicking() {
                 dropped.unwrap();
+                self.published.get_mut().unwrap().iter().for_each(|topic| Topic::remove(topic));
             }
         }
     }

@@ -10,8 +10,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, SqliteConnection};
 use tokio::runtime::Runtime;
 
-use crate::eventually;
 use crate::oracle::{Kind, METRICS, Metric, Rows, ordered};
+use crate::{eventually, published};
 
 /// How many differing rows a failure shows.
 const SHOWN: usize = 5;
@@ -23,19 +23,19 @@ pub enum Tables {
     Mysql(String),
     /// The embedded one's file.
     Sqlite(PathBuf),
+    /// Topics on the broker, each a table of its keys' last records; their names end so.
+    Topics(String),
 }
 
 impl Tables {
     /// The rows of a table with the metric's columns; the refusal is the database's.
     pub fn rows(&self, metric: &Metric, table: &str) -> Result<Rows, String> {
-        block_on(async {
-            match self {
-                Tables::Mysql(url) => mysql_rows(url, metric, table).await,
-                Tables::Sqlite(path) => sqlite_rows(path, metric, table).await,
-            }
-        })
-        .map(ordered)
-        .map_err(|e| format!("{table}: {e}"))
+        let rows = match self {
+            Tables::Mysql(url) => block_on(mysql_rows(url, metric, table)),
+            Tables::Sqlite(path) => block_on(sqlite_rows(path, metric, table)),
+            Tables::Topics(ending) => return published::rows(&format!("{table}{ending}"), metric).map(ordered),
+        };
+        rows.map(ordered).map_err(|e| format!("{table}: {e}"))
     }
 
     /// Runs one statement.
@@ -60,6 +60,7 @@ impl Tables {
                     connection.close().await?;
                     done
                 }
+                Tables::Topics(_) => panic!("a topic takes no statement"),
             }
         })
     }

@@ -6,23 +6,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::{NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::message::{BorrowedMessage, Message as _, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
 use sluice_clock::Stopwatch;
 use sluice_core::dead_letter::DeadLetter;
 use sluice_core::{Offset, Partition};
 
+use super::cluster::Cluster;
 use super::letter_record::{self as record, Key};
+use super::producer::{PATIENCE, Producer};
 use super::reports::{Reports, is_refusal};
-use super::topic::{code_of, missing, partitions, refused, silent};
+use super::topic::{code_of, missing, refused};
 use super::{KafkaConnection, config};
 use crate::letters::indexed::{Entry, Index, IndexedLetters, MAX_LETTERS, Storage, is_from, too_many};
 use crate::letters::{Letter, LetterPlace, Letterbox};
@@ -33,10 +33,6 @@ const PARTITION: i32 = 0;
 
 /// The group of a consumer that only reads; it commits nothing.
 const GROUP: &str = "sluice-dead-letters";
-
-/// The time that a broker has to answer, and records to be confirmed. Shorter: a broker that restarts counts as away. Longer: people
-/// wait to be told that it is.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time that one poll waits.
 const ATTEMPT: Duration = Duration::from_millis(200);
@@ -87,8 +83,7 @@ struct TopicLetters {
     connection: KafkaConnection,
     topic: String,
     consumer: Option<BaseConsumer<Reports>>,
-    /// Dropped after an error, with what it hadn't delivered.
-    producer: Option<BaseProducer<Delivery>>,
+    producer: Option<Producer>,
     /// The pipeline whose letters are in the index; none for all.
     scope: Option<String>,
     /// The offset as of which the index is; none before it is made.
@@ -112,48 +107,19 @@ impl TopicLetters {
     /// The number of the topic's partitions; none if there is no such topic.
     fn look(&mut self) -> Result<Option<i32>, SinkError> {
         let (topic, brokers) = (self.topic.clone(), self.connection.brokers.clone());
-        let consumer = self.consumer()?;
-        let asked = Stopwatch::start();
-        loop {
-            let code = match partitions(consumer.client(), &topic, ATTEMPT) {
-                Ok(count) => return Ok(count),
-                Err(code) => code,
-            };
-            let reports: &Reports = consumer.client().context();
-            if let Some(why) = super::topic::refusal(reports, code) {
-                return Err(SinkError::Unusable(refused(&brokers, &why)));
-            }
-            if asked.elapsed() >= PATIENCE {
-                return Err(SinkError::Unavailable(silent(&brokers, PATIENCE, reports.trouble(), code)));
-            }
-        }
+        let client = self.consumer()?.client();
+        let cluster = Cluster { client, reports: client.context(), brokers: &brokers, patience: PATIENCE };
+        Ok(cluster.look(&topic, || ())?)
     }
 
     /// Makes the topic: one partition, compacted.
     fn create(&mut self) -> Result<(), SinkError> {
-        let config = config::producer(&self.connection).map_err(SinkError::Unusable)?;
-        let admin: AdminClient<_> = config.create().map_err(|e| self.away(&e))?;
-        let topic = NewTopic::new(&self.topic, 1, TopicReplication::Fixed(-1))
+        let topic = self.topic.clone();
+        let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(-1))
             .set("cleanup.policy", "compact")
             .set("max.message.bytes", MAX_RECORD_BYTES);
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-        let results = block_on(admin.create_topics([&topic], &options)).map_err(|e| self.away(&e))?;
-        for result in results {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => {
-                    let brokers = &self.connection.brokers;
-                    return Err(SinkError::Unusable(format!("Kafka at {brokers} doesn't create `{topic}`: {code}")));
-                }
-            }
-        }
-        let asked = Stopwatch::start();
-        while self.look()?.is_none() {
-            if asked.elapsed() >= PATIENCE {
-                return Err(SinkError::Unavailable(missing(&self.topic, &self.connection.brokers)));
-            }
-            sluice_clock::sleep(ATTEMPT);
-        }
+        let producer = self.producer()?;
+        producer.cluster(PATIENCE).create(producer.config(), &topic, &new, || ())?;
         Ok(())
     }
 
@@ -164,9 +130,6 @@ impl TopicLetters {
             RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
                 SinkError::Unusable(missing(topic, brokers))
             }
-            RDKafkaErrorCode::MessageSizeTooLarge => SinkError::Rows(format!(
-                "it is longer than `max.message.bytes` of the topic `{topic}`; letters are a little longer than their records"
-            )),
             _ => SinkError::Unavailable(format!("Kafka at {brokers}, topic `{topic}`: {error}")),
         }
     }
@@ -202,42 +165,29 @@ impl TopicLetters {
         SinkError::Unusable(format!("{} [{PARTITION}] at {offset}: {why}, as every dead letter has", self.topic))
     }
 
-    fn produce(&mut self, records: Vec<Outgoing>) -> Result<(), SinkError> {
-        let sent = self.try_produce(&records);
-        if sent.is_err() {
-            self.producer = None;
+    fn producer(&mut self) -> Result<&Producer, SinkError> {
+        if self.producer.as_ref().is_none_or(Producer::is_broken) {
+            let longest = [("message.max.bytes", MAX_RECORD_BYTES.to_owned())];
+            self.producer = Some(Producer::open(&self.connection, &longest)?);
         }
-        sent
+        self.producer.as_ref().ok_or_else(|| SinkError::Unusable("no producer; this is a defect".to_owned()))
     }
 
-    fn try_produce(&mut self, records: &[Outgoing]) -> Result<(), SinkError> {
-        if self.producer.is_none() {
-            let mut config = config::producer(&self.connection).map_err(SinkError::Unusable)?;
-            config.set("message.timeout.ms", PATIENCE.as_millis().to_string());
-            config.set("message.max.bytes", MAX_RECORD_BYTES);
-            let made = config.create_with_context(Delivery::default());
-            self.producer = Some(made.map_err(|e| SinkError::Unusable(config::refusal(&e)))?);
-        }
-        let Some(producer) = &self.producer else { return Ok(()) };
-        for outgoing in records {
+    fn produce(&mut self, records: Vec<Outgoing>) -> Result<(), SinkError> {
+        let topic = self.topic.clone();
+        let producer = self.producer()?;
+        let send = |outgoing: &Outgoing| {
             let mut record: BaseRecord<'_, str, [u8]> =
-                BaseRecord::to(&self.topic).partition(PARTITION).key(outgoing.key.as_str());
+                BaseRecord::to(&topic).partition(PARTITION).key(outgoing.key.as_str());
             record.payload = outgoing.value.as_deref();
             record.headers.clone_from(&outgoing.headers);
-            let asked = Stopwatch::start();
-            while let Err((error, returned)) = producer.send(record) {
-                if code_of(&error) != RDKafkaErrorCode::QueueFull || asked.elapsed() >= PATIENCE {
-                    return Err(self.away(&error));
-                }
-                producer.poll(ATTEMPT);
-                record = returned;
-            }
-        }
-        let flushed = producer.flush(PATIENCE);
-        match producer.context().failed() {
-            Some(error) => Err(self.away(&error)),
-            None => flushed.map_err(|e| self.away(&e)),
-        }
+            producer.send(record)
+        };
+        let sent = producer.begin().and_then(|()| records.iter().try_for_each(send));
+        sent.and_then(|()| producer.confirm()).map_err(|error| match producer.error(&topic, &error) {
+            SinkError::Rows(why) => SinkError::Rows(format!("{why}; letters are a little longer than their records")),
+            error => error,
+        })
     }
 }
 
@@ -417,27 +367,5 @@ fn enter(index: &mut Index, pipeline: Option<&str>, message: &BorrowedMessage<'_
             }
         }
         (Key::Retry(_), None) => {}
-    }
-}
-
-/// Keeps the first reason why a record wasn't delivered.
-#[derive(Default)]
-struct Delivery(Mutex<Option<KafkaError>>);
-
-impl Delivery {
-    fn failed(&self) -> Option<KafkaError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ClientContext for Delivery {}
-
-impl ProducerContext for Delivery {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
-        if let Err((error, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
-        }
     }
 }

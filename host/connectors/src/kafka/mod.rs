@@ -20,6 +20,7 @@
 
 mod batch_queue;
 mod claim;
+mod cluster;
 mod committer;
 pub mod config;
 mod described;
@@ -29,10 +30,12 @@ mod member;
 mod membership;
 mod peers;
 mod positions;
+mod producer;
 mod records;
 mod reports;
 mod role;
 mod sameness;
+mod sink;
 mod source;
 mod standing;
 mod starts;
@@ -44,6 +47,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use membership::Membership;
+pub use sink::{DIGEST, GENERATION, KafkaSink};
 pub use source::KafkaSource;
 pub use writer::KafkaWriter;
 

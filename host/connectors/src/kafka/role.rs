@@ -1,14 +1,15 @@
-//! The connection as a source and as a place for dead letters.
+//! The connection as a source, as a sink and as a place for dead letters.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sluice_core::Field;
 use sluice_core::share::Want;
 
-use super::{KafkaConnection, KafkaSource, KafkaWriter, Membership};
+use super::{KafkaConnection, KafkaSink, KafkaSource, KafkaWriter, Membership};
 use crate::letters::Letterbox;
-use crate::roles::{LettersRole, SourceRole};
-use crate::sink::SinkError;
+use crate::roles::{LettersRole, SinkRole, SourceRole, TableName};
+use crate::sink::{Sink, SinkError, Target};
 use crate::source::{Source, SourceError, Subscription};
 use crate::writer::{WriteError, Writer};
 
@@ -42,6 +43,28 @@ impl SourceRole for KafkaConnection {
 }
 
 #[async_trait]
+impl SinkRole for KafkaConnection {
+    async fn open_sink(&self, target: &Target, fields: &[Field]) -> Result<Box<dyn Sink>, SinkError> {
+        Ok(Box::new(KafkaSink::open(self, target, fields).await?))
+    }
+
+    async fn check_sink(&self, target: &Target, fields: &[Field]) -> Result<(), SinkError> {
+        KafkaSink::check(self, target, fields).await
+    }
+
+    async fn has_rows(&self, topic: &str) -> Result<bool, SinkError> {
+        KafkaSink::has_rows(self, topic).await
+    }
+
+    /// The brokers, in whatever order they are named, and the topic.
+    fn place(&self, topic: &str) -> TableName {
+        let mut brokers: Vec<&str> = self.brokers.split(',').map(str::trim).collect();
+        brokers.sort_unstable();
+        (brokers.join(","), topic.to_owned())
+    }
+}
+
+#[async_trait]
 impl LettersRole for KafkaConnection {
     fn letters(&self, topic: &str) -> Result<Box<dyn Letterbox>, SinkError> {
         Ok(KafkaConnection::letters(self, topic))
@@ -58,7 +81,8 @@ impl LettersRole for KafkaConnection {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Does work that blocks on a thread that may.
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
 ) -> Result<T, SinkError> {
     let work = tokio::task::spawn_blocking(work).await;

@@ -4,20 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_executor::block_on;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::admin::{NewTopic, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use sluice_clock::Stopwatch;
 
+use super::cluster::Cluster;
 use super::reports::Reports;
-use super::topic::{code_of, missing, partitions, refusal, refused, silent};
+use super::topic::{code_of, missing};
 use super::{KafkaConnection, config};
 use crate::writer::{WriteError, Writer};
-
-/// The time that a question waits before credentials are looked at.
-const ATTEMPT: Duration = Duration::from_millis(500);
 
 /// The longest that a full queue is waited for, and a flush: longer than a broker's restart.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -58,60 +55,23 @@ impl KafkaWriter {
         Ok(KafkaWriter { config, producer, brokers, patience, partitions: HashMap::new(), unreported: 0 })
     }
 
+    fn cluster(&self) -> Cluster<'_, Reports> {
+        let client = self.producer.client();
+        Cluster { client, reports: client.context(), brokers: &self.brokers, patience: self.patience }
+    }
+
     /// The number of the topic's partitions; none if there is no such topic. Waits for a broker.
     fn look(&self, topic: &str) -> Result<Option<i32>, WriteError> {
-        let asked = Stopwatch::start();
-        loop {
-            let left = self.patience.saturating_sub(asked.elapsed());
-            let answer = partitions(self.producer.client(), topic, left.min(ATTEMPT));
-            self.producer.poll(Duration::ZERO);
-            match answer {
-                Ok(count) => return Ok(count),
-                Err(code) if asked.elapsed() >= self.patience => return Err(self.unanswered(code)),
-                Err(code) if refusal(self.producer.context(), code).is_some() => return Err(self.unanswered(code)),
-                Err(_) => {}
-            }
-        }
+        Ok(self.cluster().look(topic, || self.serve())?)
+    }
+
+    /// Takes up delivery reports.
+    fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
     }
 
     fn unanswered(&self, code: RDKafkaErrorCode) -> WriteError {
-        let reports: &Reports = self.producer.context();
-        match refusal(reports, code) {
-            Some(why) => WriteError::Unusable(refused(&self.brokers, &why)),
-            None => WriteError::Unavailable(silent(&self.brokers, self.patience, reports.trouble(), code)),
-        }
-    }
-
-    fn create(&self, topic: &str, partitions: i32) -> Result<(), WriteError> {
-        let failed = |error: KafkaError| self.unanswered(code_of(&error));
-        let admin: AdminClient<_> = self.config.create().map_err(failed)?;
-        // The cluster's own replication.
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
-        let options = AdminOptions::new().operation_timeout(Some(self.patience)).request_timeout(Some(self.patience));
-        for result in block_on(admin.create_topics([&new], &options)).map_err(failed)? {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, code)) => {
-                    let brokers = &self.brokers;
-                    return Err(WriteError::Unusable(format!("Kafka at {brokers} doesn't create `{topic}`: {code}")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until a topic that was just made is known everywhere.
-    fn wait_for(&self, topic: &str) -> Result<i32, WriteError> {
-        let asked = Stopwatch::start();
-        loop {
-            match self.look(topic)? {
-                Some(count) => return Ok(count),
-                None if asked.elapsed() >= self.patience => {
-                    return Err(WriteError::Unavailable(missing(topic, &self.brokers)));
-                }
-                None => self.producer.poll(WHILE_FULL),
-            }
-        }
+        self.cluster().unanswered(code).into()
     }
 
     fn partitions_of(&mut self, topic: &str) -> Result<i32, WriteError> {
@@ -163,8 +123,9 @@ impl Writer for KafkaWriter {
         let count = match self.look(topic)? {
             Some(count) => count,
             None => {
-                self.create(topic, wanted)?;
-                self.wait_for(topic)?
+                // The cluster's own replication.
+                let new = NewTopic::new(topic, wanted, TopicReplication::Fixed(-1));
+                self.cluster().create(&self.config, topic, &new, || self.serve())?
             }
         };
         self.partitions.insert(topic.to_owned(), count);
@@ -179,7 +140,7 @@ impl Writer for KafkaWriter {
         self.unreported += 1;
         if self.unreported >= REPORTS_EVERY {
             self.unreported = 0;
-            self.producer.poll(Duration::ZERO);
+            self.serve();
             return self.check_delivered();
         }
         Ok(())

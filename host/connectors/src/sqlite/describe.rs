@@ -3,13 +3,11 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use sluice_core::time;
+
 use super::affinity;
 use crate::sink::Constraint;
 use crate::sql::{Alike, Column, Table, UniqueIndex};
-
-/// The times whose text has four digits for the year: 0000-01-01T00:00:00 to 9999-12-31T23:59:59.999999, in microseconds
-/// since 1970.
-const TIMES: (i64, i64) = (-62_167_219_200_000_000, 253_402_300_799_999_999);
 
 /// Range of floats without NaN, which would be stored as null.
 const FLOATS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -70,7 +68,7 @@ fn column(row: &SqliteRow, rowid: Option<&str>, strict: bool) -> Result<Column, 
         kinds: affinity::kinds(&declared, strict),
         rounds: None,
         digits: None,
-        takes: Constraint { nullable, times: Some(TIMES), floats: Some(FLOATS), ..Constraint::ANY },
+        takes: Constraint { nullable, times: Some(time::CALENDAR), floats: Some(FLOATS), ..Constraint::ANY },
         optional: nullable || default != 0 || counts,
         counts,
         // 2 and 3: virtual and stored.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::LetterId;
+use crate::deploy::Provenance;
 use crate::identity::Identity;
 use crate::interval::Intervals;
 use crate::schema::Field;
@@ -75,6 +76,11 @@ pub const SOURCE: &str = "source";
 const BEGINS_ANEW: &str = "(begins anew)";
 
 impl Checkpoint {
+    /// Returns what made the rows of this checkpoint.
+    pub fn provenance(&self) -> Provenance {
+        Provenance { generation: self.generation, operators: self.operators.clone() }
+    }
+
     /// Makes the mark of a checkpoint that somebody has deleted on purpose: the pipeline begins at the `start` of its source,
     /// whatever its group or its table hold.
     pub fn begins_anew() -> Checkpoint {
@@ -121,8 +127,19 @@ pub fn begin_anew(store: &dyn CheckpointStore, pipeline: &str) -> Result<(), Sto
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     bytes: Vec<u8>,
-    /// End of the key and end of the state of each change. A group that is dropped has no state.
-    ends: Vec<(usize, Option<usize>)>,
+    /// End of the key of each change, and what becomes of the group.
+    ends: Vec<(usize, Fate)>,
+}
+
+/// Fate of a group that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It has a state, which ends here.
+    Kept(usize),
+    /// It is dropped: another group has taken over what it held, say.
+    Dropped,
+    /// It is dropped because its time is over.
+    Ended,
 }
 
 impl Changes {
@@ -130,21 +147,50 @@ impl Changes {
     pub fn push(&mut self, key: &[u8], state: Option<&[u8]>) {
         self.bytes.extend_from_slice(key);
         let key_end = self.bytes.len();
-        let state_end = state.map(|state| {
+        let fate = state.map_or(Fate::Dropped, |state| {
             self.bytes.extend_from_slice(state);
-            self.bytes.len()
+            Fate::Kept(self.bytes.len())
         });
-        self.ends.push((key_end, state_end));
+        self.ends.push((key_end, fate));
     }
 
-    /// The changes, in the order in which they were added.
+    /// Adds a group that is dropped because its time is over.
+    pub fn end(&mut self, key: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        self.ends.push((self.bytes.len(), Fate::Ended));
+    }
+
+    /// Adds the changes of another, which come after these.
+    pub fn append(&mut self, other: &Changes) {
+        let offset = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        let moved = |fate: Fate| match fate {
+            Fate::Kept(end) => Fate::Kept(end + offset),
+            gone => gone,
+        };
+        self.ends.extend(other.ends.iter().map(|(key_end, fate)| (key_end + offset, moved(*fate))));
+    }
+
+    /// The changes, in the order in which they were added: key and state. A group that is dropped has no state.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.fates().map(|(key, state, _)| (key, state))
+    }
+
+    /// The keys of the groups whose time is over.
+    pub fn ended(&self) -> impl Iterator<Item = &[u8]> {
+        self.fates().filter(|(_, _, fate)| *fate == Fate::Ended).map(|(key, _, _)| key)
+    }
+
+    fn fates(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>, Fate)> {
         let mut start = 0;
-        self.ends.iter().map(move |(key_end, state_end)| {
+        self.ends.iter().map(move |(key_end, fate)| {
             let key = &self.bytes[start..*key_end];
-            let state = state_end.map(|end| &self.bytes[*key_end..end]);
-            start = state_end.unwrap_or(*key_end);
-            (key, state)
+            let state = match fate {
+                Fate::Kept(end) => Some(&self.bytes[*key_end..*end]),
+                Fate::Dropped | Fate::Ended => None,
+            };
+            start = key_end + state.map_or(0, <[u8]>::len);
+            (key, state, *fate)
         })
     }
 
@@ -223,11 +269,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changes_come_back_as_they_were_added(
-            changes in prop::collection::vec((any::<Vec<u8>>(), any::<Option<Vec<u8>>>()), 0..50),
+        fn changes_come_back_as_they_were_added_and_so_do_those_that_end(
+            changes in prop::collection::vec((any::<Vec<u8>>(), any::<Option<Vec<u8>>>(), any::<bool>()), 0..50),
+            cut in any::<prop::sample::Index>(),
         ) {
-            let mut packed = Changes::default();
-            changes.iter().for_each(|(key, state)| packed.push(key, state.as_deref()));
+            let pack = |changes: &[(Vec<u8>, Option<Vec<u8>>, bool)]| {
+                let mut packed = Changes::default();
+                for (key, state, ends) in changes {
+                    if *ends && state.is_none() { packed.end(key) } else { packed.push(key, state.as_deref()) }
+                }
+                packed
+            };
+            let (first, second) = changes.split_at(cut.index(changes.len() + 1));
+            let mut packed = pack(first);
+            packed.append(&pack(second));
+            prop_assert_eq!(&packed, &pack(&changes));
+            let ended = changes.iter().filter(|(_, state, ends)| *ends && state.is_none());
+            prop_assert!(packed.ended().eq(ended.map(|(key, _, _)| key.as_slice())));
+            let changes: Vec<_> = changes.into_iter().map(|(key, state, _)| (key, state)).collect();
             let back: Vec<_> = packed.iter().map(|(key, state)| (key.to_vec(), state.map(<[u8]>::to_vec))).collect();
             prop_assert_eq!((packed.len(), packed.is_empty()), (changes.len(), changes.is_empty()));
             let bytes = changes.iter().map(|(key, state)| key.len() + state.as_ref().map_or(0, Vec::len));

@@ -29,6 +29,15 @@ pub use rollout::{Effect, Event, Rollout};
 /// The operators of a pipeline: name, and SHA-256 of the artifact in hexadecimal.
 pub type Operators = BTreeMap<String, String>;
 
+/// Provenance of rows: what made them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Generation of the operators.
+    pub generation: u64,
+    /// The operators.
+    pub operators: Operators,
+}
+
 /// Outcome of an attempt to run other operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -45,7 +45,7 @@ impl Fold {
     /// groups since the last seal are added to the changes; during a trial they wait until it is over.
     pub(super) fn end_windows(&mut self, over: Vec<u32>, changes: &mut Changes) {
         for group in over {
-            self.drop_group(group);
+            self.end_group(group);
         }
         let Some(windowed) = &mut self.windowed else { return };
         let closed: Vec<u32> = windowed.due().collect();
@@ -56,8 +56,9 @@ impl Fold {
         for group in closed {
             windowed.timers.set(windowed.next_time(windowed.spans[group as usize]), group);
         }
-        let dropped = if self.on_trial { Changes::default() } else { std::mem::take(&mut windowed.dropped) };
-        dropped.iter().for_each(|(key, _)| changes.push(key, None));
+        if !self.on_trial {
+            changes.append(&std::mem::take(&mut windowed.dropped));
+        }
         self.compact(MIN_GONE.max(self.groups.len() / 2));
     }
 }

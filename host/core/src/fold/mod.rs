@@ -310,10 +310,17 @@ impl Fold {
 
     /// Returns the groups of this batch that were not touched for too long. A group that was never sealed is new.
     fn expired(&self) -> Vec<u32> {
-        let Some(ttl) = self.keeping.ttl else { return Vec::new() };
-        let limit = self.now.saturating_sub(ttl);
-        let is_expired = |mark: Mark| !mark.changed && mark.touched != 0 && mark.touched < limit;
-        self.batch.distinct.iter().copied().filter(|group| is_expired(self.marks[*group as usize])).collect()
+        if self.keeping.ttl.is_none() {
+            return Vec::new();
+        }
+        self.batch.distinct.iter().copied().filter(|group| self.is_expired(*group)).collect()
+    }
+
+    /// Returns true if nobody touched the group for too long. It may be in the store no more.
+    fn is_expired(&self, group: u32) -> bool {
+        let mark = self.marks[group as usize];
+        let limit = self.keeping.ttl.map(|ttl| self.now.saturating_sub(ttl));
+        limit.is_some_and(|limit| !mark.changed && mark.touched != 0 && mark.touched < limit)
     }
 }
 

@@ -49,7 +49,7 @@ impl Fold {
         }
         if let Some(ttl) = self.keeping.ttl.filter(|_| !self.on_trial) {
             match self.swept(self.now.saturating_sub(ttl)) {
-                Ok(old) => old.iter().for_each(|key| sealed.changes.push(key, None)),
+                Ok(old) => old.iter().for_each(|key| sealed.changes.end(key)),
                 // They are found again in another round: no flush waits for a store that is away.
                 Err(StoreError::Unavailable(_)) => {}
                 Err(error) => return Err(error.into()),

@@ -204,11 +204,12 @@ fn a_group_that_is_listed_just_to_be_shown_again_begins_anew_after_its_time_to_l
     add(&mut fold, &[(Some(1), None, 5)]).unwrap();
     flush(&mut fold, &store, &mut Totals::new());
     let mut fold = kept(&store, usize::MAX, Some(100));
-    fold.set_time(1_101);
+    fold.set_time(1_099);
     fold.touch_all();
     while fold.is_refreshing() {
         fold.refresh(&mut sum()).unwrap();
     }
+    fold.set_time(1_101);
     add(&mut fold, &[(Some(1), None, 1)]).unwrap();
     assert_eq!(changed(&mut fold), Totals::from([((Some(1), None), 1)]));
 }
@@ -222,11 +223,49 @@ fn an_expired_group_whose_rows_are_refused_stays_as_it_was() {
     flush(&mut fold, &store, &mut Totals::new());
     fold.set_time(1_101);
     add(&mut fold, &[(Some(1), None, i64::MAX), (Some(1), None, 1)]).unwrap_err();
+    // Only those that haven't expired are shown again.
+    fold.set_time(1_099);
     fold.touch_all();
     while fold.is_refreshing() {
         fold.refresh(&mut sum()).unwrap();
     }
     assert_eq!(changed(&mut fold), Totals::from([((Some(1), None), 5)]));
+}
+
+#[test]
+fn a_group_that_has_ended_is_not_shown_again_from_memory_or_from_the_store() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5), (Some(2), None, 6)]).unwrap();
+    flush(&mut fold, &store, &mut Totals::new());
+    fold.set_time(1_090);
+    add(&mut fold, &[(Some(2), None, 1)]).unwrap();
+    flush(&mut fold, &store, &mut Totals::new());
+    for mut fold in [fold, kept(&store, usize::MAX, Some(100))] {
+        fold.set_time(1_101);
+        fold.touch_all();
+        while fold.is_refreshing() {
+            fold.refresh(&mut sum()).unwrap();
+        }
+        assert_eq!(changed(&mut fold), Totals::from([((Some(2), None), 7)]));
+    }
+}
+
+#[test]
+fn groups_that_were_not_touched_for_too_long_end_with_a_flush() {
+    let store = Arc::new(MemoryStore::default());
+    let mut fold = kept(&store, usize::MAX, Some(100));
+    fold.set_time(1_000);
+    add(&mut fold, &[(Some(1), None, 5), (Some(2), None, 6)]).unwrap();
+    flush(&mut fold, &store, &mut Totals::new());
+    fold.set_time(1_101);
+    add(&mut fold, &[(Some(2), None, 1)]).unwrap();
+    let sealed = fold.seal(&mut sum(), 2).unwrap();
+    let ended: Vec<&[u8]> = sealed.changes.ended().collect();
+    assert_eq!(ended.len(), 1);
+    let gone: Vec<&[u8]> = sealed.changes.iter().filter(|(_, state)| state.is_none()).map(|(key, _)| key).collect();
+    assert_eq!(ended, gone);
 }
 
 #[test]

@@ -135,7 +135,8 @@ impl Fold {
     fn walk_over(&mut self, purpose: Purpose, group: u32) {
         let mark = self.marks[group as usize];
         match purpose {
-            _ if mark.gone => {}
+            // Whoever was told that it has ended must not see it again.
+            _ if mark.gone || self.is_expired(group) => {}
             Purpose::Show => self.change(group, true, false),
             Purpose::Store if mark.older => self.change(group, false, true),
             Purpose::Store => {}

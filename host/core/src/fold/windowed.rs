@@ -165,8 +165,18 @@ impl Fold {
         Ok(())
     }
 
-    /// Drops a group: its number stays until there are enough of them to be worth a copy of the others.
-    pub(super) fn drop_group(&mut self, group: u32) {
+    /// Drops a group whose rows another one has taken over.
+    fn drop_group(&mut self, group: u32) {
+        self.take_out(group, |dropped, key| dropped.push(key, None));
+    }
+
+    /// Drops a group whose time is over.
+    pub(super) fn end_group(&mut self, group: u32) {
+        self.take_out(group, Changes::end);
+    }
+
+    /// Takes a group out of all but the numbering: its number stays until there are enough of them to be worth a copy of the others.
+    fn take_out(&mut self, group: u32, note: impl FnOnce(&mut Changes, &[u8])) {
         let Some(windowed) = &mut self.windowed else { return };
         self.groups.forget(group);
         let mark = &mut self.marks[group as usize];
@@ -177,7 +187,7 @@ impl Fold {
         if let Some((base, span)) = split(key) {
             windowed.sessions.close(base, span);
         }
-        windowed.dropped.push(key, None);
+        note(&mut windowed.dropped, key);
         windowed.gone += 1;
     }
 

@@ -27,7 +27,7 @@ pub struct Flush {
     pub changes: Changes,
     /// The retries that are done once the letters of their records are removed.
     pub retries: Vec<u64>,
-    /// True if a checkpoint follows. During a trial only rows are written; of the head just the generation counts.
+    /// True if a checkpoint follows. During a trial only rows are written; of the head just generation and operators count.
     pub durable: bool,
     /// The operators of which this is the first checkpoint.
     pub passed: Option<Operators>,

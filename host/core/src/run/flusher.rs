@@ -1,6 +1,6 @@
 //! The flusher: makes durable what a lane hands over, one effect at a time.
 //!
-//! Order of effects: (1) upserts to the sinks, then the dead letters, (2) the checkpoint: changed states and consumed intervals, as
+//! Order of effects: (1) upserts to the sinks, with tombstones of groups that have ended, then the dead letters, (2) the checkpoint: changed states and consumed intervals, as
 //! one, (3) the letters of retried records are removed, then the group's offsets at the source. Why a crash between any two is
 //! harmless:
 //!
@@ -30,8 +30,11 @@ use super::report::Report;
 use super::swap::SwapId;
 use crate::checkpoint::{Changes, Checkpoint, StoreError};
 use crate::dead_letter::{DeadLetter, LetterId};
+use crate::deploy::Provenance;
 use crate::port::{LeaseError, Refused, SinkError, Written};
+use crate::row;
 use crate::rows::Rows;
+use crate::schema::Kind;
 
 /// The time that a flush waits for the group's commit. Shorter: a coordinator that moves costs the monitors a commit. Longer: rows
 /// of the next flush wait for something that no row depends on.
@@ -60,6 +63,8 @@ pub struct SinkForm {
     pub generation: bool,
     /// Failed tries after which the pipeline says that it is holding.
     pub retries: u32,
+    /// True if the sink is told which groups have ended.
+    pub tombstones: bool,
     /// Rows and intervals are one transaction; else rows are upserts.
     pub transaction: Option<TransactionForm>,
 }
@@ -87,6 +92,15 @@ pub enum FlusherEffect {
         sink: usize,
         /// The rows, one of each key.
         rows: Rows,
+        /// The operators that made the rows.
+        by: Provenance,
+    },
+    /// Tell a sink which groups have ended. Answered by [`FlusherEvent::Wrote`].
+    Tombstones {
+        /// The sink.
+        sink: usize,
+        /// The columns of the sink's key, a row for each group.
+        keys: Rows,
     },
     /// Find the rows that a sink's server refuses, and write none. Answered by [`FlusherEvent::Found`].
     Search {
@@ -153,6 +167,8 @@ enum FlushStage {
     Lease,
     /// The rows go to this sink.
     Upsert(usize),
+    /// This sink is told which groups have ended.
+    Tombstones(usize),
     /// The server of this sink refused a row.
     Search(usize),
     Letters,
@@ -305,6 +321,7 @@ impl Flusher {
                 FlushStage::Topic => Some(FlusherEffect::AskTopic),
                 FlushStage::Lease => Some(FlusherEffect::AskLease),
                 FlushStage::Upsert(sink) => self.upsert(sink)?,
+                FlushStage::Tombstones(sink) => self.tombstones(sink)?,
                 FlushStage::Search(sink) => self.search(sink),
                 FlushStage::Letters => self.write_letters(),
                 FlushStage::Transaction => self.transact()?,
@@ -356,14 +373,28 @@ impl Flusher {
             return Ok(None);
         };
         if form.transaction.is_some() || work.flush.rows() == 0 {
-            self.go_on_to(FlushStage::Upsert(sink + 1));
+            self.go_on_to(FlushStage::Tombstones(sink));
             return Ok(None);
         }
         if !work.leased {
             return Ok(Some(FlusherEffect::AskLease));
         }
         let rows = form.rows(&work.flush, &form.key)?.rows;
-        Ok(Some(FlusherEffect::Upsert { sink, rows }))
+        Ok(Some(FlusherEffect::Upsert { sink, rows, by: work.flush.head.provenance() }))
+    }
+
+    /// Groups that have ended, for a sink that is told of them. Their last rows are written by then.
+    fn tombstones(&mut self, sink: usize) -> Result<Option<FlusherEffect>, FlushError> {
+        let (Some(work), Some(form)) = (&self.at_work, self.sinks.get(sink)) else { return Ok(None) };
+        let keys = if form.tombstones { form.ended(&work.flush)? } else { Rows::default() };
+        if keys.rows == 0 {
+            self.go_on_to(FlushStage::Upsert(sink + 1));
+            return Ok(None);
+        }
+        if !work.leased {
+            return Ok(Some(FlusherEffect::AskLease));
+        }
+        Ok(Some(FlusherEffect::Tombstones { sink, keys }))
     }
 
     fn search(&mut self, sink: usize) -> Option<FlusherEffect> {
@@ -548,7 +579,9 @@ impl Flusher {
                 self.wrote(stage);
                 Ok(())
             }
-            (Some(sink), Err(SinkError::Rows(words))) => self.refused(sink, words),
+            (Some(sink), Err(SinkError::Rows(words))) if !matches!(stage, FlushStage::Tombstones(_)) => {
+                self.refused(sink, words)
+            }
             (_, Err(error)) => self.away(error),
         }
     }
@@ -560,7 +593,7 @@ impl Flusher {
     /// The sink that this stage writes to.
     fn sink_of(&self, stage: FlushStage) -> Option<usize> {
         match stage {
-            FlushStage::Upsert(sink) | FlushStage::Search(sink) => Some(sink),
+            FlushStage::Upsert(sink) | FlushStage::Search(sink) | FlushStage::Tombstones(sink) => Some(sink),
             FlushStage::Transaction => self.transaction_sink(),
             _ => None,
         }
@@ -571,7 +604,8 @@ impl Flusher {
         self.is_back();
         let Some(work) = &mut self.at_work else { return };
         match stage {
-            FlushStage::Upsert(sink) => self.go_on_to(FlushStage::Upsert(sink + 1)),
+            FlushStage::Upsert(sink) => self.go_on_to(FlushStage::Tombstones(sink)),
+            FlushStage::Tombstones(sink) => self.go_on_to(FlushStage::Upsert(sink + 1)),
             FlushStage::Letters => {
                 self.reports.push(Report::Letters(work.flush.letters.len()));
                 // What is found from here on are others.
@@ -674,6 +708,19 @@ impl SinkForm {
             latest.rows = with_generation(latest.rows, flush.head.generation);
         }
         Ok(latest)
+    }
+
+    /// The sink's keys of the groups that end with a flush.
+    fn ended(&self, flush: &Flush) -> Result<Rows, FlushError> {
+        let Some(form) = &flush.head.form else { return Ok(Rows::default()) };
+        let kinds: Vec<Kind> = form.keys.iter().map(|field| field.kind).collect();
+        let rows = flush.changes.ended().count();
+        // The group's columns are the first of the result's, and the key's are among them.
+        let columns = row::decode(&kinds, flush.changes.ended())
+            .and_then(|groups| self.key.iter().map(|column| groups.get(*column).cloned()).collect::<Option<_>>());
+        let reason = || "the keys of groups that ended can't be read; this is a defect".to_owned();
+        let columns = columns.ok_or_else(|| FlushError::Unusable { sink: self.name.clone(), reason: reason() })?;
+        Ok(Rows { rows, columns })
     }
 }
 

@@ -10,10 +10,12 @@ use proptest::prelude::*;
 use super::super::made::Made;
 use super::*;
 use crate::batch::RowOrigins;
+use crate::checkpoint::StateForm;
 use crate::dead_letter::RetriedRecords;
 use crate::interval::{Interval, Offset, Partition};
 use crate::records::Records;
 use crate::rejected::Stage as Origin;
+use crate::schema::Field;
 
 /// The name of the place for letters.
 const LETTERS: &str = "letters";
@@ -37,6 +39,8 @@ struct Shape {
     upserts: usize,
     /// The place among the sinks of one with transactions, and whether it takes letters.
     transaction: Option<(usize, bool)>,
+    /// The sinks that take upserts are told which groups have ended.
+    tombstones: bool,
     keeps_letters: bool,
     flushes: Vec<Plan>,
 }
@@ -45,6 +49,8 @@ struct Shape {
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     rows: usize,
+    /// Groups that end with it.
+    ended: usize,
     letters: usize,
     retried: usize,
     durable: bool,
@@ -58,6 +64,7 @@ enum Did {
     AskTopic,
     AskLease,
     Upsert(usize, Vec<i64>),
+    Tombstones(usize, Vec<i64>),
     Search(usize, Vec<i64>),
     Transact(usize, Vec<i64>, Vec<i64>),
     WriteLetters(Vec<i64>),
@@ -76,7 +83,8 @@ impl Did {
             FlusherEffect::CheckStore => Did::CheckStore,
             FlusherEffect::AskTopic => Did::AskTopic,
             FlusherEffect::AskLease => Did::AskLease,
-            FlusherEffect::Upsert { sink, rows } => Did::Upsert(*sink, values(rows)),
+            FlusherEffect::Upsert { sink, rows, .. } => Did::Upsert(*sink, values(rows)),
+            FlusherEffect::Tombstones { sink, keys } => Did::Tombstones(*sink, numbers(&keys.columns[0])),
             FlusherEffect::Search { sink, rows } => Did::Search(*sink, values(rows)),
             FlusherEffect::Transact { sink, rows, letters, .. } => Did::Transact(*sink, values(rows), ids(letters)),
             FlusherEffect::WriteLetters(letters) => Did::WriteLetters(ids(letters)),
@@ -90,7 +98,7 @@ impl Did {
 
     /// Says whether it writes rows or letters, which another host might be writing.
     fn writes(&self) -> bool {
-        matches!(self, Did::Upsert(..) | Did::Transact(..) | Did::WriteLetters(_))
+        matches!(self, Did::Upsert(..) | Did::Tombstones(..) | Did::Transact(..) | Did::WriteLetters(_))
     }
 
     /// The place in the order of effects; a search has that of the write that it is for.
@@ -100,7 +108,8 @@ impl Did {
             Did::AskTopic => 1,
             Did::AskLease | Did::Wait => 2,
             Did::Search(sink, _) if shape.transaction.is_some_and(|(place, _)| place == *sink) => 21,
-            Did::Upsert(sink, _) | Did::Search(sink, _) => 10 + sink,
+            Did::Upsert(sink, _) | Did::Search(sink, _) => 10 + 2 * sink,
+            Did::Tombstones(sink, _) => 11 + 2 * sink,
             Did::WriteLetters(_) => 20,
             Did::Transact(..) => 21,
             Did::Commit(_) => 30,
@@ -112,7 +121,11 @@ impl Did {
 }
 
 fn values(rows: &Rows) -> Vec<i64> {
-    rows.columns.get(1).map_or_else(Vec::new, |column| column.as_primitive::<Int64Type>().values().to_vec())
+    rows.columns.get(1).map_or_else(Vec::new, numbers)
+}
+
+fn numbers(column: &ArrayRef) -> Vec<i64> {
+    column.as_primitive::<Int64Type>().values().to_vec()
 }
 
 fn letter(offset: i64) -> DeadLetter {
@@ -142,11 +155,12 @@ fn made(first: i64, keys: &[i64]) -> Made {
 
 fn form(name: &str, transaction: Option<bool>) -> SinkForm {
     let transaction = transaction.map(|takes_letters| TransactionForm { takes_letters });
-    SinkForm { name: name.to_owned(), key: vec![0], generation: false, retries: 1, transaction }
+    SinkForm { name: name.to_owned(), key: vec![0], generation: false, retries: 1, tombstones: false, transaction }
 }
 
 fn sinks(shape: &Shape) -> Vec<SinkForm> {
-    let mut sinks: Vec<SinkForm> = (0..shape.upserts).map(|sink| form(&format!("sink {sink}"), None)).collect();
+    let upserts = |sink| SinkForm { tombstones: shape.tombstones, ..form(&format!("sink {sink}"), None) };
+    let mut sinks: Vec<SinkForm> = (0..shape.upserts).map(upserts).collect();
     if let Some((place, takes_letters)) = shape.transaction {
         sinks.insert(place, form("transaction", Some(takes_letters)));
     }
@@ -158,6 +172,17 @@ fn flusher(sinks: Vec<SinkForm>, keeps_letters: bool) -> Flusher {
     Flusher::new(FlusherStart { sinks, written: Written::default(), letters, stops: false, told: Ends::new(), seed: 1 })
 }
 
+/// The groups that end with the flush of the records from this one on.
+fn ended(first: i64, plan: Plan) -> Vec<i64> {
+    (first + 90..).take(plan.ended).collect()
+}
+
+fn group(key: i64) -> Vec<u8> {
+    let (column, mut bytes): (ArrayRef, _) = (Arc::new(Int64Array::from(vec![key])), Vec::new());
+    assert!(row::encode_key(&[column], 0, &mut bytes));
+    bytes
+}
+
 /// The flush of this number, each of 100 records.
 fn handover(number: usize, plan: Plan) -> Handover {
     let (first, next) = (number as i64 * 100, number as i64 * 100 + 100);
@@ -167,7 +192,13 @@ fn handover(number: usize, plan: Plan) -> Handover {
     let keys: Vec<i64> = (0..plan.rows as i64).map(|row| row % 3).collect();
     let batches = if keys.is_empty() { vec![] } else { vec![made(first, &keys)] };
     let letters = (0..plan.letters as i64).map(|place| letter(first + 50 + place)).collect();
-    let flush = Flush { batches, letters, head, durable: plan.durable, ..Flush::default() };
+    let keys = vec![Field::new("key", Kind::Int64)];
+    head.form = Some(StateForm { keys, version: 1, columns: Vec::new(), window: None });
+    let mut changes = Changes::default();
+    changes.push(&group(first), Some(b"state"));
+    changes.push(&group(first + 1), None);
+    ended(first, plan).iter().for_each(|key| changes.end(&group(*key)));
+    let flush = Flush { batches, letters, head, changes, durable: plan.durable, ..Flush::default() };
     Handover { flush: Box::new(flush), cut_over: plan.cut_over.then_some(1) }
 }
 
@@ -192,7 +223,7 @@ fn answer(effect: &FlusherEffect, luck: Luck, sinks: &[SinkForm]) -> FlusherEven
             Luck::Away | Luck::Refuses => Err(LeaseError::Unknown(no())),
             Luck::Gone => Err(LeaseError::Lost(no())),
         }),
-        FlusherEffect::Upsert { .. } | FlusherEffect::Transact { .. } => {
+        FlusherEffect::Upsert { .. } | FlusherEffect::Tombstones { .. } | FlusherEffect::Transact { .. } => {
             FlusherEvent::Wrote(written(SinkError::Rows(no())))
         }
         FlusherEffect::Search { rows, .. } => FlusherEvent::Found(match luck {
@@ -277,19 +308,22 @@ fn then_well(lucks: Vec<Luck>) -> impl FnMut(&Did) -> Luck {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    let plan = (0usize..6, 0usize..3, 0usize..3, any::<bool>(), any::<bool>());
+    let plan = ((0usize..6, 0usize..3), 0usize..3, 0usize..3, any::<bool>(), any::<bool>());
     let plans = prop::collection::vec(plan, 1..4);
-    (0usize..3, prop::option::of((any::<prop::sample::Index>(), any::<bool>())), any::<bool>(), plans).prop_map(
-        |(upserts, transaction, keeps_letters, plans)| {
+    let transaction = prop::option::of((any::<prop::sample::Index>(), any::<bool>()));
+    (0usize..3, transaction, any::<[bool; 2]>(), plans).prop_map(
+        |(upserts, transaction, [tombstones, keeps_letters], plans)| {
             let transaction = transaction.map(|(place, takes)| (place.index(upserts + 1), takes && keeps_letters));
-            let flushes = plans.into_iter().map(|(rows, letters, retried, durable, cut_over)| {
+            let flushes = plans.into_iter().map(|((rows, ended), letters, retried, durable, cut_over)| {
                 // A pipeline with transactions has no trials.
                 let durable = durable || transaction.is_some();
                 let letters = if keeps_letters { letters } else { 0 };
                 let retried = if keeps_letters && durable { retried } else { 0 };
-                Plan { rows, letters, retried, durable, cut_over }
+                // Nothing of a trial is for the store.
+                let ended = if durable { ended } else { 0 };
+                Plan { rows, ended, letters, retried, durable, cut_over }
             });
-            Shape { upserts, transaction, keeps_letters, flushes: flushes.collect() }
+            Shape { upserts, transaction, tombstones, keeps_letters, flushes: flushes.collect() }
         },
     )
 }
@@ -310,8 +344,8 @@ fn lucks() -> impl Strategy<Value = Vec<Luck>> {
 
 /// Rows for two sinks, letters, and removals.
 fn everything() -> Shape {
-    let plan = Plan { rows: 5, letters: 2, retried: 2, durable: true, cut_over: false };
-    Shape { upserts: 2, transaction: None, keeps_letters: true, flushes: vec![plan] }
+    let plan = Plan { rows: 5, ended: 0, letters: 2, retried: 2, durable: true, cut_over: false };
+    Shape { upserts: 2, transaction: None, tombstones: false, keeps_letters: true, flushes: vec![plan] }
 }
 
 proptest! {
@@ -365,7 +399,7 @@ proptest! {
                 let asks_before = did.writes() || matches!(did, Did::Search(..));
                 let again = match did {
                     Did::AskTopic | Did::AskLease | Did::Commit(_) | Did::RemoveLetters(_) => *luck != Luck::Well,
-                    Did::Upsert(..) | Did::Transact(..) | Did::Search(..) => *luck == Luck::Away,
+                    Did::Upsert(..) | Did::Tombstones(..) | Did::Transact(..) | Did::Search(..) => *luck == Luck::Away,
                     Did::WriteLetters(_) => *luck != Luck::Well,
                     _ => false,
                 };
@@ -409,6 +443,13 @@ proptest! {
                 let upserts = if plan.rows > 0 { shape.upserts } else { 0 };
                 prop_assert_eq!(well(|did| matches!(did, Did::Upsert(..))), upserts);
             }
+            let told: Vec<&Did> = flush.iter().filter(|(_, luck)| *luck == Luck::Well).map(|(did, _)| did)
+                .filter(|did| matches!(did, Did::Tombstones(..))).collect();
+            let all = |sinks: Vec<SinkForm>| sinks.into_iter().enumerate().filter(|(_, sink)| sink.tombstones);
+            let keys = ended(number as i64 * 100, *plan);
+            let expected: Vec<Did> = all(sinks(&shape)).filter(|_| !keys.is_empty())
+                .map(|(sink, _)| Did::Tombstones(sink, keys.clone())).collect();
+            prop_assert_eq!(told, expected.iter().collect::<Vec<_>>(), "each sink that asks hears of each group once");
         }
     }
 
@@ -684,7 +725,7 @@ fn what_has_no_answer_for_now_is_waited_for_unless_the_run_is_to_end() {
 fn the_group_is_told_what_is_new_and_nothing_twice() {
     let mut flusher = flusher(vec![], true);
     let mut told = 0;
-    let plan = Plan { rows: 0, letters: 0, retried: 0, durable: true, cut_over: false };
+    let plan = Plan { rows: 0, ended: 0, letters: 0, retried: 0, durable: true, cut_over: false };
     let nothing = Handover { flush: Box::new(Flush { durable: true, ..Flush::default() }), cut_over: None };
     for flush in [nothing, handover(0, plan), handover(0, plan), handover(1, plan)] {
         flusher.on(FlusherEvent::Flush(flush), Now::default()).unwrap();
@@ -701,7 +742,7 @@ fn the_group_is_told_what_is_new_and_nothing_twice() {
 #[test]
 fn letters_of_rows_that_are_refused_during_a_trial_are_written_with_the_first_flush_after_it() {
     let mut flusher = flusher(vec![form("s", None)], true);
-    let plan = Plan { rows: 3, letters: 0, retried: 0, durable: false, cut_over: false };
+    let plan = Plan { rows: 3, ended: 0, letters: 0, retried: 0, durable: false, cut_over: false };
     let mut written = Vec::new();
     for (number, durable) in [(0, false), (1, false), (2, true)] {
         let flush = handover(number, Plan { durable, ..plan });

@@ -457,7 +457,8 @@ impl Lane {
         batches.extend(sealed.rows.into_iter().map(|rows| Made::of_groups(rows, keys)));
         self.reports.push(Report::Waiting(0));
         if self.swaps.is_on_trial() {
-            let head = Checkpoint { generation: head.generation + 1, ..Checkpoint::default() };
+            let operators = self.swaps.on_trial().cloned().unwrap_or_default();
+            let head = Checkpoint { generation: head.generation + 1, operators, ..Checkpoint::default() };
             // It isn't durable, as a flush is unless it is said.
             return Ok(Flush { batches, head, ..Flush::default() });
         }

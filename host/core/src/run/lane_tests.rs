@@ -807,10 +807,11 @@ fn rows_of_a_trial_are_handed_over_as_of_the_generation_that_the_checkpoint_afte
         next(&mut lane, clock, FlushSlot::Taken);
         let trial = handed_over(next(&mut lane, clock + 1_000, FlushSlot::Free)).flush;
         assert_eq!((shown(&trial), trial.durable), (vec![(5, 5 * id as i64)], false));
-        assert_eq!(trial.head, Checkpoint { generation, ..Checkpoint::default() });
+        let operators = Operators::from([("sum".to_owned(), id.to_string())]);
+        assert_eq!(trial.head, Checkpoint { generation, operators: operators.clone(), ..Checkpoint::default() });
         let passed = handed_over(next(&mut lane, clock + 100_000, FlushSlot::Free)).flush;
         assert_eq!((passed.head.generation, passed.durable, lane.head().generation), (generation, true, generation));
-        assert_eq!(passed.passed, Some(Operators::from([("sum".to_owned(), id.to_string())])));
+        assert_eq!(passed.passed, Some(operators));
         lane.on(LaneEvent::Committed(lane.head().commits), now(clock + 100_000));
     }
 }

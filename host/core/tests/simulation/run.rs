@@ -425,7 +425,11 @@ impl Run {
             FlusherEffect::AskTopic | FlusherEffect::AskLease => {
                 FlusherEvent::Lease(world.lease(self.share.epoch, &self.told))
             }
-            FlusherEffect::Upsert { sink, rows } => FlusherEvent::Wrote(world.upsert(sink, &rows)),
+            FlusherEffect::Upsert { sink, rows, by } => {
+                assert!(!by.operators.is_empty() && by.generation > 0, "rows say what made them");
+                FlusherEvent::Wrote(world.upsert(sink, &rows))
+            }
+            FlusherEffect::Tombstones { sink, keys } => FlusherEvent::Wrote(world.tombstones(sink, &keys)),
             FlusherEffect::Search { sink, rows } => FlusherEvent::Found(self.search(world, sink, &rows)),
             FlusherEffect::Transact { sink, rows, letters, before, after } => {
                 let book = self.at_work.clone().unwrap();
@@ -537,7 +541,8 @@ fn sinks(world: &World) -> Vec<SinkForm> {
         let transaction = (world.pipeline.transaction && sink == last)
             .then_some(TransactionForm { takes_letters: world.pipeline.letters_in_transaction });
         let key = if transaction.is_some() && world.pipeline.inserts() { vec![] } else { key(world) };
-        SinkForm { name: format!("sink {sink}"), key, generation: false, retries: 2, transaction }
+        let tombstones = world.pipeline.tombstones && sink == 0 && transaction.is_none();
+        SinkForm { name: format!("sink {sink}"), key, generation: false, retries: 2, tombstones, transaction }
     };
     (0..=last).map(form).collect()
 }

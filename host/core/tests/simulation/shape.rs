@@ -38,6 +38,8 @@ pub struct Pipeline {
     pub ttl: Option<i64>,
     /// Runs may be told to end where the topic ends as they begin.
     pub ends: bool,
+    /// The first table is told which groups have ended, and has no rows of those.
+    pub tombstones: bool,
     /// The number of hosts that have its file.
     pub hosts: usize,
 }
@@ -49,9 +51,10 @@ impl Pipeline {
         let may_have_hosts = shape == Shape::Rows || shape == Shape::Sums && !transaction;
         let hosts = if may_have_hosts && rng.u8(0..3) == 0 { 2 } else { 1 };
         let joins = [Join::Inner, Join::Left, Join::Required];
+        let sinks = rng.usize(1..=2);
         Pipeline {
             shape,
-            sinks: rng.usize(1..=2),
+            sinks,
             transaction,
             letters_in_transaction: transaction && rng.bool(),
             // A fold that takes over goes on from its own checkpoint: what others took in again meanwhile isn't in it.
@@ -60,6 +63,7 @@ impl Pipeline {
             join: (rng.u8(0..4) == 0).then(|| *pick(rng, if shape.windows().is_some() { &joins[1..] } else { &joins })),
             ttl: (shape == Shape::Sums && hosts == 1 && rng.u8(0..3) == 0).then(|| rng.i64(100..1_500)),
             ends: rng.u8(0..4) == 0,
+            tombstones: shape.folds() && rng.bool() && !(transaction && sinks == 1),
             hosts,
         }
     }

@@ -356,6 +356,22 @@ impl World {
         answer(luck)
     }
 
+    /// Takes the rows of groups that have ended away; after bad luck only some of them.
+    pub fn tombstones(&mut self, sink: usize, keys: &Rows) -> Result<(), SinkError> {
+        assert!(sink == 0 && self.pipeline.tombstones && keys.rows > 0, "only who asks is told, and of something");
+        let luck = self.luck();
+        let written = match luck {
+            Luck::Good => keys.rows,
+            Luck::Before => 0,
+            Luck::After => self.rng.usize(0..=keys.rows),
+        };
+        for group in rows::groups(&keys.columns).iter().take(written) {
+            self.tables[sink].rows.remove(group);
+        }
+        self.note(&format!("{written} of {} tombstones, {luck:?}", keys.rows));
+        answer(luck)
+    }
+
     /// The rows that a server refuses.
     pub fn refused(&self, sink: usize, rows: &[Row]) -> Vec<Refused> {
         let refuses = sink == 0 && self.pipeline.has_refusals();

@@ -15,6 +15,7 @@ use sluice_runtime::Artifact;
 use super::answer::Output;
 use super::{ConfigFile, block_on};
 use crate::config::{Config, Pipeline, Problem, Step, unveiled};
+use crate::connection::Place;
 use crate::connections::Connections;
 use crate::operators::{Deployed, Directory};
 use crate::pipeline::{assemble, provenance};
@@ -113,6 +114,9 @@ fn check_operators(pipeline: &Pipeline, deployed: &Deployed, connections: &Conne
             let want = "the columns that identify a group";
             problems.push(problem(pipeline, format!("sink[{index}].key"), reason, want));
         }
+        if let Some(reason) = assemble::tombstones_problem(pipeline, sink, chain.fold().map(|fold| fold.form())) {
+            problems.push(problem(pipeline, format!("sink[{index}].tombstones"), reason, "groups that end"));
+        }
     }
     if problems.is_empty() { Ok(chain) } else { Err(problems) }
 }
@@ -152,7 +156,11 @@ async fn check_servers(
             Ok(written) => reasons(connections.check_sink(pipeline, sink, &written, folds).await),
             Err(reason) => vec![reason],
         };
-        let found = |reason| problem(pipeline, format!("sink[{index}].table"), reason, "a table that takes the rows");
+        let (key, want) = match sink.place {
+            Place::Table => ("table", "a table that takes the rows"),
+            Place::Topic => ("topic", "a topic that takes the rows"),
+        };
+        let found = |reason| problem(pipeline, format!("sink[{index}].{key}"), reason, want);
         problems.extend(reasons.into_iter().map(found));
     }
 }

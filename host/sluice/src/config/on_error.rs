@@ -10,7 +10,7 @@ use super::source::Source;
 use super::value;
 use crate::connection::{Place, Role};
 
-/// The table of dead letters unless the pipeline says otherwise.
+/// The table or topic of dead letters unless the pipeline says otherwise.
 pub const DEFAULT_TABLE: &str = "sluice_dead_letters";
 
 /// Treatment of records at fault.
@@ -92,7 +92,7 @@ pub struct Beside<'a> {
     pub sinks: Option<&'a [Sink]>,
 }
 
-/// Reads the place of a pipeline's letters; none if it makes none. By default it is a table beside the table of the first sink.
+/// Reads the place of a pipeline's letters; none if it makes none. By default it is beside what the first sink writes.
 pub fn read_letters(
     section: &Section<'_>,
     declared: &Declared,
@@ -101,10 +101,12 @@ pub fn read_letters(
 ) -> Option<Option<DeadLetters>> {
     let makes_letters = matches!(on_error, None | Some(OnError::DeadLetter));
     let Some(item) = section.optional("dead_letters") else {
-        let first = beside.sinks.and_then(<[Sink]>::first).map(|sink| DeadLetters::Table {
-            connection: sink.connection.clone(),
-            table: DEFAULT_TABLE.to_owned(),
-            create: true,
+        let first = beside.sinks.and_then(<[Sink]>::first).map(|sink| {
+            let (connection, name, create) = (sink.connection.clone(), DEFAULT_TABLE.to_owned(), true);
+            match sink.place {
+                Place::Table => DeadLetters::Table { connection, table: name, create },
+                Place::Topic => DeadLetters::Topic { connection, topic: name, create },
+            }
         });
         return if makes_letters { first.map(Some) } else { Some(None) };
     };
@@ -113,7 +115,7 @@ pub fn read_letters(
     }
     let letters = item.table("a table [dead_letters]", |section| letters(section, declared, beside.file))?;
     if beside.sinks.is_some_and(|sinks| sinks.iter().any(|sink| writes(sink, &letters))) {
-        item.problem("a table that a sink of this pipeline writes", "a table of its own");
+        item.problem("what a sink of this pipeline writes", "a table or topic of its own");
     }
     if beside.source.is_some_and(|source| reads(source, &letters)) {
         item.problem("the topic that this pipeline reads", "a topic of its own");
@@ -156,7 +158,12 @@ fn letters(section: &Section<'_>, declared: &Declared, pipeline: &Path) -> Optio
 }
 
 fn writes(sink: &Sink, letters: &DeadLetters) -> bool {
-    letters.table_of(&sink.connection) == Some(&sink.table)
+    match letters {
+        DeadLetters::Table { connection, table: name, .. } | DeadLetters::Topic { connection, topic: name, .. } => {
+            (connection, name) == (&sink.connection, &sink.table)
+        }
+        DeadLetters::File { .. } => false,
+    }
 }
 
 fn reads(source: &Source, letters: &DeadLetters) -> bool {

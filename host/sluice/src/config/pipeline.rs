@@ -16,6 +16,7 @@ use super::source::{self, Source};
 use super::state::{self, State};
 use super::step::{self, MAX_STEPS, Step};
 use super::{file, value};
+use crate::connection::Place;
 
 /// Pipeline: a source, steps, sinks.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +92,14 @@ fn pipeline(section: &Section<'_>, name: &str, file: &Path, declared: &Declared)
         steps.into_iter().collect()
     });
     let windowed = windowed(&steps);
-    let sinks = section
-        .required("sink", "at least one table [[sink]]", |item| read_sinks(&item, declared, flow.as_deref(), windowed));
+    let sinks = section.required("sink", "at least one table [[sink]]", |item| {
+        let sinks = read_sinks(&item, declared, flow.as_deref(), windowed);
+        let reads = |sink: &Sink| source.as_ref().is_some_and(|source| is_read(source, sink));
+        if sinks.iter().flatten().any(reads) {
+            item.problem("a sink into the topic that this pipeline reads", "a topic of its own for the rows");
+        }
+        sinks
+    });
     let state = section.or("state", State::default(), |item| read_state(&item, windowed));
     let once = sinks.iter().flatten().any(in_transactions);
     let probation = section
@@ -136,7 +143,7 @@ fn check_sink(item: &Item<'_>, sink: &Sink, before: &[Option<Sink>], windowed: b
         item.problem("a key without `window_start`", "it in the key, since a window has rows of its own");
     }
     if before.iter().flatten().any(|other| same(sink, other)) {
-        item.problem("a table that another sink of this pipeline writes", "each table once");
+        item.problem("a table or topic that another sink of this pipeline writes", "each once");
     }
     if in_transactions(sink) && before.iter().flatten().any(in_transactions) {
         let want = "one sink with delivery = \"transaction\", since only one database can say how far the rows are";
@@ -171,6 +178,10 @@ fn windowed(steps: &Option<Vec<Step>>) -> bool {
 
 fn in_transactions(sink: &Sink) -> bool {
     sink.delivery == Delivery::Transaction
+}
+
+fn is_read(source: &Source, sink: &Sink) -> bool {
+    sink.place == Place::Topic && (&source.connection, &source.topic) == (&sink.connection, &sink.table)
 }
 
 fn same(one: &Sink, other: &Sink) -> bool {

@@ -1,4 +1,4 @@
-//! `[[sink]]`: the tables that a pipeline writes.
+//! `[[sink]]`: the tables and topics that a pipeline writes.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::declared::Declared;
 use super::nearest::suggest;
 use super::reader::{Item, Section};
 use super::value;
-use crate::connection::Role;
+use crate::connection::{Place, Role};
 
 /// The most sinks of a pipeline: each holds a flush's rows.
 pub const MAX_SINKS: usize = 16;
@@ -25,14 +25,16 @@ const MAX_FLUSH_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The most attempts before a pipeline is held; it goes on by itself in any case.
 const MAX_RETRIES: u32 = 1_000;
 
-/// A table that a pipeline writes.
+/// A table that a pipeline writes. A topic counts as the table of its keys' last records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sink {
-    /// A mysql or sqlite connection.
+    /// The connection.
     pub connection: String,
-    /// The table.
+    /// The form of the connection's tables.
+    pub place: Place,
+    /// The table, or the topic.
     pub table: String,
-    /// The columns that identify a row; names are distinct. At least one, unless rows are written in transactions.
+    /// The columns that identify a row; names are distinct. At least one, unless rows are written in transactions or to a topic.
     pub key: Vec<String>,
     /// Way in which rows are written.
     pub delivery: Delivery,
@@ -46,6 +48,8 @@ pub struct Sink {
     pub key_equality: KeyEquality,
     /// True if the column `_generation` holds the generation of the operators that wrote a row.
     pub generation: bool,
+    /// True if a topic gets a tombstone for each group that ends.
+    pub tombstones: bool,
     /// Conditions for a flush.
     pub flush: Flush,
 }
@@ -90,17 +94,18 @@ impl Default for Flush {
 
 /// Reads one sink. `flow` is what is known of the columns that come to it.
 pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) -> Option<Sink> {
-    let connection = section.required("connection", "a connection's name", |item| {
-        declared.resolve(&item, Role::Sink).map(|(name, _)| name)
-    });
-    let table = section.required("table", "a table's name", |item| value::table(&item));
+    let named = section.required("connection", "a connection's name", |item| declared.resolve(&item, Role::Sink));
+    let of = named.as_ref().and_then(|(_, of)| of.and_then(|of| of.sink));
+    let (place, table) = place(section, of);
     let delivery = section.or("delivery", Delivery::Upsert, |item| {
         item.choice(&[("upsert", Delivery::Upsert), ("transaction", Delivery::Transaction)])
     });
     let key = match delivery {
-        Some(Delivery::Upsert) => section.required("key", KEY, |item| key(&item, flow)),
-        Some(Delivery::Transaction) | None => section.or("key", Vec::new(), |item| key(&item, flow)),
+        Some(Delivery::Upsert) if place == Place::Table => section.required("key", KEY, |item| key(&item, flow)),
+        _ => section.or("key", Vec::new(), |item| key(&item, flow)),
     };
+    let tombstones = section.or("tombstones", false, |item| item.boolean());
+    check_place(section, place, key.as_deref());
     let create = section.or("create", false, |item| item.boolean());
     let shared = section.or("shared", false, |item| item.boolean());
     let round = section.or("round", false, |item| item.boolean());
@@ -112,7 +117,8 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
         item.table(r#"a table such as { rows = 5000, interval = "2s", retries = 3 }"#, flush)
     });
     Some(Sink {
-        connection: connection?,
+        connection: named?.0,
+        place,
         table: table?,
         key: key?,
         delivery: delivery?,
@@ -121,8 +127,46 @@ pub fn read(section: &Section<'_>, declared: &Declared, flow: Option<&[Field]>) 
         round: round?,
         key_equality: key_equality?,
         generation: generation?,
+        tombstones: tombstones?,
         flush: flush?,
     })
+}
+
+/// Reads the name of the table or the topic, whichever the connection has. Where its type isn't known, what is said decides.
+fn place(section: &Section<'_>, of: Option<Place>) -> (Place, Option<String>) {
+    let (table, topic) = (section.optional("table"), section.optional("topic"));
+    let place = of.unwrap_or(if topic.is_some() && table.is_none() { Place::Topic } else { Place::Table });
+    let (wrong, found, want) = match place {
+        Place::Table => (topic, "a topic", "a `table` of this connection"),
+        Place::Topic => (table, "a table", "a `topic` of this connection"),
+    };
+    if let Some(wrong) = &wrong {
+        wrong.problem(found, want);
+    }
+    let name = match place {
+        Place::Table => section.required("table", "a table's name", |item| value::table(&item)),
+        Place::Topic => section.required("topic", "a topic's name", |item| value::topic(&item, "a topic's name")),
+    };
+    (place, name)
+}
+
+/// Notes a problem for each key that is of the other kind of place.
+fn check_place(section: &Section<'_>, place: Place, key: Option<&[String]>) {
+    let others: &[&str] = match place {
+        Place::Table => &["tombstones"],
+        Place::Topic => &["delivery", "round", "key_equality"],
+    };
+    for item in others.iter().filter_map(|name| section.optional(name)) {
+        match place {
+            Place::Table => item.problem("a key of topics", "no such key for a table, whose rows of ended groups stay"),
+            Place::Topic => item.problem("a key of tables", "no such key for a topic, which takes each row as it is"),
+        }
+    }
+    if let Some(item) =
+        section.optional("tombstones").filter(|_| place == Place::Topic && key.is_some_and(<[_]>::is_empty))
+    {
+        item.problem("tombstones for records without a key", "a `key`, of which a tombstone marks the end");
+    }
 }
 
 const KEY: &str = r#"an array of the columns that identify a row, such as ["user_id"]"#;

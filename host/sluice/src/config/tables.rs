@@ -42,6 +42,7 @@ fn problem(pipeline: &Pipeline, index: usize, other: &Pipeline) -> Problem {
         false => format!("pipeline {}", other.name),
     };
     let found = format!("{:?}, which {who} writes", pipeline.sinks[index].table);
-    let want = "a table of its own for each, or `shared = true` in both sinks if no key is ever both's";
-    Problem::new(&pipeline.file, format!("sink[{index}].table"), found, want)
+    let key = pipeline.sinks[index].place.key();
+    let want = format!("a {key} of its own for each, or `shared = true` in both sinks if no key is ever both's");
+    Problem::new(&pipeline.file, format!("sink[{index}].{key}"), found, want)
 }

@@ -93,6 +93,16 @@ pub enum Place {
     Topic,
 }
 
+impl Place {
+    /// The key of a section that names one, which is also the word for it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Place::Table => "table",
+            Place::Topic => "topic",
+        }
+    }
+}
+
 /// Form in which a lookup names what is in a table.
 #[derive(Debug, Clone, Copy)]
 pub struct LookupForm {

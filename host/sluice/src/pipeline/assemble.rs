@@ -181,7 +181,7 @@ async fn sink(
     let key = key_columns(settings, fields).map_err(Trouble::wrong)?;
     let written = provenance::written(settings, fields).map_err(Trouble::wrong)?;
     // Before a table is made for it.
-    if let Some(reason) = key_problem(settings, groups) {
+    if let Some(reason) = key_problem(settings, groups).or_else(|| tombstones_problem(pipeline, settings, groups)) {
         return Err(Trouble::wrong(reason));
     }
     let folds = groups.is_some();
@@ -200,7 +200,8 @@ async fn sink(
         table.expect_rows();
     }
     let name = format!("{}.{}", settings.connection, settings.table);
-    Ok(OpenSink { table, name, key, generation: settings.generation, retries: settings.flush.retries })
+    let config::Sink { generation, tombstones, flush, .. } = settings;
+    Ok(OpenSink { table, name, key, generation: *generation, tombstones: *tombstones, retries: flush.retries })
 }
 
 /// Returns the positions of the key's columns in the result.
@@ -213,6 +214,21 @@ pub fn key_columns(sink: &config::Sink, fields: &[Field]) -> Result<Vec<usize>, 
 pub fn key_problem(sink: &config::Sink, groups: Option<&StateForm>) -> Option<String> {
     let groups = groups?;
     transaction::keyless(sink, true).or_else(|| keys::misfit(sink, groups))
+}
+
+/// Returns the reason why a sink waits for tombstones in vain; none if it doesn't.
+pub fn tombstones_problem(
+    pipeline: &config::Pipeline,
+    sink: &config::Sink,
+    groups: Option<&StateForm>,
+) -> Option<String> {
+    let ends = groups.is_some_and(|form| form.window.is_some()) || groups.is_some() && pipeline.state.ttl.is_some();
+    (sink.tombstones && !ends).then(|| {
+        let topic = &sink.table;
+        format!(
+            "the sink of topic `{topic}` has `tombstones`, and no group of this pipeline ends: that takes an aggregator with a window,              or with `state.ttl`"
+        )
+    })
 }
 
 /// Returns the policy by which the pipeline flushes: as soon as any of its sinks wants it.

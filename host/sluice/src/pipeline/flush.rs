@@ -94,6 +94,8 @@ pub struct OpenSink {
     pub key: Vec<usize>,
     /// True if the generation of each row is written too.
     pub generation: bool,
+    /// True if the table is told which groups have ended.
+    pub tombstones: bool,
     /// Failed tries after which the pipeline says that it is holding.
     pub retries: u32,
 }
@@ -105,8 +107,14 @@ impl OpenSink {
             Table::Upserts(_) => None,
             Table::Transactions(sink) => Some(TransactionForm { takes_letters: sink.takes_letters() }),
         };
-        let (name, key) = (self.name.clone(), self.key.clone());
-        SinkForm { name, key, generation: self.generation, retries: self.retries, transaction }
+        SinkForm {
+            name: self.name.clone(),
+            key: self.key.clone(),
+            generation: self.generation,
+            retries: self.retries,
+            tombstones: self.tombstones,
+            transaction,
+        }
     }
 }
 
@@ -193,8 +201,15 @@ impl FlusherTask {
             FlusherEffect::CheckStore => FlusherEvent::Store(self.store.check()),
             FlusherEffect::AskTopic => FlusherEvent::Lease(self.ask(|committer| committer.still_same()).await),
             FlusherEffect::AskLease => FlusherEvent::Lease(self.ask(|committer| committer.may_write()).await),
-            FlusherEffect::Upsert { sink, rows } => FlusherEvent::Wrote(match &mut self.sinks[sink].table {
-                Table::Upserts(table) => table.upsert(&rows).await,
+            FlusherEffect::Upsert { sink, rows, by } => FlusherEvent::Wrote(match &mut self.sinks[sink].table {
+                Table::Upserts(table) => {
+                    table.attribute(&by);
+                    table.upsert(&rows).await
+                }
+                Table::Transactions(_) => Err(not_its_kind()),
+            }),
+            FlusherEffect::Tombstones { sink, keys } => FlusherEvent::Wrote(match &mut self.sinks[sink].table {
+                Table::Upserts(table) => table.end(&keys).await,
                 Table::Transactions(_) => Err(not_its_kind()),
             }),
             FlusherEffect::Search { sink, rows } => FlusherEvent::Found(self.sinks[sink].table.refused(&rows).await),

@@ -52,10 +52,12 @@ mod tests {
 
     use super::*;
     use crate::config::{Delivery, Flush, KeyEquality};
+    use crate::connection::Place;
 
     fn sink(key: &[&str]) -> Sink {
         Sink {
             connection: "livedb".to_owned(),
+            place: Place::Table,
             table: "gifts".to_owned(),
             key: key.iter().map(|name| (*name).to_owned()).collect(),
             delivery: Delivery::Upsert,
@@ -64,6 +66,7 @@ mod tests {
             round: false,
             key_equality: KeyEquality::Exact,
             generation: false,
+            tombstones: false,
             flush: Flush::default(),
         }
     }

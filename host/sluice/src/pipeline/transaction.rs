@@ -13,7 +13,7 @@ use sluice_core::run::resume::{rows_ahead, rows_without_states};
 use sluice_core::{Offset, Partition};
 
 use super::trouble::Trouble;
-use crate::config::{Delivery, Pipeline, Sink};
+use crate::config::{Pipeline, Sink};
 use crate::connections::Connections;
 
 /// Offset at which each partition goes on.
@@ -21,8 +21,8 @@ type Ends = BTreeMap<Partition, Offset>;
 
 /// Returns the reason why a sink without a key can't take these rows; none if it can.
 pub fn keyless(sink: &Sink, folds: bool) -> Option<String> {
-    let refused = sink.delivery == Delivery::Transaction && sink.key.is_empty() && folds;
-    refused.then(|| format!("the rows of an aggregator change, and the sink of table `{}` has no key", sink.table))
+    let (refused, place) = (sink.key.is_empty() && folds, sink.place.key());
+    refused.then(|| format!("the rows of an aggregator change, and the sink of {place} `{}` has no key", sink.table))
 }
 
 /// Returns how far the pipeline's rows are, as the database says.

@@ -71,3 +71,38 @@ fn every_table_is_right_after_hbase_was_killed() {
 fn every_table_is_right_after_the_lookups_server_was_killed() {
     assert_right_after_a_kill(World::Servers, Server::Thrift);
 }
+
+/// Topics beside tables, under kills of the broker and of the host: of each key the last record is the table's row, and nothing is
+/// lost. What was written before a kill may come again after it.
+#[test]
+fn the_last_record_of_each_key_is_right_after_kills_of_broker_and_host() {
+    const ROUNDS: u32 = 6;
+    let _alone = alone();
+    let corpus = Corpus::generate(31, 30_000, 60_000, 3);
+    let site = Site::empty(World::Servers, 3);
+    for metric in &METRICS {
+        site.add_pipeline(metric.name, metric.name, |pipeline| {
+            let key = pipeline["sink"][0]["key"].as_array().unwrap().clone();
+            let key: Vec<&str> = key.iter().map(|name| name.as_str().unwrap()).collect();
+            pipeline["sink"].as_array_mut().unwrap().push(site.topic_sink(metric.table, &key));
+        });
+    }
+    let part = |round: u32| f64::from(round) / f64::from(ROUNDS);
+    let mut host = Host::start(&site);
+    for round in 0..ROUNDS {
+        site.load(&corpus, part(round), part(round + 1));
+        let metric = &METRICS[round as usize % METRICS.len()];
+        host.wait(metric.name, "it has come so far", |pipeline| {
+            pipeline.count("records") > 500 || pipeline.lag() == Some(0)
+        });
+        if round % 2 == 0 {
+            let how = if round % 4 == 0 { Leave::Kill } else { Leave::Freeze };
+            Outage::begin(Server::Kafka, how).end();
+        } else {
+            host.kill();
+            host = Host::start(&site);
+        }
+    }
+    site.published().await_equal(&expected(&corpus.topics(), &[]), PATIENCE);
+    assert_eq!(host.terminate().code, Some(0));
+}

@@ -30,5 +30,6 @@ mod recovery;
 mod restart;
 mod state;
 mod straight;
+mod topics;
 mod transaction;
 mod windows;

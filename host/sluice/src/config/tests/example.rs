@@ -17,6 +17,7 @@ use crate::config::source::BatchLimits;
 use crate::config::state::State;
 use crate::config::window::StepWindow;
 use crate::config::*;
+use crate::connection::Place;
 
 const EXAMPLE_SERVICE: &str = r#"
 operators = "operators"                          # directories, relative to this file
@@ -91,6 +92,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
         ],
         sinks: vec![Sink {
             connection: "livedb".to_owned(),
+            place: Place::Table,
             table: "live_module_number_count".to_owned(),
             key: vec!["module_id".to_owned()],
             create: false,
@@ -98,6 +100,7 @@ fn example_pipeline(file: std::path::PathBuf) -> Pipeline {
             round: false,
             key_equality: KeyEquality::Exact,
             generation: false,
+            tombstones: false,
             delivery: Delivery::Upsert,
             flush: Flush { rows: 5000, interval: Duration::from_secs(2), retries: 3 },
         }],

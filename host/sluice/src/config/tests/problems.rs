@@ -292,7 +292,7 @@ connection = "livedb"
 table = "gifts"
 key = ["id"]
 [[sink]]
-connection = "events"
+connection = "rooms"
 table = "a..b"
 key = []
 flush = { rows = 0, interval = "2 sec", retries = -3, max_rows = 1 }
@@ -308,8 +308,8 @@ flush = { interval = "2h" }
     check(
         of_pipeline(&format!("{PIPELINE}{sinks}")),
         r#"
-pipelines/p.toml:13: sink[1]: found a table that another sink of this pipeline writes, want each table once
-pipelines/p.toml:18: sink[2].connection: found "events", a connection to kafka, want a connection to mysql or sqlite: "lite" or "livedb"
+pipelines/p.toml:13: sink[1]: found a table or topic that another sink of this pipeline writes, want each once
+pipelines/p.toml:18: sink[2].connection: found "rooms", a connection to csv, want a connection to kafka, mysql or sqlite: "events", "lite" or "livedb"
 pipelines/p.toml:19: sink[2].table: found "a..b", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:20: sink[2].key: found an empty array, want an array of the columns that identify a row, such as ["user_id"]
 pipelines/p.toml:21: sink[2].flush.rows: found 0, want a whole number from 1 to 1000000
@@ -455,7 +455,7 @@ pipelines/p.toml:1: dead_letters.connection: found "dimensions", a connection to
         of("on_error = 'skip'\ndead_letters = { connection = 'livedb', table = 'gifts' }"),
         r#"
 pipelines/p.toml:2: dead_letters: found a place for dead letters, want none, or on_error = "dead_letter": this pipeline makes no letters
-pipelines/p.toml:2: dead_letters: found a table that a sink of this pipeline writes, want a table of its own
+pipelines/p.toml:2: dead_letters: found what a sink of this pipeline writes, want a table or topic of its own
 "#,
     );
     check(

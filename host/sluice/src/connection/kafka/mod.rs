@@ -1,4 +1,4 @@
-//! `kafka = { brokers = … }`: a Kafka cluster, whose topics are read and hold dead letters.
+//! `kafka = { brokers = … }`: a Kafka cluster, whose topics are read, take rows and hold dead letters.
 
 mod able;
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sluice_connectors::kafka::KafkaConnection;
 use sluice_connectors::kafka::config::RESERVED;
-use sluice_connectors::roles::{LettersRole, SourceRole};
+use sluice_connectors::roles::{LettersRole, SinkRole, SourceRole};
 use toml::de::DeValue;
 
 use super::{Connection, Connector, Place};
@@ -27,7 +27,7 @@ pub static CONNECTOR: Connector = Connector {
     example: r#"{ brokers = "127.0.0.1:9092" }"#,
     source: true,
     lookup: None,
-    sink: None,
+    sink: Some(Place::Topic),
     letters: Some(Place::Topic),
     read,
 };
@@ -86,6 +86,10 @@ impl Connection for KafkaConnection {
     }
 
     fn source(&self) -> Option<&dyn SourceRole> {
+        Some(self)
+    }
+
+    fn sink(&self) -> Option<&dyn SinkRole> {
         Some(self)
     }
 
