@@ -18,6 +18,7 @@ pub mod letters;
 pub mod log;
 pub mod lookup;
 pub mod mysql;
+pub mod query;
 pub mod regular;
 pub mod roles;
 pub mod sink;

@@ -18,6 +18,7 @@ mod inserts;
 mod letters;
 mod lookup;
 mod pool;
+mod query;
 mod reads;
 mod rights;
 mod role;

@@ -15,8 +15,10 @@ mod letterbox;
 mod letters;
 pub(crate) mod lookup;
 mod plan;
+pub(crate) mod rows;
 mod runtime;
 mod search;
+mod statement;
 mod table;
 mod upsert;
 mod values;
@@ -28,6 +30,7 @@ pub(crate) use letters::{Argument, LetterSql, Statement, letter, target as lette
 pub(crate) use plan::UpsertPlan;
 pub(crate) use runtime::runtime;
 pub(crate) use search::{Inserted, Search, Words};
+pub(crate) use statement::{GRACE, READ_AT_ONCE, ReadStatement};
 pub(crate) use table::{Alike, Column, Digits, Table, UniqueIndex};
 pub(crate) use upsert::{Upsert, statement_bytes};
 pub(crate) use values::Values;

@@ -13,6 +13,7 @@ mod identity;
 mod inserts;
 mod letters;
 mod lookup;
+mod query;
 mod role;
 mod sink;
 mod transaction;
