@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build host plugins test test-without-host lint check bench soak fuzz mutants services services-stop setup clean
+.PHONY: demo build host plugins test test-without-host lint check bench soak fuzz mutants services services-stop setup clean \
+  board-assets board-assets-check
 
 SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
@@ -20,6 +21,7 @@ FUZZER := $(SLUICE_CACHE)/tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
 MUTANTS := $(SLUICE_CACHE)/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
+BOARD_ASSETS := host/sluice/src/board/assets
 export SLUICE_CACHE CARGO_TARGET_DIR
 
 demo: build
@@ -97,6 +99,15 @@ services:
 
 services-stop:
 	@tests/services/all.sh stop
+
+# The board's pages, which are committed as they are built: only who changes board/ needs Node and npm.
+board-assets:
+	board/build.sh $(BOARD_ASSETS)
+
+# What is committed is what the sources give, byte for byte.
+board-assets-check:
+	@built="$$(mktemp -d)" && trap 'rm -rf "$$built"' EXIT && board/build.sh "$$built" && diff -rq "$$built" $(BOARD_ASSETS) \
+	  || { echo "board/ and $(BOARD_ASSETS) don't fit together: run make board-assets, and commit what it builds" >&2; exit 1; }
 
 # What rust-toolchain.toml names, also where rustup's automatic installation is off.
 setup:
