@@ -94,5 +94,6 @@ export function shortTime(label: string, all: readonly string[]): string {
   const [date = "", time = ""] = cellTime(label).split(" ");
   if (time === "") return date;
   const minutes = time.endsWith(":00") ? time.slice(0, 5) : time;
-  return all.every((one) => one.startsWith(date)) ? minutes : `${date.slice(5)} ${minutes}`;
+  if (all.every((one) => one.startsWith(date))) return minutes;
+  return minutes === "00:00" ? date.slice(5) : `${date.slice(5)} ${minutes}`;
 }

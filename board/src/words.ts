@@ -71,7 +71,10 @@ const EN = {
   noPipelines: "No pipeline runs here.",
   pinned: "pinned",
   onTrial: "on trial",
-  refused: "The newest operator is refused",
+  newestRefused: "The newest operator is refused",
+  applied: "applied",
+  refused: "refused",
+  rolled_back: "rolled back",
   allPipelines: "All pipelines",
   timeline: "Rate and generations, last 30 minutes",
   noRates: "Rates are kept from now on.",
@@ -180,7 +183,10 @@ const ZH: Record<Word, string> = {
   noPipelines: "此处没有管道。",
   pinned: "已固定",
   onTrial: "试运行",
-  refused: "最新的算子被拒绝",
+  newestRefused: "最新的算子被拒绝",
+  applied: "已生效",
+  refused: "被拒绝",
+  rolled_back: "已回退",
   allPipelines: "所有管道",
   timeline: "最近 30 分钟的速率与代次",
   noRates: "从现在起记录速率。",
@@ -226,9 +232,4 @@ export function say(word: Word): string {
 /** A word that the host sent, in our language where it is one that we know. */
 export function sayHosts(word: string): string {
   return Object.hasOwn(OURS, word) ? OURS[word as Word] : word.replaceAll("_", " ");
-}
-
-/** Puts a space between two parts where the language has one. */
-export function spaced(...parts: string[]): string {
-  return parts.filter((part) => part !== "").join(" ");
 }

@@ -12,9 +12,11 @@ each() {
 
 hbase_then_thrift() { "$here/hbase.sh" start && "$here/thrift.sh" start; }
 
+# The browser after MariaDB: apt does one thing at a time.
 start() {
   hbase_then_thrift & local thrift=$!
   each start kafka mariadb mysql
+  "$here/browser.sh" install
   wait "$thrift"
 }
 stop() {

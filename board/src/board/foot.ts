@@ -3,7 +3,7 @@ import { button, el, setAttribute, setText } from "../dom";
 import { type Zone, span } from "../format";
 import { lang } from "../lang";
 import type { Panel } from "../wire/board";
-import { say, sayHosts, spaced } from "../words";
+import { say, sayHosts } from "../words";
 import type { Verdict } from "./verdict";
 
 export class Foot {
@@ -40,7 +40,8 @@ function ageOf({ age, asOf }: Verdict): string {
 }
 
 function newsOf({ asOf, why }: Verdict, zone: Zone): string {
-  return spaced(why, asOf === null ? "" : `${say("asOf")} ${zone.dateTime(asOf)}`);
+  const time = asOf === null ? "" : `${say("asOf")} ${zone.dateTime(asOf)}`;
+  return [why, time].filter((one) => one !== "").join(" · ");
 }
 
 /** The pipelines behind it with their generations. */

@@ -39,6 +39,7 @@ export function boardPage(name: string): void {
         complain(board.error ?? "");
         grid.fill(board);
         tick();
+        markFirst();
       },
       panel: (data) => {
         const { now, index, panel } = readPanelEvent(data);
@@ -65,6 +66,13 @@ export function boardPage(name: string): void {
   setInterval(tick, 1_000);
   globalThis.sluiceShown = () => grid.shown();
   void places(name).then((links) => { header.setPlaces(links); });
+}
+
+/** Name of the moment at which the charts were there for the first time, for who measures. */
+const DRAWN = "sluice drawn";
+
+function markFirst(): void {
+  if (performance.getEntriesByName(DRAWN).length === 0) requestAnimationFrame(() => { performance.mark(DRAWN); });
 }
 
 /** A host that refuses the board says why. One that is away says nothing. */

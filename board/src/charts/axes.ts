@@ -21,7 +21,10 @@ export function valueAxis(): Record<string, unknown> {
 /** The axis of labels; times are a scale of their own only where lines are drawn over it. */
 export function labelAxis(data: Data, scaled: boolean): Record<string, unknown> {
   const common = { axisLabel: axisLabel(), axisLine: quietLine(), axisTick: { show: false } };
-  if (scaled) return { ...common, type: "time", splitLine: { show: false } };
+  if (scaled) {
+    const formatter = (time: number) => shortTime(new Date(time).toISOString().slice(0, 19), data.labels);
+    return { ...common, type: "time", splitLine: { show: false }, axisLabel: { ...axisLabel(), formatter } };
+  }
   const formatter = (label: string) => (data.timed ? shortTime(label, data.labels) : label);
   return { ...common, type: "category", data: data.labels, axisLabel: { ...axisLabel(), formatter } };
 }

@@ -1,21 +1,23 @@
-import { grouped } from "../format";
+import { grouped, short } from "../format";
+import { lang } from "../lang";
 import { colour, fontFamily, rem, seriesColour } from "../theme";
-import type { Panel } from "../wire/board";
+import type { Cell, Panel } from "../wire/board";
 import { labelAxis, legend, overLabel, valueAxis } from "./axes";
-import { EChart, type Option, area, tooltip } from "./echart";
-import { type Data, dataOf, levelOf } from "./series";
+import { EChart, type Option, type Size, area, tooltip } from "./echart";
+import { type Data, dataOf, levelOf, numberOf } from "./series";
 import { summaryOf } from "./summary";
 import type { View } from "./view";
-
-/** More bars have no numbers on them: they would overlap. */
-const MOST_NUMBERED = 14;
 
 /** Longer labels are read from left to right, beside bars that lie. */
 const LONG_LABEL = 10;
 
+/** Height of a bar that lies, and width of a digit above one that stands, in units of type. Less: texts overlap. */
+const LYING = 1.7;
+const DIGIT = 0.62;
+
 export function barView(): View {
   let panel: Panel | null = null;
-  const chart = new EChart("bar", () => (panel === null ? null : option(panel, dataOf(panel))));
+  const chart = new EChart("bar", (size) => (panel === null ? null : option(panel, dataOf(panel), size)));
   return {
     element: chart.element,
     isReadable: false,
@@ -28,14 +30,34 @@ export function barView(): View {
   };
 }
 
-function option(panel: Panel, data: Data): Option {
-  const lies = !data.timed && data.labels.some((label) => label.length > LONG_LABEL);
+type Numbers = "whole" | "short" | "none";
+
+/** How bars are drawn so that their texts have room: they lie, or stand with whole, with short or without numbers. */
+function roomFor(data: Data, { width, height }: Size): { lies: boolean; numbers: Numbers } {
+  const bars = data.labels.length * data.series.length;
+  const hasLong = data.labels.some((label) => label.length > LONG_LABEL);
+  const longest = (show: (cell: Cell) => string) =>
+    Math.max(0, ...data.series.flatMap(({ cells }) => cells.map((cell) => show(cell).length)));
+  const stands = (length: number) => bars * (length * DIGIT + 0.4) <= width;
+  const canLie = !data.timed && bars * LYING <= height;
+  if (!hasLong && stands(longest(grouped))) return { lies: false, numbers: "whole" };
+  if (canLie) return { lies: true, numbers: "whole" };
+  return { lies: hasLong && !data.timed, numbers: stands(longest(shortly)) ? "short" : "none" };
+}
+
+function shortly(cell: Cell): string {
+  const number = numberOf(cell);
+  return number === null ? "" : short(number, lang);
+}
+
+function option(panel: Panel, data: Data, size: Size): Option {
+  const { lies, numbers } = roomFor(data, size);
+  const show = numbers === "whole" ? grouped : shortly;
   const labels = labelAxis(data, false);
   const values = valueAxis();
-  const numbered = data.labels.length * data.series.length <= MOST_NUMBERED;
   const round = 0.25 * rem();
   return {
-    grid: { ...area(), top: (data.series.length > 1 ? 2.6 : 1.8) * rem(), right: (lies ? 4 : 0.6) * rem() },
+    grid: { ...area(), top: (data.series.length > 1 ? 2.6 : lies ? 0.2 : 1.8) * rem(), right: (lies ? 4.2 : 0.4) * rem() },
     legend: legend(data),
     tooltip: {
       ...tooltip(),
@@ -43,23 +65,26 @@ function option(panel: Panel, data: Data): Option {
       axisPointer: { type: "shadow", shadowStyle: { color: colour("line"), opacity: 0.4 } },
       formatter: (points: { dataIndex: number; seriesIndex: number }[]) => overLabel(data, panel, points),
     },
-    xAxis: lies ? values : labels,
+    // Bars that lie have their numbers beside them.
+    xAxis: lies ? { ...values, show: false } : labels,
     yAxis: lies ? { ...labels, inverse: true } : values,
     series: data.series.map((series, place) => ({
       id: `bar ${place}`,
       type: "bar",
       name: series.name,
+      color: seriesColour(place),
       barMaxWidth: 3.2 * rem(),
       barCategoryGap: "32%",
       itemStyle: { borderRadius: lies ? [0, round, round, 0] : [round, round, 0, 0] },
       label: {
-        show: numbered,
+        show: numbers !== "none",
+        distance: 0.3 * rem(),
         position: lies ? "right" : "top",
         color: colour("text"),
         fontFamily: fontFamily(),
         fontSize: 0.9 * rem(),
         fontWeight: 600,
-        formatter: ({ dataIndex }: { dataIndex: number }) => grouped(series.cells[dataIndex] ?? null),
+        formatter: ({ dataIndex }: { dataIndex: number }) => show(series.cells[dataIndex] ?? null),
       },
       labelLayout: { hideOverlap: true },
       data: series.numbers.map((value) => {

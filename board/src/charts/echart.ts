@@ -24,6 +24,12 @@ use([
 export { registerMap };
 export type Option = EChartsCoreOption;
 
+/** Sides of a chart, in units of type. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Time in which a chart moves to its new values. Longer: it still moves when the next ones come. */
 const MOVES_FOR = 500;
 
@@ -33,12 +39,12 @@ const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 export class EChart {
   readonly element: HTMLElement;
   readonly #chart: ECharts;
-  readonly #option: () => Option | null;
+  readonly #option: (size: Size) => Option | null;
   readonly #watch: ResizeObserver;
   #summary = "";
 
   /** Takes a function that gives what is to be drawn, with the colours and sizes of then. */
-  constructor(kind: string, option: () => Option | null) {
+  constructor(kind: string, option: (size: Size) => Option | null) {
     this.element = el("div", { class: `chart chart-${kind}` });
     this.#chart = init(this.element, null, { renderer: "canvas", width: 300, height: 200 });
     this.#option = option;
@@ -50,7 +56,7 @@ export class EChart {
   /** Draws again what changed. The summary is what a screen reader says of the picture. */
   draw(summary: string, anew = false): void {
     this.#summary = summary;
-    const option = this.#option();
+    const option = this.#option(this.#size());
     if (option === null) {
       this.#chart.clear();
       return;
@@ -58,6 +64,11 @@ export class EChart {
     const all = { ...common(summary), ...option };
     if (anew) this.#chart.setOption(all, { notMerge: true });
     else this.#chart.setOption(all, { replaceMerge: ["series"] });
+  }
+
+  #size(): Size {
+    const { clientWidth, clientHeight } = this.element;
+    return { width: clientWidth / rem(), height: clientHeight / rem() };
   }
 
   /** Data of the series as the chart has them. */
@@ -108,13 +119,13 @@ export function tooltip(): Record<string, unknown> {
 
 /** Style of the labels along an axis. */
 export function axisLabel(): Record<string, unknown> {
-  return { color: colour("muted"), fontSize: 0.85 * rem(), fontFamily: fontFamily(), hideOverlap: true };
+  return { color: colour("muted"), fontSize: 0.85 * rem(), fontFamily: fontFamily(), margin: 0.5 * rem(), hideOverlap: true };
 }
 
 /** Style of a chart's area: the axes' labels take the room that they need. */
 export function area(): Record<string, unknown> {
   const gap = 0.4 * rem();
-  return { left: gap, right: 1.2 * rem(), top: 1.6 * rem(), bottom: gap, outerBoundsMode: "same", outerBoundsContain: "axisLabel" };
+  return { left: gap, right: 0.6 * rem(), top: 1.6 * rem(), bottom: gap, outerBoundsMode: "same", outerBoundsContain: "axisLabel" };
 }
 
 export const quietLine = (): Record<string, unknown> => ({ lineStyle: { color: colour("line") } });

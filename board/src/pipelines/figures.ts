@@ -26,7 +26,7 @@ export function fillBadges(element: HTMLElement, pipeline: Pipeline): void {
   const badges: [Level, string][] = [[levelOfPhase(pipeline.phase), sayHosts(pipeline.phase)]];
   if (pipeline.onTrial) badges.push(["quiet", say("onTrial")]);
   if (pipeline.pinned) badges.push(["quiet", say("pinned")]);
-  if (pipeline.refused !== null) badges.push(["warn", say("refused")]);
+  if (pipeline.refused !== null) badges.push(["warn", say("newestRefused")]);
   fillList(element, badges, () => el("li"), (badge, [level, text]) => {
     setAttribute(badge, "class", `state state-${level}`);
     setText(badge, text);

@@ -29,9 +29,9 @@ function option(rates: readonly Rate[]): Option {
     type: "line",
     name,
     yAxisIndex: place,
-    color: seriesColour(place),
+    color: place === 0 ? seriesColour(0) : colour("muted"),
     showSymbol: false,
-    lineStyle: { width: 0.14 * rem(), type: place === 0 ? "solid" : "dashed" },
+    lineStyle: { width: (place === 0 ? 0.14 : 0.08) * rem() },
     areaStyle: place === 0 ? { color: seriesColour(0), opacity: 0.14 } : undefined,
     data: rates.map((rate) => [rate.at, of(rate)]),
   });
