@@ -21,7 +21,7 @@ pub struct Query {
     /// The statement. `:name` is a parameter.
     pub sql: String,
     /// The values of the parameters, which the statement gets as texts.
-    pub parameters: BTreeMap<&'static str, String>,
+    pub parameters: BTreeMap<String, String>,
     /// What the answer may take.
     pub limits: QueryLimits,
 }

@@ -24,8 +24,9 @@ const ENDLESS: &str = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 F
      SELECT COUNT(*) AS n FROM a AS b, a AS c, a AS d, a AS e, a AS f WHERE b.n + c.n * d.n - e.n * f.n = 7";
 
 fn query(sql: &str, limits: QueryLimits) -> Query {
-    let parameters =
-        BTreeMap::from([("today", "2026-11-28 00:00:00".to_owned()), ("now", "2026-11-28 09:30:00".to_owned())]);
+    let parameters = [("today", "2026-11-28 00:00:00"), ("now", "2026-11-28 09:30:00")]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .into();
     Query { sql: sql.to_owned(), parameters, limits }
 }
 

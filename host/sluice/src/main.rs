@@ -15,6 +15,7 @@ mod connection;
 mod connections;
 mod died;
 mod ending;
+mod http;
 mod identity;
 mod kept;
 mod log;

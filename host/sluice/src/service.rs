@@ -1,6 +1,7 @@
 //! The service: everything that the configuration names, wired together and kept running.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::kept::OperatorArchive;
 use crate::operators::Looker;
 use crate::pipelines::Refused;
 use crate::running::{PipelineOutcome, Running, Shared, Statuses, operator_names};
-use crate::{admin, identity, operators, pipelines, private};
+use crate::{admin, board, identity, operators, pipelines, private};
 
 /// A running service.
 pub struct Service {
@@ -29,6 +30,8 @@ pub struct Service {
     store: Arc<Store>,
     pipelines: JoinHandle<Vec<PipelineOutcome>>,
     refused: watch::Receiver<Vec<Refused>>,
+    /// What the pipelines' files say.
+    files: watch::Receiver<Vec<Pipeline>>,
     looker: Looker,
     ending: watch::Sender<bool>,
 }
@@ -79,14 +82,14 @@ impl Service {
         let statuses = running.statuses();
         let (ending, ended) = watch::channel(false);
         let (publish_refused, refused) = watch::channel(directory.refused());
+        let (publish, files) = watch::channel(wanted);
         let pipelines = if backfill.is_some() {
             tokio::spawn(running.finish(ended))
         } else {
-            let (publish, wanted) = watch::channel(wanted);
             watch_pipelines(config.clone(), directory, publish, publish_refused);
-            tokio::spawn(running.follow(wanted, ended))
+            tokio::spawn(running.follow(files.clone(), ended))
         };
-        Ok(Service { statuses, store, pipelines, refused, looker, ending })
+        Ok(Service { statuses, store, pipelines, refused, files, looker, ending })
     }
 
     /// Returns the status of each pipeline, now and as pipelines come and go.
@@ -102,13 +105,23 @@ impl Service {
     /// Answers requests at the configured address, if there is one, for as long as the service runs.
     pub async fn serve_admin(&self, config: &Config) -> anyhow::Result<()> {
         let Some(address) = config.admin else { return Ok(()) };
-        let seen = admin::Service {
+        admin::serve(address, &config.state, self.seen()).await
+    }
+
+    /// Serves the board at the configured address, if there is one, for as long as the service runs; returns the address.
+    pub async fn serve_board(&self, config: &Config) -> anyhow::Result<Option<SocketAddr>> {
+        let Some(settings) = &config.board else { return Ok(None) };
+        board::serve(settings, config, self.seen(), self.files.clone()).await.map(Some)
+    }
+
+    /// Returns the parts of the service that others show and give orders to.
+    fn seen(&self) -> admin::Service {
+        admin::Service {
             statuses: self.statuses(),
             refused: self.refused(),
             looker: self.looker.clone(),
             checkpoints: Arc::clone(&self.store),
-        };
-        admin::serve(address, &config.state, seen).await
+        }
     }
 
     /// Asks every pipeline to flush and end, and waits for that; not longer than the configuration says.

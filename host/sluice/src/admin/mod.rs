@@ -10,7 +10,6 @@
 
 pub mod answers;
 pub mod client;
-mod connections;
 mod guard;
 mod routes;
 #[cfg(test)]
@@ -23,10 +22,16 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-pub use routes::Service;
+pub use guard::without_token;
+pub use routes::{Service, in_time, orders};
 pub use token::Token;
 
 use crate::died::kept_alive;
+use crate::http::{ASK_WITHIN, Limits, accept};
+
+/// Limits of its connections. Fewer connections: a program that keeps some open loses them to others. More: they take file descriptors
+/// that pipelines need.
+const LIMITS: Limits = Limits { server: "the admin API", connections: 64, ask_within: ASK_WITHIN };
 
 /// The file in the state directory that says which port was taken, where the configuration says 0.
 const ADDRESS_FILE: &str = "admin.address";
@@ -47,7 +52,7 @@ pub async fn serve(address: SocketAddr, state: &Path, service: Service) -> anyho
     tracing::info!("status at http://{taken}/status");
     let listener = Arc::new(listener);
     tokio::spawn(async move {
-        let accept = || connections::accept(Arc::clone(&listener), routes.clone(), connections::Limits::default());
+        let accept = || accept(Arc::clone(&listener), routes.clone(), LIMITS);
         kept_alive("the admin API", accept).await;
     });
     Ok(())

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
+use sluice_core::deploy::History;
 use sluice_store::Store;
 use tokio::sync::watch;
 
@@ -52,11 +53,9 @@ struct RollBack {
 /// Builds all routes, guarded.
 pub fn all(service: Service, token: Token) -> Router {
     Router::new()
+        .merge(orders())
         .route("/status", get(status))
         .route("/pipelines/{name}/history", get(history))
-        .route("/pipelines/{name}/rollback", post(roll_back))
-        .route("/pipelines/{name}/pin", post(pin))
-        .route("/pipelines/{name}/unpin", post(unpin))
         .route("/pipelines/{name}/resync", post(resync))
         .route("/pipelines/{name}/deploy", post(deploy))
         .route("/pipelines/{name}/start", post(start))
@@ -68,7 +67,15 @@ pub fn all(service: Service, token: Token) -> Router {
         .layer(from_fn(in_time))
 }
 
-async fn in_time(request: Request, next: Next) -> Response {
+/// Builds the routes of the orders that the board has as well; not guarded.
+pub fn orders() -> Router<Service> {
+    Router::new()
+        .route("/pipelines/{name}/rollback", post(roll_back))
+        .route("/pipelines/{name}/pin", post(pin))
+        .route("/pipelines/{name}/unpin", post(unpin))
+}
+
+pub async fn in_time(request: Request, next: Next) -> Response {
     let late = |_| {
         let why = format!(
             "no answer within {PATIENCE:?}; it may still be carried out: `sluice history` shows whether it was"
@@ -88,10 +95,7 @@ async fn history(State(service): State<Service>, Path(name): Path<String>) -> Re
     if let Err(reason) = service.pipeline(&name) {
         return refusal(StatusCode::NOT_FOUND, &reason);
     }
-    let (checkpoints, of) = (service.checkpoints, name.clone());
-    let loaded = tokio::task::spawn_blocking(move || checkpoints.histories().load(&of)).await;
-    let loaded = loaded.map_err(|error| error.to_string()).and_then(|loaded| loaded.map_err(|error| error.to_string()));
-    match loaded {
+    match service.history(&name).await {
         Ok(history) => Json(PipelineHistory::new(name, &history)).into_response(),
         Err(reason) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &reason),
     }
@@ -143,13 +147,20 @@ async fn deploy(State(service): State<Service>, Path(name): Path<String>) -> Res
 
 impl Service {
     /// Returns the status of a pipeline, with the size that its checkpoint has now: the store changes it by itself, too.
-    fn snapshot(&self, status: &Status) -> Snapshot {
+    pub fn snapshot(&self, status: &Status) -> Snapshot {
         status.meters.checkpoint_bytes.set(self.checkpoints.bytes(status.name()));
         status.snapshot()
     }
 
+    /// Loads the history of a pipeline.
+    pub async fn history(&self, name: &str) -> Result<History, String> {
+        let (checkpoints, of) = (Arc::clone(&self.checkpoints), name.to_owned());
+        let loaded = tokio::task::spawn_blocking(move || checkpoints.histories().load(&of)).await;
+        loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
     /// The pipeline of this name, or that there is none.
-    fn pipeline(&self, name: &str) -> Result<Handle, String> {
+    pub fn pipeline(&self, name: &str) -> Result<Handle, String> {
         let handles = self.statuses.borrow();
         handles.iter().find(|handle| handle.status.name() == name).cloned().ok_or_else(|| {
             let names: Vec<&str> = handles.iter().map(|handle| handle.status.name()).collect();

@@ -18,10 +18,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::client::{Client, ClientError, exchange};
-use super::connections::{Limits, accept};
 use super::token::Token;
-use super::{routes, serve};
+use super::{LIMITS, routes, serve};
 use crate::config::Admin;
+use crate::http::{Limits, accept};
 use crate::operators::looker;
 use crate::pipeline::{Handle, Order};
 
@@ -41,7 +41,7 @@ struct Api {
 
 impl Api {
     async fn start() -> Api {
-        Api::start_with(Limits::default()).await
+        Api::start_with(LIMITS).await
     }
 
     async fn start_with(limits: Limits) -> Api {
@@ -93,7 +93,7 @@ impl Api {
 
 #[tokio::test]
 async fn who_connects_and_asks_nothing_gives_its_place_to_others() {
-    let limits = Limits { connections: 3, ask_within: Duration::from_millis(200) };
+    let limits = Limits { connections: 3, ask_within: Duration::from_millis(200), ..LIMITS };
     let api = Api::start_with(limits).await;
     let mut silent = Vec::new();
     for _ in 0..limits.connections {
@@ -122,7 +122,7 @@ async fn however_many_connect_and_ask_nothing_others_are_answered_at_once() {
         asked.write_all(request.as_bytes()).await.unwrap();
         silent.push(asked);
     }
-    let patience = Limits::default().ask_within / 2;
+    let patience = LIMITS.ask_within / 2;
     let answered = tokio::time::timeout(patience, api.ask(Method::GET, "/status", &[], "")).await;
     assert_eq!(answered.unwrap().0, 200);
     let order = tokio::time::timeout(patience, api.post(CHANGES[0], "")).await;

@@ -9,9 +9,9 @@ use sluice_connectors::generator::{Generator, GeneratorOptions, Stream};
 use tokio::sync::watch;
 
 use self::own::Own;
+use self::terminal::Terminal;
 use super::block_on;
 use super::generate::{DEFAULT_RATE, Paced};
-use crate::board::Board;
 use crate::config::Config;
 use crate::connections::Connections;
 use crate::ending::Ending;
@@ -20,7 +20,9 @@ use crate::pipeline::status::PipelineState;
 use crate::running::Statuses;
 use crate::service::Service;
 
+mod browser;
 mod own;
+mod terminal;
 
 /// Number of rooms that visitors enter: as many as the demo's dimension has modules.
 const ROOMS: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
@@ -55,7 +57,7 @@ async fn await_start(statuses: &Statuses) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    // What doesn't begin is on the board.
+    // What doesn't begin is shown.
     let _ = tokio::time::timeout(START_PATIENCE, begun).await;
 }
 
@@ -76,7 +78,9 @@ impl Demo {
         let generator = self.generate(config, places, generating)?;
         let mut service = Service::start(config, None).await?;
         service.serve_admin(config).await?;
-        let board = Board::new(places.database.clone(), service.statuses());
+        let page = service.serve_board(config).await?.map(|address| format!("http://{address}/"));
+        page.iter().for_each(|page| browser::show(page));
+        let terminal = Terminal::new(places.database.clone(), service.statuses(), page);
         let statuses = service.statuses();
         let time_is_up = async {
             match self.seconds {
@@ -88,7 +92,7 @@ impl Demo {
             }
         };
         let shown = tokio::select! {
-            shown = board.show() => shown,
+            shown = terminal.show() => shown,
             _ = signals.asked() => Ok(()),
             () = time_is_up => Ok(()),
         };
@@ -98,7 +102,7 @@ impl Demo {
         let outcomes = service.end().await?;
         // What it shows is whoever's who has gone from the terminal; what it wrote is flushed all the same.
         shown?;
-        board.last(config).await?;
+        terminal.last(config).await?;
         let well = outcomes.iter().all(|outcome| outcome.ended == Ended::Well);
         Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

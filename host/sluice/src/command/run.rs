@@ -49,7 +49,11 @@ impl Run {
             started = Service::start(config, self.until_caught_up.then_some(self.patience)) => started?,
         };
         let mut service = started;
-        if let Err(error) = service.serve_admin(config).await {
+        let served = async {
+            service.serve_admin(config).await?;
+            service.serve_board(config).await
+        };
+        if let Err(error) = served.await {
             service.end().await?;
             return Err(error);
         }

@@ -9,6 +9,7 @@
 //! Nothing here asks a server or loads an operator; what only they know (a table's columns, an operator's plan) is checked
 //! by whoever asks them.
 
+mod board;
 mod connections;
 mod declared;
 mod environment;
@@ -40,8 +41,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use board::BoardServer;
+pub use declared::Declared;
 pub use environment::Env;
-pub use file::{pipeline_files, read as read_file};
+pub use file::{pipeline_files, read as read_file, text as file_text};
 pub use on_error::{DeadLetters, OnError};
 pub use pipeline::Pipeline;
 pub use probation::OnIncompatible;
@@ -58,7 +61,6 @@ pub use tables::shared_tables;
 use sluice_runtime::CompileLimits;
 
 use crate::connection::ByName;
-use declared::Declared;
 use service::Service;
 
 /// The most pipelines of one service: each has its threads.
@@ -83,6 +85,8 @@ pub struct Config {
     pub stop_within: Duration,
     /// Address at which the admin API listens, a loopback address; none if there is no API.
     pub admin: Option<SocketAddr>,
+    /// Settings of the board; none if there is no board.
+    pub board: Option<BoardServer>,
     /// The connections, by name.
     pub connections: ByName,
     /// The pipelines, sorted by name.
@@ -228,6 +232,7 @@ fn config(path: &Path, service: Service, pipelines: Vec<Pipeline>) -> Option<Con
         operators_memory: service.operators_memory?,
         stop_within: service.stop_within?,
         admin: service.admin?,
+        board: service.board?,
         connections: service.connections,
         pipelines,
     })

@@ -199,6 +199,20 @@ impl<'a> Item<'a> {
         number
     }
 
+    /// A finite number.
+    pub fn number(&self) -> Option<f64> {
+        let number = match self.value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number: &f64| number.is_finite());
+        if number.is_none() {
+            self.wrong("a number");
+        }
+        number
+    }
+
     /// The elements of this array, at least one and at most `most`.
     pub fn list(&self, want: &str, most: usize) -> Option<Vec<Item<'a>>> {
         let DeValue::Array(elements) = self.value else {

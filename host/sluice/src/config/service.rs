@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sluice_runtime::{CompileLimits, default_host_memory};
 
+use super::board::{self, BoardServer};
 use super::connections;
 use super::declared::Declared;
 use super::limits;
@@ -33,6 +34,7 @@ pub struct Service {
     pub operators_memory: Option<usize>,
     pub stop_within: Option<Duration>,
     pub admin: Option<Option<SocketAddr>>,
+    pub board: Option<Option<BoardServer>>,
     pub connections: ByName,
     pub declared: Declared,
 }
@@ -53,6 +55,7 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
             section.required("listen", LISTEN, |item| listen(&item)).map(Some)
         })
     });
+    let board = section.or("board", None, |item| board::read(&item, root).map(Some));
     let (connections, declared) = match section.optional("connections") {
         None => (BTreeMap::new(), Declared::known(BTreeMap::new())),
         Some(item) => item
@@ -60,7 +63,7 @@ pub fn read(section: &Section<'_>, root: &Path) -> Service {
             .table("tables [connections.NAME]", |section| Some(connections::read_all(section, root)))
             .unwrap_or_else(|| (BTreeMap::new(), Declared::unknown())),
     };
-    Service { operators, pipelines, state, compile, operators_memory, stop_within, admin, connections, declared }
+    Service { operators, pipelines, state, compile, operators_memory, stop_within, admin, board, connections, declared }
 }
 
 const LISTEN: &str = r#"a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070""#;

@@ -17,6 +17,7 @@ pub static CONNECTOR: Connector = Connector {
     lookup: Some(LookupForm::TEXTS),
     sink: None,
     letters: None,
+    queries: false,
     read,
 };
 

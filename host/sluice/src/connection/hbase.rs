@@ -26,6 +26,7 @@ pub static CONNECTOR: Connector = Connector {
     }),
     sink: None,
     letters: None,
+    queries: false,
     read,
 };
 

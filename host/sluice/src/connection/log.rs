@@ -17,6 +17,7 @@ pub static CONNECTOR: Connector = Connector {
     lookup: None,
     sink: None,
     letters: None,
+    queries: false,
     read,
 };
 

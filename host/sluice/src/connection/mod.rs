@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::lookup::Encoding;
+use sluice_connectors::query::QueryRole;
 use sluice_connectors::roles::{LettersRole, LookupRole, SinkRole, SourceRole};
 
 use crate::config::reader::Section;
@@ -60,6 +61,11 @@ pub trait Connection: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The connection as a database that boards ask.
+    fn queries(&self) -> Option<&dyn QueryRole> {
+        None
+    }
+
     /// The file or directory that it is; none for a server.
     fn path(&self) -> Option<&Path> {
         None
@@ -80,6 +86,8 @@ pub struct Connector {
     pub sink: Option<Place>,
     /// Place of dead letters, if they are kept in it.
     pub letters: Option<Place>,
+    /// True if boards ask it.
+    pub queries: bool,
     /// Reads the settings, and makes the connection; connects to nothing.
     pub read: fn(&Section<'_>, &Path) -> Option<Arc<dyn Connection>>,
 }
@@ -147,6 +155,8 @@ pub enum Role {
     Sink,
     /// Dead letters are kept in it.
     DeadLetters,
+    /// Boards ask it.
+    Board,
 }
 
 impl Connector {
@@ -157,6 +167,7 @@ impl Connector {
             Role::Lookup => self.lookup.is_some(),
             Role::Sink => self.sink.is_some(),
             Role::DeadLetters => self.letters.is_some(),
+            Role::Board => self.queries,
         }
     }
 }
@@ -186,6 +197,7 @@ impl fmt::Display for Role {
             Role::Lookup => "a lookup",
             Role::Sink => "a sink",
             Role::DeadLetters => "a place for dead letters",
+            Role::Board => "asked by a board",
         };
         write!(f, "{what} ({})", self.connectors())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sluice_connectors::lookup::Caches;
 use sluice_connectors::mysql::{DEFAULT_CONNECTIONS, MysqlConnection, MysqlUrl, Pool};
+use sluice_connectors::query::QueryRole;
 use sluice_connectors::roles::{LettersRole, LookupRole, SinkRole};
 
 use super::{Connection, Connector, LookupForm, Place, cache};
@@ -18,6 +19,7 @@ pub static CONNECTOR: Connector = Connector {
     lookup: Some(LookupForm::TABLE),
     sink: Some(Place::Table),
     letters: Some(Place::Table),
+    queries: true,
     read,
 };
 
@@ -148,6 +150,10 @@ impl Connection for MysqlConnection {
     }
 
     fn letters(&self) -> Option<&dyn LettersRole> {
+        Some(self)
+    }
+
+    fn queries(&self) -> Option<&dyn QueryRole> {
         Some(self)
     }
 }

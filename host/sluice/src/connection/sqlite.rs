@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sluice_connectors::lookup::Caches;
+use sluice_connectors::query::QueryRole;
 use sluice_connectors::roles::{LettersRole, LookupRole, SinkRole};
 use sluice_connectors::sqlite::SqliteConnection;
 
@@ -18,6 +19,7 @@ pub static CONNECTOR: Connector = Connector {
     lookup: Some(LookupForm::TABLE),
     sink: Some(Place::Table),
     letters: Some(Place::Table),
+    queries: true,
     read,
 };
 
@@ -42,6 +44,10 @@ impl Connection for SqliteConnection {
     }
 
     fn letters(&self) -> Option<&dyn LettersRole> {
+        Some(self)
+    }
+
+    fn queries(&self) -> Option<&dyn QueryRole> {
         Some(self)
     }
 

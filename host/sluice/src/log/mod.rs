@@ -7,6 +7,7 @@
 
 mod levels;
 mod lines;
+pub mod recent;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
@@ -20,6 +21,8 @@ use clap::ValueEnum;
 use crate::config::unveiled;
 use crate::shown::{self, Unveiled};
 use lines::{EventWriter, Lines};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,9 +55,9 @@ pub fn start(format: Format) -> anyhow::Result<()> {
     let begun = match format {
         Format::Human => {
             let log = log.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-            log.fmt_fields(shown::fields()).try_init()
+            log.fmt_fields(shown::fields()).finish().with(recent::Recent).try_init()
         }
-        Format::Json => log.json().try_init(),
+        Format::Json => log.json().finish().with(recent::Recent).try_init(),
     };
     begun.map_err(|error| anyhow::anyhow!("there is no log: {error}"))?;
     std::panic::set_hook(Box::new(say_panic));

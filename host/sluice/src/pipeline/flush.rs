@@ -17,6 +17,7 @@ use sluice_core::{Offset, Partition};
 use tokio::sync::{mpsc, watch};
 
 use super::clock::Clock;
+use super::freshness::Ends;
 use super::letters::{OpenLetters, RetryState};
 use super::status::Status;
 use super::told::tell;
@@ -33,6 +34,8 @@ pub struct Work {
     pub handover: Handover,
     /// Sinks from this flush on, if other operators take over.
     pub sinks: Option<Vec<OpenSink>>,
+    /// The offsets that its rows are at.
+    pub read_to: Ends,
 }
 
 /// Way in which rows get into a table.
@@ -144,7 +147,7 @@ impl FlusherTask {
     pub async fn run(mut self, mut work: mpsc::Receiver<Work>) -> Result<(), FlushError> {
         let mut is_told = false;
         // Runs since the flush in hand began.
-        let mut begun: Option<Stopwatch> = None;
+        let mut begun: Option<(Stopwatch, Ends)> = None;
         loop {
             if !is_told && *self.ending.borrow() {
                 is_told = true;
@@ -154,10 +157,14 @@ impl FlusherTask {
             self.tell().await;
             let event = match effect? {
                 FlusherEffect::Idle => {
-                    let flushed = begun.take();
-                    flushed.inspect(|begun| self.status.meters.flush_seconds.observe(begun.elapsed()));
-                    let Some(Work { handover, sinks }) = self.next_work(&mut work).await? else { return Ok(()) };
-                    (self.next_sinks, begun) = (sinks, Some(Stopwatch::start()));
+                    if let Some((begun, read_to)) = begun.take() {
+                        self.status.meters.flush_seconds.observe(begun.elapsed());
+                        self.status.freshness().has_written(read_to);
+                    }
+                    let Some(Work { handover, sinks, read_to }) = self.next_work(&mut work).await? else {
+                        return Ok(());
+                    };
+                    (self.next_sinks, begun) = (sinks, Some((Stopwatch::start(), read_to)));
                     FlusherEvent::Flush(handover)
                 }
                 effect => self.perform(effect).await?,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
+use sluice_clock::now_micros;
 use sluice_connectors::source::{Source, SourceError};
 use sluice_core::chain::Chain;
 use sluice_core::records::Records;
@@ -84,7 +85,10 @@ impl LaneThread {
                     self.on(LaneEvent::Polled(polled));
                 }
                 LaneEffect::AskEnds => {
-                    let ends = self.source.ends();
+                    let (at, ends) = (now_micros() / 1_000, self.source.ends());
+                    if let Ok(ends) = &ends {
+                        self.status.freshness().source_has(at, ends.clone());
+                    }
                     self.on(LaneEvent::Ends(ends));
                 }
                 LaneEffect::Listen(wait) => self.listen(wait),
@@ -155,8 +159,9 @@ impl LaneThread {
 
     fn hand_over(&mut self, handover: Handover) {
         let sinks = handover.cut_over.and_then(|swap| self.waiting.sinks.remove(&swap));
+        let read_to = self.lane.head().intervals.ends();
         // While the lane runs, there is a place.
-        if self.flushes.blocking_send(Work { handover, sinks }).is_err() {
+        if self.flushes.blocking_send(Work { handover, sinks, read_to }).is_err() {
             self.on(LaneEvent::FlusherGone);
         }
     }

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod deployments;
 mod flush;
 mod fresh;
+pub mod freshness;
 mod giving_up;
 pub mod identity;
 pub mod keys;

@@ -10,6 +10,7 @@ use sluice_core::deploy::{Deployment, History};
 pub use sluice_core::run::life::PipelineState;
 use sluice_core::{Partition, time};
 
+use super::freshness::Freshness;
 use super::rate::Rate;
 use crate::config::unveiled;
 use crate::meters::{Figures, Meter, Meters};
@@ -99,6 +100,7 @@ pub struct Status {
     pub meters: Meters,
     name: String,
     now: Mutex<Now>,
+    freshness: Mutex<Freshness>,
 }
 
 /// State of a pipeline at this moment.
@@ -125,7 +127,7 @@ impl Status {
         };
         let deployed = Deployed::default();
         let now = Now { activity, waits_since: None, deployed, trial_since: None, rate: Rate::default() };
-        Status { meters: Meters::default(), name: name.to_owned(), now: Mutex::new(now) }
+        Status { meters: Meters::default(), name: name.to_owned(), now: Mutex::new(now), freshness: Mutex::default() }
     }
 
     /// The name of the pipeline.
@@ -135,6 +137,11 @@ impl Status {
 
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How fresh the tables are.
+    pub fn freshness(&self) -> MutexGuard<'_, Freshness> {
+        self.freshness.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds records or groups that were left out for a reason. There are few different reasons.

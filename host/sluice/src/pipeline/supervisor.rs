@@ -375,6 +375,7 @@ impl Supervisor {
     fn show_begun(&self, opened: &Opened, current: &Current) {
         self.show_operator(current);
         self.status.set_partitions(opened.source.positions().into_keys());
+        self.status.freshness().begin(opened.head.intervals.ends());
         self.status.set(PipelineState::Running, None);
         self.status.set_refreshing(opened.chain.fold().is_some_and(Fold::is_showing));
     }

@@ -145,6 +145,7 @@ fn the_example_means_what_it_says() {
         compile: CompileLimits::default(),
         operators_memory: default_host_memory(),
         stop_within: Duration::from_secs(8),
+        board: None,
         admin: Some(([127, 0, 0, 1], 7070).into()),
         connections: connections.clone(),
         pipelines: vec![example_pipeline(root.join("pipelines/module_count.toml"))],

@@ -29,6 +29,7 @@ pub static CONNECTOR: Connector = Connector {
     lookup: None,
     sink: Some(Place::Topic),
     letters: Some(Place::Topic),
+    queries: false,
     read,
 };
 

@@ -1,4 +1,4 @@
-//! The demo's board: pipelines and results in the terminal, once a second.
+//! The demo's view in the terminal: pipelines and results, once a second.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -26,7 +26,7 @@ const SHOWN: usize = 10;
 /// Number of deployments that are shown.
 const SHOWN_DEPLOYMENTS: usize = 4;
 
-/// A result on the board.
+/// A result in the view.
 struct Panel {
     title: &'static str,
     sql: &'static str,
@@ -48,16 +48,18 @@ const PANELS: [Panel; 3] = [
     },
 ];
 
-/// Board that shows the pipelines' status and the rows of their tables.
-pub struct Board {
+/// View of the pipelines' status and the rows of their tables.
+pub struct Terminal {
     database: PathBuf,
     statuses: Statuses,
+    /// Address of the board; none if there is none.
+    page: Option<String>,
     started: Stopwatch,
 }
 
-impl Board {
-    pub fn new(database: PathBuf, statuses: Statuses) -> Board {
-        Board { database, statuses, started: Stopwatch::start() }
+impl Terminal {
+    pub fn new(database: PathBuf, statuses: Statuses, page: Option<String>) -> Terminal {
+        Terminal { database, statuses, page, started: Stopwatch::start() }
     }
 
     /// Draws until dropped.
@@ -85,7 +87,7 @@ impl Board {
              \x20 dist/sluice inspect {operators}/gift_sum.wasm --input gift_type:int64,gift_total_amount:int64\n\
              \x20 dist/sluice run --config {toml}     the service, on the records that are there\n\
              \x20 make demo, and while it runs in another terminal: change a line of plugins/gift_sum/src/lib.rs, then\n\
-             \x20 make plugins     the running pipeline takes the new operator over, with its totals (#2 on the board)\n\
+             \x20 make plugins     the running pipeline takes the new operator over, with its totals (#2 in the list)\n\
              \x20 dist/sluice status --config {toml}     what runs, since when; then back to what ran before:\n\
              \x20 dist/sluice rollback gift_sum --config {toml}\n\
              The pipelines are in {pipelines}; docs/author-guide.md shows how to write a metric of your own.\n"
@@ -95,7 +97,8 @@ impl Board {
 
     async fn frame(&self) -> String {
         let snapshots: Vec<Snapshot> = self.statuses.borrow().iter().map(|handle| handle.status.snapshot()).collect();
-        let mut text = format!("Sluice, {} s\n\n", self.started.elapsed().as_secs());
+        let page = self.page.as_ref().map(|page| format!("the board: {page}   ")).unwrap_or_default();
+        let mut text = format!("{page}Sluice, {} s\n\n", self.started.elapsed().as_secs());
         pipelines(&mut text, &snapshots);
         text.push('\n');
         deployments(&mut text, &snapshots);

@@ -1,16 +1,23 @@
-//! Connections to the admin API, of which there is a greatest number at one time.
+//! Connections to a server of the host, of which there is a greatest number at one time.
 //!
 //! A place costs its holder nothing, so a client without a request must not keep others out: when all places are taken, the
-//! connection that has had no request for the longest is closed. New clients wait only while every place has a request that is
-//! being answered.
+//! connection that has waited for its client for the longest is closed: for a request, or to take what was answered. New clients wait
+//! only while every place has a request that is being answered.
+//!
+//! ```text
+//! idle ──request──▶ busy ──answer, or a part of a stream──▶ idle until the client has taken it ──▶ busy, while there is more to come
+//! ```
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::{Error, Router};
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,25 +25,19 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Limits of the API's connections.
+/// Limits of a server's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// What serves, for the log.
+    pub server: &'static str,
     /// Greatest number of connections at one time.
     pub connections: usize,
     /// Longest wait for a request, from the time that the connection was opened or had its last answer.
     pub ask_within: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            // Fewer: a board that keeps some open loses them to others. More: they take file descriptors that pipelines need.
-            connections: 64,
-            // Shorter: a slow client's request is cut. Longer: whoever asks nothing keeps its place that long.
-            ask_within: Duration::from_secs(10),
-        }
-    }
-}
+/// Longest wait for a request. Shorter: a slow client's request is cut. Longer: whoever asks nothing keeps its place that long.
+pub const ASK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Pause in accepting connections after the system refused one.
 const WHILE_REFUSED: Duration = Duration::from_millis(100);
@@ -52,7 +53,7 @@ pub async fn accept(listener: Arc<TcpListener>, routes: Router, limits: Limits) 
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!("a connection to the admin API can't be accepted: {error}");
+                tracing::warn!("a connection to {} can't be accepted: {error}", limits.server);
                 tokio::time::sleep(WHILE_REFUSED).await;
                 continue;
             }
@@ -87,12 +88,12 @@ async fn serve(
     let closed = Arc::clone(&seat.closed);
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |request: Request<Incoming>| {
-        seat.asks();
+        seat.works();
         let (answer, seat) = (routes.call(request), Arc::clone(&seat));
         async move {
             let answer = answer.await;
-            seat.is_answered();
-            answer
+            seat.waits();
+            answer.map(|answer| answer.map(|body| Body::new(Watched { body, seat })))
         }
     });
     let mut http = http1::Builder::new();
@@ -100,10 +101,10 @@ async fn serve(
     tokio::select! {
         ended = http.serve_connection(stream, service) => {
             if let Err(error) = ended {
-                tracing::debug!("a connection to the admin API: {error}");
+                tracing::debug!("a connection to {}: {error}", limits.server);
             }
         }
-        () = closed.notified() => tracing::debug!("a connection to the admin API made room for another"),
+        () = closed.notified() => tracing::debug!("a connection to {} made room for another", limits.server),
     }
     drop(place);
 }
@@ -125,7 +126,7 @@ impl Idle {
 
     fn enter(&self) -> Seat {
         let seat = Seat { idle: self.clone(), number: Mutex::new(None), closed: Arc::default() };
-        seat.is_answered();
+        seat.waits();
         seat
     }
 
@@ -145,12 +146,17 @@ struct Seat {
 }
 
 impl Seat {
-    fn asks(&self) {
+    /// The server is to answer, or to go on with an answer.
+    fn works(&self) {
         let number = self.number.lock().unwrap_or_else(PoisonError::into_inner).take();
         number.inspect(|number| drop(self.idle.lock().connections.remove(number)));
     }
 
-    fn is_answered(&self) {
+    /// The client is to ask, or to take what it was answered.
+    fn waits(&self) {
+        if self.number.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
         let mut waiting = self.idle.lock();
         let number = waiting.next;
         waiting.next += 1;
@@ -161,6 +167,36 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.asks();
+        self.works();
+    }
+}
+
+/// Body of an answer on a connection. What the connection waits for is the client as long as a part was given that it hasn't taken,
+/// else whatever makes the next part. A client that takes nothing is therefore idle, whatever is to come.
+struct Watched {
+    body: Body,
+    seat: Arc<Seat>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        // Asked for only once there is room for it.
+        self.seat.works();
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() {
+            self.seat.waits();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
