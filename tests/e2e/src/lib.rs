@@ -15,6 +15,7 @@
 )]
 
 mod apart;
+mod browser;
 mod corpus;
 mod gate;
 mod guest;
@@ -27,10 +28,12 @@ mod site;
 mod storm;
 mod tables;
 mod volume;
+mod webdriver;
 
 use std::time::{Duration, Instant};
 
 pub use apart::{Apart, await_rows_of_either, await_sums};
+pub use browser::{Browser, Screen};
 pub use corpus::{Corpus, ENTRIES, GIFTS};
 pub use gate::Gate;
 pub use guest::{assembled, digest, guest, rebuilt, zoo_guest};

@@ -65,6 +65,17 @@ impl Tables {
         })
     }
 
+    /// What a query answers whose columns are texts; a null is an empty one.
+    pub fn texts(&self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        block_on(async {
+            match self {
+                Tables::Mysql(url) => mysql_texts(url, sql).await,
+                Tables::Sqlite(path) => sqlite_texts(path, sql).await,
+            }
+        })
+        .map_err(|e| format!("{sql}: {e}"))
+    }
+
     /// The one number that a query on the real server answers.
     pub fn number(&self, sql: &str) -> Result<i64, String> {
         block_on(async {
@@ -205,6 +216,27 @@ where
         Kind::Text | Kind::Decimal | Kind::Time => row.try_get::<Option<String>, _>(index).map(Value::from),
     };
     metric.columns.iter().enumerate().map(value).collect()
+}
+
+async fn mysql_texts(url: &str, sql: &str) -> Result<Vec<Vec<String>>, sqlx::Error> {
+    let mut connection = MySqlConnection::connect(url).await?;
+    sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await?.iter().map(row_of_texts).collect()
+}
+
+async fn sqlite_texts(path: &PathBuf, sql: &str) -> Result<Vec<Vec<String>>, sqlx::Error> {
+    let mut connection = sqlite(path).await?;
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+    connection.close().await?;
+    rows?.iter().map(row_of_texts).collect()
+}
+
+fn row_of_texts<'r, R>(row: &'r R) -> Result<Vec<String>, sqlx::Error>
+where
+    R: Row,
+    usize: sqlx::ColumnIndex<R>,
+    String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    (0..row.len()).map(|index| row.try_get::<Option<String>, _>(index).map(Option::unwrap_or_default)).collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
