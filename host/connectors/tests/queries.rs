@@ -1,11 +1,11 @@
 //! Queries of boards, on SQLite and on real servers: what they answer, that nothing they say changes anything, and that they end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "tests wait, and measure how long")]
 
 #[macro_use]
 mod mysql_server;
 mod rows;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use mysql_server::{connection, read, run, table, user};

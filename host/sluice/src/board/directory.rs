@@ -98,7 +98,7 @@ impl Directory {
             tracing::error!("board: {}", Problem::of_file(path, "this file name", want));
             return false;
         };
-        let (board, problems) = file::parse(path, Found { text, beside: Box::new(beside) }, &self.connections);
+        let (board, problems) = file::parse(path, Found { text, beside: &beside }, &self.connections);
         for problem in &problems {
             tracing::error!(board = name, "{problem}");
         }
@@ -122,6 +122,22 @@ impl Directory {
             self.wrong = Some(wrong);
         }
     }
+}
+
+/// Every problem of the boards' files.
+pub fn problems(settings: &BoardServer, connections: &ByName) -> Vec<Problem> {
+    let files = match config::pipeline_files(&settings.boards) {
+        Ok(files) => files,
+        Err(error) => {
+            let found = format!("no directory that can be listed ({error})");
+            return vec![Problem::of_file(&settings.boards, found, "the directory of boards that [board] names")];
+        }
+    };
+    let problems = |path: &PathBuf| {
+        let found = Found { text: config::read_file(path), beside: &beside };
+        file::parse(path, found, connections).1
+    };
+    files.iter().flat_map(problems).collect()
 }
 
 fn stem(path: &Path) -> Option<&str> {

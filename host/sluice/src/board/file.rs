@@ -144,16 +144,18 @@ pub struct Thresholds {
     pub alarm: f64,
 }
 
+/// Reads a file beside a board.
+pub type Beside<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
 /// A board's file that was read, and the files that it names.
-pub struct Found {
+pub struct Found<'a> {
     /// The text, as the file system gave it.
     pub text: io::Result<Vec<u8>>,
-    /// Reads a file beside it.
-    pub beside: Box<dyn Fn(&Path) -> io::Result<Vec<u8>> + Send>,
+    pub beside: Beside<'a>,
 }
 
 /// The board, and its problems; no board of a file that isn't one at all, as TOML.
-pub fn parse(path: &Path, found: Found, connections: &ByName) -> (Option<Board>, Vec<Problem>) {
+pub fn parse(path: &Path, found: Found<'_>, connections: &ByName) -> (Option<Board>, Vec<Problem>) {
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let text = match config::file_text(path, found.text) {
         Ok(text) => text,
@@ -161,7 +163,7 @@ pub fn parse(path: &Path, found: Found, connections: &ByName) -> (Option<Board>,
     };
     // A variable of the environment may be a secret, and what is here is shown.
     let reading =
-        reader::read(path, &text, &|_| None, |section| Some(board(section, name, path, &*found.beside, connections)));
+        reader::read(path, &text, &|_| None, |section| Some(board(section, name, path, found.beside, connections)));
     let board = reading.value.filter(|_| reading.well_formed);
     let board = board.map(|board| with_problems(board, path, &reading.problems));
     (board, reading.problems)
@@ -205,8 +207,6 @@ pub fn said<'a>(path: &Path, problems: impl Iterator<Item = &'a Problem>) -> Opt
         problems.map(|problem| Problem { file: file.to_owned(), ..problem.clone() }.to_string()).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
-
-type Beside<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 fn board(section: &Section<'_>, name: &str, path: &Path, beside: Beside<'_>, connections: &ByName) -> Board {
     let title = section.or("title", None, |item| words(&item).map(Some)).flatten();

@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use tokio::sync::{Semaphore, watch};
 
-pub use directory::Directory;
+pub use directory::{Directory, problems};
 
 use self::asker::Asker;
 use self::guard::Access;

@@ -1,6 +1,6 @@
 //! Pipelines for people: what each does, how fast, and what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ pub fn detail(of: &Observed, history: &History, letters: &Letters) -> Value {
             letters.samples.iter().find(|(of, _)| of.contains(reason.as_str()) || reason.contains(of.as_str()));
         json!({ "reason": shown(reason), "count": count, "sample": sample.map(|(_, sample)| sample) })
     });
-    let mut keys = vec![of.snapshot.name.as_str()];
+    let mut keys = BTreeSet::from([of.snapshot.name.as_str()]);
     let operators: Vec<&str> = of
         .pipeline
         .iter()
@@ -151,7 +151,7 @@ pub fn detail(of: &Observed, history: &History, letters: &Letters) -> Value {
         "rates": &*of.points,
         "rejected": rejected.collect::<Vec<_>>(),
         "dead_letters": { "place": letters.place, "count": letters.count, "sample": letters.samples.first().map(|(_, sample)| sample) },
-        "log": recent::lines(&keys, LINES),
+        "log": recent::lines(keys, LINES),
     })
 }
 

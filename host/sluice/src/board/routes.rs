@@ -168,8 +168,8 @@ async fn map(State(site): State<Site>, Path(name): Path<String>) -> Response {
 async fn watch_board(State(site): State<Site>, Path(name): Path<String>) -> Response {
     match (site.screen(&name), site.place()) {
         (Err(why), _) => refusal(StatusCode::NOT_FOUND, &why),
-        (_, Err(full)) => full,
-        (Ok(screen), Ok(place)) => events::answer(events::board(screen.watch(), place)),
+        (_, None) => full(),
+        (Ok(screen), Some(place)) => events::answer(events::board(screen.watch(), place)),
     }
 }
 
@@ -180,8 +180,8 @@ async fn list_pipelines(State(site): State<Site>) -> Response {
 
 async fn watch_pipelines(State(site): State<Site>) -> Response {
     match site.place() {
-        Err(full) => full,
-        Ok(place) => {
+        None => full(),
+        Some(place) => {
             let list = Arc::clone(&site.0.list);
             events::answer(events::pipelines(site.0.pipelines.clone(), place, move |pipelines| list.of(pipelines)))
         }
@@ -231,15 +231,18 @@ impl Site {
         })
     }
 
-    /// A place among the viewers, or the answer that there is none.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Response> {
-        Arc::clone(&self.0.viewers).try_acquire_owned().map_err(|_| {
-            let mut full =
-                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("{VIEWERS} viewers look already: try again later"));
-            full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
-            full
-        })
+    /// A place among the viewers, if there is one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.viewers).try_acquire_owned().ok()
     }
+}
+
+/// The answer to one viewer too many.
+fn full() -> Response {
+    let mut full =
+        refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("{VIEWERS} viewers look already: try again later"));
+    full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    full
 }
 
 fn there_is(what: &str, name: &str, names: &[String]) -> String {

@@ -76,8 +76,7 @@ impl Screen {
         let fresh = viewer.wait_for(|shown| shown.is_since(since));
         // What there is, then.
         drop(tokio::time::timeout(PATIENCE, fresh).await);
-        let shown = Arc::clone(&viewer.borrow());
-        shown
+        Arc::clone(&viewer.borrow())
     }
 
     /// The board as its file says.

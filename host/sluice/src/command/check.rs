@@ -14,6 +14,7 @@ use sluice_runtime::Artifact;
 
 use super::answer::Output;
 use super::{ConfigFile, block_on};
+use crate::board;
 use crate::config::{Config, Pipeline, Problem, Step, unveiled};
 use crate::connection::Place;
 use crate::connections::Connections;
@@ -70,6 +71,7 @@ async fn check(config: &Config, offline: bool) -> anyhow::Result<Vec<Problem>> {
     if config.pipelines.is_empty() {
         problems.push(Problem::of_file(&config.pipelines_dir, "no pipeline", "a file <name>.toml for each pipeline"));
     }
+    problems.extend(config.board.iter().flat_map(|board| board::problems(board, &config.connections)));
     for pipeline in &config.pipelines {
         let checked = check_operators(pipeline, &deployed, &connections);
         if !offline {

@@ -28,6 +28,7 @@ fn the_example_of_every_connector_makes_a_connection_with_the_roles_that_are_dec
             (Role::Lookup, connection.lookup().is_some()),
             (Role::Sink, connection.sink().is_some()),
             (Role::DeadLetters, connection.letters().is_some()),
+            (Role::Board, connection.queries().is_some()),
         ] {
             assert_eq!(of.takes(role), is_there, "{}: {role}", of.name);
         }
@@ -40,7 +41,7 @@ fn no_two_connectors_share_a_name_and_every_role_has_one() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), CONNECTORS.len());
-    for role in [Role::Source, Role::Lookup, Role::Sink, Role::DeadLetters] {
+    for role in [Role::Source, Role::Lookup, Role::Sink, Role::DeadLetters, Role::Board] {
         assert!(CONNECTORS.iter().any(|of| of.takes(role)), "{role}");
     }
 }

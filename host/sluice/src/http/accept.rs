@@ -200,3 +200,74 @@ impl HttpBody for Watched {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(60);
+
+    /// A server of two places, with a page, a stream without an end and without a pause, and one that says a word and then nothing.
+    async fn server() -> SocketAddr {
+        let endless = || stream::repeat_with(|| Ok::<_, Error>(Bytes::from_static(&[b'x'; 1 << 16])));
+        let quiet = || {
+            stream::unfold(false, |said| async move {
+                if said {
+                    std::future::pending::<()>().await;
+                }
+                Some((Ok::<_, Error>(Bytes::from_static(b"word")), true))
+            })
+        };
+        let routes = Router::new()
+            .route("/", get(async || "page"))
+            .route("/endless", get(async move || Body::from_stream(endless())))
+            .route("/quiet", get(async move || Body::from_stream(quiet())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(Arc::new(listener), routes, Limits { server: "a test", connections: 2, ask_within: SOON }));
+        address
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn read_to(stream: &mut TcpStream, words: &str) {
+        let mut read = Vec::new();
+        while !String::from_utf8_lossy(&read).contains(words) {
+            let mut part = [0; 1 << 10];
+            let length = tokio::time::timeout(SOON, stream.read(&mut part)).await.unwrap().unwrap();
+            assert!(length > 0, "closed before {words}");
+            read.extend_from_slice(&part[..length]);
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_take_nothing_of_a_stream_make_room_for_others() {
+        let address = server().await;
+        let stuck = [ask(address, "/endless").await, ask(address, "/endless").await];
+        read_to(&mut ask(address, "/").await, "page").await;
+        drop(stuck);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_read_stays_however_many_others_come() {
+        let address = server().await;
+        let mut viewer = ask(address, "/quiet").await;
+        read_to(&mut viewer, "word").await;
+        for _ in 0..20 {
+            read_to(&mut ask(address, "/").await, "page").await;
+        }
+        let ended = tokio::time::timeout(Duration::from_millis(50), viewer.read_u8()).await;
+        assert!(ended.is_err(), "{ended:?}");
+    }
+}

@@ -35,9 +35,9 @@ pub struct Line {
 }
 
 /// The last lines of all of these names, at most so many; the newest last.
-pub fn lines(names: &[&str], most: usize) -> Vec<Line> {
+pub fn lines<'a>(names: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<Line> {
     let recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut lines: Vec<Line> = names.iter().filter_map(|name| recent.get(*name)).flatten().cloned().collect();
+    let mut lines: Vec<Line> = names.into_iter().filter_map(|name| recent.get(name)).flatten().cloned().collect();
     drop(recent);
     lines.sort_by_key(|line| line.at);
     lines.drain(..lines.len().saturating_sub(most));
@@ -120,10 +120,10 @@ mod tests {
             tracing::info!(operator = "recent-b", "from the operator");
             tracing::info!("of nobody");
         });
-        let kept = lines(&["recent-a"], 1_000);
+        let kept = lines(["recent-a"], 1_000);
         assert_eq!((kept.len(), kept[0].level), (LINES, "warn"));
         assert_eq!(kept[LINES - 1].text, format!("line \\x1b[2J{} number={}", LINES + 6, LINES + 6));
-        let both = lines(&["recent-a", "recent-b", "recent-c"], 2);
+        let both = lines(["recent-a", "recent-b", "recent-c"], 2);
         assert_eq!(both[1].text, "from the operator");
         assert_eq!(both.len(), 2);
     }

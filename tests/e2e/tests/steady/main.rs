@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod board;
 mod configuration;
 mod dead_letters;
 mod decimals;
