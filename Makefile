@@ -72,6 +72,7 @@ bench: build
 	tests/services/with python3 bench/jobs.py
 	tests/services/with python3 bench/state.py
 	tests/services/with python3 bench/swap.py
+	tests/services/with python3 bench/board.py
 
 soak: build
 	tests/services/with tests/soak.sh $(or $(MINUTES),10) $(SEED)

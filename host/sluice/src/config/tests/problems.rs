@@ -43,7 +43,7 @@ text = "kafka"
     check(
         of_service(text),
         r#"
-sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "limits", "stop_within", "admin" or "connections": did you mean "operators"?
+sluice.toml:2: operator: found an unknown key, want one of "operators", "pipelines", "state", "compile", "limits", "stop_within", "admin", "board" or "connections": did you mean "operators"?
 sluice.toml:3: state: found 3, want a directory such as "state"
 sluice.toml:4: pipelines: found "", want a directory such as "pipelines"
 sluice.toml:6: admin.listen: found "0.0.0.0:7070", want a loopback address and port such as "127.0.0.1:7070" or "[::1]:7070"
