@@ -15,7 +15,6 @@ const EN = {
   live: "live",
   connecting: "connecting …",
   notConnectedSince: "Not connected since",
-  figuresOfThen: "the figures are of then",
   misfit: "This page doesn't understand what the host sends; load it again.",
 
   ago: "ago",
@@ -24,8 +23,7 @@ const EN = {
   noData: "no rows yet",
   truncated: "not all rows are shown",
   total: "total",
-  others: "elsewhere",
-  rank: "rank",
+  most: "most",
 
   boards: "Boards",
   board: "Board",
@@ -127,7 +125,6 @@ const ZH: Record<Word, string> = {
   live: "实时",
   connecting: "连接中……",
   notConnectedSince: "连接中断，自",
-  figuresOfThen: "数据停留在该时刻",
   misfit: "页面无法理解主机发送的内容，请重新加载。",
 
   ago: "前",
@@ -136,8 +133,7 @@ const ZH: Record<Word, string> = {
   noData: "暂无数据",
   truncated: "仅显示部分行",
   total: "合计",
-  others: "其他",
-  rank: "名次",
+  most: "最多",
 
   boards: "看板",
   board: "看板",

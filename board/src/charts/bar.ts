@@ -33,16 +33,20 @@ export function barView(): View {
 type Numbers = "whole" | "short" | "none";
 
 /** How bars are drawn so that their texts have room: they lie, or stand with whole, with short or without numbers. */
-function roomFor(data: Data, { width, height }: Size): { lies: boolean; numbers: Numbers } {
+function roomFor(data: Data, { width, height }: Size): { lies: boolean; numbers: Numbers; beside: number } {
   const bars = data.labels.length * data.series.length;
   const hasLong = data.labels.some((label) => label.length > LONG_LABEL);
   const longest = (show: (cell: Cell) => string) =>
     Math.max(0, ...data.series.flatMap(({ cells }) => cells.map((cell) => show(cell).length)));
   const stands = (length: number) => bars * (length * DIGIT + 0.4) <= width;
   const canLie = !data.timed && bars * LYING <= height;
-  if (!hasLong && stands(longest(grouped))) return { lies: false, numbers: "whole" };
-  if (canLie) return { lies: true, numbers: "whole" };
-  return { lies: hasLong && !data.timed, numbers: stands(longest(shortly)) ? "short" : "none" };
+  const whole = longest(grouped);
+  const beside = whole * DIGIT + 0.6;
+  if (!hasLong && stands(whole)) return { lies: false, numbers: "whole", beside: 0 };
+  // Half of the width is for the bars.
+  if (canLie && beside * 2 <= width) return { lies: true, numbers: "whole", beside };
+  if (canLie) return { lies: true, numbers: "short", beside: longest(shortly) * DIGIT + 0.6 };
+  return { lies: hasLong && !data.timed, numbers: stands(longest(shortly)) ? "short" : "none", beside: 0 };
 }
 
 function shortly(cell: Cell): string {
@@ -51,13 +55,13 @@ function shortly(cell: Cell): string {
 }
 
 function option(panel: Panel, data: Data, size: Size): Option {
-  const { lies, numbers } = roomFor(data, size);
+  const { lies, numbers, beside } = roomFor(data, size);
   const show = numbers === "whole" ? grouped : shortly;
   const labels = labelAxis(data, false);
   const values = valueAxis();
   const round = 0.25 * rem();
   return {
-    grid: { ...area(), top: (data.series.length > 1 ? 2.6 : lies ? 0.2 : 1.8) * rem(), right: (lies ? 4.2 : 0.4) * rem() },
+    grid: { ...area(), top: (data.series.length > 1 ? 2.6 : lies ? 0.2 : 1.8) * rem(), right: (0.4 + beside) * rem() },
     legend: legend(data),
     tooltip: {
       ...tooltip(),

@@ -5,7 +5,7 @@ import type { Cell, Panel } from "../wire/board";
 import { say } from "../words";
 import { withUnit } from "./axes";
 import { PROVINCES, provinceOf } from "./provinces";
-import { dataOf, levelOf, numberOf, sum } from "./series";
+import { dataOf, levelOf, numberOf } from "./series";
 import { STEPS, stepOf } from "./steps";
 import type { View } from "./view";
 
@@ -18,13 +18,13 @@ interface Tile {
 export function tilesView(): View {
   const tiles = new Map<string, Tile>(PROVINCES.map((one) => [one.name, tileOf(one)]));
   const list = el("ul", { class: "tiles" }, ...[...tiles.values()].map(({ element }) => element));
-  const total = el("p", { class: "tiles-total" }, el("span", {}, say("total")), el("strong"));
+  const top = el("p", { class: "tiles-top" }, el("span", {}, say("most")), el("strong"));
   const legend = el("p", { class: "tiles-legend", "aria-hidden": "true" }, el("span"), el("i"), el("span"));
   const steps = legend.children[1];
   for (let step = 0; step < STEPS; step++) steps?.append(el("b", { class: `heat-${step}` }));
   const others = el("p", { class: "tiles-others" });
   return {
-    element: el("div", { class: "tile-map" }, total, list, el("div", { class: "tiles-foot" }, legend, others)),
+    element: el("div", { class: "tile-map" }, top, list, el("div", { class: "tiles-foot" }, legend, others)),
     isReadable: true,
     fill(panel) {
       const { byProvince, elsewhere } = sorted(panel);
@@ -33,8 +33,7 @@ export function tilesView(): View {
       for (const [name, tile] of tiles) fillTile(tile, name, byProvince.get(name) ?? null, least, most, panel);
       const longest = Math.max(0, ...[...byProvince.values()].map((cell) => grouped(cell).length));
       list.style.setProperty("--length", String(longest));
-      const data = dataOf(panel);
-      if (total.lastElementChild) setText(total.lastElementChild, withUnit(grouped(sum(data.series[0])), panel));
+      if (top.lastElementChild) setText(top.lastElementChild, greatest(byProvince, most, panel));
       if (legend.firstElementChild) setText(legend.firstElementChild, numbers.length > 0 ? grouped(least) : "");
       if (legend.lastElementChild) setText(legend.lastElementChild, numbers.length > 0 ? grouped(most) : "");
       setText(others, elsewhere.map(([label, cell]) => `${label} ${grouped(cell)}`).join("   "));
@@ -58,6 +57,12 @@ function fillTile(tile: Tile, name: string, cell: Cell, least: number, most: num
   setAttribute(tile.element, "class", level === "ok" ? heat : `at-${level}`);
   setAttribute(tile.element, "data-name", name);
   setText(tile.value, cell === null ? "–" : grouped(cell));
+}
+
+/** Where the value is greatest, and what it is there. Their sum may mean nothing: one person can be in two provinces. */
+function greatest(byProvince: Map<string, Cell>, most: number, panel: Panel): string {
+  for (const [name, cell] of byProvince) if (numberOf(cell) === most) return `${name} ${withUnit(grouped(cell), panel)}`;
+  return "";
 }
 
 /** Values by province, and those of labels that are none. */

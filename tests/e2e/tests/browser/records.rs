@@ -52,38 +52,53 @@ pub const LARGE_TYPE: i64 = 77;
 
 const HOUR: u64 = 3600;
 
-/// Sends this many entries, of the last day, and gifts, of the last eight hours; and one large gift.
+/// Sends this many entries, of the last day, and gifts, of the last eight hours.
 pub fn send(site: &Site, number: usize) {
     let mut random = fastrand::Rng::with_seed(7);
-    let mut ago = |most: u64| (0..number).map(|_| random.u64(60..most)).collect::<Vec<_>>();
-    let (arrivals, gifts) = (moments(&ago(24 * HOUR)), moments(&ago(8 * HOUR)));
+    let arrivals = moments(&busy(number, 24 * HOUR, &mut random));
+    let gifts = moments(&busy(number, 8 * HOUR, &mut random));
     let entries: Vec<String> = arrivals.iter().enumerate().map(|(i, time)| entry(i, time, &mut random)).collect();
     site.send(ENTRIES, &entries);
-    let mut gifts: Vec<String> = gifts.iter().map(|time| gift(time, &mut random)).collect();
-    gifts.push(large());
+    let gifts: Vec<String> = gifts.iter().map(|time| gift(time, &mut random)).collect();
     site.send(GIFTS, &gifts);
 }
 
+/// So many times ago in seconds, within the last `most`: some parts of it are busier than others.
+fn busy(number: usize, most: u64, random: &mut fastrand::Rng) -> Vec<u64> {
+    let mut times = Vec::with_capacity(number);
+    while times.len() < number {
+        let share = random.f64();
+        let likely = 0.55 + 0.25 * (share * 9.0).sin() + 0.2 * (share * 23.0).cos();
+        if random.f64() < likely {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is less than a day")]
+            times.push(60 + (share * (most - 60) as f64) as u64);
+        }
+    }
+    times
+}
+
 fn entry(i: usize, time: &str, random: &mut fastrand::Rng) -> String {
-    let user = random.i64(2000..2000 + 40 * 34);
-    // Some provinces have more viewers than others, and all have some.
+    let user = random.i64(2000..3400);
+    // Some provinces have more viewers than others, and all have some; so have grades.
     let province = if i < PROVINCES.len() { i } else { random.usize(0..34).min(random.usize(0..40)) };
+    let grade = [1, 1, 1, 2, 2, 2, 3, 3, 4, 5][user.unsigned_abs() as usize % 10];
     json!({
         "user_id": user, "ip": format!("123.0.0.{}", user % 255), "room_id": 20_210_813, "arrive_time": time, "create_time": time,
-        "leave_time": time, "region": 1122, "grade": user % 5 + 1, "province": PROVINCES[province],
+        "leave_time": time, "region": 1122, "grade": grade, "province": PROVINCES[province],
     })
     .to_string()
 }
 
 fn gift(time: &str, random: &mut fastrand::Rng) -> String {
-    let user = 2000 + random.i64(0..60) * random.i64(1..30);
-    let (kind, amount) = (random.i64(1..11), random.i64(1..101));
+    // Few give much.
+    let user = 2000 + random.i64(0..60).min(random.i64(0..60)) * 37 % 1400;
+    let (kind, amount) = (random.i64(1..11).max(random.i64(-5..11)), random.i64(40..61));
     json!({ "user_id": user, "gift_type": kind, "gift_total_amount": amount, "create_time": time, "update_time": time })
         .to_string()
 }
 
-/// A gift of nobody: the ranking and the minutes of today don't show it.
-fn large() -> String {
+/// A large gift of nobody, long ago: the ranking and the last hours don't show it.
+pub fn large() -> String {
     let time = "2021-08-16 09:46:51";
     json!({ "user_id": null, "gift_type": LARGE_TYPE, "gift_total_amount": LARGE, "create_time": time, "update_time": time }).to_string()
 }
