@@ -20,7 +20,7 @@ use super::asker::Asker;
 use super::file::{Board, Question};
 use super::health::{self, Health};
 use super::observer::{Pipelines, now_ms};
-use super::shown::{Content, Shown, ShownPanel};
+use super::shown::{Content, Part, Shown, ShownPanel};
 
 /// The longest that a page waits for answers that are newer than the interval; then it gets what there is. Shorter: a first look is
 /// empty. Longer: people wait before an empty page.
@@ -153,9 +153,9 @@ impl Panel {
             }
             let health = health::of(panel, asker.connections(), pipelines, queried_at, now);
             let shown = ShownPanel {
-                content: Arc::new(content),
+                content: Part::of(content),
                 content_version: number,
-                health: Arc::new(health),
+                health: Part::of(health),
                 health_version: number,
                 queried_at,
                 asked_at,
@@ -236,9 +236,9 @@ impl Task {
             }
             Err(error) => panel.shown.content.with_error(error),
         };
-        if content != *panel.shown.content {
+        if content != **panel.shown.content {
             self.number += 1;
-            panel.shown.content = Arc::new(content);
+            panel.shown.content = Part::of(content);
             panel.shown.content_version = self.number;
         }
         // Whoever waits for an answer hears of it, also if it is the same.
@@ -257,7 +257,7 @@ impl Task {
             let health: Health = health::of(of, self.asker.connections(), &pipelines, panel.shown.queried_at, now);
             if ages || !health.is_as(&panel.shown.health) {
                 self.number += 1;
-                panel.shown.health = Arc::new(health);
+                panel.shown.health = Part::of(health);
                 panel.shown.health_version = self.number;
                 news = true;
             }

@@ -8,6 +8,7 @@
 //! it missed, it ends with the same picture.
 
 use std::fmt::Write as _;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -34,14 +35,38 @@ pub struct Shown {
 /// A panel in it.
 #[derive(Debug, Clone)]
 pub struct ShownPanel {
-    pub content: Arc<Content>,
+    pub content: Arc<Part<Content>>,
     pub content_version: u64,
-    pub health: Arc<Health>,
+    pub health: Arc<Part<Health>>,
     pub health_version: u64,
     /// The time of the last answer, in milliseconds since 1970-01-01T00:00:00 UTC.
     pub queried_at: Option<i64>,
     /// The time at which the last question had its answer, or failed.
     pub asked_at: Option<i64>,
+}
+
+/// Part of a picture with its JSON, which is made once for all viewers.
+#[derive(Debug, PartialEq)]
+pub struct Part<T> {
+    value: T,
+    json: String,
+}
+
+impl<T: Serialize> Part<T> {
+    /// Makes the JSON.
+    pub fn of(value: T) -> Arc<Part<T>> {
+        // Neither content nor health can fail to be JSON.
+        let json = serde_json::to_string(&value).unwrap_or_else(|_| "{}".to_owned());
+        Arc::new(Part { value, json })
+    }
+}
+
+impl<T> Deref for Part<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
 }
 
 /// Content of a panel, as it is sent.
@@ -232,11 +257,9 @@ impl Shown {
                     ("panel", format!("{{\"now\":{now},\"index\":{index},\"panel\":{}}}", self.panels[*index].json()))
                 }
                 Change::Health(indices) => {
-                    let panels = indices.iter().map(|index| {
-                        let panel = &self.panels[*index];
-                        json!({ "index": index, "queried_at": panel.queried_at, "health": *panel.health })
-                    });
-                    ("health", json!({ "now": now, "panels": panels.collect::<Vec<_>>() }).to_string())
+                    let health = |index: &usize| format!("{{\"index\":{index},{}}}", self.panels[*index].health_json());
+                    let panels: Vec<String> = indices.iter().map(health).collect();
+                    ("health", format!("{{\"now\":{now},\"panels\":[{}]}}", panels.join(",")))
                 }
             };
             // Writing to a String can't fail. JSON has no line breaks.
@@ -248,10 +271,13 @@ impl Shown {
 
 impl ShownPanel {
     fn json(&self) -> String {
-        let rest = json!({ "queried_at": self.queried_at, "health": *self.health }).to_string();
-        // Neither can fail to be JSON.
-        let content = serde_json::to_string(&*self.content).unwrap_or_else(|_| "{}".to_owned());
-        let content = content.strip_suffix('}').unwrap_or(&content);
-        format!("{content},{}", rest.strip_prefix('{').unwrap_or(&rest))
+        let content = &self.content.json;
+        format!("{},{}}}", content.strip_suffix('}').unwrap_or(content), self.health_json())
+    }
+
+    /// The members of an object that tell the panel's age.
+    fn health_json(&self) -> String {
+        let queried_at = self.queried_at.map_or("null".to_owned(), |at| at.to_string());
+        format!("\"queried_at\":{queried_at},\"health\":{}", self.health.json)
     }
 }

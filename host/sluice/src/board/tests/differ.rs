@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::board::file::{self, Found};
 use crate::board::health::{Health, State};
-use crate::board::shown::{Change, Content, Seen, Shown, ShownPanel};
+use crate::board::shown::{Change, Content, Part, Seen, Shown, ShownPanel};
 
 const PANELS: usize = 3;
 
@@ -20,7 +20,7 @@ fn picture() -> Shown {
     let (board, _) = file::parse(Path::new("b.toml"), found, &Default::default());
     let board = Arc::new(board.unwrap());
     let panels = board.panels.iter().map(|panel| ShownPanel {
-        content: Arc::new(Content::empty(panel)),
+        content: Part::of(Content::empty(panel)),
         content_version: 0,
         health: health(0),
         health_version: 0,
@@ -30,9 +30,9 @@ fn picture() -> Shown {
     Shown { version: 0, board_version: 0, panels: panels.collect(), board }
 }
 
-fn health(data_at: i64) -> Arc<Health> {
+fn health(data_at: i64) -> Arc<Part<Health>> {
     let pipelines = Vec::new();
-    Arc::new(Health { state: State::Ok, why: String::new(), data_at: Some(data_at), stale_after_ms: 1, pipelines })
+    Part::of(Health { state: State::Ok, why: String::new(), data_at: Some(data_at), stale_after_ms: 1, pipelines })
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Step {
         match self {
             Step::Content(index) => {
                 let panel = &mut shown.panels[*index];
-                panel.content = Arc::new(panel.content.with_error(format!("{number}\nsecond line")));
+                panel.content = Part::of(panel.content.with_error(format!("{number}\nsecond line")));
                 (panel.content_version, panel.queried_at) = (number, Some(i64::try_from(number).unwrap()));
             }
             Step::Health(index) => {
