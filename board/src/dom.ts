@@ -18,6 +18,12 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The same for a name that may break after each underscore, and not anywhere. */
+export function setName(element: Element, name: string): void {
+  if (element.textContent === name) return;
+  element.replaceChildren(...name.split(/(?<=_)/).flatMap((part) => [part, document.createElement("wbr")]));
+}
+
 /** Sets an attribute where it is another; null takes it away. */
 export function setAttribute(element: Element, name: string, value: string | null): void {
   if (element.getAttribute(name) === value) return;

@@ -39,14 +39,19 @@ function roomFor(data: Data, { width, height }: Size): { lies: boolean; numbers:
   const longest = (show: (cell: Cell) => string) =>
     Math.max(0, ...data.series.flatMap(({ cells }) => cells.map((cell) => show(cell).length)));
   const stands = (length: number) => bars * (length * DIGIT + 0.4) <= width;
-  const canLie = !data.timed && bars * LYING <= height;
+  const canLie = !isInTime(data) && bars * LYING <= height;
   const whole = longest(grouped);
   const beside = whole * DIGIT + 0.6;
   if (!hasLong && stands(whole)) return { lies: false, numbers: "whole", beside: 0 };
   // Half of the width is for the bars.
   if (canLie && beside * 2 <= width) return { lies: true, numbers: "whole", beside };
   if (canLie) return { lies: true, numbers: "short", beside: longest(shortly) * DIGIT + 0.6 };
-  return { lies: hasLong && !data.timed, numbers: stands(longest(shortly)) ? "short" : "none", beside: 0 };
+  return { lies: hasLong && !isInTime(data), numbers: stands(longest(shortly)) ? "short" : "none", beside: 0 };
+}
+
+/** Time goes from left to right, also that of hours alone. */
+function isInTime(data: Data): boolean {
+  return data.timed || data.labels.every((label) => /^\d{1,2}:\d{2}/.test(label));
 }
 
 function shortly(cell: Cell): string {

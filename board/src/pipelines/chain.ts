@@ -1,5 +1,5 @@
 // A pipeline's chain as a picture.
-import { el, fillList, setAttribute, setText } from "../dom";
+import { el, fillList, setAttribute, setName, setText } from "../dom";
 import type { Link } from "../wire/pipelines";
 import { sayHosts } from "../words";
 
@@ -14,7 +14,7 @@ export function fillChain(element: HTMLElement, chain: readonly Link[], flows: b
     setAttribute(item, "title", link.detail === "" ? null : link.detail);
     const [kind, name, detail] = item.children;
     if (kind) setText(kind, sayHosts(link.kind));
-    if (name) setText(name, link.name);
+    if (name) setName(name, link.name);
     if (detail) setText(detail, link.detail);
   });
 }

@@ -44,6 +44,7 @@ export function pipelinePage(name: string): void {
       heard = detail.now;
       complain("");
       view.fill(detail);
+      header.tick(clock.now(), UTC);
       isShown = true;
       header.setLive(true, "");
       view.element.classList.remove("is-old");
@@ -106,8 +107,9 @@ class DetailView {
     this.#pin.hidden = detail.pinned;
     this.#unpin.hidden = !detail.pinned;
     this.#retry.hidden = !hasLetters(detail);
-    this.#noRates.hidden = rates.length > 0;
-    this.#timeline.element.hidden = rates.length === 0;
+    const hasRates = rates.some(({ rate }) => rate !== null);
+    this.#noRates.hidden = hasRates;
+    this.#timeline.element.hidden = !hasRates;
     this.#timeline.fill(rates);
     this.#generations.fill(detail.generations.map((one) => this.#rowOf(one, pipeline.generation)));
     this.#rejected.fill(detail.rejected.map(({ reason, count, sample }) => ({ values: [reason, grouped(count), code(sample)] })));

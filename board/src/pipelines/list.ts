@@ -30,6 +30,7 @@ export function pipelinesPage(): void {
       pipelines: (data) => {
         const { now, pipelines } = readPipelines(data);
         hear(now);
+        header.tick(now, zone);
         complain("");
         none.hidden = pipelines.length > 0;
         fillList(list, pipelines, cardElement, (card, pipeline) => { fillCard(card, pipeline, now); });

@@ -6,6 +6,9 @@ import { colour, fontFamily, rem, seriesColour } from "../theme";
 import type { Rate } from "../wire/pipelines";
 import { say } from "../words";
 
+/** Span of time that is shown: the host keeps half an hour. */
+const SHOWN = 30 * 60_000;
+
 export class Timeline {
   readonly element: HTMLElement;
   readonly #chart: EChart;
@@ -23,6 +26,7 @@ export class Timeline {
 }
 
 function option(rates: readonly Rate[]): Option {
+  const last = rates.at(-1)?.at ?? 0;
   const zone = new Zone("UTC");
   const line = (name: string, of: (rate: Rate) => number | null, place: number) => ({
     id: name,
@@ -51,7 +55,7 @@ function option(rates: readonly Rate[]): Option {
       trigger: "axis",
       formatter: ([point]: { dataIndex: number }[]) => overPoint(rates[point?.dataIndex ?? 0], zone),
     },
-    xAxis: { type: "time", axisLabel: axisLabel(), axisLine: quietLine(), splitLine: { show: false } },
+    xAxis: { type: "time", min: last - SHOWN, max: last, axisLabel: axisLabel(), axisLine: quietLine(), splitLine: { show: false } },
     yAxis: [axis(say("rate"), 0), axis(say("lag"), 1)],
     series: [
       { ...line(say("rate"), ({ rate }) => rate, 0), markLine: swaps(rates) },

@@ -52,6 +52,24 @@ fn everything_has_its_room_on_walls_and_phones_in_both_themes() {
 }
 
 #[test]
+fn pipelines_have_their_room_on_walls_and_phones() {
+    let mut stage = Stage::new(World::Embedded, 2000);
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = directory(&temporary);
+    for (size, screen) in [("wall", Screen::WALL), ("phone", Screen::PHONE.light())] {
+        stage.browser.look_with(screen);
+        for (page, name) in [("pipelines", "pipelines"), ("pipelines/gift_by_user", "pipeline")] {
+            stage.browser.open(&format!("{}/{page}?lang=en", stage.address));
+            stage.browser.wait_until("document.querySelectorAll('.link').length > 0");
+            let width = whole(&stage.browser.value("document.documentElement.scrollWidth"));
+            assert_eq!(width, u64::from(screen.width), "{name} is as wide as the screen");
+            stage.browser.picture(&directory.join(format!("{name}-{size}.png")));
+        }
+    }
+    stage.browser.assert_nothing_wrong(&stage.address);
+}
+
+#[test]
 fn a_page_is_small_and_soon_there() {
     let mut stage = Stage::new(World::Embedded, 1000);
     stage.open_board("lang=en");
