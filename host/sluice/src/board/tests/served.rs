@@ -177,8 +177,15 @@ async fn a_board_shows_what_is_in_the_database_and_a_broken_panel_keeps_the_othe
     served.run("ALTER TABLE gifts RENAME COLUMN n TO missing").await;
     let broken = viewer.next("panel", |event| event["index"] == 0).await.unwrap();
     assert!(broken["panel"]["error"].is_string() && broken["panel"]["rows"][1] == json!(["a", 2]), "{broken}");
-    let (_, snapshot) = served.get("/api/boards/gifts").await;
-    assert_eq!((&snapshot["panels"][1]["error"], &snapshot["panels"][1]["rows"][1]), (&json!(null), &json!(["a", 2])));
+    loop {
+        // It may be just as old as an answer may be.
+        let odd = &served.get("/api/boards/gifts").await.1["panels"][1];
+        if odd["error"].is_null() {
+            assert_eq!(odd["rows"][0], json!(["a", 2]));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
