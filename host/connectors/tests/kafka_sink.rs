@@ -103,7 +103,7 @@ fn read(topic: &str) -> Vec<Read> {
     consumer.assign(&list).unwrap();
     let mut read = Vec::new();
     while !ends.is_empty() {
-        let message = consumer.poll(LONG).expect("a record comes").unwrap();
+        let message = consumer.poll(LONG).unwrap().unwrap();
         let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
         read.push(Read {
