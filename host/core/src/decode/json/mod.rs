@@ -6,7 +6,11 @@
 mod cursor;
 mod find;
 mod foreign;
+mod lead;
+mod open;
+mod scalar;
 mod scan;
+mod word;
 
 use super::MAX_ROWS_OF_A_RECORD;
 use super::format::{Format, Rows};
