@@ -1,6 +1,7 @@
 //! Laws of decoding: whatever the bytes, no panic, and the answer is `serde_json`'s, or Flink's where that takes more.
 
 mod csv;
+mod documents;
 mod envelopes;
 mod leniency;
 mod nested;
@@ -302,6 +303,31 @@ fn a_batch_ends_at_its_bounds() {
     assert!((15..=17).contains(&by_bytes), "{by_bytes} records of 1 MiB in a batch of {MAX_BATCH_BYTES} bytes");
 }
 
+#[test]
+fn what_stood_before_a_value_is_expected_only_where_it_can_be() {
+    let before = r#"{"a": 1, "b": 2, "c": 3, "d": 4}"#;
+    let columns = [column("a", Kind::Int64), column("d", Kind::Int64)];
+    for record in [
+        r#", "b": 2}"#,
+        r#", "b": 2, "c": 3, "d": 4}"#,
+        r#"{, "b": 2}"#,
+        r#"{"a": 1{"a": 1}"#,
+        r#"{"a": 1, "b": 2, , "d": 4}"#,
+        r#"{"a": 1, "b": 2 "d": 4}"#,
+        r#"{"a": 1, "b": , "c": 3}"#,
+        r#"{"a": 1, "c": 3, }"#,
+        r#"{"a": 1, "d": 4}}"#,
+        r#"{"a": 1, "d": 4, "#,
+    ] {
+        let decoded = decode(&columns, DecodeOptions::default(), &made(&[before, record]));
+        assert_eq!((decoded.next, decoded.stopped.is_some()), (1, true), "{record}");
+    }
+    let lacking = [r#"{"a": 1, "d": 4}"#, r#"{"d": 4}"#, r#"{"a": 1}"#, "{}", before, r#"{"a": 1, "d": 4, "b": 2}"#];
+    let decoded = decode(&columns, DecodeOptions::default(), &made(&[&[before], &lacking[..]].concat()));
+    assert_eq!(ints(&decoded, 0), [Some(1), Some(1), None, Some(1), None, Some(1), Some(1)]);
+    assert_eq!(ints(&decoded, 1), [Some(4), Some(4), Some(4), None, None, Some(4), Some(4)]);
+}
+
 /// JSON texts as producers write them: objects, mostly flat, with spaces, escapes and odd numbers.
 fn json_object() -> impl Strategy<Value = String> {
     let text = prop_oneof![
@@ -430,6 +456,30 @@ proptest! {
         let alone: Vec<_> = objects.iter().map(|object| decode(&columns, options.clone(), &made(&[object]))).collect();
         prop_assert_eq!(texts(&together, 0), alone.iter().flat_map(|decoded| texts(decoded, 0)).collect::<Vec<_>>());
         prop_assert_eq!(ints(&together, 1), alone.iter().flat_map(|decoded| ints(decoded, 1)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn fields_are_found_whichever_a_record_lacks_and_in_any_order(
+        records in prop::collection::vec((any::<u32>(), any::<bool>(), any::<u8>()), 1..12),
+    ) {
+        // Leads of one block, of two, and of more.
+        let name = |field: u32| format!("{field}{}", "_".repeat([0, 3, 12, 30, 60][field as usize % 5]));
+        let objects: Vec<_> = records.iter().map(|(has, spaced, turn)| {
+            let (comma, colon) = if *spaced { (", ", ": ") } else { (",", ":") };
+            let mut fields: Vec<_> = (0..20).filter(|field| has >> field & 1 == 1).collect();
+            let len = fields.len().max(1);
+            fields.rotate_left(if turn % 4 == 0 { usize::from(*turn) % len } else { 0 });
+            let fields: Vec<_> = fields.iter().map(|field| format!("\"{}\"{colon}{field}", name(*field))).collect();
+            format!("{{{}}}", fields.join(comma))
+        }).collect();
+        let columns: Vec<_> = [0, 7, 13, 19].map(|field| column(&name(field), Kind::Int64)).into();
+        let records_of_them = made(&objects.iter().map(String::as_str).collect::<Vec<_>>());
+        let decoded = decode(&columns, DecodeOptions::default(), &records_of_them);
+        prop_assert!(decoded.stopped.is_none());
+        for (at, field) in [0, 7, 13, 19].into_iter().enumerate() {
+            let expected: Vec<_> = records.iter().map(|(has, ..)| (has >> field & 1 == 1).then_some(i64::from(field))).collect();
+            prop_assert_eq!(ints(&decoded, at), expected);
+        }
     }
 
     #[test]
