@@ -267,19 +267,23 @@ mod tests {
         prop::collection::btree_map("[a-c=]{1,2}", "[xy= ]{1,2}", 0..4).prop_map(Identity::of)
     }
 
+    /// A group's key and state, and whether a group without a state has ended.
+    type Change = (Vec<u8>, Option<Vec<u8>>, bool);
+
+    fn pack(changes: &[Change]) -> Changes {
+        let mut packed = Changes::default();
+        for (key, state, ends) in changes {
+            if *ends && state.is_none() { packed.end(key) } else { packed.push(key, state.as_deref()) }
+        }
+        packed
+    }
+
     proptest! {
         #[test]
         fn changes_come_back_as_they_were_added_and_so_do_those_that_end(
-            changes in prop::collection::vec((any::<Vec<u8>>(), any::<Option<Vec<u8>>>(), any::<bool>()), 0..50),
+            changes in prop::collection::vec(any::<Change>(), 0..50),
             cut in any::<prop::sample::Index>(),
         ) {
-            let pack = |changes: &[(Vec<u8>, Option<Vec<u8>>, bool)]| {
-                let mut packed = Changes::default();
-                for (key, state, ends) in changes {
-                    if *ends && state.is_none() { packed.end(key) } else { packed.push(key, state.as_deref()) }
-                }
-                packed
-            };
             let (first, second) = changes.split_at(cut.index(changes.len() + 1));
             let mut packed = pack(first);
             packed.append(&pack(second));
