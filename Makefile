@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: demo build host plugins test test-without-host lint check bench soak fuzz mutants services services-stop setup clean \
-  board-assets board-assets-check
+  board-assets board-assets-check board-pictures
 
 SLUICE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 CARGO_TARGET_DIR := $(SLUICE_CACHE)/target
@@ -19,6 +19,8 @@ IN_PLUGINS := --manifest-path plugins/Cargo.toml --target-dir $(PLUGINS_TARGET)
 SERVERLESS := simulation store zoo golden sqlite kafka_without_broker
 FUZZER := $(SLUICE_CACHE)/tools/bin/cargo-fuzz
 FUZZER_VERSION := 0.13.2
+OXIPNG := $(SLUICE_CACHE)/tools/bin/oxipng
+OXIPNG_VERSION := 10.2.1
 MUTANTS := $(SLUICE_CACHE)/tools/bin/cargo-mutants
 MUTANTS_VERSION := 27.1.0
 BOARD_ASSETS := host/sluice/src/board/assets
@@ -45,7 +47,7 @@ plugins: host
 	  else mv dist/.$$name.new dist/operators/$$name.wasm; fi; \
 	done
 
-test: build test-without-host
+test: build board-assets-check test-without-host
 	tests/services/with cargo test --release
 
 # The oracle's, the check for circles', the SDK's and the operators', which are linked natively.
@@ -109,6 +111,16 @@ board-assets:
 board-assets-check:
 	@built="$$(mktemp -d)" && trap 'rm -rf "$$built"' EXIT && board/build.sh "$$built" && diff -rq "$$built" $(BOARD_ASSETS) \
 	  || { echo "board/ and $(BOARD_ASSETS) don't fit together: run make board-assets, and commit what it builds" >&2; exit 1; }
+
+# The README's pictures, taken by the browser test.
+board-pictures: build
+	@[ -x $(OXIPNG) ] || cargo install --quiet --locked --root $(SLUICE_CACHE)/tools oxipng@$(OXIPNG_VERSION)
+	tests/services/browser.sh install
+	@taken="$$(mktemp -d)" && trap 'rm -rf "$$taken"' EXIT && mkdir -p docs/images \
+	  && SLUICE_PICTURES="$$taken" cargo test --release --test browser everything_has_its_room \
+	  && for picture in board-{dark,light}-{wall,phone}; do \
+	    $(OXIPNG) --quiet -o max --strip all --out "docs/images/$$picture.png" "$$taken/$$picture.png"; \
+	  done
 
 # What rust-toolchain.toml names, also where rustup's automatic installation is off.
 setup:

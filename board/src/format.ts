@@ -24,7 +24,7 @@ function plain(cell: Exclude<Cell, null>): string {
 /** Returns a number in short, as on an axis: 1.2M, 120万. */
 export function short(value: number, lang: Lang): string {
   const locale = lang === "zh" ? "zh-CN" : "en";
-  return new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }).format(value);
+  return new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1, useGrouping: "always" }).format(value);
 }
 
 /** Returns bytes in short, with a unit. */

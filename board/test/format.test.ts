@@ -20,6 +20,7 @@ test("thousands are separated, and digits that no number holds stay as they are"
 test("axes have short numbers, in the unit of the language", () => {
   assert.equal(short(1_200_000, "en"), "1.2M");
   assert.equal(short(1_200_000, "zh"), "120万");
+  assert.equal(short(1_229, "zh"), "1,229");
 });
 
 test("spans are in their largest unit", () => {

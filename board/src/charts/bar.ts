@@ -13,7 +13,10 @@ const LONG_LABEL = 10;
 
 /** Height of a bar that lies, and width of a digit above one that stands, in units of type. Less: texts overlap. */
 const LYING = 1.7;
-const DIGIT = 0.62;
+const DIGIT = 0.56;
+
+/** Width of the axis of values, in units of type. */
+const AXIS = 3;
 
 export function barView(): View {
   let panel: Panel | null = null;
@@ -38,7 +41,7 @@ function roomFor(data: Data, { width, height }: Size): { lies: boolean; numbers:
   const hasLong = data.labels.some((label) => label.length > LONG_LABEL);
   const longest = (show: (cell: Cell) => string) =>
     Math.max(0, ...data.series.flatMap(({ cells }) => cells.map((cell) => show(cell).length)));
-  const stands = (length: number) => bars * (length * DIGIT + 0.4) <= width;
+  const stands = (length: number) => bars * (length * DIGIT + 0.3) <= width - AXIS;
   const canLie = !isInTime(data) && bars * LYING <= height;
   const whole = longest(grouped);
   const beside = whole * DIGIT + 0.6;

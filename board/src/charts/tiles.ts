@@ -3,7 +3,6 @@ import { grouped } from "../format";
 import { lang } from "../lang";
 import type { Cell, Panel } from "../wire/board";
 import { say } from "../words";
-import { withUnit } from "./axes";
 import { PROVINCES, provinceOf } from "./provinces";
 import { dataOf, levelOf, numberOf } from "./series";
 import { STEPS, stepOf } from "./steps";
@@ -33,7 +32,7 @@ export function tilesView(): View {
       for (const [name, tile] of tiles) fillTile(tile, name, byProvince.get(name) ?? null, least, most, panel);
       const longest = Math.max(0, ...[...byProvince.values()].map((cell) => grouped(cell).length));
       list.style.setProperty("--length", String(longest));
-      if (top.lastElementChild) setText(top.lastElementChild, greatest(byProvince, most, panel));
+      if (top.lastElementChild) setText(top.lastElementChild, greatest(byProvince, most));
       if (legend.firstElementChild) setText(legend.firstElementChild, numbers.length > 0 ? grouped(least) : "");
       if (legend.lastElementChild) setText(legend.lastElementChild, numbers.length > 0 ? grouped(most) : "");
       setText(others, elsewhere.map(([label, cell]) => `${label} ${grouped(cell)}`).join("   "));
@@ -60,8 +59,8 @@ function fillTile(tile: Tile, name: string, cell: Cell, least: number, most: num
 }
 
 /** Where the value is greatest, and what it is there. Their sum may mean nothing: one person can be in two provinces. */
-function greatest(byProvince: Map<string, Cell>, most: number, panel: Panel): string {
-  for (const [name, cell] of byProvince) if (numberOf(cell) === most) return `${name} ${withUnit(grouped(cell), panel)}`;
+function greatest(byProvince: Map<string, Cell>, most: number): string {
+  for (const [name, cell] of byProvince) if (numberOf(cell) === most) return `${name} ${grouped(cell)}`;
   return "";
 }
 

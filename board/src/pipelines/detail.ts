@@ -107,7 +107,8 @@ class DetailView {
     this.#pin.hidden = detail.pinned;
     this.#unpin.hidden = !detail.pinned;
     this.#retry.hidden = !hasLetters(detail);
-    const hasRates = rates.some(({ rate }) => rate !== null);
+    // One point makes no line.
+    const hasRates = rates.filter(({ rate }) => rate !== null).length > 1;
     this.#noRates.hidden = hasRates;
     this.#timeline.element.hidden = !hasRates;
     this.#timeline.fill(rates);

@@ -94,7 +94,7 @@ function readPipeline(value: unknown): Pipeline {
     why: maybeText(from, "why"),
     rate: maybeNumber(from, "records_per_s"),
     lag: maybeNumber(from, "lag"),
-    batch: maybeNumber(from, "batch_ms_p50"),
+    batch: maybeNumber(from, "batch_ms"),
     delay: maybeNumber(from, "delay_ms"),
     stateBytes: maybeNumber(from, "state_bytes"),
     groups: maybeNumber(from, "groups"),
