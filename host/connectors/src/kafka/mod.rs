@@ -19,6 +19,7 @@
 //! promises above are built on.
 
 mod batch_queue;
+mod blocking;
 mod claim;
 mod cluster;
 mod committer;

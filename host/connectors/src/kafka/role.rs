@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sluice_core::Field;
 use sluice_core::share::Want;
 
+use super::blocking::blocking;
 use super::{KafkaConnection, KafkaSink, KafkaSource, KafkaWriter, Membership};
 use crate::letters::Letterbox;
 use crate::roles::{LettersRole, SinkRole, SourceRole, TableName};
@@ -79,12 +80,4 @@ impl LettersRole for KafkaConnection {
         let (kafka, topic) = (self.clone(), topic.to_owned());
         blocking(move || KafkaConnection::check_letters(&kafka, &topic, create)).await
     }
-}
-
-/// Does work that blocks on a thread that may.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SinkError> + Send + 'static,
-) -> Result<T, SinkError> {
-    let work = tokio::task::spawn_blocking(work).await;
-    work.unwrap_or_else(|error| Err(SinkError::Unusable(format!("{error}; this is a defect"))))
 }

@@ -27,9 +27,9 @@ use sluice_core::encode::{JsonObjects, constraints};
 pub use headers::{DIGEST, GENERATION};
 
 use super::KafkaConnection;
+use super::blocking::blocking;
 use super::described::topic_id;
 use super::producer::{self, Producer};
-use super::role::blocking;
 use super::topic::missing;
 use crate::sink::{Constraint, FoundTable, Refused, Rows, Sink, SinkError, Target};
 
