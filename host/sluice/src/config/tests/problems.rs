@@ -292,7 +292,7 @@ connection = "livedb"
 table = "gifts"
 key = ["id"]
 [[sink]]
-connection = "rooms"
+connection = "tables"
 table = "a..b"
 key = []
 flush = { rows = 0, interval = "2 sec", retries = -3, max_rows = 1 }
@@ -309,7 +309,7 @@ flush = { interval = "2h" }
         of_pipeline(&format!("{PIPELINE}{sinks}")),
         r#"
 pipelines/p.toml:13: sink[1]: found a table or topic that another sink of this pipeline writes, want each once
-pipelines/p.toml:18: sink[2].connection: found "rooms", a connection to csv, want a connection to kafka, mysql or sqlite: "events", "lite" or "livedb"
+pipelines/p.toml:18: sink[2].connection: found "tables", a connection to csv, want a connection to kafka, mysql or sqlite: one of "events", "lite" or "livedb"
 pipelines/p.toml:19: sink[2].table: found "a..b", want a table's name of letters, digits, _, -, $ and : (at most 64), for MySQL after database and dot if need be
 pipelines/p.toml:20: sink[2].key: found an empty array, want an array of the columns that identify a row, such as ["user_id"]
 pipelines/p.toml:21: sink[2].flush.rows: found 0, want a whole number from 1 to 1000000
