@@ -68,17 +68,25 @@ impl Database {
     }
 
     async fn run(&self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.session().await).await.unwrap();
+        let mut session = self.session().await;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await.unwrap();
+        session.close().await.unwrap();
     }
 
     /// All that the file holds, as a text.
     async fn content(&self) -> String {
         let sql = "SELECT group_concat(kind || total || at, ' ') || (SELECT count(*) FROM sqlite_master) FROM gifts";
-        sqlx::query_scalar(sql).fetch_one(&mut self.session().await).await.unwrap()
+        let mut session = self.session().await;
+        let content = sqlx::query_scalar(sql).fetch_one(&mut session).await.unwrap();
+        session.close().await.unwrap();
+        content
     }
 
+    /// The number of files, without those that SQLite has beside one that is open.
     fn files(&self) -> usize {
-        std::fs::read_dir(self.0.path()).unwrap().count()
+        let names = std::fs::read_dir(self.0.path()).unwrap().map(|file| file.unwrap().file_name());
+        let own = |name: &str| !name.ends_with("-wal") && !name.ends_with("-shm");
+        names.filter(|name| own(&name.to_string_lossy())).count()
     }
 }
 
