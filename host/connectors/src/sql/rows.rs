@@ -145,7 +145,9 @@ mod tests {
             (vec![Value::Text("2026-11-28".into()), Value::Null], ColumnType::Date),
             (vec![Value::Text("1234".into())], ColumnType::Text),
         ] {
-            let rows = answer(cells.into_iter().map(|cell| vec![cell]).collect());
+            let mut taken = Taken::within(QueryLimits::default());
+            cells.into_iter().for_each(|cell| assert!(taken.add(vec![cell])));
+            let rows = taken.done(vec!["a".into()]);
             assert_eq!(rows.columns[0].of, of, "{rows:?}");
         }
         let mixed = answer(vec![vec![Value::Integer(1)], vec![Value::Text("x".into())]]);
